@@ -1,0 +1,166 @@
+"""Frozen dataclasses to and from plain data, and `a.b=value` overrides.
+
+A configuration is a tree of frozen, keyword-only dataclasses whose leaves are booleans, integers,
+floats, strings, None, tuples of these, and `Literal`s. Unknown keys and wrong types are refused
+by name, with what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from raydance.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain data (dicts, lists, scalars) of a configuration dataclass, ready for JSON or YAML."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
+    """Build `cls` from plain data; keys left out take their defaults.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type, named in full (`vae.hidden`).
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where or cls.__name__}: found {data!r}, a mapping of keys is needed")
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - known)
+    if unknown:
+        keys = ", ".join(_join(where, str(key)) for key in unknown)
+        raise ConfigError(f"unknown key {keys}; known here: {', '.join(sorted(known))}")
+    values = {key: _convert(hints[key], value, _join(where, key)) for key, value in data.items()}
+    try:
+        return cls(**values)
+    except ConfigError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{where or cls.__name__}: {error}") from None
+
+
+def override(config: T, assignments: Iterable[str]) -> T:
+    """Apply `a.b=value` strings (values in YAML) to a configuration.
+
+    Raises:
+        ConfigError: no `=`, an unknown key or a wrong type.
+    """
+    data = to_dict(config)
+    for assignment in assignments:
+        path, sep, text = assignment.partition("=")
+        if not sep or not path.strip():
+            raise ConfigError(f"{assignment!r}: an override has the form a.b=value")
+        *parents, last = path.strip().split(".")
+        node = data
+        for depth, key in enumerate(parents):
+            child = node.get(key)
+            if not isinstance(child, dict):
+                prefix = ".".join(parents[: depth + 1])
+                sections = ", ".join(k for k, v in node.items() if isinstance(v, dict)) or "none"
+                raise ConfigError(f"unknown section {prefix} in {path}; sections here: {sections}")
+            node = child
+        if last not in node:
+            raise ConfigError(f"unknown key {path}; known here: {', '.join(sorted(node))}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"{assignment!r}: the value is not readable as YAML") from None
+        if isinstance(node[last], dict) and isinstance(value, dict):
+            node[last] = {**node[last], **value}
+        else:
+            node[last] = value
+    return from_dict(type(config), data)
+
+
+def merge(config: T, changes: Mapping[str, Any]) -> T:
+    """A copy of `config` with a nested mapping of changes laid over it.
+
+    Raises:
+        ConfigError: an unknown key or a wrong type.
+    """
+
+    def lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+        out = dict(base)
+        for key, value in over.items():
+            nested = isinstance(value, Mapping) and isinstance(out.get(key), dict)
+            out[key] = lay(out[key], value) if nested else value
+        return out
+
+    return from_dict(type(config), lay(to_dict(config), changes))
+
+
+def load(cls: type[T], path: str | Path) -> T:
+    """Read a configuration from a YAML or JSON file.
+
+    Raises:
+        ConfigError: an unreadable file, an unknown key or a wrong type.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable as YAML or JSON ({error})") from None
+    return from_dict(cls, data or {})
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        arms = typing.get_args(hint)
+        if value is None and type(None) in arms:
+            return None
+        for arm in arms:
+            if arm is type(None):
+                continue
+            try:
+                return _convert(arm, value, where)
+            except ConfigError:
+                continue
+        raise _wrong(where, value, hint)
+    if origin is typing.Literal:
+        allowed = typing.get_args(hint)
+        if value not in allowed:
+            raise ConfigError(f"{where}: {value!r}; allowed: {', '.join(map(str, allowed))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong(where, value, hint)
+        args = typing.get_args(hint)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_convert(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        if len(args) != len(value):
+            raise ConfigError(f"{where}: {len(value)} values, {len(args)} are needed")
+        return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value)))
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML reads 1e-3 as a string
+        try:
+            return float(value)
+        except ValueError:
+            raise _wrong(where, value, hint) from None
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint in (bool, str) and isinstance(value, hint):
+        return value
+    raise _wrong(where, value, hint)
+
+
+def _wrong(where: str, value: Any, hint: Any) -> ConfigError:
+    wanted = hint.__name__ if isinstance(hint, type) else str(hint)
+    return ConfigError(f"{where}: found {value!r} ({type(value).__name__}), {wanted} is needed")
