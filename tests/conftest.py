@@ -19,3 +19,14 @@ def shared_data() -> Path:
     if not (folder / "cmu_bvh").is_dir():
         pytest.skip(f"no real recordings at {folder} (set RAYDANCE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_golden() -> Path:
+    """What public references return on stored inputs; skips where they are absent."""
+    folder = Path(
+        os.environ.get("RAYDANCE_TEST_GOLDEN", Path(__file__).parents[2] / "shared" / "golden")
+    )
+    if not (folder / "metrics_golden.json").is_file():
+        pytest.skip(f"no reference figures at {folder} (set RAYDANCE_TEST_GOLDEN)")
+    return folder

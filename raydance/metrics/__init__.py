@@ -1,0 +1,38 @@
+"""Metrics: arrays in, floats out. Never imports a model.
+
+`METRICS` names what exists; a new metric is a function in its family's file and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from raydance.metrics import clustering, distribution, motion, retrieval
+
+METRICS: Final[dict[str, Callable[..., Any]]] = {
+    # words and motion
+    "tmr": retrieval.tmr,
+    "tmr_small_batches": retrieval.tmr_small_batches,
+    "r_precision": retrieval.r_precision,
+    "mm_dist": retrieval.mm_dist,
+    "r_at_k": retrieval.r_at_k,
+    "chance_r_at_k": retrieval.chance_r_at_k,
+    # sets of motions
+    "fid": distribution.fid,
+    "diversity": distribution.diversity,
+    "multimodality": distribution.multimodality,
+    # single motions
+    "mpjpe_cm": motion.mpjpe,
+    "velocity_error_m_s": motion.velocity_error,
+    "jitter_m_s3": motion.jitter,
+    "foot_skate_ratio": motion.foot_skate_ratio,
+    "bone_length_variation": motion.bone_length_variation,
+    # clusters
+    "adjusted_rand_index": clustering.adjusted_rand_index,
+    "purity": clustering.purity,
+    "silhouette": clustering.silhouette,
+    "silhouette_by_k": clustering.silhouette_by_k,
+    "seed_stability": clustering.seed_stability,
+}
+"""Name (with its unit) -> function."""
