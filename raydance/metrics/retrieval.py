@@ -153,9 +153,9 @@ def r_precision(
     batches = _whole_batches(np.arange(len(text)), batch_size)
     for batch in batches:
         distance = _euclidean(text[batch], motion[batch])
-        nearest = np.argsort(distance, axis=1, kind="stable")[:, :top]
-        found = nearest == np.arange(batch_size)[:, None]
-        hits[: found.shape[1]] += np.cumsum(found, axis=1).sum(axis=0)
+        nearest = np.argsort(distance, axis=1, kind="stable")
+        position = np.argmax(nearest == np.arange(batch_size)[:, None], axis=1)
+        hits += (position[:, None] < np.arange(1, top + 1)).sum(axis=0)
     return tuple(float(h) for h in hits / (len(batches) * batch_size))
 
 
