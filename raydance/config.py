@@ -100,17 +100,19 @@ def merge(config: T, changes: Mapping[str, Any]) -> T:
     return from_dict(type(config), lay(to_dict(config), changes))
 
 
-def load(cls: type[T], path: str | Path) -> T:
-    """Read a configuration from a YAML or JSON file.
+def load_mapping(path: str | Path) -> dict[str, Any]:
+    """Read a nested mapping from a YAML or JSON file.
 
     Raises:
-        ConfigError: an unreadable file, an unknown key or a wrong type.
+        ConfigError: an unreadable file, or one that is not a mapping.
     """
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not readable as YAML or JSON ({error})") from None
-    return from_dict(cls, data or {})
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a mapping of keys is needed, found {type(data).__name__}")
+    return data
 
 
 def _join(where: str, key: str) -> str:
