@@ -1,0 +1,135 @@
+"""Text to motion (Dance-Language, section II.G, eq. 18-20): a caption and a latent -> a window.
+
+The VAE's decoder is transplanted and fine-tuned, its encoder stays frozen. The paper feeds the
+true motion's latent beside the text, which does not exist when only text is given: in training it
+is replaced by a sample of the prior half of the time, so that the text must carry the motion; at
+inference it comes from one of the sources in `SOURCES`.
+
+Dimensions: B clips, T frames, J joints, Z latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from raydance import losses
+from raydance.nn import ConvMotionEncoder, MotionDecoder, MotionEncoder
+from raydance.stages.base import Batch, Stage, TrainConfig
+
+SOURCES = ("prior", "cluster", "nearest", "clip")
+"""Where the motion latent of eq. 18 comes from at inference: a sample of the prior, of the
+caption's cluster, the nearest window of the library, or a clip that the user gives to edit."""
+
+Source = Literal["prior", "cluster", "nearest", "clip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextToMotionConfig:
+    """Eq. 18-20 and the two-phase training.
+
+    Attributes:
+        velocity_weight: alpha of eq. 20.
+        latent_dropout: how often the true latent gives way to a sample of the prior.
+        gelu: a non-linearity after the fusion; eq. 19 is called non-linear but has none.
+        reconstruction_phase: share of the training without text.
+        unfreeze: shares of the training from which the decoder's first layer, its recurrent
+            layer and its output layer move (high to low level).
+        source: default source of the motion latent at inference.
+    """
+
+    velocity_weight: float = 0.5
+    latent_dropout: float = 0.5
+    gelu: bool = False
+    reconstruction_phase: float = 0.2
+    unfreeze: tuple[float, float, float] = (0.0, 0.1, 0.2)
+    source: Source = "nearest"
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            epochs=100, schedule="plateau", period=5, factor=0.5, patience=15
+        )
+    )
+
+
+class TextToMotion(Stage):
+    """Fusion of text and motion latents in front of the VAE's decoder.
+
+    Args:
+        encoder: the VAE's, frozen here.
+        decoder: the VAE's, trained on.
+    """
+
+    name: ClassVar[str] = "text_to_motion"
+    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "text_latent")
+
+    def __init__(
+        self,
+        config: TextToMotionConfig,
+        latent: int,
+        encoder: MotionEncoder | ConvMotionEncoder,
+        decoder: MotionDecoder,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder.requires_grad_(False)
+        self.fusion = nn.Linear(2 * latent, latent)
+        self.norm = nn.LayerNorm(latent)
+        self.decoder = decoder
+
+    def generate(self, text_BZ: Tensor, dance_BZ: Tensor, num_frames: int | None = None) -> Tensor:
+        """Eq. 18-19 and the decoder: normalised motion `[B, T, J, 3]`."""
+        fused_BZ = self.norm(self.fusion(torch.cat([text_BZ, dance_BZ], dim=1)))
+        if self.config.gelu:
+            fused_BZ = nn.functional.gelu(fused_BZ)
+        return self.decoder(fused_BZ, num_frames)
+
+    def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
+        """Training: text and latent, each sometimes absent. Evaluation: with the true latent and
+        without it."""
+        with torch.no_grad():
+            dance_BZ, _ = self.encoder(batch["motion"])
+        text_BZ = batch["text_latent"]
+        frames = batch["motion"].shape[1]
+        if not self.training:
+            blind = self.generate(text_BZ, torch.zeros_like(dance_BZ), frames)
+            return {"motion": self.generate(text_BZ, dance_BZ, frames), "text_only": blind}
+        if progress < self.config.reconstruction_phase:
+            return {"motion": self.generate(torch.zeros_like(text_BZ), dance_BZ, frames)}
+        dropped_B1 = torch.rand(len(dance_BZ), 1, device=dance_BZ.device)
+        dropped_B1 = dropped_B1 < self.config.latent_dropout
+        dance_BZ = torch.where(dropped_B1, torch.randn_like(dance_BZ), dance_BZ)
+        return {"motion": self.generate(text_BZ, dance_BZ, frames)}
+
+    def loss(
+        self, output: Mapping[str, Tensor], batch: Batch, progress: float
+    ) -> dict[str, Tensor]:
+        """Eq. 20, means; in evaluation half with the true latent and half from text alone."""
+        terms = self._terms(output["motion"], batch)
+        if "text_only" not in output:
+            return terms
+        blind = self._terms(output["text_only"], batch)
+        changed = (output["motion"] - output["text_only"]).abs().mean()
+        return {
+            "total": 0.5 * (terms["total"] + blind["total"]),
+            "recon": terms["recon"],
+            "velocity": terms["velocity"],
+            "text_only": blind["total"],
+            "latent_effect": changed,
+        }
+
+    def _terms(self, motion_BTJ3: Tensor, batch: Batch) -> dict[str, Tensor]:
+        mask_BJ = batch["joint_mask"]
+        recon = losses.reconstruction(batch["motion"], motion_BTJ3, mask_BJ, mse_weight=1.0)
+        speed = losses.velocity(batch["motion"], motion_BTJ3, mask_BJ)
+        total = recon + self.config.velocity_weight * speed
+        return {"total": total, "recon": recon, "velocity": speed}
+
+    def held_back(self, progress: float) -> Iterable[nn.Parameter]:
+        levels = (self.decoder.initial, self.decoder.recurrent, self.decoder.output)
+        for start, level in zip(self.config.unfreeze, levels):
+            if progress < start:
+                yield from level.parameters()
