@@ -1,0 +1,305 @@
+"""The run folder: everything needed to describe, search and generate, without the training data.
+
+    RUN/
+      run.json                format, system, seed, dataset hash, package versions, steps done
+      config.json             the resolved configuration
+      stages/NAME.safetensors weights (or fitted arrays) and the facts that belong to them
+      metrics/NAME.jsonl      one line per epoch
+      columns/NAME/*.parquet  what a stage adds to the windows of the dataset
+      checkpoints/            of a stage in training; gone when it is done
+      tensorboard/            the same metrics as event files
+
+No pickle anywhere. Files are written aside and renamed, so a file that exists is whole; each bundle
+carries a checksum of its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from raydance.errors import ArtifactError
+
+FORMAT = "raydance-run"
+FORMAT_VERSION = 1
+_PACKAGES = ("raydance", "torch", "ray", "numpy", "pyarrow", "transformers", "scikit-learn")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically, indented and with sorted keys."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ArtifactError: missing or not JSON; `what` names the thing in the message.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: {what} is missing") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: {what} is damaged ({error})") from None
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def save_bundle(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able facts as one safetensors file with a checksum, atomically."""
+    flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    text = json.dumps(data, sort_keys=True)
+    metadata = {"data": text, "sha256": _digest(flat, text)}
+    with replacing(path) as temporary:
+        save_file(flat, temporary, metadata=metadata)
+
+
+def load_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_bundle` wrote.
+
+    Raises:
+        ArtifactError: missing, cut short, changed or not a bundle of raydance.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: missing") from None
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: damaged or not a safetensors file ({error})") from None
+    if "data" not in metadata or "sha256" not in metadata:
+        raise ArtifactError(f"{path}: a safetensors file, but not one that raydance wrote")
+    if _digest(tensors, metadata["data"]) != metadata["sha256"]:
+        raise ArtifactError(f"{path}: the checksum does not match; the file was changed")
+    return tensors, json.loads(metadata["data"])
+
+
+class Checkpoints:
+    """The checkpoint of one stage in training: a single bundle, replaced whole.
+
+    Args:
+        fingerprint: names the configuration and data; a checkpoint of another one is not used.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint."""
+        save_bundle(self.path, tensors, {"state": state, "fingerprint": self.fingerprint})
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The checkpoint to go on from, or None.
+
+        Raises:
+            ArtifactError: there is one, but damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            tensors, data = load_bundle(self.path)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; delete it to train this stage from its start") from None
+        return (tensors, data["state"]) if data["fingerprint"] == self.fingerprint else None
+
+    def clear(self) -> None:
+        """Remove the checkpoint; the stage is done."""
+        self.path.unlink(missing_ok=True)
+
+
+class Run:
+    """A run folder, opened or newly made. Cheap to build; holds paths and small facts only."""
+
+    def __init__(self, path: Path, facts: dict[str, Any], config: dict[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+        self.config = config
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, system: str, config: dict[str, Any], dataset: dict[str, Any]
+    ) -> Run:
+        """Make a run folder, or take up the one that is there with this configuration.
+
+        Steps already done stay done; each step decides by its fingerprint whether it still holds.
+
+        Raises:
+            ArtifactError: the folder holds something else, another system or another dataset.
+        """
+        path = Path(path)
+        facts: dict[str, Any] = {"steps": {}}
+        if (path / "run.json").exists():
+            old = cls.open(path)
+            if old.facts["system"] != system:
+                raise ArtifactError(
+                    f"{path}: holds a run of {old.facts['system']}, not of {system}"
+                )
+            if old.facts["dataset"]["hash"] != dataset["hash"]:
+                raise ArtifactError(
+                    f"{path}: was trained on another dataset ({old.facts['dataset']['path']}); "
+                    "choose another --out"
+                )
+            facts = old.facts
+        elif path.exists() and any(path.iterdir()):
+            raise ArtifactError(
+                f"{path}: not empty and not a run of raydance; choose another --out"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        facts |= {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "system": system,
+            "seed": config.get("seed", 0),
+            "dataset": dataset,
+            "packages": package_versions(),
+        }
+        run = cls(path, facts, config)
+        write_json(path / "config.json", config)
+        run.save_facts()
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            ArtifactError: not a run folder, damaged, or of a newer format.
+        """
+        path = Path(path)
+        if not (path / "run.json").exists():
+            raise ArtifactError(f"{path}: not a run folder (no run.json)")
+        facts = read_json(path / "run.json", "the run's record")
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise ArtifactError(f"{path}: not a run of raydance")
+        if facts.get("version") != FORMAT_VERSION:
+            raise ArtifactError(
+                f"{path}: run format {facts.get('version')}; this version reads {FORMAT_VERSION}"
+            )
+        return cls(path, facts, read_json(path / "config.json", "the run's configuration"))
+
+    def save_facts(self) -> None:
+        """Write `run.json`."""
+        write_json(self.path / "run.json", self.facts)
+
+    def bundle(self, name: str) -> Path:
+        """Where the weights or arrays of a step lie."""
+        return self.path / "stages" / f"{name}.safetensors"
+
+    def metrics(self, name: str) -> Path:
+        """Where the per-epoch metrics of a stage lie."""
+        return self.path / "metrics" / f"{name}.jsonl"
+
+    def columns(self, name: str) -> Path:
+        """Folder of the columns that a step adds to windows, one file per shard."""
+        return self.path / "columns" / name
+
+    def checkpoints(self, name: str, fingerprint: str) -> Checkpoints:
+        """The checkpoint of a stage in training."""
+        return Checkpoints(self.path / "checkpoints" / f"{name}.safetensors", fingerprint)
+
+    def is_done(self, step: str, fingerprint: str) -> bool:
+        """Whether a step was finished with this configuration, data and upstream steps."""
+        return self.facts["steps"].get(step, {}).get("fingerprint") == fingerprint
+
+    def mark_done(self, step: str, fingerprint: str, facts: Mapping[str, Any]) -> None:
+        """Record a finished step."""
+        self.facts["steps"][step] = {"fingerprint": fingerprint, **facts}
+        self.save_facts()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what the numbers of a run depend on."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+class MetricsLog:
+    """Per-epoch metrics as JSON lines and TensorBoard events.
+
+    Args:
+        resume_epoch: lines from this epoch on are dropped first, because a resumed run repeats
+            them.
+    """
+
+    def __init__(self, run: Run, name: str, resume_epoch: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        self.path = run.metrics(name)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read_metrics(self.path) if line["epoch"] < resume_epoch]
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._events = SummaryWriter(
+            str(run.path / "tensorboard" / name), purge_step=resume_epoch, flush_secs=30
+        )
+
+    def write(self, metrics: dict[str, Any]) -> None:
+        """Append one epoch."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+        for part in ("train", "validation"):
+            for name, value in metrics[part].items():
+                self._events.add_scalar(f"{name}/{part}", value, metrics["epoch"])
+
+    def close(self) -> None:
+        """Flush the event file."""
+        self._events.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Lines of a metrics file; a last line cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines

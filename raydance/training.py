@@ -1,0 +1,305 @@
+"""The training loop: batches in, reports out, exact resume. It knows no Ray and no equations.
+
+A run that is killed and started again continues from its last checkpoint and ends with the weights
+of an uninterrupted one: all noise (dropout, sampled latents, augmentation, order) is a function of
+(seed, stage, epoch, rank), and a checkpoint holds the network, the optimiser, the schedule and the
+state of early stopping.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from raydance.stages.base import Batch, Stage, TrainConfig
+
+
+class BatchSource(Protocol):
+    """Where batches come from; the same seed gives the same batches on every machine."""
+
+    steps_per_epoch: int
+    windows_per_epoch: int
+
+    def train(self, epoch: int) -> Iterator[Batch]:
+        """This rank's training batches of one epoch, in order."""
+
+    def validation(self) -> Iterator[Batch]:
+        """This rank's validation batches: no augmentation, no shuffling."""
+
+    def close(self) -> None:
+        """Let go of what streams in the background."""
+
+
+@dataclass
+class Context:
+    """The process that the loop runs in: alone by default, one of several under DDP.
+
+    Attributes:
+        wrap: turns the stage into what is called in training (DDP's wrapper, or itself).
+        sum_over_ranks: sums a tensor of metrics over all ranks.
+        report: told the metrics of each epoch, on every rank equally often.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    wrap: Callable[[Stage], nn.Module] = lambda stage: stage
+    sum_over_ranks: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    report: Callable[[dict[str, Any]], None] = lambda metrics: None
+
+
+class CheckpointStore(Protocol):
+    """Where checkpoints go: whole or not at all."""
+
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None: ...
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None: ...
+
+
+@dataclass
+class EarlyStop:
+    """Best validation loss so far, and how many checks ago it was found."""
+
+    best: float = float("inf")
+    best_epoch: int = -1
+    since: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What a finished training says of itself."""
+
+    epochs: int
+    best_epoch: int
+    best_loss: float
+    stopped_early: bool
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from any values, the same on every machine and in every process."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def fit(
+    stage: Stage,
+    config: TrainConfig,
+    source: BatchSource,
+    *,
+    seed: int,
+    context: Context | None = None,
+    checkpoints: CheckpointStore | None = None,
+    checkpoint_every_s: float = 10.0,
+) -> FitResult:
+    """Train `stage` in place; it ends with the weights of its best validation loss.
+
+    Validation uses the weights that schedules reach at the end of training (`progress=1`), so
+    that losses of different epochs compare.
+    """
+    context = context or Context()
+    stage.to(context.device)
+    trainable = [p for p in stage.parameters() if p.requires_grad]
+    model = context.wrap(stage)
+    optimizer = _optimizer(config, trainable)
+    scheduler = _scheduler(config, optimizer, source.steps_per_epoch)
+    amp = config.mixed_precision and context.device.type == "cuda"
+    scaler = torch.amp.GradScaler(context.device.type, enabled=amp)
+    stop = EarlyStop()
+    best = copy.deepcopy(stage.state_dict())
+    first_epoch, warned, spent = 0, [], 0.0
+
+    if checkpoints is not None and (found := checkpoints.load()) is not None:
+        tensors, state = found
+        stage.load_state_dict(_part(tensors, "model."))
+        best = {k: v.to(context.device) for k, v in _part(tensors, "best.").items()}
+        _load_optimizer(optimizer, _part(tensors, "optimizer."), state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        if amp and state["scaler"]:
+            scaler.load_state_dict(state["scaler"])
+        stop = EarlyStop(**state["stop"])
+        first_epoch, warned, spent = state["epoch"] + 1, state["warnings"], state["seconds"]
+
+    started = last_saved = time.monotonic()
+    epoch, stopped = first_epoch - 1, _should_stop(config, stop)
+    try:
+        for epoch in range(first_epoch, config.epochs) if not stopped else ():
+            torch.manual_seed(derive_seed(seed, stage.name, epoch, context.rank))
+            epoch_started = time.monotonic()
+            progress = epoch / max(1, config.epochs - 1)
+            train_metrics = _train_epoch(
+                model, stage, config, source.train(epoch), optimizer, scheduler, scaler, progress
+            )
+            train_seconds = time.monotonic() - epoch_started
+            metrics = validate(stage, source.validation(), context)
+            if config.schedule == "plateau":
+                scheduler.step(metrics["total"])
+            elif config.schedule != "onecycle":
+                scheduler.step()
+            if (epoch + 1) % config.check_every == 0 or epoch + 1 == config.epochs:
+                if metrics["total"] < stop.best:
+                    stop = EarlyStop(best=metrics["total"], best_epoch=epoch)
+                    best = copy.deepcopy(stage.state_dict())
+                else:
+                    stop.since += 1
+            new = [w for w in stage.warnings(metrics) if w.split("(")[0] not in str(warned)]
+            warned = [*warned, *new]
+            stopped = _should_stop(config, stop)
+            done = stopped or epoch + 1 == config.epochs
+            if checkpoints is not None and context.rank == 0:
+                if done or time.monotonic() - last_saved > checkpoint_every_s:
+                    tensors, state = _snapshot(stage, best, optimizer)
+                    state |= {
+                        "epoch": epoch,
+                        "scheduler": scheduler.state_dict(),
+                        "scaler": scaler.state_dict() if amp else None,
+                        "stop": asdict(stop),
+                        "warnings": warned,
+                        "seconds": spent + time.monotonic() - started,
+                    }
+                    checkpoints.save(tensors, state)
+                    last_saved = time.monotonic()
+            context.report(
+                {
+                    "stage": stage.name,
+                    "epoch": epoch,
+                    "epochs": config.epochs,
+                    "train": train_metrics,
+                    "validation": metrics,
+                    "lr": optimizer.param_groups[0]["lr"],
+                    "windows_per_s": source.windows_per_epoch / max(train_seconds, 1e-9),
+                    "seconds": time.monotonic() - epoch_started,
+                    "warnings": new,
+                }
+            )
+            if stopped:
+                break
+    finally:
+        source.close()
+    stage.load_state_dict(best)
+    return FitResult(
+        epochs=epoch + 1,
+        best_epoch=stop.best_epoch,
+        best_loss=stop.best,
+        stopped_early=stopped,
+        seconds=spent + time.monotonic() - started,
+        warnings=tuple(warned),
+    )
+
+
+def _train_epoch(
+    model: nn.Module,
+    stage: Stage,
+    config: TrainConfig,
+    batches: Iterator[Batch],
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
+    scaler: torch.amp.GradScaler,
+    progress: float,
+) -> dict[str, float]:
+    model.train()
+    device = next(stage.parameters()).device
+    sums: dict[str, Tensor] = {}
+    count = 0
+    for batch in batches:
+        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        size = len(next(iter(batch.values())))
+        with torch.autocast(device.type, dtype=torch.float16, enabled=scaler.is_enabled()):
+            output = model(batch, progress)
+        # Losses in float32: half precision loses the small differences of velocities.
+        terms = stage.loss({k: v.float() for k, v in output.items()}, batch, progress)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(terms["total"]).backward()
+        for parameter in stage.held_back(progress):
+            parameter.grad = None
+        if config.clip_norm > 0.0:
+            scaler.unscale_(optimizer)  # clip true gradients, not scaled ones
+            torch.nn.utils.clip_grad_norm_(stage.parameters(), config.clip_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        if config.schedule == "onecycle":
+            scheduler.step()
+        count += size
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value.detach() * size
+    return {name: float(value) / max(count, 1) for name, value in sums.items()}
+
+
+@torch.no_grad()
+def validate(stage: Stage, batches: Iterator[Batch], context: Context) -> dict[str, float]:
+    """Mean of each loss term over the validation windows of all ranks."""
+    stage.eval()
+    names: list[str] = []
+    sums = torch.zeros(0)
+    count = 0
+    for batch in batches:
+        batch = {name: value.to(context.device) for name, value in batch.items()}
+        terms = stage.loss(stage(batch, 1.0), batch, 1.0)
+        names = list(terms)
+        size = len(next(iter(batch.values())))
+        values = torch.stack([terms[name].detach().float() for name in names]).cpu() * size
+        sums = values if count == 0 else sums + values
+        count += size
+    assert names, "the validation split is empty"
+    totals = context.sum_over_ranks(torch.cat([sums, torch.tensor([float(count)])]))
+    return {name: float(value / totals[-1]) for name, value in zip(names, totals)}
+
+
+def _should_stop(config: TrainConfig, stop: EarlyStop) -> bool:
+    return config.patience > 0 and stop.since >= config.patience
+
+
+def _optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
+
+
+def _scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    schedules = torch.optim.lr_scheduler
+    if config.schedule == "onecycle":
+        return schedules.OneCycleLR(optimizer, config.lr, total_steps=config.epochs * steps + 1)
+    if config.schedule == "restarts":
+        return schedules.CosineAnnealingWarmRestarts(optimizer, T_0=config.period)
+    if config.schedule == "step":
+        return schedules.StepLR(optimizer, config.period, config.factor)
+    if config.schedule == "plateau":
+        return schedules.ReduceLROnPlateau(optimizer, factor=config.factor, patience=config.period)
+    return schedules.ConstantLR(optimizer, factor=1.0)
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _snapshot(
+    stage: Stage, best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = {f"model.{k}": v for k, v in stage.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in best.items()}
+    state = optimizer.state_dict()
+    for index, slots in state["state"].items():
+        for slot, value in slots.items():
+            if value is not None:
+                tensors[f"optimizer.{index}.{slot}"] = torch.as_tensor(value)
+    return tensors, {"optimizer": state["param_groups"]}
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
+) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, slot = key.split(".", 1)
+        state.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
