@@ -1,0 +1,1 @@
+"""One file for each system: which stages it has, in which order."""

@@ -1,0 +1,488 @@
+"""Dance-Language: the steps from a dataset of windows to a run, and its configuration.
+
+    statistics -> motion_vae -> clusters -> captions -> text_encoder -> contrastive
+               -> motion_to_text -> text_to_motion -> library
+
+Each step depends on the ones before it and is done again only when its configuration, the data or
+a step that it builds on has changed. What a run can then do is in
+`raydance.systems.dance_language_run`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from raydance import config as configs
+from raydance.artifacts import Run, load_bundle, save_bundle
+from raydance.batches import BatchSpec, seed_for
+from raydance.captions import CaptionTable
+from raydance.columns import read_columns
+from raydance.dataset import Dataset
+from raydance.errors import InputError
+from raydance.motion.augment import Augment
+from raydance.motion.normalise import Representation, Statistics
+from raydance.stages.base import Stage
+from raydance.stages.clusters import ClustersConfig, fit_clusters
+from raydance.stages.contrastive import Contrastive, ContrastiveConfig
+from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
+from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_encoder
+from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
+from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
+from raydance.systems.base import (
+    ColumnWriter,
+    FitTask,
+    Runner,
+    add_caption_columns,
+    fingerprint,
+    load_stage,
+)
+from raydance.systems.caption_step import (
+    CaptionIdWriter,
+    CaptionsConfig,
+    EmbedTexts,
+    collect_captions,
+)
+from raydance.systems.library_step import write_library
+from raydance.systems.shard_work import ClusterWriter, ShardStatistics
+from raydance.text import TextConfig
+
+NAME = "dance-language"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DanceLanguageConfig:
+    """Everything that a run depends on besides its data.
+
+    Attributes:
+        representation: what networks read: `root_channel` keeps the root's path apart from the
+            pose; `per_frame` removes root position and heading from every frame, as the paper
+            says, which loses locomotion.
+        normalisation: eq. 1 over all frames and joints (`global`, paper), or per `axis`/`feature`.
+    """
+
+    seed: int = 0
+    representation: Representation = "root_channel"
+    normalisation: Literal["global", "axis", "feature"] = "global"
+    augment: Augment = field(default_factory=Augment)
+    text: TextConfig = field(default_factory=TextConfig)
+    captions: CaptionsConfig = field(default_factory=CaptionsConfig)
+    motion_vae: MotionVaeConfig = field(default_factory=MotionVaeConfig)
+    clusters: ClustersConfig = field(default_factory=ClustersConfig)
+    text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    motion_to_text: MotionToTextConfig = field(default_factory=MotionToTextConfig)
+    text_to_motion: TextToMotionConfig = field(default_factory=TextToMotionConfig)
+
+
+PAPER_CHOICES: dict[str, Any] = {
+    "text": {"side_features": False},
+    "clusters": {"num_clusters": 3},
+    "contrastive": {
+        "loss": "triplet",
+        "motion_input": "latent",
+        "text_input": "latent",
+        "train": {
+            "epochs": 250,
+            "optimizer": "sgd",
+            "lr": 1e-3,
+            "schedule": "step",
+            "period": 50,
+            "factor": 0.5,
+            "clip_norm": 0.1,
+            "patience": 0,
+        },
+    },
+    "motion_to_text": {"motion_input": "latent"},
+    "text_to_motion": {"source": "prior"},
+}
+"""What the paper does otherwise than the defaults: hardest-pair triplet over frozen latents."""
+
+_QUICK: dict[str, Any] = {
+    "motion_vae": {
+        "hidden": 192,
+        "latent": 256,
+        "beta_end": 0.02,
+        "train": {"epochs": 40, "lr": 2e-3, "patience": 0},
+    },
+    "text_encoder": {"train": {"epochs": 30, "patience": 0}},
+    "contrastive": {"train": {"epochs": 16, "patience": 0}},
+    "motion_to_text": {"train": {"epochs": 30, "patience": 0}},
+    "text_to_motion": {"train": {"epochs": 20, "patience": 0}},
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {"motion_vae": {"train": {"epochs": 300}}},
+    "paper": PAPER_CHOICES,
+    "quick": _QUICK,
+}
+"""Named changes to the configuration's defaults."""
+
+STEPS: tuple[str, ...] = (
+    "statistics",
+    "motion_vae",
+    "clusters",
+    "captions",
+    "text_encoder",
+    "contrastive",
+    "motion_to_text",
+    "text_to_motion",
+    "library",
+)
+
+_BUILDS_ON: dict[str, tuple[str, ...]] = {
+    "statistics": (),
+    "motion_vae": ("statistics",),
+    "clusters": ("motion_vae",),
+    "captions": ("clusters",),
+    "text_encoder": ("motion_vae", "captions"),
+    "contrastive": ("motion_vae", "clusters", "captions", "text_encoder"),
+    "motion_to_text": ("contrastive",),
+    "text_to_motion": ("motion_vae", "text_encoder"),
+    "library": ("contrastive", "motion_to_text"),
+}
+
+
+def resolve(
+    preset: str, overrides: list[str] | None = None, file: str | None = None
+) -> DanceLanguageConfig:
+    """The configuration of a preset, with a file's and then `a.b=value` changes laid over it.
+
+    Raises:
+        ConfigError: an unknown preset, key or value.
+    """
+    from raydance.errors import ConfigError
+
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r}; allowed: {', '.join(PRESETS)}")
+    resolved = configs.merge(DanceLanguageConfig(), PRESETS[preset])
+    if file is not None:
+        resolved = configs.merge(resolved, configs.load_mapping(file))
+    return configs.override(resolved, overrides or [])
+
+
+def config_of(run: Run) -> DanceLanguageConfig:
+    """The configuration that a run was made with."""
+    return configs.from_dict(DanceLanguageConfig, run.config)
+
+
+def build_stage(run: Run, name: str) -> Stage:
+    """An untrained stage; those that start from an earlier one hold its weights already."""
+    config = config_of(run)
+    latent = config.motion_vae.latent
+    if name == "motion_vae":
+        return MotionVae(config.motion_vae)
+    text_dim = load_bundle(run.bundle("captions"))[1]["text_dim"]
+    if name == "text_encoder":
+        return TextEncoder(config.text_encoder, text_dim)
+    if name == "contrastive":
+        encoder = None
+        if config.contrastive.motion_input == "windows":
+            encoder = build_encoder(config.motion_vae)
+            encoder.load_state_dict(_vae(run).encoder.state_dict())
+        return Contrastive(config.contrastive, latent, text_dim, encoder)
+    if name == "motion_to_text":
+        reads_latent = config.motion_to_text.motion_input == "latent"
+        inputs = latent if reads_latent else config.contrastive.outputs
+        return MotionToText(config.motion_to_text, inputs, text_dim)
+    assert name == "text_to_motion", name
+    vae = _vae(run)
+    # A loaded stage is frozen; the transplanted decoder must learn on.
+    decoder = copy.deepcopy(vae.decoder).requires_grad_(True)
+    return TextToMotion(config.text_to_motion, latent, vae.encoder, decoder)
+
+
+def _vae(run: Run) -> MotionVae:
+    stage = load_stage(run, "motion_vae", build_stage)
+    assert isinstance(stage, MotionVae)
+    return stage
+
+
+def batch_spec(run: Run, stage: Stage) -> BatchSpec:
+    """How batches for a stage are read: which columns, from where, with which noise."""
+    config = config_of(run)
+    reads = stage.columns_read()
+    train = stage.config.train
+    columns = {
+        name: str(run.columns(step))
+        for name, step in (
+            ("latent", "motion_vae"),
+            ("cluster", "clusters"),
+            ("motion_embedding", "contrastive"),
+        )
+        if name in reads or (name == "cluster" and train.balanced)
+    }
+    captions: tuple[str, ...] = ()
+    spec = BatchSpec(
+        dataset=run.facts["dataset"]["path"],
+        reads=reads,
+        augment=config.augment if train.augment else Augment(enabled=False),
+        representation=config.representation,
+        statistics=statistics_of(run),
+        seed=seed_for(config.seed, stage.name),
+        batch_size=train.batch_size,
+        balanced=train.balanced,
+    )
+    if spec.wants_captions:
+        columns["caption_ids"] = str(run.columns("captions"))
+        captions = (str(run.bundle("captions")),)
+        if "text_latent" in reads:
+            captions += (str(run.bundle("text_encoder_captions")),)
+    return replace(spec, columns=columns, captions=captions)
+
+
+def statistics_of(run: Run) -> Statistics:
+    """Mean and standard deviation of eq. 1 that the run's networks were trained with."""
+    tensors, _ = load_bundle(run.bundle("statistics"))
+    return Statistics(mean=tensors["mean"].numpy(), std=tensors["std"].numpy())
+
+
+class Training:
+    """Carries out the steps of one run.
+
+    Args:
+        say: told one line when a step begins or is found done.
+    """
+
+    def __init__(
+        self, run: Run, runner: Runner, say: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.run = run
+        self.runner = runner
+        self.say = say
+        self.config = config_of(run)
+        self.dataset = Dataset.open(run.facts["dataset"]["path"])
+
+    def go(self, only: str | None = None) -> list[str]:
+        """Do all steps that are not done, or just one; returns the names of those done now.
+
+        Raises:
+            InputError: an unknown step, or one whose predecessors are missing.
+        """
+        if only is not None and only not in STEPS:
+            raise InputError(f"stage {only!r}; allowed: {', '.join(STEPS)}")
+        done = []
+        for step in STEPS:
+            mark = self.fingerprint(step)
+            if self.run.is_done(step, mark):
+                self.say(f"{step}: done before")
+                continue
+            if only is not None and step != only:
+                if STEPS.index(step) < STEPS.index(only) and step in self._needed(only):
+                    raise InputError(f"stage {only} builds on {step}, which is not trained yet")
+                continue
+            self.say(f"{step}: begins")
+            facts = getattr(self, f"_do_{step}")(mark) or {}
+            self.run.mark_done(step, mark, facts)
+            done.append(step)
+        return done
+
+    def _needed(self, step: str) -> set[str]:
+        direct = set(_BUILDS_ON[step])
+        return direct.union(*(self._needed(s) for s in direct)) if direct else direct
+
+    def fingerprint(self, step: str) -> str:
+        """Names the data, configuration and upstream steps that a step's result depends on."""
+        config = configs.to_dict(self.config)
+        own: Any = config.get(step)
+        if step == "statistics":
+            own = [config["representation"], config["normalisation"]]
+        if step == "captions":
+            own = [config["text"], own, _annotation_hash(self.run.path)]
+        if step in ("motion_vae", "contrastive", "text_to_motion"):
+            own = [own, config["augment"]]
+        above = [self.fingerprint(s) for s in _BUILDS_ON[step]]
+        return fingerprint(step, self.config.seed, self.dataset.manifest_hash, own, above)
+
+    def _all_shards(self) -> list[tuple[str, int]]:
+        return [
+            (split, i)
+            for split in ("train", "val", "test")
+            for i in range(len(self.dataset.shards(split)))
+        ]
+
+    def _train(self, step: str, mark: str) -> None:
+        if self._is_trained(step, mark):  # killed between training and inference
+            return
+        spec = batch_spec(self.run, build_stage(self.run, step))
+        task = FitTask(
+            run=str(self.run.path),
+            stage=step,
+            build=build_stage,
+            spec=spec,
+            train=getattr(self.config, step).train,
+            seed=self.config.seed,
+            fingerprint=mark,
+        )
+        self.runner.fit(task)
+
+    def _is_trained(self, step: str, mark: str) -> bool:
+        path = self.run.bundle(step)
+        return path.exists() and load_bundle(path)[1].get("fingerprint") == mark
+
+    def _fresh_columns(self, step: str) -> None:
+        for old in self.run.columns(step).glob("*.parquet"):
+            old.unlink()
+
+    def _infer(self, step: str) -> None:
+        """Batch inference of a trained stage over all windows."""
+        spec = batch_spec(self.run, build_stage(self.run, step))
+        args = (str(self.run.path), step, build_stage, spec)
+        self.runner.map(ColumnWriter, args, self._all_shards())
+
+    def _captions(self) -> CaptionTable:
+        paths = [self.run.bundle("captions"), self.run.bundle("text_encoder_captions")]
+        return CaptionTable.load([p for p in paths if p.exists()])
+
+    def _do_statistics(self, mark: str) -> None:
+        shards = list(range(len(self.dataset.shards("train"))))
+        args = (str(self.dataset.path), self.config.representation)
+        sums = self.runner.map(ShardStatistics, args, shards)
+        statistics = ShardStatistics.merge(sums, self.config.normalisation)
+        tensors = {
+            "mean": torch.as_tensor(np.asarray(statistics.mean)),
+            "std": torch.as_tensor(np.asarray(statistics.std)),
+        }
+        save_bundle(self.run.bundle("statistics"), tensors, {})
+
+    def _do_motion_vae(self, mark: str) -> None:
+        self._train("motion_vae", mark)
+        self._fresh_columns("motion_vae")
+        self._infer("motion_vae")
+
+    def _do_clusters(self, mark: str) -> dict[str, Any]:
+        shards = self.dataset.shards("train")
+        folder = self.run.columns("motion_vae")
+        latents = [read_columns(folder / f"{s.name}.parquet", ["latent"])["latent"] for s in shards]
+        clusters = fit_clusters(self.config.clusters, np.concatenate(latents), self.config.seed)
+        exemplars = _exemplar_windows(self.dataset, clusters.exemplars)
+        tensors = {
+            "centroids": torch.from_numpy(clusters.centroids),
+            "pca_mean": torch.from_numpy(clusters.pca_mean),
+            "pca_axes": torch.from_numpy(clusters.pca_axes),
+            "exemplar_motion": torch.from_numpy(exemplars["motion"]),
+            "exemplar_mask": torch.from_numpy(exemplars["joint_mask"]),
+            "exemplar_cluster": torch.from_numpy(exemplars["cluster"]),
+        }
+        facts = {"report": clusters.report, "exemplar_ids": exemplars["window_id"]}
+        save_bundle(self.run.bundle("clusters"), tensors, facts)
+        self._fresh_columns("clusters")
+        self.runner.map(ClusterWriter, (str(self.run.path),), self._all_shards())
+        for warning in clusters.report["warnings"]:
+            self.say(f"clusters: {warning}")
+        return {
+            "num_clusters": clusters.report["num_clusters"],
+            "warnings": clusters.report["warnings"],
+        }
+
+    def _do_captions(self, mark: str) -> dict[str, Any]:
+        table = collect_captions(self.run, self.dataset)
+        pieces = [table.texts[i : i + 256] for i in range(0, len(table.texts), 256)]
+        embedded = dict(self.runner.map(EmbedTexts, (self.config.text,), list(enumerate(pieces))))
+        tensors = {
+            "text_embedding": torch.from_numpy(
+                np.concatenate([embedded[i] for i in range(len(pieces))])
+            ),
+            "difficulty": torch.tensor(table.difficulty, dtype=torch.float32),
+        }
+        facts = table.facts() | {"text_dim": tensors["text_embedding"].shape[1]}
+        save_bundle(self.run.bundle("captions"), tensors, facts)
+        self._fresh_columns("captions")
+        self.runner.map(CaptionIdWriter, (str(self.run.path),), self._all_shards())
+        if table.derived:
+            self.say(
+                f"captions: {table.num_uncaptioned} windows have no caption; "
+                "their clusters' derived descriptions stand in (see `raydance annotate`)"
+            )
+        return {"captions": len(table.texts), "derived": table.derived}
+
+    def _do_text_encoder(self, mark: str) -> None:
+        self._train("text_encoder", mark)
+        self._add_to_captions("text_encoder")
+
+    def _do_contrastive(self, mark: str) -> None:
+        self._train("contrastive", mark)
+        self._fresh_columns("contrastive")
+        self._infer("contrastive")
+        self._add_to_captions("contrastive")
+
+    def _add_to_captions(self, step: str) -> None:
+        reads = ("text_embedding", "text_latent")
+        add_caption_columns(self.run, step, build_stage, self._captions(), reads)
+
+    def _do_motion_to_text(self, mark: str) -> None:
+        self._train("motion_to_text", mark)
+
+    def _do_text_to_motion(self, mark: str) -> None:
+        self._train("text_to_motion", mark)
+
+    def _do_library(self, mark: str) -> dict[str, Any]:
+        return write_library(self.run, self.dataset)
+
+
+def train(
+    out: str | Path,
+    dataset_path: str | Path,
+    config: DanceLanguageConfig,
+    runner: Runner,
+    *,
+    only: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Run:
+    """Train, or go on training, a run of Dance-Language.
+
+    Raises:
+        InputError: a dataset without training or validation windows, or an unknown step.
+        ArtifactError: `out` holds something else, or is damaged.
+    """
+    dataset = Dataset.open(dataset_path)
+    for split in ("train", "val"):
+        if not sum(shard.num_windows for shard in dataset.shards(split)):
+            raise InputError(
+                f"{dataset_path}: no {split} windows. Splits are made by recording: ingest more "
+                "recordings, or fix `split` in the captions file"
+            )
+    manifest = dataset.manifest
+    facts = {
+        "path": str(Path(dataset_path).resolve()),
+        "hash": dataset.manifest_hash,
+        "fps": manifest["fps"],
+        "window": manifest["window"],
+        "stride": manifest["stride"],
+    }
+    run = Run.create(out, system=NAME, config=configs.to_dict(config), dataset=facts)
+    Training(run, runner, say).go(only)
+    return run
+
+
+def _annotation_hash(run_path: Path) -> str:
+    path = run_path / "annotation" / "annotations.yaml"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def _exemplar_windows(dataset: Dataset, exemplars: list[list[int]]) -> dict[str, Any]:
+    """Motion of the exemplar rows, counted over the training shards in order."""
+    wanted = {row: cluster for cluster, rows in enumerate(exemplars) for row in rows}
+    found: dict[int, Mapping[str, Any]] = {}
+    first = 0
+    for shard in dataset.shards("train"):
+        here = [row for row in wanted if first <= row < first + shard.num_windows]
+        if here:
+            rows = dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
+            for row in here:
+                found[row] = {name: values[row - first] for name, values in rows.items()}
+        first += shard.num_windows
+    order = [row for rows in exemplars for row in rows]
+    return {
+        "motion": np.stack([found[row]["motion"] for row in order]).astype(np.float32),
+        "joint_mask": np.stack([found[row]["joint_mask"] for row in order]),
+        "cluster": np.array([wanted[row] for row in order], dtype=np.int64),
+        "window_id": [str(found[row]["window_id"]) for row in order],
+    }

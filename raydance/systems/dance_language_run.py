@@ -1,0 +1,377 @@
+"""A trained Dance-Language run at work: describe motion, generate it from words, search a library.
+
+Loads from the run folder alone and needs neither Ray nor the training data.
+
+Dimensions: N windows, T frames, J joints, Z latent, U captions, D sentence embedding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from raydance import index
+from raydance.artifacts import Run, load_bundle
+from raydance.batches import to_network
+from raydance.captions import CaptionTable
+from raydance.errors import InputError
+from raydance.ingest import windows_of_clip
+from raydance.motion import normalise, skeleton
+from raydance.motion.clip import Clip
+from raydance.stages.clusters import assign
+from raydance.stages.contrastive import Contrastive
+from raydance.stages.motion_to_text import MotionToText
+from raydance.stages.motion_vae import MotionVae
+from raydance.stages.text_encoder import TextEncoder
+from raydance.stages.text_to_motion import SOURCES, TextToMotion
+from raydance.systems.base import load_stage
+from raydance.systems.dance_language import build_stage, config_of, statistics_of
+from raydance.systems.library_step import Library, read_library
+from raydance.text import load_text_encoder
+from raydance.training import derive_seed
+
+MAX_FRAMES = 400
+_NEAREST = 5
+_SHARPNESS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A caption found for motion.
+
+    Attributes:
+        score: cosine between the motion's projection and the caption, in [-1, 1].
+        cluster_verified: whether the caption occurs in the motion's own cluster.
+        derived: whether no person wrote these words.
+    """
+
+    text: str
+    score: float
+    cluster_verified: bool
+    derived: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Descriptions of a part of a clip, in seconds."""
+
+    start_s: float
+    end_s: float
+    cluster: int
+    captions: tuple[Description, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A window found in the library."""
+
+    clip_id: str
+    start_s: float
+    end_s: float
+    score: float
+    captions: tuple[str, ...]
+    labels: dict[str, str]
+    split: str
+
+
+class DanceLanguage:
+    """The composed describer, generator and retriever of one run.
+
+    Args:
+        run: a finished run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.config = config_of(run)
+        self.statistics = statistics_of(run)
+        self.fps = float(run.facts["dataset"]["fps"])
+        self.window = int(run.facts["dataset"]["window"])
+        self.stride = int(run.facts["dataset"]["stride"])
+        self.vae = self._stage("motion_vae", MotionVae)
+        self.text_encoder = self._stage("text_encoder", TextEncoder)
+        self.contrastive = self._stage("contrastive", Contrastive)
+        self.motion_to_text = self._stage("motion_to_text", MotionToText)
+        self.text_to_motion = self._stage("text_to_motion", TextToMotion)
+        self.captions = CaptionTable.load(
+            [
+                run.bundle("captions"),
+                run.bundle("text_encoder_captions"),
+                run.bundle("contrastive_captions"),
+            ]
+        )
+        _, self._caption_facts = load_bundle(run.bundle("captions"))
+        clusters, _ = load_bundle(run.bundle("clusters"))
+        self.centroids = clusters["centroids"].numpy()
+        facts, _ = load_bundle(run.bundle("library"))
+        self.caption_clusters = facts["caption_clusters"].numpy()
+        self._cluster_mean, self._cluster_std = facts["cluster_mean"], facts["cluster_std"]
+
+    def _stage(self, name: str, kind: type) -> Any:
+        stage = load_stage(self.run, name, build_stage)
+        assert isinstance(stage, kind)
+        return stage
+
+    @cached_property
+    def library(self) -> Library:
+        """All windows of the training library."""
+        return read_library(self.run)
+
+    @cached_property
+    def _index(self) -> index.Index:
+        return index.Index(self.library.embedding, self.metric)
+
+    @cached_property
+    def _train_index(self) -> index.Index:
+        rows = self.library.rows("train")
+        return index.Index(self.library.embedding[rows], self.metric)
+
+    @cached_property
+    def _sentences(self) -> Any:
+        return load_text_encoder(self.config.text)
+
+    @property
+    def metric(self) -> index.Metric:
+        """How points of the shared space compare."""
+        return self.contrastive.metric  # type: ignore[return-value]
+
+    @cached_property
+    def describing_captions(self) -> np.ndarray:
+        """Caption ids that may describe new motion: those of training clips, `[U']`."""
+        return np.flatnonzero(np.array(self._caption_facts["in_train"]))
+
+    # Into the spaces
+
+    def windows(self, clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A clip's windows `[N, T, 50, 3]` (metres), joint masks `[N, 50]` and start times `[N]` s.
+
+        Raises:
+            InputError: shorter than one window, or a skeleton that cannot be mapped.
+        """
+        return windows_of_clip(clip, fps=self.fps, length=self.window, stride=self.stride)
+
+    def encode_motion(self, motion: np.ndarray, joint_mask: np.ndarray) -> dict[str, np.ndarray]:
+        """`latent [N, Z]`, `motion_embedding [N, Z]`, `cluster [N]` and the caption projection
+        `text [N, D]` of windows `[N, T, 50, 3]` in metres."""
+        network = to_network(motion, joint_mask, self.statistics, self.config.representation)
+        batch = {
+            "motion": torch.from_numpy(network),
+            "joint_mask": torch.from_numpy(np.asarray(joint_mask)),
+        }
+        with torch.inference_mode():
+            batch |= self.vae.infer(batch)
+            batch |= self.contrastive.infer(batch)
+            text = self.motion_to_text.project(batch[self.config.motion_to_text.motion_input])
+        latent = batch["latent"].numpy()
+        return {
+            "latent": latent,
+            "motion_embedding": batch["motion_embedding"].numpy(),
+            "cluster": assign(self.centroids, latent)[0],
+            "text": text.numpy(),
+        }
+
+    def encode_text(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """`text_embedding [n, D]`, `text_latent [n, Z]` and `text_projection [n, Z]`.
+
+        Raises:
+            InputError: an empty sentence.
+        """
+        if any(not t.strip() for t in texts):
+            raise InputError("the sentence is empty; describe a movement in words")
+        batch = {"text_embedding": torch.from_numpy(self._sentences.encode(list(texts)))}
+        with torch.inference_mode():
+            batch |= self.text_encoder.infer_captions(batch)
+            batch |= self.contrastive.infer_captions(batch)
+        return {name: value.numpy() for name, value in batch.items()}
+
+    # Motion to text
+
+    def describe(self, clip: Clip, k: int = 3) -> list[Segment]:
+        """The k best captions of the whole clip first, then of each of its windows."""
+        motion, mask, starts = self.windows(clip)
+        found = self.encode_motion(motion, mask)
+        length_s = self.window / self.fps
+        whole = index.unit(found["text"]).mean(axis=0)
+        main = int(np.bincount(found["cluster"]).argmax())
+        segments = [
+            Segment(
+                start_s=0.0,
+                end_s=clip.duration_s,
+                cluster=main,
+                captions=self.rank_captions(whole, main, k),
+            )
+        ]
+        for i, start in enumerate(starts):
+            cluster = int(found["cluster"][i])
+            segments.append(
+                Segment(
+                    start_s=float(start),
+                    end_s=float(start + length_s),
+                    cluster=cluster,
+                    captions=self.rank_captions(found["text"][i], cluster, k),
+                )
+            )
+        return segments
+
+    def rank_captions(self, text_D: np.ndarray, cluster: int, k: int) -> tuple[Description, ...]:
+        """Eq. 16: the k most similar captions of the base, checked against the motion's cluster."""
+        ids = self.describing_captions
+        base = self.captions.columns["text_embedding"].numpy()[ids]
+        score = index.scores(text_D[None], base, "cosine")[0]
+        verified = self.caption_clusters[ids, cluster]
+        mode = self.config.motion_to_text.cluster_verification
+        order = np.argsort(-score, kind="stable")
+        if mode == "rerank":
+            # Only near candidates: a verified caption that is far off describes nothing.
+            near = order[: max(5 * k, 10)]
+            order = near[np.argsort(~verified[near], kind="stable")]
+        return tuple(
+            Description(
+                text=self.captions.texts[ids[i]],
+                score=float(score[i]),
+                cluster_verified=bool(verified[i]) and mode != "off",
+                derived=int(ids[i]) in self._derived,
+            )
+            for i in order[:k]
+        )
+
+    @cached_property
+    def _derived(self) -> set[int]:
+        return set(self._caption_facts["derived"])
+
+    # Text to motion
+
+    def generate(
+        self,
+        text: str,
+        *,
+        frames: int | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        source: str | None = None,
+        clip: Clip | None = None,
+    ) -> np.ndarray:
+        """Motion for a sentence: `[num_samples, T, 50, 3]`, metres, y up, at `self.fps`.
+
+        Args:
+            frames: T; a window's length by default. The decoder was trained on one window, so
+                quality falls with length beyond it.
+            source: where the motion latent comes from, one of `SOURCES`; the run's own by default.
+            clip: with `source="clip"`, the motion to start from.
+
+        Raises:
+            InputError: an empty sentence, a length or source that is not allowed.
+        """
+        source = source or ("clip" if clip is not None else self.config.text_to_motion.source)
+        frames = frames or self.window
+        if source not in SOURCES:
+            raise InputError(f"source {source!r}; allowed: {', '.join(SOURCES)}")
+        if not 2 <= frames <= MAX_FRAMES:
+            raise InputError(f"frames: {frames}; allowed: 2 to {MAX_FRAMES}")
+        if (source == "clip") != (clip is not None):
+            raise InputError("source 'clip' and a clip go together")
+        words = self.encode_text([text])
+        latents = self._motion_latents(words, source, clip, seed, num_samples)
+        text_latent = torch.from_numpy(words["text_latent"]).expand(num_samples, -1)
+        with torch.inference_mode():
+            network = self.text_to_motion.generate(text_latent, latents, frames).numpy()
+        return self.to_metres(network)
+
+    def to_metres(self, network: np.ndarray) -> np.ndarray:
+        """What networks write, `[N, T, 50, 3]`, back to metres."""
+        features = self.statistics.invert(network)
+        return normalise.from_features(features, self.config.representation).astype(np.float32)
+
+    def _motion_latents(
+        self,
+        words: dict[str, np.ndarray],
+        source: str,
+        clip: Clip | None,
+        seed: int,
+        num_samples: int,
+    ) -> torch.Tensor:
+        rng = np.random.default_rng(derive_seed("generate", seed))
+        size = (num_samples, self.config.motion_vae.latent)
+        if source == "prior":
+            latents = rng.standard_normal(size)
+        elif source == "cluster":
+            cluster = assign(self.centroids, words["text_latent"])[0][0]
+            mean, std = self._cluster_mean[cluster].numpy(), self._cluster_std[cluster].numpy()
+            latents = mean + std * rng.standard_normal(size)
+        elif source == "nearest":
+            rows, score = self._train_index.search(words["text_projection"][0], _NEAREST)
+            weight = np.exp((score - score.max()) / _SHARPNESS)
+            chosen = rng.choice(rows, num_samples, p=weight / weight.sum())
+            latents = self.library.latent[self.library.rows("train")[chosen]]
+        else:
+            assert clip is not None
+            motion, mask, _ = self.windows(clip)
+            latents = np.repeat(self.encode_motion(motion[:1], mask[:1])["latent"], num_samples, 0)
+        return torch.from_numpy(np.asarray(latents, dtype=np.float32))
+
+    # Search
+
+    def search(self, query: str | Clip, k: int = 5) -> list[Hit]:
+        """The k clips of the library nearest to a sentence or to a clip, each by its best window."""
+        if isinstance(query, Clip):
+            motion, mask, _ = self.windows(query)
+            point = self.encode_motion(motion, mask)["motion_embedding"].mean(axis=0)
+        else:
+            point = self.encode_text([query])["text_projection"][0]
+        if k < 1:
+            raise InputError(f"k: {k}; at least 1")
+        rows, score = self._index.search(point, len(self.library.cluster))
+        hits: dict[str, Hit] = {}
+        windows = self.library.windows
+        for row, value in zip(rows.tolist(), score.tolist()):
+            clip_id = windows["clip_id"][row]
+            if clip_id in hits:
+                continue
+            hits[clip_id] = Hit(
+                clip_id=clip_id,
+                start_s=windows["start_s"][row],
+                end_s=windows["end_s"][row],
+                score=value,
+                captions=tuple(self.captions.texts[i] for i in windows["caption_ids"][row]),
+                labels=json.loads(windows["labels"][row] or "{}"),
+                split=windows["split"][row],
+            )
+            if len(hits) == k:
+                break
+        return list(hits.values())
+
+    def as_clip(self, motion: np.ndarray, name: str, caption: str) -> Clip:
+        """Generated motion `[T, 50, 3]` as a clip that writers take."""
+        return Clip(
+            clip_id=name,
+            source="generated",
+            fps=self.fps,
+            joint_names=skeleton.JOINTS,
+            parents=skeleton.PARENTS,
+            positions=motion,
+            captions=(caption,),
+        )
+
+
+def load(path: str | Path) -> DanceLanguage:
+    """Open a finished run.
+
+    Raises:
+        ArtifactError: not a run, damaged, or not finished.
+    """
+    from raydance.errors import ArtifactError
+
+    run = Run.open(path)
+    missing = [s for s in ("text_to_motion", "library") if s not in run.facts["steps"]]
+    if missing:
+        raise ArtifactError(
+            f"{path}: not finished ({', '.join(missing)} missing); run `raydance train` again"
+        )
+    return DanceLanguage(run)

@@ -1,0 +1,139 @@
+"""The searchable library of a run: every window's place in the learned spaces, and its words.
+
+Kept inside the run folder, so that describing, searching and generating need no training data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from raydance.artifacts import Run, load_bundle, replacing, save_bundle
+from raydance.columns import read_columns
+from raydance.dataset import Dataset
+from raydance.errors import ArtifactError
+from raydance.stages.clusters import caption_clusters
+
+_WINDOW_COLUMNS = ("window_id", "clip_id", "split", "start_s", "end_s", "labels")
+
+
+def library_path(run: Run) -> Path:
+    """The table of windows."""
+    return run.path / "library" / "windows.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """Windows of a run.
+
+    Attributes:
+        windows: `window_id`, `clip_id`, `split`, `start_s`, `end_s` (seconds in the clip at the
+            dataset's rate), `labels` (JSON), `caption_ids`; lists of the same length N.
+        cluster: `[N]` int64.
+        latent: `[N, Z]` float32, of the VAE.
+        embedding: `[N, Z]` float32, of the contrastive space.
+    """
+
+    windows: dict[str, list[Any]]
+    cluster: np.ndarray
+    latent: np.ndarray
+    embedding: np.ndarray
+
+    def rows(self, split: str) -> np.ndarray:
+        """Indices of a split's windows."""
+        return np.flatnonzero(np.array(self.windows["split"]) == split)
+
+
+def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:
+    """Gather all columns into the library table, shard by shard, and sum up each cluster."""
+    writer: pq.ParquetWriter | None = None
+    train_latents, train_clusters, train_captions = [], [], []
+    count = 0
+    with replacing(library_path(run)) as temporary:
+        for split in ("train", "val", "test"):
+            for shard in dataset.shards(split):
+                rows = dataset.read_shard(shard, columns=list(_WINDOW_COLUMNS))
+                ids = list(rows["window_id"])
+                name = f"{shard.name}.parquet"
+                extra: dict[str, Any] = {}
+                for step, columns in (
+                    ("motion_vae", ["latent"]),
+                    ("clusters", ["cluster"]),
+                    ("captions", ["caption_ids"]),
+                    ("contrastive", ["motion_embedding"]),
+                ):
+                    extra |= read_columns(run.columns(step) / name, columns, ids)
+                arrays = {c: pa.array(list(rows[c])) for c in _WINDOW_COLUMNS}
+                arrays["caption_ids"] = pa.array(extra["caption_ids"], pa.list_(pa.int64()))
+                arrays["cluster"] = pa.array(extra["cluster"])
+                for column in ("latent", "motion_embedding"):
+                    flat = pa.array(np.ascontiguousarray(extra[column]).reshape(-1))
+                    width = extra[column].shape[1]
+                    arrays[column] = pa.FixedSizeListArray.from_arrays(flat, width)
+                table = pa.table(arrays)
+                writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+                writer.write_table(table)
+                count += len(ids)
+                if split == "train":
+                    train_latents.append(extra["latent"])
+                    train_clusters.append(extra["cluster"])
+                    train_captions += extra["caption_ids"]
+        assert writer is not None
+        writer.close()
+    _write_cluster_facts(
+        run, np.concatenate(train_latents), np.concatenate(train_clusters), train_captions
+    )
+    return {"windows": count}
+
+
+def _write_cluster_facts(
+    run: Run, latents: np.ndarray, clusters: np.ndarray, captions: list[list[int]]
+) -> None:
+    centroids = load_bundle(run.bundle("clusters"))[0]["centroids"]
+    num_captions = len(load_bundle(run.bundle("captions"))[1]["texts"])
+    mean, std = [], []
+    for c in range(len(centroids)):
+        members = latents[clusters == c]
+        mean.append(members.mean(axis=0) if len(members) else centroids[c].numpy())
+        std.append(members.std(axis=0) if len(members) else np.ones(latents.shape[1]))
+    belongs = caption_clusters(captions, clusters, num_captions, len(centroids))
+    tensors = {
+        "cluster_mean": torch.from_numpy(np.stack(mean).astype(np.float32)),
+        "cluster_std": torch.from_numpy(np.stack(std).astype(np.float32)),
+        "caption_clusters": torch.from_numpy(belongs),
+    }
+    save_bundle(run.bundle("library"), tensors, {})
+
+
+def read_library(run: Run) -> Library:
+    """Read the library.
+
+    Raises:
+        ArtifactError: missing (the run is not finished) or damaged.
+    """
+    path = library_path(run)
+    if not path.exists():
+        raise ArtifactError(
+            f"{path}: missing; the run is not finished (run `raydance train` again)"
+        )
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(f"{path}: damaged ({error})") from None
+
+    def matrix(name: str) -> np.ndarray:
+        column = table[name].combine_chunks()
+        return column.flatten().to_numpy().reshape(len(column), -1)
+
+    return Library(
+        windows={name: table[name].to_pylist() for name in (*_WINDOW_COLUMNS, "caption_ids")},
+        cluster=table["cluster"].to_numpy(),
+        latent=matrix("latent"),
+        embedding=matrix("motion_embedding"),
+    )
