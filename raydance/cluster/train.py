@@ -1,0 +1,275 @@
+"""Ray Train runs the loop, Ray Data feeds it: the same tasks as `LocalRunner`, on a cluster.
+
+Ray streams chunks whose content `raydance.batches` fixes, so losses are those of the plain loop.
+Several epochs are one stream: data tasks read and augment the next epoch while this one trains, and
+no epoch pays for the start of an execution.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+import ray.train
+import torch
+from ray.data import ActorPoolStrategy
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, prepare_model
+
+from raydance import training
+from raydance.artifacts import Run, read_metrics
+from raydance.batches import Batches, BatchSpec, Chunk, ChunkLoader
+from raydance.errors import RaydanceError
+from raydance.systems.base import FitTask
+
+log = logging.getLogger(__name__)
+
+_CHUNKS_PER_STREAM = 64
+
+
+class _LoadChunk:
+    """A Ray Data task: chunk description in, arrays out. The loader is kept between tasks."""
+
+    _loaders: dict[str, ChunkLoader] = {}
+
+    def __init__(self, spec: BatchSpec, chunks: Sequence[Chunk], key: str) -> None:
+        self.spec, self.chunks, self.key = spec, chunks, key
+
+    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        loader = self._loaders.get(self.key)
+        if loader is None:
+            self._loaders.clear()
+            loader = self._loaders[self.key] = ChunkLoader(self.spec, "train", training=True)
+        for index in rows["id"]:
+            yield loader(self.chunks[int(index)])
+
+
+class RayBatches(Batches):
+    """Batches whose training chunks are read and augmented by Ray Data tasks, ahead of the loop."""
+
+    def __init__(self, spec: BatchSpec, *, rank: int, world_size: int, epochs: int) -> None:
+        super().__init__(spec, rank=rank, world_size=world_size)
+        self.epochs = epochs
+        self._stream: Iterator[dict[str, np.ndarray]] | None = None
+        self._next_epoch = -1
+        self._last_epoch = -1
+
+    def load_epoch(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
+        """Arrays of each chunk, from a stream over this and the following epochs."""
+        if self._stream is None or epoch != self._next_epoch or epoch > self._last_epoch:
+            self._open(epoch)
+        for chunk in self.plan(epoch):
+            yield self._take(chunk)
+        self._next_epoch = epoch + 1
+
+    def _open(self, epoch: int) -> None:
+        chunks: list[Chunk] = []
+        last = epoch
+        for last in range(epoch, self.epochs):
+            chunks += self.plan(last)
+            if len(chunks) >= _CHUNKS_PER_STREAM:
+                break
+        self._last_epoch = last
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.execution_options.verbose_progress = False
+        context.enable_progress_bars = False
+        key = f"{os.getpid()}-{self.rank}-{self.spec.seed}-{','.join(self.spec.reads)}"
+        stream = ray.data.range(len(chunks), override_num_blocks=len(chunks)).map_batches(
+            _LoadChunk(self.spec, chunks, key), batch_size=None, num_cpus=0.5
+        )
+        blocks = stream.iter_batches(batch_size=None, prefetch_batches=2)
+        self._stream = iter(blocks)
+
+    def _take(self, chunk: Chunk) -> dict[str, np.ndarray]:
+        """The chunk's rows; Ray may cut or merge blocks, but keeps their order."""
+        assert self._stream is not None
+        parts: list[dict[str, np.ndarray]] = []
+        missing = chunk.num_windows
+        while missing > 0:
+            block = self._left_over or next(self._stream)
+            self._left_over = None
+            size = len(next(iter(block.values())))
+            if size > missing:
+                self._left_over = {name: values[missing:] for name, values in block.items()}
+                block = {name: values[:missing] for name, values in block.items()}
+                size = missing
+            parts.append(block)
+            missing -= size
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    _left_over: dict[str, np.ndarray] | None = None
+
+    def close(self) -> None:
+        """Stop the stream; Ray Data ends its tasks when nothing holds it."""
+        self._stream = None
+        self._left_over = None
+
+
+def _worker(arguments: dict[str, Any]) -> None:
+    """What each Ray Train worker runs."""
+    task: FitTask = arguments["task"]
+    place = ray.train.get_context()
+    rank, world_size = place.get_world_rank(), place.get_world_size()
+    device = ray.train.torch.get_device()
+
+    def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
+        if world_size == 1:
+            return values
+        on_device = values.to(device)
+        torch.distributed.all_reduce(on_device)
+        return on_device.cpu()
+
+    def wrap(stage: torch.nn.Module) -> torch.nn.Module:
+        return prepare_model(stage, move_to_device=False) if world_size > 1 else stage
+
+    context = training.Context(
+        rank=rank,
+        world_size=world_size,
+        device=device,
+        wrap=wrap,
+        sum_over_ranks=sum_over_ranks,
+    )
+    source = RayBatches(task.spec, rank=rank, world_size=world_size, epochs=task.train.epochs)
+    result = task.carry_out(source, context)
+    # One report, at the end: checkpoints are the run folder's own, and each report is a barrier.
+    ray.train.report({"best_loss": result.best_loss, "epochs": result.epochs})
+
+
+class RayRunner:
+    """Trains with Ray Train and infers with Ray Data actors.
+
+    Args:
+        workers: DDP workers of each stage.
+        max_failures: lost workers tolerated for each stage.
+        report: told the metrics of every epoch, in the driver.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        max_failures: int = 3,
+        report: Callable[[dict[str, Any]], None] = lambda metrics: None,
+    ) -> None:
+        self.workers = workers
+        self.max_failures = max_failures
+        self.report = report
+        resources = ray.cluster_resources()
+        self.use_gpu = resources.get("GPU", 0) >= workers
+        # Data tasks need a processor too: where workers would take them all, they take halves.
+        self.worker_cpus = 1.0 if resources.get("CPU", 1) > workers else 0.5
+
+    def fit(self, task: FitTask) -> None:
+        """Train a stage on `workers` DDP workers.
+
+        Raises:
+            RaydanceError: a worker failed more often than `max_failures`.
+        """
+        run = Run.open(task.run)
+        # A name of its own: Ray would otherwise take up the state of an earlier attempt.
+        name = f"{task.stage}-{task.fingerprint}-{time.time_ns()}"
+        trainer = TorchTrainer(
+            _worker,
+            train_loop_config={"task": task},
+            scaling_config=ScalingConfig(
+                num_workers=self.workers,
+                use_gpu=self.use_gpu,
+                resources_per_worker={"CPU": self.worker_cpus}
+                | ({"GPU": 1} if self.use_gpu else {}),
+            ),
+            run_config=RunConfig(
+                name=name,
+                storage_path=str((run.path / "ray").resolve()),
+                failure_config=FailureConfig(max_failures=self.max_failures),
+            ),
+        )
+        with _Follow(run.metrics(task.stage), self.report):
+            try:
+                trainer.fit()
+            except ray.train.WorkerGroupError as error:
+                raise RaydanceError(_cause(task.stage, error)) from error
+
+    def map(
+        self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
+    ) -> list[Any]:
+        """Apply `factory(*args)`, built once per actor, to every item."""
+        if not items:
+            return []
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        actors = max(1, min(len(items), int(ray.cluster_resources().get("CPU", 1))))
+        rows = [{"index": i} for i in range(len(items))]
+        data = ray.data.from_items(rows, override_num_blocks=len(items)).map_batches(
+            _Apply,
+            fn_constructor_args=(factory, args, list(items)),
+            batch_size=1,
+            batch_format="numpy",
+            num_cpus=1 if actors > 1 else 0.5,
+            num_gpus=0,
+            compute=ActorPoolStrategy(min_size=1, max_size=actors),
+        )
+        return [row["result"][0] for row in data.iter_rows()]
+
+
+class _Apply:
+    """One actor of `RayRunner.map`."""
+
+    def __init__(self, factory: Callable, args: tuple, items: Sequence[Any]) -> None:
+        torch.set_num_threads(1)
+        self.work = factory(*args)
+        self.items = items
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        out = np.empty(1, dtype=object)
+        item = self.items[int(batch["index"][0])]
+        out[0] = [self.work(item)]
+        return {"result": out}
+
+
+class _Follow:
+    """Tells the driver of each line that rank 0 adds to the metrics file."""
+
+    def __init__(self, path: Path, report: Callable[[dict[str, Any]], None]) -> None:
+        self.path, self.report = path, report
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Follow:
+        self._seen = -1
+        self._started = time.time()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._tell()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self._tell()
+
+    def _tell(self) -> None:
+        # Lines of an earlier, other training lie in the file until the first epoch replaces it.
+        if not self.path.exists() or self.path.stat().st_mtime < self._started:
+            return
+        for metrics in read_metrics(self.path):
+            if metrics["epoch"] > self._seen:
+                self._seen = metrics["epoch"]
+                self.report(metrics)
+
+
+def _cause(stage: str, error: ray.train.WorkerGroupError) -> str:
+    lines = [f"rank {rank}: {failure}" for rank, failure in error.worker_failures.items()]
+    return f"training {stage} failed: " + "; ".join(lines)
