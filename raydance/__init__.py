@@ -1,0 +1,1 @@
+"""A shared space of dance and words, learnt from motion capture."""

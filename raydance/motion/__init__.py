@@ -1,0 +1,1 @@
+"""Motion as arrays: files in and out, skeleton, windows, pictures. NumPy only."""
