@@ -48,21 +48,21 @@ SHOULDER_TWIST: Final = (-90.0, 110.0)
 
 TOE_HEIGHT: Final = 0.02
 """Height in metres of the toe joint above the floor of a flat foot."""
-_STANDING: Final = 0.985
+_STANDING: Final = 0.992
 _REACH: Final = 0.998
 
 
 def _rest_offsets() -> np.ndarray:
     """`[50, 3]` metres: a T-pose of 1.70 m, palms down."""
     offsets = np.zeros((NUM_JOINTS, 3))
-    middle = {
+    middle: dict[str, tuple[float, float, float]] = {
         "spine1": (0, 0.115, -0.012),
         "spine2": (0, 0.135, 0.004),
         "spine3": (0, 0.06, 0.004),
         "neck": (0, 0.205, -0.012),
-        "head": (0, 0.095, 0.03),
+        "head": (0, 0.085, 0.045),
     }
-    left = {
+    left: dict[str, tuple[float, float, float]] = {
         "hip": (0.088, -0.07, 0),
         "knee": (0, -0.39, 0),
         "ankle": (0, -0.4, 0),

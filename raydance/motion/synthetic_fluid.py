@@ -66,9 +66,9 @@ def hip_circle(beat: Beat) -> PoseTrack:
     pose.spine[:, :, 0] = (5.5 * beat.size * front)[:, None]
     pose.spine[:, :, 2] = (5 * beat.size * side)[:, None]
     pose.head[:, 0] = -3 * front
-    pose.arm[:] = (0.75, -0.75, -0.25)
-    pose.elbow[:] = 92
-    pose.twist[:] = 84
+    pose.arm[:] = (0.62, -0.75, -0.42)
+    pose.elbow[:] = 100
+    pose.twist[:] = 104
     return pose
 
 

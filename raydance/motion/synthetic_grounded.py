@@ -21,7 +21,7 @@ def squat(beat: Beat) -> PoseTrack:
     pose.spine[:, :, 0] = (6 * low)[:, None]
     pose.head[:, 0] = -26 * low
     for s in range(2):
-        pose.arm[:, s] = mix((0.3, -1, 0.15), (0.2, -0.25, 1.0), low)
+        pose.arm[:, s] = mix((0.3, -1, 0.15), (0.2, 0.3, 1.0), low)
     pose.elbow[:] = 22
     return pose
 
@@ -74,7 +74,7 @@ def walk(beat: Beat) -> PoseTrack:
     swinging = wave(beat.phase, 0.15)
     for s in range(2):
         front = (1 - 2 * s) * -0.55 * beat.size * np.cos(2 * np.pi * (beat.phase - 0.45))
-        pose.arm[:, s, 2] = front * (1 if s == 0 else 1)
+        pose.arm[:, s, 2] = front
         pose.elbow[:, s] = 28 + 14 * np.clip(front, 0, 1)
     for s, shift in enumerate((0.0, 0.5)):
         part = (beat.phase + shift) % 1.0
@@ -101,8 +101,8 @@ def stomp(beat: Beat) -> PoseTrack:
         scale = 0.5 if beat.both else 1.0
         rise = ease(part / (0.5 * scale)) * (1 - ease((part / scale - 0.6) / 0.16))
         hit = ease((part / scale - 0.7) / 0.06) * (1 - ease((part / scale - 0.76) / 0.24))
-        pose.foot[:, s, 1] = 0.4 * beat.size * rise
-        pose.foot[:, s, 2] = 0.1 * rise
+        pose.foot[:, s, 1] = 0.48 * beat.size * rise
+        pose.foot[:, s, 2] = 0.14 * rise
         pose.foot_pitch[:, s] = 14 * rise
         pose.pelvis[:, 0] -= sign * 0.13 * swell(ease(part / scale) / 1.0) * (part < scale)
         pose.pelvis[:, 1] += 0.03 * rise - 0.07 * beat.size * hit

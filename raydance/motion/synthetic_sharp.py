@@ -91,7 +91,9 @@ def head_snap(beat: Beat) -> PoseTrack:
     if beat.rng.uniform() < 0.5:
         looks = looks[:2]
     pose.head[:] = np.clip(beat.size, 0.75, 1.2) * snap(beat, looks.astype(float), attack_s=0.14)
-    pose.spine[:, 2, 1] = 0.08 * pose.head[:, 1]
+    # Shoulders and chest go along a little, as they do when a head is thrown.
+    pose.spine[:, 1:, 1] = 0.11 * pose.head[:, 1:2]
+    pose.spine[:, 2, 0] = 0.25 * pose.head[:, 0]
     pose.arm[:] = (0.42, -0.9, 0.02)
     pose.elbow[:] = 10
     pose.curl[:] = 60
