@@ -8,6 +8,7 @@ Detection can be overridden in every reader, and what it found is returned as a 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -81,6 +82,11 @@ class Scale:
     def vectors(self, vectors: np.ndarray) -> np.ndarray:
         """Source vectors `[..., 3]` as float32 metres, y up."""
         return (rot.rotate(self.turn, vectors) * self.metres_per_unit).astype(np.float32)
+
+    def warn(self, path: str) -> None:
+        """Warn about each doubt, naming the file and the arguments that settle it."""
+        for doubt in self.doubts:
+            warnings.warn(f"{path}: {doubt} (give units or up to settle it)", stacklevel=3)
 
     def rotations(self, rotations: np.ndarray) -> np.ndarray:
         """Source local rotations `[..., 4]` in the y-up frame, float32 (a change of basis)."""
@@ -211,7 +217,9 @@ def _up_scores(
     top = _find(joint_names, _TOP) or _find(joint_names, _NECK)
     bottom = _find(joint_names, _BOTTOM)
     if rest is not None:
-        scores = scores + 1.2 * _rest_evidence(rest, joint_names, top, bottom)
+        # As weighty as the posture, so that the floor decides where the two differ: crawling keeps
+        # the rest pose's axis, a skeleton that its root turns upright does not.
+        scores = scores + _rest_evidence(rest, joint_names, top, bottom)
     if top and bottom:
         upright = _unit(positions[:, top].mean(axis=1) - positions[:, bottom].mean(axis=1))
         scores = scores + np.maximum(upright.mean(axis=0), 0.0)

@@ -71,6 +71,7 @@ def read_with_scale(
         units=units,
         up=up,
     )
+    scale.warn(name)
     rate = fps if fps is not None else sections.fps
     assert rate is not None
     clip = Clip(
