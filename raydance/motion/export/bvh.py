@@ -8,6 +8,7 @@ how far the file's joints are from the clip's.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,15 +61,18 @@ def write(
     """
     if unit not in UNITS:
         raise InputError(f"unit: found {unit!r}; allowed: {', '.join(UNITS)}")
-    names, parents, positions, kept = _present(clip, joint_mask)
+    if not (np.isfinite(clip.fps) and clip.fps > 0):
+        raise InputError(f"{clip.clip_id}: {clip.fps} frames per second; above 0 is needed")
+    names, parents, positions = _present(clip, joint_mask)
     if clip.rotations is not None and clip.offsets is not None:
-        rotations = rot.normalise(clip.rotations[:, kept])
-        offsets = np.asarray(clip.offsets, dtype=np.float64)[kept]
-        if len(kept) < len(clip.joint_names):
-            raise InputError("joint_mask: only for clips of positions, this one has rotations")
+        if len(names) < len(clip.joint_names):
+            raise InputError("joint_mask: for clips of positions; this one has rotations")
+        rotations = rot.normalise(clip.rotations)
+        offsets = np.array(clip.offsets, dtype=np.float64)
+        is_free = None
     else:
-        rotations, offsets = fit_rotations(positions, parents, names)
-    places = _places(rotations, offsets, positions, parents, clip.rotations is not None)
+        rotations, offsets, is_free = fit_rotations(positions, parents, names)
+    places = _places(rotations, offsets, positions, parents, is_free)
     written = rot.forward_kinematics(rotations, places, parents)
     error = np.linalg.norm(written - positions, axis=-1)
     offsets = np.concatenate((np.zeros((1, 3)), offsets[1:]))
@@ -79,8 +83,8 @@ def write(
 
 def _present(
     clip: Clip, joint_mask: Sequence[bool] | np.ndarray | None
-) -> tuple[list[str], tuple[int, ...], np.ndarray, np.ndarray]:
-    """Names, parents, positions `[T, J, 3]` and source indices of the joints to be written."""
+) -> tuple[list[str], tuple[int, ...], np.ndarray]:
+    """Names, parents and positions `[T, J, 3]` of the joints to be written."""
     num_joints = len(clip.joint_names)
     mask = np.ones(num_joints, bool) if joint_mask is None else np.asarray(joint_mask, dtype=bool)
     if mask.shape != (num_joints,):
@@ -100,8 +104,11 @@ def _present(
         raise InputError(f"{clip.clip_id}: no frames to write")
     if not np.isfinite(positions).all():
         raise InputError(f"{clip.clip_id}: positions must be finite")
-    names = ["_".join(clip.joint_names[joint].split()) or f"joint{joint}" for joint in kept]
-    return names, tuple(parents), positions, kept
+    names: list[str] = []
+    for joint in kept:
+        name = re.sub(r"[\s{}]+", "_", clip.joint_names[joint]) or "joint"
+        names.append(name if name not in names else f"{name}_{joint}")
+    return names, tuple(parents), positions
 
 
 def _places(
@@ -109,18 +116,24 @@ def _places(
     offsets: np.ndarray,
     positions: np.ndarray,
     parents: tuple[int, ...],
-    exact: bool,
+    is_free: np.ndarray | None,
 ) -> np.ndarray:
-    """Each joint's place in its parent's frame `[T, J, 3]`: its offset, or, if `exact` and the
-    clip's bone stretches (the source had position channels), what the positions say."""
+    """Each joint's place in its parent's frame `[T, J, 3]`.
+
+    That is its offset, but for free joints, which are where the positions say. Where `is_free` is
+    None they are found: the clip's own bones that stretch, as those of files with position
+    channels on every joint may.
+    """
     places = np.broadcast_to(offsets, positions.shape).copy()
     places[:, 0] = positions[:, 0]
-    if exact:
-        turns, _ = rot.global_transforms(rotations, places, parents)
-        above = list(parents[1:])
-        local = rot.rotate(rot.conjugate(turns[:, above]), positions[:, 1:] - positions[:, above])
-        stretch = np.linalg.norm(local - offsets[1:], axis=-1).max(axis=0) > _STRETCH_M
-        places[:, 1:][:, stretch] = local[:, stretch]
+    turns, _ = rot.global_transforms(rotations, places, parents)
+    above = list(parents[1:])
+    local = rot.rotate(rot.conjugate(turns[:, above]), positions[:, 1:] - positions[:, above])
+    if is_free is None:
+        free = np.linalg.norm(local - offsets[1:], axis=-1).max(axis=0) > _STRETCH_M
+    else:
+        free = is_free[1:]
+    places[:, 1:][:, free] = local[:, free]
     return places
 
 
@@ -151,7 +164,8 @@ def _text(
     }
     header = ["HIERARCHY"]
     columns: list[np.ndarray] = []
-    degrees = rot.to_euler(rotations, _ORDER, degrees=True)
+    # Unwrapped, so that tools that interpolate between frames don't spin a joint around.
+    degrees = np.unwrap(rot.to_euler(rotations, _ORDER, degrees=True), period=360.0, axis=0)
 
     def vector(values: np.ndarray) -> str:
         return " ".join(f"{value:.6f}" for value in values / metres_per_unit)

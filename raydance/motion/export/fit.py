@@ -16,6 +16,7 @@ from raydance.motion import rotations as rot
 from raydance.motion import skeleton
 
 _ROUNDS: Final = 3
+_FREE: Final = 0.2  # a bone whose length varies by more than this share is none
 
 # Directions of the canonical bones in a T-pose facing +z; the dancer's left is +x.
 _DOWN, _UP, _AHEAD = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -37,7 +38,7 @@ _OUTWARD: Final = (1.0, 0.0, 0.0)
 
 def fit_rotations(
     positions: np.ndarray, parents: Sequence[int], joint_names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotations and rest offsets whose forward kinematics come close to `positions`.
 
     Args:
@@ -47,7 +48,9 @@ def fit_rotations(
             the posture of the first frame.
 
     Returns:
-        Local rotations `[T, J, 4]` and offsets `[J, 3]` of mean bone length (the root's is 0).
+        Local rotations `[T, J, 4]`, offsets `[J, 3]` of mean bone length (the root's is 0), and
+        `is_free` `[J]`: joints at no fixed distance from their parent (such as hips below a
+        ground marker), which no rotation explains.
     """
     positions = np.asarray(positions, dtype=np.float64)
     num_frames, num_joints = positions.shape[:2]
@@ -56,7 +59,9 @@ def fit_rotations(
     for joint in range(1, num_joints):
         children[parents[joint]].append(joint)
         bones[:, joint] = positions[:, joint] - positions[:, parents[joint]]
-    lengths = np.linalg.norm(bones, axis=-1).mean(axis=0)
+    all_lengths = np.linalg.norm(bones, axis=-1)
+    lengths = all_lengths.mean(axis=0)
+    is_free = all_lengths.std(axis=0) > _FREE * lengths
     offsets = _rest_directions(bones, joint_names) * lengths[:, None]
     turns = np.empty((num_frames, num_joints, 4))
     turns[:] = rot.IDENTITY
@@ -65,7 +70,7 @@ def fit_rotations(
         above = (
             turns[:, parents[joint]] if joint else np.broadcast_to(rot.IDENTITY, (num_frames, 4))
         )
-        below = [child for child in children[joint] if lengths[child] > 1e-6]
+        below = [child for child in children[joint] if lengths[child] > 1e-6 and not is_free[child]]
         if len(below) > 1:
             turns[:, joint], offsets[below] = _rigid(bones[:, below], offsets[below])
         elif below:
@@ -74,7 +79,7 @@ def fit_rotations(
         else:
             turns[:, joint] = above
         local[:, joint] = rot.multiply(rot.conjugate(above), turns[:, joint])
-    return rot.continuous(rot.normalise(local)), offsets
+    return rot.continuous(rot.normalise(local)), offsets, is_free
 
 
 def _rigid(bones: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
