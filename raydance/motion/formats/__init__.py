@@ -1,1 +1,75 @@
 """One reader for each file format: a path to a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from raydance.errors import FormatError, InputError
+from raydance.motion.clip import Clip
+from raydance.motion.formats import aistpp, amass, amc, arrays, bvh, humanml3d
+from raydance.motion.formats.numpy_file import NpzReader, shape_of_npy
+from raydance.motion.formats.text import MAX_FRAMES
+
+Reader = Callable[..., Clip]
+
+
+def _npy_reader(path: Path) -> Reader:
+    """Features and 22 joints in an .npy are HumanML3D's; any other array says too little itself."""
+    shape = shape_of_npy(path)
+    is_humanml3d = shape[1:] in ((humanml3d.NUM_FEATURES,), (humanml3d.NUM_JOINTS, 3))
+    return humanml3d.read if is_humanml3d else arrays.read
+
+
+def _npz_reader(path: Path) -> Reader:
+    with NpzReader(path) as archive:
+        return amass.read if amass.is_amass(archive.keys) else arrays.read
+
+
+SUFFIXES: Final[Mapping[str, Callable[[Path], Reader]]] = {
+    ".bvh": lambda path: bvh.read,
+    ".amc": lambda path: amc.read,
+    ".npy": _npy_reader,
+    ".npz": _npz_reader,
+    ".pkl": lambda path: aistpp.read,
+}
+"""Suffix (lower case) -> which reader a file of that suffix needs."""
+
+
+def read_clip(
+    path: str | Path,
+    *,
+    skeleton: str | Path | None = None,
+    fps: float | None = None,
+    units: float | None = None,
+    up: str | None = None,
+    max_frames: int = MAX_FRAMES,
+) -> Clip:
+    """Read a motion file of any known format.
+
+    Args:
+        path: the file; its suffix says the format, and for .npy and .npz also what is inside.
+        skeleton: the ASF file of an AMC file.
+        fps: frames per second, where the file is silent or wrong.
+        units: metres per unit; the format's own, or detected from the body, where None.
+        up: the axis that points up, `x`, `y` or `z`; the format's own, or detected, where None.
+        max_frames: files with more frames are refused.
+
+    Raises:
+        FormatError: an unknown suffix or a file that cannot be read; says where and why.
+        InputError: an argument is out of range or makes no sense for the format.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise FormatError(str(path), f"suffix {suffix or 'missing'}; motion files end in {known}")
+    if not path.is_file():
+        raise FormatError(str(path), "is a folder" if path.is_dir() else "no such file")
+    reader = SUFFIXES[suffix](path)
+    if skeleton is None:
+        return reader(path, fps=fps, units=units, up=up, max_frames=max_frames)
+    if reader is not amc.read:
+        raise InputError(f"{path}: a skeleton file ({skeleton}) belongs to .amc files only")
+    return amc.read(path, skeleton=skeleton, fps=fps, units=units, up=up, max_frames=max_frames)

@@ -1,0 +1,271 @@
+"""Joint positions `[T, J, 3]` in .npy and .npz files.
+
+An .npz may say more than positions: `joint_names`, `parents`, `fps`, `joint_mask` (joints that are
+False are left out), and so may a side-car `<stem>.json` with `joint_names`, `parents` and `fps`.
+Without names, the number of joints tells the well-known skeletons; any other needs names, for
+nothing can be mapped without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from raydance.errors import FormatError
+from raydance.motion import skeleton
+from raydance.motion import units as un
+from raydance.motion.captions import read_sidecar
+from raydance.motion.clip import Clip
+from raydance.motion.formats import text as tx
+from raydance.motion.formats.numpy_file import NpzReader, read_npy
+from raydance.motion.formats.smpl_body import (
+    BODY_JOINTS,
+    BODY_PARENTS,
+    SMPL_JOINTS,
+    SMPL_PARENTS,
+    SMPLH_JOINTS,
+    SMPLH_PARENTS,
+)
+
+COCO_JOINTS: Final = (
+    "nose",
+    *(f"{side}_{part}" for part in ("eye", "ear") for side in ("left", "right")),
+    *(
+        f"{side}_{part}"
+        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+        for side in ("left", "right")
+    ),
+)
+"""COCO's 17 keypoints, also those of AIST++."""
+
+COCO_PARENTS: Final = (-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14)
+"""A tree over the keypoints (COCO itself has none), from the nose down."""
+
+SKELETONS: Final[Mapping[int, tuple[tuple[str, ...], tuple[int, ...]]]] = {
+    17: (COCO_JOINTS, COCO_PARENTS),
+    22: (BODY_JOINTS, BODY_PARENTS),
+    24: (SMPL_JOINTS, SMPL_PARENTS),
+    50: (skeleton.JOINTS, skeleton.PARENTS),
+    52: (SMPLH_JOINTS, SMPLH_PARENTS),
+}
+"""Number of joints -> names and parents, for arrays that name none: COCO, HumanML3D, SMPL, the
+canonical skeleton, SMPL-H."""
+
+POSITION_KEYS: Final = (
+    "positions",
+    "joints",
+    "joint_positions",
+    "joints3d",
+    "joints_3d",
+    "keypoints3d",
+    "poses",
+    "motion",
+)
+FPS_KEYS: Final = ("fps", "framerate", "frame_rate", "mocap_framerate", "mocap_frame_rate")
+MAX_JOINTS: Final = 1024
+
+
+def read(
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    units: float | None = None,
+    up: str | None = None,
+    joint_names: Sequence[str] | None = None,
+    max_frames: int = tx.MAX_FRAMES,
+) -> Clip:
+    """Read joint positions from an .npy or .npz file.
+
+    Args:
+        path: the file.
+        fps: frames per second, if the file does not say or is wrong.
+        units: metres per unit; detected from the body where None.
+        up: the axis that points up; detected where None.
+        joint_names: names of the joints, in the file's order.
+        max_frames: files with more frames are refused.
+
+    Raises:
+        FormatError: no `[T, J, 3]` array, values that are not finite, a size out of bounds, no
+            frame rate, or joints without names.
+        InputError: an argument is out of range.
+    """
+    return read_with_scale(
+        path, fps=fps, units=units, up=up, joint_names=joint_names, max_frames=max_frames
+    )[0]
+
+
+def read_with_scale(
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    units: float | None = None,
+    up: str | None = None,
+    joint_names: Sequence[str] | None = None,
+    max_frames: int = tx.MAX_FRAMES,
+) -> tuple[Clip, un.Scale]:
+    """As `read`, and what was found about the file's unit and up axis."""
+    tx.check_fps(fps)
+    name = str(path)
+    facts: dict[str, Any] = dict(read_sidecar(path))
+    if Path(path).suffix.lower() == ".npz":
+        with NpzReader(path) as archive:
+            positions, found = _read_archive(archive)
+        facts.update(found)
+    else:
+        positions = read_npy(path)
+    if joint_names is not None:
+        facts["joint_names"] = joint_names
+    positions = check_positions(positions, name, max_frames)
+    names, parents = _skeleton(facts, positions.shape[1], name)
+    rate = fps if fps is not None else facts.get("fps")
+    if rate is None:
+        reason = "no frame rate in the file; give it as fps, or as `fps` in a side-car .json"
+        raise FormatError(name, reason)
+    rate = check_rate(rate, name)
+    mask = facts.get("joint_mask")
+    if mask is not None:
+        positions, names, parents = _drop(positions, names, parents, mask, name)
+    tree = parents if sum(p < 0 for p in parents) == 1 else None
+    scale = un.detect(positions, parents=tree, joint_names=names, units=units, up=up)
+    clip = Clip(
+        clip_id=Path(path).stem,
+        source=name,
+        fps=rate,
+        joint_names=names,
+        parents=parents,
+        positions=scale.vectors(positions),
+    )
+    return clip, scale
+
+
+def check_positions(positions: np.ndarray, place: str, max_frames: int) -> np.ndarray:
+    """`positions` `[T, J, 3]` as float32, after checking shape, bounds and values.
+
+    Raises:
+        FormatError: naming the first frame and joint that is wrong.
+    """
+    if positions.ndim != 3 or positions.shape[2] != 3 or positions.dtype.kind not in "iuf":
+        reason = f"an array {list(positions.shape)} of {positions.dtype}; [T, J, 3] numbers"
+        raise FormatError(place, reason + " are needed")
+    num_frames, num_joints = positions.shape[:2]
+    if not 1 <= num_frames <= max_frames:
+        raise FormatError(place, f"{num_frames} frames; 1 to {max_frames} are allowed")
+    if not 1 <= num_joints <= MAX_JOINTS:
+        raise FormatError(place, f"{num_joints} joints; 1 to {MAX_JOINTS} are allowed")
+    wrong = ~(np.abs(positions.reshape(num_frames, -1)) < tx.MAX_VALUE)  # also true for NaN
+    if wrong.any():
+        frame, column = divmod(int(wrong.argmax()), num_joints * 3)
+        value = positions[frame, column // 3, column % 3]
+        reason = f"frame {frame}, joint {column // 3}: found {value}; a finite number below "
+        raise FormatError(place, f"{reason}{tx.MAX_VALUE:g} is needed")
+    return positions.astype(np.float32)
+
+
+def check_rate(rate: Any, place: str) -> float:
+    """A frame rate as a float.
+
+    Raises:
+        FormatError: not a number within bounds.
+    """
+    is_number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
+    if not is_number or not tx.MIN_FPS <= float(rate) <= tx.MAX_FPS:
+        reason = f"fps {rate!r}; a number from {tx.MIN_FPS} to {tx.MAX_FPS} is needed"
+        raise FormatError(place, reason)
+    return float(rate)
+
+
+def _read_archive(archive: NpzReader) -> tuple[np.ndarray, dict[str, Any]]:
+    found: dict[str, Any] = {}
+    if "joint_names" in archive:
+        found["joint_names"] = _texts(archive.read("joint_names"), archive.path)
+    for key in ("parents", "joint_mask"):
+        if key in archive:
+            found[key] = archive.read(key).reshape(-1).tolist()
+    for key in FPS_KEYS:
+        if key in archive:
+            found["fps"] = archive.number(key)
+            break
+    return archive.read(_position_key(archive)), found
+
+
+def _position_key(archive: NpzReader) -> str:
+    def is_motion(key: str) -> bool:
+        try:
+            shape = archive.shape(key)
+        except FormatError:
+            return False  # an array of Python objects beside the positions is no harm
+        return len(shape) == 3 and shape[2] == 3
+
+    candidates = [key for key in archive.keys if is_motion(key)]
+    for key in POSITION_KEYS:
+        if key in candidates:
+            return key
+    if len(candidates) == 1:
+        return candidates[0]
+    found = ", ".join(candidates or archive.keys) or "nothing"
+    kind = "several [T, J, 3] arrays" if candidates else "no [T, J, 3] array"
+    reason = f"{kind} (found {found}); name one of them {POSITION_KEYS[0]}"
+    raise FormatError(archive.path, reason)
+
+
+def _texts(array: np.ndarray, place: str) -> list[str]:
+    if array.ndim != 1 or array.dtype.kind not in "US":
+        raise FormatError(place, f"joint_names: {array.dtype} {array.shape}; a list of text")
+    if array.dtype.kind == "U":
+        return [str(v) for v in array]
+    return [bytes(v).decode("utf-8", "replace") for v in array]
+
+
+def _skeleton(
+    facts: Mapping[str, Any], num_joints: int, place: str
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    names, parents = facts.get("joint_names"), facts.get("parents")
+    if names is None:
+        if num_joints not in SKELETONS:
+            known = ", ".join(map(str, SKELETONS))
+            reason = (
+                f"{num_joints} joints without names; known without names are {known}. Give "
+                "`joint_names` in the .npz or in a side-car .json"
+            )
+            raise FormatError(place, reason)
+        names, known_parents = SKELETONS[num_joints]
+        parents = known_parents if parents is None else parents
+    if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        raise FormatError(place, "joint_names: a list of text is needed")
+    if len(names) != num_joints or len(set(names)) != len(names):
+        reason = f"{len(set(names))} different joint names for {num_joints} joints"
+        raise FormatError(place, reason)
+    if parents is None:
+        # A tree is unknown: joints that hang from nothing draw as points and map by name.
+        parents = (-1,) * num_joints
+    valid = len(parents) == num_joints and all(
+        isinstance(p, int) and -1 <= p < i for i, p in enumerate(parents)
+    )
+    if not valid:
+        reason = "parents: one index per joint is needed, -1 or that of an earlier joint"
+        raise FormatError(place, reason)
+    return tuple(names), tuple(parents)
+
+
+def _drop(
+    positions: np.ndarray,
+    names: tuple[str, ...],
+    parents: tuple[int, ...],
+    mask: Sequence[Any],
+    place: str,
+) -> tuple[np.ndarray, tuple[str, ...], tuple[int, ...]]:
+    """Leave out the joints whose mask is False; their children hang from the next one above."""
+    if len(mask) != len(names) or not any(mask):
+        raise FormatError(place, f"joint_mask: {len(mask)} values for {len(names)} joints")
+    kept = [i for i in range(len(names)) if mask[i]]
+    place_of = {old: new for new, old in enumerate(kept)}
+    new_parents = []
+    for i in kept:
+        parent = parents[i]
+        while parent >= 0 and parent not in place_of:
+            parent = parents[parent]
+        new_parents.append(place_of.get(parent, -1))
+    return positions[:, kept], tuple(names[i] for i in kept), tuple(new_parents)

@@ -1,0 +1,260 @@
+"""Any skeleton onto the canonical 50 joints, by names.
+
+The convention of the whole skeleton is found first (`joint_names.CONVENTIONS`, the one that
+explains most body joints), because single names are ambiguous. Skeletons of no known convention
+fall back to a table of common words. A user's own mapping replaces all of this: nothing is
+guessed beside it.
+
+Nothing is invented for joints that a source lacks: they are zeros with `joint_mask` False. The
+one exception are joints that a convention defines as the midpoint of two others (COCO has no
+pelvis, neck or head joint: mid hips, mid shoulders, mid ears).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import yaml
+
+from raydance.errors import InputError
+from raydance.motion import skeleton
+from raydance.motion.clip import Clip
+from raydance.motion.joint_names import (
+    CONVENTIONS,
+    GENERIC,
+    GENERIC_SPINE,
+    Convention,
+    index_by_normal_name,
+    side_of_first_letter,
+)
+
+REQUIRED: Final = ("pelvis", "left_hip", "right_hip")
+"""Without these a window has neither a place nor a heading."""
+
+MIN_BODY_JOINTS: Final = 12
+_BODY: Final = frozenset(skeleton.JOINTS[: skeleton.NUM_BODY_JOINTS])
+_MAX_MAPPING_BYTES: Final = 1 << 20
+
+Sources = dict[str, tuple[int, ...]]
+"""Canonical joint -> the source joints whose mean it is (almost always one)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedMotion:
+    """A clip's motion on the canonical skeleton.
+
+    Attributes:
+        positions: `[T, 50, 3]` float32, metres, y up, global; zeros where `joint_mask` is False.
+        joint_mask: `[50]` bool, which canonical joints the source has.
+        matched: canonical joint -> source name (`left_hip + right_hip`: their midpoint).
+        unmatched_source: the source's joints that have no place, in its order.
+        missing: canonical joints that the source lacks.
+        convention: the naming convention that was found, `words` or `given`.
+    """
+
+    positions: np.ndarray
+    joint_mask: np.ndarray
+    matched: dict[str, str]
+    unmatched_source: tuple[str, ...]
+    missing: tuple[str, ...]
+    convention: str
+
+    @property
+    def num_body_joints(self) -> int:
+        return sum(joint in _BODY for joint in self.matched)
+
+
+def map_to_canonical(
+    clip: Clip, mapping: Mapping[str, str | Sequence[str]] | None = None
+) -> MappedMotion:
+    """Move a clip onto the canonical joints.
+
+    Args:
+        clip: any skeleton.
+        mapping: canonical joint -> source joint (or two, for their midpoint); then only these.
+
+    Raises:
+        InputError: a mapping that names joints which do not exist, or a skeleton without pelvis,
+            both hips and at least 12 body joints.
+    """
+    if mapping is not None:
+        convention, sources = "given", _sources_of_mapping(clip, mapping)
+    else:
+        convention, sources = match_names(clip.joint_names)
+    _check_enough(clip, convention, sources)
+
+    positions = np.zeros((clip.num_frames, skeleton.NUM_JOINTS, 3), np.float32)
+    joint_mask = np.zeros(skeleton.NUM_JOINTS, bool)
+    for joint, indices in sources.items():
+        column = skeleton.INDEX[joint]
+        positions[:, column] = clip.positions[:, list(indices)].mean(axis=1)
+        joint_mask[column] = True
+    used = {i for indices in sources.values() for i in indices}
+    return MappedMotion(
+        positions=positions,
+        joint_mask=joint_mask,
+        matched={
+            joint: " + ".join(clip.joint_names[i] for i in sources[joint])
+            for joint in skeleton.JOINTS
+            if joint in sources
+        },
+        unmatched_source=tuple(n for i, n in enumerate(clip.joint_names) if i not in used),
+        missing=tuple(joint for joint in skeleton.JOINTS if joint not in sources),
+        convention=convention,
+    )
+
+
+def match_names(names: Sequence[str]) -> tuple[str, Sources]:
+    """The convention that a skeleton follows and the joints that it gives.
+
+    Best is the convention that explains most body joints, then the most of the skeleton's names,
+    then the earlier in the table. If it does not explain enough of a body, common words decide.
+    """
+    by_name = index_by_normal_name(names)
+    best, best_sources, best_score = "", Sources(), (-1, -1)
+    for convention in CONVENTIONS:
+        sources = _match_convention(convention, by_name)
+        num_known = len(convention.known_names() & by_name.keys())
+        score = (sum(joint in _BODY for joint in sources), num_known)
+        if score > best_score:
+            best, best_sources, best_score = convention.name, sources, score
+    if _lacking(best_sources):
+        generic = _match_words(by_name)
+        if not _lacking(generic) or len(generic) > len(best_sources):
+            return "words", generic
+    return best, best_sources
+
+
+def load_mapping(path: str | Path) -> dict[str, str | tuple[str, ...]]:
+    """Read a user's mapping from YAML or JSON: `canonical: source` lines.
+
+    A value is a joint of the source, or a list of two whose midpoint is meant.
+
+    Raises:
+        InputError: an unreadable file, an unknown canonical joint or a value of another kind.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > _MAX_MAPPING_BYTES:
+            raise InputError(f"{path}: larger than {_MAX_MAPPING_BYTES} bytes; not a mapping")
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as YAML or JSON ({error})") from None
+    if not isinstance(data, dict) or not data:
+        raise InputError(
+            f"{path}: found {type(data).__name__}, lines `canonical: source` are needed"
+        )
+    out: dict[str, str | tuple[str, ...]] = {}
+    for joint, source in data.items():
+        _check_canonical(joint, f"{path}: ")
+        if isinstance(source, str):
+            out[joint] = source
+        elif _is_pair(source):
+            out[joint] = tuple(source)
+        else:
+            raise InputError(f"{path}: {joint}: found {source!r}; a joint's name or a list of two")
+    return out
+
+
+def _match_convention(convention: Convention, by_name: Mapping[str, int]) -> Sources:
+    sources = Sources()
+    for joint, alternatives in convention.alternatives().items():
+        found = next((by_name[name] for name in alternatives if name in by_name), None)
+        if found is not None:
+            sources[joint] = (found,)
+    for joint, pair in convention.midpoints.items():
+        if all(name in by_name for name in pair):
+            sources[joint] = tuple(by_name[name] for name in pair)
+    return sources
+
+
+def _match_words(by_name: Mapping[str, int]) -> Sources:
+    """Joints by common words; shoulder and foot are read by what stands beside them."""
+    names = {side_of_first_letter(n): i for n, i in by_name.items()} | dict(by_name)
+    table = Convention(name="words", joints=GENERIC)
+    sources = _match_convention(table, names)
+    for side in ("left", "right"):
+        shoulder, foot = names.get(f"{side}_shoulder"), names.get(f"{side}_foot")
+        if shoulder is not None:  # beside an arm it is the collar, without one it is the shoulder
+            role = "collar" if f"{side}_shoulder" in sources else "shoulder"
+            sources.setdefault(f"{side}_{role}", (shoulder,))
+        if foot is not None:  # beside an ankle it is the forefoot, without one it is the ankle
+            role = "foot" if f"{side}_ankle" in sources else "ankle"
+            sources.setdefault(f"{side}_{role}", (foot,))
+    spine = [names[word] for word in GENERIC_SPINE if word in names]
+    if len(spine) >= 3:
+        chosen = {"spine1": spine[0], "spine2": spine[len(spine) // 2], "spine3": spine[-1]}
+    else:
+        chosen = dict(zip(("spine1", "spine3"), spine))
+    return sources | {joint: (index,) for joint, index in chosen.items()}
+
+
+def _lacking(sources: Sources) -> str:
+    """What a usable skeleton still lacks, in words; empty if nothing."""
+    required = [joint for joint in REQUIRED if joint not in sources]
+    num_body = sum(joint in _BODY for joint in sources)
+    lacks = []
+    if required:
+        lacks.append("no " + ", no ".join(required))
+    if num_body < MIN_BODY_JOINTS:
+        lacks.append(f"{num_body} body joints, at least {MIN_BODY_JOINTS} are needed")
+    return "; ".join(lacks)
+
+
+def _check_enough(clip: Clip, convention: str, sources: Sources) -> None:
+    lacks = _lacking(sources)
+    if not lacks:
+        return
+    missing = [j for j in skeleton.JOINTS if j in _BODY and j not in sources]
+    names = ", ".join(clip.joint_names[:40]) + (", ..." if len(clip.joint_names) > 40 else "")
+    raise InputError(
+        f"{clip.source}: the joints do not make a body ({lacks}). Missing: {', '.join(missing)}. "
+        f"The source has: {names}. Nearest convention: {convention}. "
+        "Give a mapping file with lines `canonical: source`"
+    )
+
+
+def _sources_of_mapping(clip: Clip, mapping: Mapping[str, str | Sequence[str]]) -> Sources:
+    index: dict[str, int] = {}
+    for i, name in enumerate(clip.joint_names):
+        index.setdefault(name, i)
+    sources = Sources()
+    for joint, source in mapping.items():
+        _check_canonical(joint, "mapping: ")
+        if not isinstance(source, str) and not _is_pair(source):
+            raise InputError(f"mapping: {joint}: found {source!r}; a joint's name or a list of two")
+        names = (source,) if isinstance(source, str) else tuple(source)
+        for name in names:
+            if name not in index:
+                raise InputError(
+                    f"mapping: {joint}: {clip.source} has no joint {name!r}"
+                    f"{_did_you_mean(name, index)}; it has: {', '.join(index)}"
+                )
+        sources[joint] = tuple(index[name] for name in names)
+    return sources
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, str) for v in value)
+    )
+
+
+def _check_canonical(joint: object, where: str) -> None:
+    if joint not in skeleton.INDEX:
+        raise InputError(
+            f"{where}unknown canonical joint {joint!r}"
+            f"{_did_you_mean(str(joint), skeleton.INDEX)}; known: {', '.join(skeleton.JOINTS)}"
+        )
+
+
+def _did_you_mean(name: str, known: Mapping[str, int]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
