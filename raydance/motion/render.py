@@ -73,10 +73,10 @@ class _Panel:
             [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
         )
         self.camera = tilt @ around
-        top = np.array([self.centre[0], 0.18, self.centre[2]])
-        # Fit every joint of every frame, below the title.
+        # Fit every joint of every frame, and the skull; many points are thinned out.
         some = present.reshape(-1, 3)[:: max(1, present.size // 30_000)]
-        flat = self._flat(np.concatenate([some, some.max(axis=0)[None] * (0, 1, 0) + top]))
+        skull = np.array([[self.centre[0], high[1], self.centre[2]]])
+        flat = self._flat(np.concatenate([some, skull]))
         reach = np.maximum(np.abs(flat).max(axis=0), 1e-6)
         self.zoom = min(0.46 * width / reach[0], 0.42 * height / reach[1], 0.62 * height)
 
@@ -263,9 +263,9 @@ def render_gif(
     if num_frames > _MAX_FRAMES:
         raise InputError(f"{num_frames} frames to draw: allowed are {_MAX_FRAMES}")
     stride = max(1, int(np.ceil(fps / 50)))
-    palette = _palette()
+    palette, plain = _palette(), Image.Dither.NONE
     frames = [
-        _join([panel.draw(i) for panel in panels]).quantize(palette=palette, dither=0)
+        _join([panel.draw(i) for panel in panels]).quantize(palette=palette, dither=plain)
         for i in range(0, num_frames, stride)
     ]
     # Rounding the ends, not the lengths, keeps the whole as long as it should be.

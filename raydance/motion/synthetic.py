@@ -25,9 +25,10 @@ from raydance.motion import synthetic_grounded as grounded
 from raydance.motion import synthetic_sharp as sharp
 from raydance.motion.clip import Clip
 from raydance.motion.skeleton import JOINTS, MIRROR, PARENTS
-from raydance.motion.synthetic_body import PoseTrack, joint_places, make_body, rotation, solve
+from raydance.motion.synthetic_body import PoseTrack, make_body
 from raydance.motion.synthetic_captions import captions
 from raydance.motion.synthetic_ease import Beat
+from raydance.motion.synthetic_solve import solve
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def make_clip(movement: Movement, index: int, seed: int = 0, fps: float = 20.0) 
     num_frames = int(rng.uniform(4.0, 6.0) * fps)
     times_s = np.arange(num_frames) / fps
     beat = Beat(
-        phase=rng.uniform(0, 1) + _unsteady(times_s, rng, cycle_s) / cycle_s,
+        phase=rng.uniform(0, 1) + _unsteady(times_s, rng) / cycle_s,
         cycle_s=cycle_s,
         size=_SIZE[size] * rng.uniform(0.94, 1.06),
         both=side == "both",
@@ -107,20 +108,18 @@ def make_clip(movement: Movement, index: int, seed: int = 0, fps: float = 20.0) 
     _add_noise(pose, times_s, rng)
     body = make_body(rng)
     local, root = solve(pose, body)
-    root = root + _lift(joint_places(local, root, body))[:, None] * (0, 1, 0)
-    mirrored = side == "right" or (side == "both" and rng.uniform() < 0.5)
-    heading = rotation("y", np.array(rng.uniform(0, 360)))
-    place = np.array([rng.uniform(-1, 1), 0, rng.uniform(-1, 1)])
     quats = quat.from_matrix(local)
-    if mirrored:
+    if side == "right" or (side == "both" and rng.uniform() < 0.5):
         quats = quats[:, MIRROR] * (1, 1, -1, -1)
         root = root * (-1, 1, 1)
-    root = root @ heading.T + place
-    quats[:, 0] = quat.multiply(quat.from_matrix(heading), quats[:, 0])
+    heading = quat.from_euler(rng.uniform(0, 360, size=1), "y", degrees=True)
+    quats[:, 0] = quat.multiply(heading, quats[:, 0])
     quats = quat.continuous(quats)
-    local_offsets = np.broadcast_to(body.offsets, (num_frames, *body.offsets.shape)).copy()
-    local_offsets[:, 0] = root
-    positions = quat.forward_kinematics(quats, local_offsets, PARENTS)
+    translations = np.broadcast_to(body.offsets, (num_frames, *body.offsets.shape)).copy()
+    translations[:, 0] = quat.rotate(heading, root) + (rng.uniform(-1, 1), 0, rng.uniform(-1, 1))
+    positions = quat.forward_kinematics(quats, translations, PARENTS)
+    # Where a joint limit pushed a foot below the floor, the whole body goes up.
+    positions[..., 1] += np.maximum(-positions[..., 1].min(axis=1), 0)[:, None]
     return Clip(
         clip_id=f"synthetic/{movement.name}_{index:04d}",
         source="synthetic",
@@ -193,11 +192,11 @@ def write_corpus(
     return len(lines)
 
 
-def _unsteady(times_s: np.ndarray, rng: np.random.Generator, cycle_s: float) -> np.ndarray:
+def _unsteady(times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Seconds that run a little faster and slower, never backwards."""
-    depth, rate = rng.uniform(0, 0.35), rng.uniform(0.1, 0.35)
+    depth, rate = rng.uniform(0, 0.1), rng.uniform(0.1, 0.35)
     wobble = np.sin(2 * np.pi * (rate * times_s + rng.uniform(0, 1)))
-    return times_s + depth * 0.3 * wobble / (2 * np.pi * rate)
+    return times_s + depth * wobble / (2 * np.pi * rate)
 
 
 def _add_posture(pose: PoseTrack, rng: np.random.Generator) -> None:
@@ -229,8 +228,3 @@ def _add_noise(pose: PoseTrack, times_s: np.ndarray, rng: np.random.Generator) -
     pose.elbow += 1.8 * drift(2)
     pose.wrist += 3.0 * drift(2)
     pose.curl += 2.0 * drift(2)
-
-
-def _lift(places: np.ndarray) -> np.ndarray:
-    """`[T]` metres that bring the lowest joint up to the floor where a limit pushed it below."""
-    return np.maximum(-places[:, :, 1].min(axis=1), 0)

@@ -137,12 +137,14 @@ def side_reach(beat: Beat) -> PoseTrack:
         angle = np.radians(165 * rise)
         direction = np.stack([np.sin(angle) * 0.95, -np.cos(angle), 0.12 + 0.25 * rise], axis=-1)
         direction[:, 0] -= 0.12 * rise
-        pose.arm[:, s] = direction
+        pose.arm[:, s] += direction - (0.2, -1.0, 0.03)
         pose.elbow[:, s] = 15 + 30 * rise
         pose.twist[:, s] = 40 - 45 * rise
         pose.spine[:, :, 2] += (sign * 14 * beat.size * rise)[:, None]
         pose.turn[:, 2] += sign * 4 * beat.size * rise
         pose.pelvis[:, 0] += sign * 0.07 * beat.size * rise
         pose.head[:, 2] += sign * 9 * rise
+        # The arm that hangs stays beside the leg while the chest leans over it.
+        pose.arm[:, 1 - s, 0] += 0.55 * beat.size * rise
     pose.pelvis[:, 1] = -0.03
     return pose

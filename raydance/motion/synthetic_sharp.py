@@ -24,7 +24,7 @@ def punch(beat: Beat) -> PoseTrack:
     pose.twist[:] = 50
     for s, shift in beat.leads():
         sign = 1 - 2 * s
-        hit = strike(beat, shift, attack_s=0.16, until=0.26 if beat.both else 0.42, back_s=0.22)
+        hit = strike(beat, shift, attack_s=0.2, until=0.26 if beat.both else 0.42, back_s=0.22)
         reach = 0.25 * (beat.size - 1)
         pose.arm[:, s] = mix((0.28, -0.85, 0.4), (-0.06, 0.05 + reach, 1.0), hit)
         pose.elbow[:, s] = 128 - (122 - 20 * max(0.0, 1 - beat.size)) * hit
@@ -39,8 +39,8 @@ def punch(beat: Beat) -> PoseTrack:
 def high_kick(beat: Beat) -> PoseTrack:
     """A straight leg is thrown up to the front, held for a moment and dropped."""
     pose = beat.stand(width=0.8)
-    hit = strike(beat, 0.0, attack_s=0.26, until=0.34, back_s=0.32)
-    load = strike(beat, -0.3, attack_s=0.3, until=0.33, back_s=0.2)
+    hit = strike(beat, 0.0, attack_s=0.34, until=0.36, back_s=0.4)
+    load = strike(beat, -0.3, attack_s=0.3, until=0.3, back_s=0.3)
     angle = np.radians((68 + 24 * beat.size) * hit)
     pose.leg[:, 0] = np.stack([0.05 * hit, -np.cos(angle), np.sin(angle)], axis=-1)
     pose.leg[:, 0] *= (0.9 + 0.08 * hit)[:, None]
@@ -75,7 +75,7 @@ def robot_arms(beat: Beat) -> PoseTrack:
     pose = beat.stand()
     order = np.stack([beat.rng.permutation(len(_ROBOT_ARMS)) for _ in range(2)])
     for s in (0, 1) if beat.both else (0,):
-        arm = snap(beat, _ROBOT_ARMS[order[s]], attack_s=0.17)
+        arm = snap(beat, _ROBOT_ARMS[order[s]], attack_s=0.22)
         pose.arm[:, s], pose.elbow[:, s], pose.twist[:, s] = arm[:, :3], arm[:, 3], arm[:, 4]
     pose.curl[:] = 4
     clicks = beat.rng.choice([-1.0, 0.0, 1.0], size=(7, 2))
@@ -87,13 +87,14 @@ def robot_arms(beat: Beat) -> PoseTrack:
 def head_snap(beat: Beat) -> PoseTrack:
     """The head snaps from side to side, down and up, and stops dead."""
     pose = beat.stand(width=1.1)
-    looks = np.array([(0, 62, 0), (0, -62, 0), (34, 0, 0), (0, 62, 0), (-26, 0, 0), (0, -62, 0)])
+    turns = [(4, 64, 8), (4, -64, -8), (38, 0, 0), (4, 64, 8), (-28, 0, 0), (4, -64, -8)]
+    looks = np.array(turns, dtype=float)
     if beat.rng.uniform() < 0.5:
         looks = looks[:2]
-    pose.head[:] = np.clip(beat.size, 0.75, 1.2) * snap(beat, looks.astype(float), attack_s=0.14)
+    pose.head[:] = np.clip(beat.size, 0.75, 1.2) * snap(beat, looks, attack_s=0.14)
     # Shoulders and chest go along a little, as they do when a head is thrown.
-    pose.spine[:, 1:, 1] = 0.11 * pose.head[:, 1:2]
-    pose.spine[:, 2, 0] = 0.25 * pose.head[:, 0]
+    pose.spine[:, 1:, 1] = 0.15 * pose.head[:, 1:2]
+    pose.spine[:, 2, 0] = 0.3 * pose.head[:, 0]
     pose.arm[:] = (0.42, -0.9, 0.02)
     pose.elbow[:] = 10
     pose.curl[:] = 60
@@ -126,9 +127,12 @@ def jump(beat: Beat) -> PoseTrack:
     air = np.sqrt(8 * height * 0.8 / 9.81) / beat.cycle_s
     part = beat.phase % 1.0
     down, off = 0.26, 0.36
-    crouch = ease((part - 0.06) / (down - 0.06)) * (1 - ease((part - down) / (off - down)))
+    # Parabolas, not eases: the push ends and the landing begins at the speed of the flight.
+    push = np.clip((part - down) / (off - down), 0, 1) ** 2
+    crouch = ease((part - 0.02) / (down - 0.02)) * (1 - push)
     flight = np.clip((part - off) / air, 0, 1)
-    landing = ease((part - off - air) / 0.1) * (1 - ease((part - off - air - 0.14) / 0.25))
+    dip = 1 - (1 - np.clip((part - off - air) / 0.1, 0, 1)) ** 2
+    landing = dip * (1 - ease((part - off - air - 0.12) / 0.22))
     arc = 4 * height * flight * (1 - flight)
     pose.foot[:, :, 1] = arc[:, None]
     pose.pelvis[:, 1] = arc - 0.2 * beat.size * crouch - 0.17 * landing
@@ -138,9 +142,11 @@ def jump(beat: Beat) -> PoseTrack:
     pose.turn[:, 0] = 16 * fold
     pose.spine[:, :, 0] = (7 * fold)[:, None]
     pose.head[:, 0] = -20 * fold
-    up = ease((part - down) / (off - down)) * (1 - ease((part - off - 0.6 * air) / (0.6 * air)))
+    up = ease((part - down + 0.06) / (off - down + 0.06 + 0.6 * air))
+    up *= 1 - ease((part - off - 0.6 * air) / (0.4 * air + 0.2))
+    # By angle: a straight mix of nearly opposite directions would whip round half way.
+    angle = np.radians(2 - 25 * crouch * (1 - up) + 155 * up)
     for s in range(2):
-        pose.arm[:, s] = mix((0.2, -1, 0.05), (0.25, -0.8, -0.45), crouch)
-        pose.arm[:, s] = mix(pose.arm[:, s], (0.35, 1.0, 0.4), up)
+        pose.arm[:, s] = np.stack([0.25 + 0.1 * up, -np.cos(angle), np.sin(angle)], axis=-1)
     pose.elbow[:] = 18
     return pose
