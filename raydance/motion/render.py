@@ -73,10 +73,12 @@ class _Panel:
             [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
         )
         self.camera = tilt @ around
-        # Fit every joint of every frame, and the skull; many points are thinned out.
+        # Fit every joint of every frame, the skull and the shadow; many points are thinned out.
         some = present.reshape(-1, 3)[:: max(1, present.size // 30_000)]
         skull = np.array([[self.centre[0], high[1], self.centre[2]]])
-        flat = self._flat(np.concatenate([some, skull]))
+        shadow = self.motion[:, 0] * (1, 0, 1) + (0, self.floor, 0)
+        shadow = shadow if self.joint_mask[0] else skull
+        flat = self._flat(np.concatenate([some, skull, shadow]))
         reach = np.maximum(np.abs(flat).max(axis=0), 1e-6)
         self.zoom = min(0.46 * width / reach[0], 0.42 * height / reach[1], 0.62 * height)
 
