@@ -105,6 +105,7 @@ def make_clip(movement: Movement, index: int, seed: int = 0, fps: float = 20.0) 
     )
     pose = movement.build(beat)
     _add_posture(pose, rng)
+    _add_habits(pose, times_s, rng)
     _add_noise(pose, times_s, rng)
     body = make_body(rng)
     local, root = solve(pose, body)
@@ -201,14 +202,35 @@ def _unsteady(times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _add_posture(pose: PoseTrack, rng: np.random.Generator) -> None:
     """How this dancer stands and holds the arms."""
-    pose.spine[:, :, 0] += rng.normal(0, 1.5)
+    pose.spine[:, :, 0] += rng.normal(0, 2.2)
     pose.spine[:, :, 1:] += rng.normal(0, 0.7, size=2)
     pose.head[:, 0] += rng.normal(0, 4)
-    pose.arm += rng.normal(0, 0.05, size=(2, 3))
-    pose.elbow += rng.normal(0, 4, size=2)
+    pose.arm += rng.normal(0, 0.08, size=(2, 3))
+    pose.elbow += rng.normal(0, 7, size=2)
     pose.twist += rng.normal(0, 5, size=2)
     pose.curl += rng.uniform(-3, 6)
-    pose.pelvis[:, 1] -= rng.uniform(0, 0.012)
+    pose.pelvis[:, 1] -= 0.06 * rng.uniform() ** 2
+
+
+def _add_habits(pose: PoseTrack, times_s: np.ndarray, rng: np.random.Generator) -> None:
+    """Up to three small movements on the side, at their own pace, as no two dancers are alike."""
+    for habit in rng.permutation(6)[: rng.integers(0, 4)]:
+        beat = np.sin(2 * np.pi * (times_s * rng.uniform(0.4, 1.4) + rng.uniform(0, 1)))
+        amount = rng.uniform(0.4, 1.0) * beat
+        if habit == 0:  # bounces in the knees
+            pose.pelvis[:, 1] += 0.03 * (amount - 1)
+        elif habit == 1:  # sways
+            pose.pelvis[:, 0] += 0.03 * amount
+            pose.spine[:, :, 2] += (2.2 * amount)[:, None]
+        elif habit == 2:  # turns the shoulders
+            pose.spine[:, :, 1] += (3 * amount)[:, None]
+        elif habit == 3:  # nods
+            pose.head[:, 0] += 8 * amount
+        elif habit == 4:  # swings both arms
+            pose.arm[:, 0, 2] += 0.12 * amount
+            pose.arm[:, 1, 2] -= 0.12 * amount
+        else:  # opens and closes the elbows
+            pose.elbow += (10 * (amount + 1))[:, None]
 
 
 def _add_noise(pose: PoseTrack, times_s: np.ndarray, rng: np.random.Generator) -> None:
