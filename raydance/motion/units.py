@@ -195,10 +195,10 @@ def _bone_path(positions: np.ndarray, parents: Sequence[int]) -> float:
         mean = float(lengths.mean())
         # A "bone" that changes its length is a free object or a moving origin, not a bone.
         reach = depth[joint] + (mean if lengths.std() <= 0.2 * mean else 0.0)
-        longest = max(longest, depth[parent] + reach)
+        if depth[parent] > 0:
+            longest = max(longest, depth[parent] + reach)
         depth[parent] = max(depth[parent], reach)
-    has_branch = any(sum(p == q for q in parents) > 1 for p in set(parents) if p >= 0)
-    return float(longest) if has_branch else float(depth.max())
+    return float(longest or depth.max())
 
 
 def _span(positions: np.ndarray) -> float:

@@ -93,7 +93,6 @@ class _Parser:
         self.position = np.zeros(3)
         self.root = Bone("root", 1, axis_order="xyz", dof=_ROOT_CHANNELS)
         self.bones: dict[str, Bone] = {}
-        self.links: list[tuple[int, list[str]]] = []
         self.sections: dict[str, list[tuple[int, list[str]]]] = {}
         lines: list[tuple[int, list[str]]] = []
         for number, line in enumerate(text.split("\n"), start=1):
@@ -187,7 +186,6 @@ class _Parser:
                 if child == "root" or self.bones[child].parent:
                     raise FormatError(self.path, f"bone {child[:40]!r} has two parents", line)
                 self.bones[child].parent = parent
-            self.links.append((line, words))
 
     def _ordered(self) -> list[Bone]:
         children: dict[str, list[Bone]] = {}

@@ -109,10 +109,12 @@ def fps_of_frame_time(path: str, word: str, line: int) -> float:
     except InvalidOperation:
         exponent = 0
     last_digit = 10.0**exponent if isinstance(exponent, int) else 0.0
-    for fps in _COMMON_FPS:
-        # Rounded half up or cut off, both are seen.
-        if abs(1.0 / fps - seconds) <= 0.5 * last_digit or 0 <= 1.0 / fps - seconds < last_digit:
-            return float(fps)
+    if abs(round(1.0 / seconds) * seconds - 1.0) > 1e-9:  # 0.04 is 25 frames per second, exactly
+        for fps in sorted(_COMMON_FPS, key=lambda fps: abs(1.0 / fps - seconds)):
+            missing = 1.0 / fps - seconds
+            # Rounded or cut off, both are seen.
+            if abs(missing) <= 0.5 * last_digit or 0 <= missing < last_digit:
+                return float(fps)
     return 1.0 / seconds
 
 

@@ -1,0 +1,95 @@
+"""Units and up axes found from the body."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raydance.motion import rotations as rot
+from raydance.motion import skeleton, units
+from raydance.motion.formats import bvh
+
+CLIPS = ("cmu_bvh/bvh/49_08", "cmu_bvh/bvh/05_02", "cmu_bvh/bvh/16_21")
+BANDAI = "bandai_bvh/data/dataset-1_dash_giant_001"
+
+
+@pytest.mark.parametrize("metres_per_unit", sorted(units.UNITS.values()))
+@pytest.mark.parametrize("up", ["y", "z", "x"])
+@pytest.mark.parametrize("name", [*CLIPS, BANDAI])
+def test_every_unit_and_axis_is_found(
+    shared_data: Path, name: str, up: str, metres_per_unit: float
+) -> None:
+    clip = bvh.read(shared_data / f"{name}.bvh")
+    assert clip.offsets is not None
+    rest = units.rest_positions(clip.offsets, clip.parents)
+    back = rot.conjugate(units.detect(clip.positions[:1], units=1.0, up=up).turn)
+    found = units.detect(
+        rot.rotate(back, clip.positions[::5]) / metres_per_unit,
+        parents=clip.parents,
+        joint_names=clip.joint_names,
+        rest=rot.rotate(back, rest) / metres_per_unit,
+    )
+    assert (found.metres_per_unit, found.up, found.doubts) == (metres_per_unit, up, ())
+    assert not found.units_given and not found.up_given
+    source = rot.rotate(back, clip.positions[0]) / metres_per_unit
+    assert np.allclose(found.vectors(source), clip.positions[0], atol=1e-4)
+
+
+def test_positions_without_a_skeleton(shared_data: Path) -> None:
+    positions = np.load(shared_data / "humanml3d" / "012314_new_joints.npy")
+    for kwargs in ({}, {"joint_names": skeleton.JOINTS[:22], "parents": skeleton.PARENTS[:22]}):
+        found = units.detect(positions, **kwargs)
+        assert (found.unit, found.up) == ("m", "y")
+        z_up = units.detect(1000.0 * positions[..., [0, 2, 1]] * [1, -1, 1], **kwargs)
+        assert (z_up.unit, z_up.up) == ("mm", "z")
+
+
+def test_lying_bodies_keep_the_axis_of_their_rest_pose(shared_data: Path) -> None:
+    clip = bvh.read(shared_data / f"{CLIPS[1]}.bvh")
+    assert clip.offsets is not None
+    hips = clip.positions[:, :1]
+    prone = rot.from_euler(np.array([90.0]), "x", degrees=True)
+    for travel in (0.0, 1.0):
+        lying = rot.rotate(prone, clip.positions - hips) + travel * hips * [1, 0, 1]
+        lying[..., 1] -= lying[..., 1].min(axis=1, keepdims=True)
+        found = units.detect(
+            lying,
+            parents=clip.parents,
+            joint_names=clip.joint_names,
+            rest=units.rest_positions(clip.offsets, clip.parents),
+        )
+        assert found.up == "y"
+
+
+def test_doubts_are_told() -> None:
+    # A point cloud as deep as it is high, of a size that no unit makes human.
+    rng = np.random.default_rng(0)
+    cloud = rng.uniform(-1, 1, size=(20, 10, 3)) * 4e4
+    found = units.detect(cloud)
+    assert any("measures" in doubt for doubt in found.doubts)
+    assert any("up axis" in doubt for doubt in found.doubts)
+    with pytest.warns(UserWarning, match="cloud.npy: .* measures"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*up axis")
+        found.warn("cloud.npy")
+    point = units.detect(np.zeros((3, 2, 3)), parents=(-1, 0))
+    assert point.unit == "m" and any("no size" in doubt for doubt in point.doubts)
+
+
+def test_a_declared_unit_is_believed_only_if_it_makes_a_body() -> None:
+    positions = np.zeros((2, 3, 3))
+    positions[:, :, 1] = [90.0, 170.0, 0.0]
+    parents = (-1, 0, 0)
+    assert units.detect(positions, parents=parents, declared=0.012).unit == "declared"
+    assert units.detect(positions, parents=parents, declared=0.0254 / 0.45).unit == "cm"
+
+
+def test_the_way_from_the_origin_to_the_hips_is_no_bone() -> None:
+    # marker -> hips (3 m away, still) -> head and foot, 1.7 m apart.
+    positions = np.zeros((4, 4, 3))
+    positions[:, 1:, 0] = 3.0
+    positions[:, 1:, 1] = [0.9, 1.7, 0.0]
+    found = units.detect(positions, parents=(-1, 0, 1, 1), up="y")
+    assert found.body_size == pytest.approx(1.7)
