@@ -32,7 +32,7 @@ from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
 
-_CHUNKS_PER_STREAM = 64
+_CHUNKS_PER_STREAM = 256
 
 
 class _LoadChunk:

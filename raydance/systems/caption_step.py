@@ -20,7 +20,7 @@ from raydance.artifacts import Run, load_bundle
 from raydance.columns import read_columns, write_columns
 from raydance.dataset import Dataset
 from raydance.errors import InputError
-from raydance.motion import augment, kinematics
+from raydance.motion import augment, derived_captions, kinematics
 
 _REFERENCE_WINDOWS = 2000
 
@@ -84,8 +84,12 @@ class CaptionCollection:
 
     @property
     def difficulty(self) -> list[float]:
-        """Curriculum difficulty of each caption, in [0, 1]."""
-        return [text.difficulty(caption) for caption in self.texts]
+        """Curriculum difficulty of each caption: its rank among all, in [0, 1].
+
+        Ranks, so that half of the captions are admitted at .5 whatever a corpus is like.
+        """
+        raw = np.array([text.difficulty(caption) for caption in self.texts])
+        return (np.argsort(np.argsort(raw, kind="stable")) / max(1, len(raw) - 1)).tolist()
 
     def facts(self) -> dict[str, Any]:
         """Plain data kept in the run folder."""
@@ -109,13 +113,13 @@ def derived_descriptions(run: Run, dataset: Dataset) -> dict[int, list[str]]:
         reference.append(kinematics.descriptors(rows["motion"], rows["joint_mask"], dataset.fps))
         if sum(map(len, reference)) >= _REFERENCE_WINDOWS:
             break
-    percentiles = kinematics.reference_percentiles(np.concatenate(reference))
+    usual = derived_captions.reference_of(np.concatenate(reference))
     own = kinematics.descriptors(
         tensors["exemplar_motion"].numpy(), tensors["exemplar_mask"].numpy(), dataset.fps
     )
     cluster = tensors["exemplar_cluster"].numpy()
     return {
-        int(c): kinematics.derive_caption(own[cluster == c].mean(axis=0), percentiles)
+        int(c): derived_captions.derive_caption(own[cluster == c].mean(axis=0), usual)
         for c in np.unique(cluster)
     }
 

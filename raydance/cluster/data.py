@@ -1,0 +1,153 @@
+"""Ingestion on Ray Data: groups of files in, shards of windows out.
+
+Each task reads its files and writes its own shards, so only small rows travel and memory does not
+grow with the library. The driver gathers the rows and writes the manifest last.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+
+from raydance import dataset
+from raydance import ingest as files
+from raydance.artifacts import package_versions
+from raydance.dataset import Dataset, Shard
+from raydance.errors import InputError
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+
+class _WriteGroups:
+    """A Ray Data task: group numbers in, one row per file out."""
+
+    def __init__(
+        self, groups: Sequence[list[files.FileJob]], settings: files.Settings, folder: Path
+    ) -> None:
+        self.groups = ray.put(list(groups))
+        self.settings, self.folder = settings, folder
+
+    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+        groups = ray.get(self.groups)
+        for number in rows["id"]:
+            work = files.write_group(int(number), groups[number], self.settings, self.folder)
+            for row in work:
+                cell = np.empty(1, dtype=object)
+                cell[0] = row | {"shards": [asdict(shard) for shard in row["shards"]]}
+                yield {"row": cell}
+
+
+def ingest(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    captions: Sequence[str | Path] = (),
+    settings: files.Settings | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda state: None,
+) -> dict[str, Any]:
+    """Read a library of motion files into a dataset; needs a Ray session.
+
+    Args:
+        progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
+
+    Returns:
+        Counts: `files`, `read`, `short`, `skipped`, `windows`, `recordings`, `seconds` and
+        `splits`.
+
+    Raises:
+        InputError: nothing to read, or `out` holds something that is not to be overwritten.
+    """
+    started = time.monotonic()
+    settings = settings or files.Settings()
+    out = Path(out).resolve()
+    _refuse_occupied(out, overwrite)
+    jobs = files.find_jobs(sources, captions, seed=settings.seed)
+    building = out.with_name(f".{out.name}.ingesting")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    groups = files.group_jobs(jobs, 4 * cpus)
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    data = ray.data.range(len(groups), override_num_blocks=len(groups)).map_batches(
+        _WriteGroups(groups, settings, building), batch_size=None
+    )
+    shards: list[Shard] = []
+    clips: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
+    state = {"files": 0, "of": len(jobs), "windows": 0, "skipped": 0, "seconds": 0.0}
+    for item in data.iter_rows():
+        row = item["row"]
+        shards += [Shard(**shard) for shard in row["shards"]]
+        clips += row["clips"]
+        records.append(row["record"])
+        state["files"] += 1
+        state["windows"] += row["record"]["windows"]
+        state["skipped"] += row["record"]["status"] == "skipped"
+        state["seconds"] = time.monotonic() - started
+        progress(state)
+    facts = {
+        "fps": settings.fps,
+        "window": settings.window,
+        "stride": settings.stride,
+        "split_seed": settings.seed,
+    }
+    dataset.finish(
+        building,
+        shards=shards,
+        clips=clips,
+        files=records,
+        settings=facts,
+        versions=package_versions(),
+    )
+    _swap_in(building, out)
+    return summary(Dataset.open(out)) | {"seconds": time.monotonic() - started}
+
+
+def summary(made: Dataset) -> dict[str, Any]:
+    """Counts of a dataset: files by what became of them, windows and recordings by split."""
+    records = made.manifest["files"]
+    by_status = {
+        status: sum(record["status"] == status for record in records)
+        for status in ("read", "short", "skipped")
+    }
+    counts = made.manifest["counts"]
+    return {
+        "files": len(records),
+        **by_status,
+        "dropped_windows": sum(record.get("dropped_windows", 0) for record in records),
+        "windows": sum(split["windows"] for split in counts.values()),
+        "recordings": sum(split["recordings"] for split in counts.values()),
+        "splits": counts,
+    }
+
+
+def _refuse_occupied(out: Path, overwrite: bool) -> None:
+    """Refuse to write over anything but a dataset that the user wants replaced."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "manifest.json").exists():
+        raise InputError(f"{out}: not empty and not a dataset of raydance; choose another --out")
+    Dataset.open(out)  # refuses what only looks like one
+    if not overwrite:
+        raise InputError(f"{out}: holds a dataset; --overwrite replaces it")
+
+
+def _swap_in(built: Path, out: Path) -> None:
+    """Put a finished dataset in its place; the one that it replaces goes last."""
+    old = out.with_name(f".{out.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.replace(old)
+    built.replace(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,56 @@
+"""Starting, joining and leaving Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Read when Ray is imported and inherited by every process that it starts. Measured: a tiny
+# training falls from 20 s to 12 s when the controller looks after its workers more often.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+_OBJECT_STORE_BYTES = 1 << 30
+
+
+@contextmanager
+def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iterator[None]:
+    """Ray for the length of the block: joined if it runs in this process, else started.
+
+    Args:
+        address: of a running cluster; an embedded one on this machine by default.
+        num_cpus: logical processors of the embedded cluster; the machine's by default.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_JOB_ID"):
+        ray.init(
+            address="local",  # a stale address file would send it looking for a running one
+            num_cpus=num_cpus or max(2, os.cpu_count() or 2),
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+        )
+    else:
+        ray.init(address=address or "auto", logging_level="ERROR", log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()

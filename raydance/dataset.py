@@ -1,0 +1,246 @@
+"""The dataset: Parquet shards of windows, each of one split, and a manifest. No Ray.
+
+    DATASET/
+      manifest.json       schema version, rate, window, skeleton, counts, shards, files
+      windows/*.parquet   {train,val,test}-NAME.parquet, windows of a clip in a row
+      clips.parquet       a row per clip
+      skipped.jsonl       files that could not be read: file, line, reason
+
+The manifest is written last: a folder without one is an ingestion that did not finish.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raydance import schema
+from raydance.errors import ArtifactError, InputError
+from raydance.motion import skeleton
+
+FORMAT = "raydance-dataset"
+VERSION = 1
+SPLITS = ("train", "val", "test")
+_ARRAYS = {"motion", "joint_mask"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One file of windows.
+
+    Attributes:
+        name: file name without suffix.
+        bytes: file size, which a truncated file does not have.
+    """
+
+    name: str
+    split: str
+    num_windows: int
+    bytes: int
+
+
+def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) -> Shard:
+    """Write windows as one Parquet file, atomically.
+
+    Args:
+        windows: the columns of `schema.WINDOW_COLUMNS`; `motion [n, T, J, 3]`, `joint_mask [n, J]`.
+    """
+    motion = windows["motion"]
+    arrow = schema.window_schema(motion.shape[1], motion.shape[2])
+    columns = []
+    for field in arrow:
+        values = windows[field.name]
+        if field.name in _ARRAYS:
+            flat = pa.array(np.ascontiguousarray(values).reshape(-1), field.type.value_type)
+            columns.append(pa.FixedSizeListArray.from_arrays(flat, field.type.list_size))
+        else:
+            columns.append(pa.array(list(values), field.type))
+    path = folder / "windows" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    try:
+        # Motion hardly compresses: reading speed matters more than a tenth of the size.
+        pq.write_table(pa.table(columns, schema=arrow), aside, compression="lz4")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    size = path.stat().st_size
+    return Shard(name=name, split=split, num_windows=len(motion), bytes=size)
+
+
+class Dataset:
+    """A finished dataset, opened for reading."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Dataset:
+        """Open a dataset folder.
+
+        Raises:
+            ArtifactError: not a dataset, unfinished, of another version, or damaged.
+        """
+        path = Path(path)
+        file = path / "manifest.json"
+        try:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            unfinished = (path / "windows").is_dir()
+            what = "its ingestion did not finish" if unfinished else "not a dataset of raydance"
+            raise ArtifactError(f"{path}: {what} (no manifest.json)") from None
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{file}: damaged ({error})") from None
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise ArtifactError(f"{path}: not a dataset of raydance")
+        if manifest.get("version") != VERSION:
+            raise ArtifactError(
+                f"{path}: dataset version {manifest.get('version')}; this version reads {VERSION}"
+            )
+        dataset = cls(path, manifest)
+        for shard in dataset._shards:
+            file = dataset.shard_path(shard)
+            if not file.exists() or file.stat().st_size != shard.bytes:
+                raise ArtifactError(f"{file}: missing or cut short; ingest again")
+        return dataset
+
+    @cached_property
+    def _shards(self) -> list[Shard]:
+        return [Shard(**row) for row in self.manifest["shards"]]
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of every window."""
+        return float(self.manifest["fps"])
+
+    @cached_property
+    def manifest_hash(self) -> str:
+        """Names the content: shards, settings and skeleton, but not paths or versions."""
+        kept = {k: self.manifest[k] for k in ("shards", "fps", "window", "stride", "joints")}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+    def shards(self, split: str) -> list[Shard]:
+        """Shards of one split, in a fixed order."""
+        assert split in SPLITS, split
+        return [shard for shard in self._shards if shard.split == split]
+
+    def shard_path(self, shard: Shard) -> Path:
+        """The file of a shard."""
+        return self.path / "windows" / f"{shard.name}.parquet"
+
+    def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> dict[str, Any]:
+        """Columns of a shard: arrays for `motion [n, T, 50, 3]` (metres) and `joint_mask`, lists
+        for the others.
+
+        Raises:
+            ArtifactError: damaged, or a column is missing.
+        """
+        names = list(schema.WINDOW_COLUMNS) if columns is None else list(columns)
+        path = self.shard_path(shard)
+        try:
+            table = pq.read_table(path, columns=names)
+        except (OSError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path}: damaged ({error})") from None
+        schema.check_columns(table.column_names, names, str(path))
+        out: dict[str, Any] = {}
+        for name in names:
+            column = table[name].combine_chunks()
+            if name not in _ARRAYS:
+                out[name] = column.to_pylist()
+                continue
+            flat = column.flatten().to_numpy(zero_copy_only=False)
+            shape = (-1, len(skeleton.JOINTS), 3) if name == "motion" else (len(skeleton.JOINTS),)
+            out[name] = flat.reshape(len(column), *shape)
+        return out
+
+    def clips(self) -> list[dict[str, Any]]:
+        """One dict per clip, as `clips.parquet` has them."""
+        path = self.path / "clips.parquet"
+        try:
+            return pq.read_table(path).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path}: missing or damaged ({error})") from None
+
+    def skipped(self) -> list[dict[str, Any]]:
+        """Files that could not be read: file, line, reason."""
+        path = self.path / "skipped.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+CLIP_SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("recording", pa.string()),
+        ("source", pa.string()),
+        ("fps", pa.float64()),
+        ("frames", pa.int64()),
+        ("duration_s", pa.float64()),
+        ("split", pa.string()),
+        ("captions", pa.list_(pa.string())),
+        ("labels", pa.string()),
+        ("num_windows", pa.int64()),
+        ("joints", pa.int64()),
+    ]
+)
+
+
+def finish(
+    folder: Path,
+    *,
+    shards: Sequence[Shard],
+    clips: Sequence[dict[str, Any]],
+    files: Sequence[dict[str, Any]],
+    settings: dict[str, Any],
+    versions: dict[str, str],
+) -> Dataset:
+    """Write the tables and, last, the manifest.
+
+    Args:
+        files: `{"file", "status": read|short|skipped, "windows", "line", "reason"}` of each.
+        settings: `fps`, `window`, `stride`, `seed`.
+
+    Raises:
+        InputError: not one window was read.
+    """
+    if not any(shard.num_windows for shard in shards):
+        raise InputError(f"{folder}: no window could be read from {len(files)} files")
+    table = pa.Table.from_pylist(sorted(clips, key=lambda c: c["clip_id"]), schema=CLIP_SCHEMA)
+    pq.write_table(table, folder / "clips.parquet", compression="zstd")
+    bad = sorted((f for f in files if f["status"] == "skipped"), key=lambda f: f["file"])
+    lines = [json.dumps({k: f.get(k) for k in ("file", "line", "reason")}) for f in bad]
+    (folder / "skipped.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+    counts = {
+        split: {
+            "windows": sum(s.num_windows for s in shards if s.split == split),
+            "clips": sum(1 for c in clips if c["split"] == split),
+            "recordings": len({c["recording"] for c in clips if c["split"] == split}),
+        }
+        for split in SPLITS
+    }
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        **settings,
+        "joints": list(skeleton.JOINTS),
+        "parents": list(skeleton.PARENTS),
+        "counts": counts,
+        "shards": [asdict(s) for s in sorted(shards, key=lambda s: s.name)],
+        "files": sorted(files, key=lambda f: f["file"]),
+        "versions": versions,
+    }
+    aside = folder / "manifest.json.part"
+    aside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    aside.replace(folder / "manifest.json")
+    return Dataset.open(folder)
