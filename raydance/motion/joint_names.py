@@ -102,7 +102,9 @@ _MOTIONBUILDER: Final = {
 # and collars is `lowerneck` (`Neck` in the BVH conversion), so it is spine3, and the next one up
 # is the canonical neck. Heights above the pelvis then agree with SMPL's to a few centimetres.
 # CMU's hand has a finger base, one "finger" and one thumb bone, none of them a finger's joint;
-# in the BVH conversion they lie on or near the wrist. They are left aside.
+# in the BVH conversion they lie on or near the wrist. They are left aside. (That conversion drops
+# the bones above a branching: the thorax and the lower third of the forearm, so that its spine and
+# forearms are shorter than in the ASF file of the same person.)
 _CMU_BVH: Final = {
     **{k: v for k, v in _MOTIONBUILDER.items() if k.startswith(("pelvis", "*_", "head"))},
     "spine1": "spine",
@@ -154,10 +156,11 @@ CONVENTIONS: Final[tuple[Convention, ...]] = (
             "right_shoulder": "rhumerus",
             "left_elbow": "lradius",
             "right_elbow": "rradius",
-            "left_wrist": "lwrist",
-            "right_wrist": "rwrist",
+            # `lwrist` only twists: it is the lower third of the forearm. The hand bends at `lhand`.
+            "left_wrist": "lhand lwrist",
+            "right_wrist": "rhand rwrist",
         },
-        aside="lhipjoint rhipjoint lowerback lhand rhand lfingers rfingers lthumb rthumb",
+        aside="lhipjoint rhipjoint lowerback lfingers rfingers lthumb rthumb",
     ),
     Convention(
         name="Biovision",

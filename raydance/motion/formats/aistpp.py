@@ -106,7 +106,7 @@ def _scaling(content: Mapping[Any, Any], name: str) -> float:
 def _fill_gaps(points: np.ndarray, max_gap: int) -> np.ndarray:
     """`points` `[T, 17, 3]` with short runs of not finite values filled in linearly."""
     points = points.copy()
-    flat = points.reshape(len(points), -1)
+    flat = points.reshape(len(points), 17 * 3)
     frames = np.arange(len(points))
     for column in flat.T:
         good = np.isfinite(column)

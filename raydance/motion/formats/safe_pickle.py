@@ -28,12 +28,12 @@ MAX_BYTES: Final = 64 << 20
 MAX_OPCODES: Final = 100_000
 
 # All that pickled dicts, lists and tuples of numbers, text and arrays consist of. Left out: those
-# that reserve memory (BYTEARRAY8), reach outside the file (PERSID, EXT1, NEXT_BUFFER), or are
-# second ways of calling (INST, OBJ, NEWOBJ).
+# that reach outside the file (PERSID, EXT1, NEXT_BUFFER) and second ways of calling (INST, OBJ,
+# NEWOBJ). `genops` checks that the bytes an opcode announces are there.
 _OPCODES: Final = frozenset(
     """PROTO FRAME STOP MARK POP POP_MARK DUP MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET
     NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
-    STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8
+    STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
     UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
     EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS
     EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 GLOBAL STACK_GLOBAL REDUCE BUILD""".split()
@@ -121,7 +121,7 @@ class _Budget:
         if not isinstance(dtype, _DType):
             raise ValueError("an array without a dtype")
         raw = raw.encode("latin1") if isinstance(raw, str) else raw
-        if not isinstance(raw, bytes):
+        if not isinstance(raw, (bytes, bytearray)):
             raise ValueError(f"array data of type {type(raw).__name__}; bytes are needed")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
@@ -188,6 +188,7 @@ class _Unpickler(_BaseUnpickler):
             ("numpy", "ndarray"): _ArrayClass,
             ("numpy", "dtype"): _DType,
             ("_codecs", "encode"): _encode,
+            ("__builtin__", "bytes"): _no_bytes,
         }
         for package in ("numpy.core", "numpy._core"):
             known[f"{package}.multiarray", "_reconstruct"] = self._reconstruct
@@ -216,6 +217,11 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise ValueError(f"_codecs.encode to {encoding!r}; only latin1 is allowed")
     return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """Stands for `bytes` called with nothing, by which protocol 2 writes empty bytes."""
+    return b""
 
 
 def _text(value: Any) -> str:
@@ -251,7 +257,9 @@ class _Finisher:
             return {key: self.finish(v, depth - 1) for key, v in value.items()}
         if isinstance(value, (list, tuple)):
             return type(value)(self.finish(v, depth - 1) for v in value)
-        if value is None or isinstance(value, (bool, int, float, str, bytes, np.generic)):
+        if value is None or isinstance(
+            value, (bool, int, float, str, bytes, np.generic, np.ndarray)
+        ):
             return value
         kind = type(value).__name__.strip("_")
         raise FormatError(self.name, f"a value of type {kind}; an array or number is needed")
