@@ -51,7 +51,7 @@ class ConvMotionEncoder(nn.Module):
 
     def __init__(self, num_joints: int, hidden: int, latent: int) -> None:
         super().__init__()
-        width = max(8, hidden // 8)
+        width = max(8, hidden // 32 * 4)  # the norm's groups need a multiple of four
         sizes = (3, width, 2 * width, 4 * width)
         self.blocks = nn.Sequential(
             *(
