@@ -19,8 +19,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "ingest"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "batches", "index", "systems"),
+    ("baseline", "evaluation", "report", "annotate"),
     ("cluster",),
-    ("", "__main__", "cli", "web", "jobs", "tuning"),
+    ("", "__main__", "cli", "commands", "progress", "quickstart", "web", "jobs", "tuning"),
 )
 """Files and packages of `raydance` from the bottom up; `""` is `raydance/__init__.py`, which
 offers the whole and imports lazily. A new file needs its place here."""

@@ -1,0 +1,5 @@
+"""`python -m raydance` is the `raydance` command."""
+
+from raydance.cli import main
+
+main()

@@ -1,0 +1,141 @@
+"""The `raydance` command: what exists, and how a mistake is told.
+
+The commands themselves are in `raydance.commands`, one file for each group. Neither torch nor Ray
+is imported before a command needs it, so `--help` is quick.
+
+Exit codes: 0 done, 1 failed, 2 the user's mistake (one line says which), 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+
+from raydance import __version__
+from raydance.commands import data, info, judge, train, use
+from raydance.errors import InputError, RaydanceError
+
+app = typer.Typer(
+    name="raydance",
+    help="A shared space of dance and words, learnt from motion capture.",
+    epilog="Start with: raydance quickstart --out runs/quickstart",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+COMMANDS = (
+    train.quickstart,
+    data.ingest,
+    train.train,
+    use.describe,
+    use.generate,
+    use.search,
+    judge.evaluate,
+    judge.report,
+    judge.annotate,
+    info.info,
+)
+"""Every command, in the order of `--help`."""
+
+for _command in COMMANDS:
+    app.command(_command.__name__)(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"raydance {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and stop."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="RAYDANCE_DEBUG", help="Show the traceback of every error."),
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["RAYDANCE_DEBUG"] = "1"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code.
+
+    Args:
+        arguments: those of the command line by default.
+    """
+    logging.basicConfig(format="raydance: %(levelname)s: %(message)s", level=logging.WARNING)
+    warnings.formatwarning = _one_line_warning
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except BrokenPipeError:  # the reader of a pipe has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (KeyboardInterrupt, typer.Abort):
+        code = _tell("stopped", 130)
+    except Exception as error:
+        told = _meaning(error)
+        if told is None:  # a fault of ours: its traceback is the report
+            raise
+        if os.environ.get("RAYDANCE_DEBUG"):
+            traceback.print_exc()
+        code = _tell(*told)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str, code: int) -> int:
+    print(f"raydance: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _meaning(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit code for an error that we know how to say, else None."""
+    if hasattr(error, "format_message"):  # typer keeps click's own errors under private names
+        command = getattr(getattr(error, "ctx", None), "command_path", "raydance")
+        return f"{error.format_message()} (see {command} --help)", 2
+    for cause in _causes(error):
+        # Ray's wrapper is also an instance of what it wraps, but prints as a traceback.
+        if isinstance(cause, RaydanceError) and not hasattr(cause, "cause"):
+            return str(cause), 2 if isinstance(cause, InputError) else 1
+    if isinstance(error, OSError) and error.errno is not None:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+        return f"{place}{error.strerror}", 1 if is_full else 2
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised from, through the wrappers of other processes."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        inner = getattr(error, "cause", None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__
+
+
+def _one_line_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    return f"raydance: warning: {message}\n"

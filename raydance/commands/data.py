@@ -1,0 +1,115 @@
+"""`raydance ingest`: motion files into a dataset of windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raydance.commands.options import (
+    AddressOption,
+    JsonOption,
+    MappingOption,
+    QuietOption,
+    UnitsOption,
+    UpOption,
+    metres_per_unit,
+    print_json,
+)
+from raydance.errors import RaydanceError
+
+
+def ingest(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Motion files, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DATASET", help="The dataset folder to write.")],
+    captions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.jsonl", help="Captions, JSON lines; may be repeated."),
+    ] = None,
+    label_names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="YAML words for label numbers of side-cars: `label: [word, ...]`."
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(help="The dataset's frame rate.")] = 20.0,
+    window: Annotated[int, typer.Option(help="Frames in a window.")] = 50,
+    stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = 20,
+    mapping: MappingOption = None,
+    units: UnitsOption = None,
+    up: UpOption = None,
+    seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the dataset that is there.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if any file was skipped.")
+    ] = False,
+    address: AddressOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn motion files into a dataset of windows.
+
+    Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files. A broken file never stops it: it is
+    listed with its reason in skipped.jsonl, and the rest is there.
+
+    \b
+    Examples:
+      raydance ingest mocap/ --out data/mine
+      raydance ingest mocap/ --out data/mine --captions mocap/captions.jsonl
+      raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
+    """
+    from raydance.ingest import Settings
+    from raydance.motion.captions import load_label_names
+    from raydance.motion.mapping import load_mapping
+    from raydance.progress import Progress
+
+    settings = Settings(
+        fps=fps,
+        window=window,
+        stride=stride,
+        units=metres_per_unit(units),
+        up=up,
+        mapping=load_mapping(mapping) if mapping else None,
+        label_names=load_label_names(label_names) if label_names else None,
+        seed=seed,
+    )
+    from raydance.cluster.session import ray_session
+
+    with Progress(quiet=quiet) as progress, ray_session(address):
+        from raydance.cluster import data
+
+        counts = data.ingest(
+            sources,
+            out,
+            captions=captions or (),
+            settings=settings,
+            overwrite=overwrite,
+            progress=progress.files,
+        )
+    print_json(counts) if as_json else print(_as_text(counts, out))
+    if strict and counts["skipped"]:
+        raise RaydanceError(f"{counts['skipped']} files were skipped; see {out / 'skipped.jsonl'}")
+
+
+def _as_text(counts: dict[str, Any], out: Path) -> str:
+    lines = [
+        f"{out}: {counts['windows']} windows of {counts['recordings']} recordings "
+        f"from {counts['read']} of {counts['files']} files in {counts['seconds']:.1f} s"
+    ]
+    for split, number in counts["splits"].items():
+        lines.append(
+            f"  {split:<5} {number['windows']:>7} windows  {number['clips']:>5} clips  "
+            f"{number['recordings']:>5} recordings"
+        )
+    if counts["short"]:
+        lines.append(f"  {counts['short']} files are shorter than one window")
+    if counts["skipped"]:
+        lines.append(f"  {counts['skipped']} files skipped; see {out / 'skipped.jsonl'}")
+    if counts["dropped_windows"]:
+        lines.append(f"  {counts['dropped_windows']} windows dropped for impossible speeds")
+    return "\n".join(lines)

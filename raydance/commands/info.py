@@ -1,0 +1,236 @@
+"""`raydance info`: what a run, a dataset or a motion file holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raydance.commands.options import (
+    FpsOption,
+    JsonOption,
+    MappingOption,
+    SkeletonOption,
+    UnitsOption,
+    UpOption,
+    metres_per_unit,
+    print_json,
+)
+from raydance.errors import InputError
+
+
+def info(
+    path: Annotated[Path, typer.Argument(metavar="RUN|DATASET|FILE")],
+    mapping: MappingOption = None,
+    fps: FpsOption = None,
+    units: UnitsOption = None,
+    up: UpOption = None,
+    skeleton: SkeletonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run, dataset or motion file holds.
+
+    For a motion file: format, rate, length, the unit and up axis that were found, and which of its
+    joints became which of the canonical fifty.
+
+    \b
+    Examples:
+      raydance info walk.bvh
+      raydance info odd.bvh --mapping odd.yaml
+      raydance info data/mine --json
+      raydance info runs/mine
+    """
+    as_text: Callable[[dict[str, Any]], Iterator[str]]
+    if (path / "run.json").exists():
+        facts, as_text = run_facts(path), _run_text
+    elif (path / "manifest.json").exists() or (path / "windows").is_dir():
+        facts, as_text = _dataset_facts(path), _dataset_text
+    elif path.is_dir():
+        raise InputError(f"{path}: neither a run (no run.json) nor a dataset (no manifest.json)")
+    else:
+        given = {"fps": fps, "units": metres_per_unit(units), "up": up, "skeleton": skeleton}
+        facts, as_text = _file_facts(path, mapping, given), _file_text
+    print_json(facts) if as_json else print("\n".join(as_text(facts)))
+
+
+def _file_facts(path: Path, mapping: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    from raydance.motion.formats import SUFFIXES, read_clip
+    from raydance.motion.mapping import load_mapping, map_to_canonical
+
+    reading = {name: value for name, value in given.items() if value is not None}
+    clip = read_clip(path, **reading)
+    reader = sys.modules[SUFFIXES[path.suffix.lower()](path).__module__]
+    scale = None
+    if hasattr(reader, "read_with_scale"):  # the other formats fix their unit and axis
+        scale = reader.read_with_scale(path, **reading)[1]
+    facts: dict[str, Any] = {
+        "kind": "file",
+        "path": path,
+        "format": reader.__name__.rpartition(".")[2],
+        "joints": len(clip.joint_names),
+        "fps": clip.fps,
+        "frames": clip.num_frames,
+        "seconds": clip.duration_s,
+        "metres_per_unit": scale.metres_per_unit if scale else None,
+        "unit": scale.unit if scale else "the format's",
+        "up": scale.up if scale else "the format's",
+        "doubts": list(scale.doubts) if scale else [],
+        "height_m": float(clip.positions[..., 1].max() - clip.positions[..., 1].min()),
+        "has_rotations": clip.rotations is not None,
+    }
+    try:
+        mapped = map_to_canonical(clip, load_mapping(mapping) if mapping else None)
+    except InputError as error:
+        if mapping is not None:
+            raise
+        return facts | {"mapping": None, "mapping_error": str(error)}
+    return facts | {
+        "mapping": {
+            "convention": mapped.convention,
+            "matched": mapped.matched,
+            "unmatched": list(mapped.unmatched_source),
+            "missing": list(mapped.missing),
+        }
+    }
+
+
+def _file_text(facts: dict[str, Any]) -> Iterator[str]:
+    unit = facts["unit"]
+    if facts["metres_per_unit"] is not None:
+        unit = f"{unit} ({facts['metres_per_unit']:.6g} m)"
+    yield f"{facts['path']}: {facts['format']}, {facts['joints']} joints"
+    yield f"  {facts['frames']} frames at {facts['fps']:g} fps, {facts['seconds']:.2f} s"
+    yield f"  unit {unit}, up axis {facts['up']}, {facts['height_m']:.2f} m from lowest to highest"
+    yield f"  {'with' if facts['has_rotations'] else 'without'} joint rotations"
+    for doubt in facts["doubts"]:
+        yield f"  doubt: {doubt}"
+    mapping = facts["mapping"]
+    if mapping is None:
+        yield f"  cannot be mapped: {facts['mapping_error']}"
+        return
+    matched = mapping["matched"]
+    yield f"mapping ({mapping['convention']}): {len(matched)} of 50 canonical joints"
+    width = max(map(len, matched), default=0)
+    for joint, source in matched.items():
+        yield f"  {joint:<{width}}  {source}"
+    yield f"unmatched joints of the file: {', '.join(mapping['unmatched']) or 'none'}"
+    yield f"missing canonical joints: {', '.join(mapping['missing']) or 'none'}"
+
+
+def _dataset_facts(path: Path) -> dict[str, Any]:
+    from raydance.dataset import Dataset
+
+    dataset = Dataset.open(path)
+    manifest = dataset.manifest
+    files = manifest["files"]
+    clips = dataset.clips()
+    return {
+        "kind": "dataset",
+        "path": path,
+        "hash": dataset.manifest_hash,
+        "fps": dataset.fps,
+        "window": manifest["window"],
+        "stride": manifest["stride"],
+        "counts": manifest["counts"],
+        "files": {
+            status: sum(f["status"] == status for f in files)
+            for status in ("read", "short", "skipped")
+        },
+        "clips_with_captions": sum(bool(clip["captions"]) for clip in clips),
+        "captions": len({caption for clip in clips for caption in clip["captions"]}),
+        "short": [f["file"] for f in files if f["status"] == "short"],
+        "skipped": dataset.skipped(),
+        "versions": manifest["versions"],
+    }
+
+
+_SHOWN = 20
+
+
+def _dataset_text(facts: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{facts['path']}: dataset {facts['hash']}, windows of {facts['window']} frames at "
+        f"{facts['fps']:g} fps, stride {facts['stride']}"
+    )
+    for split, number in facts["counts"].items():
+        yield (
+            f"  {split:<5} {number['windows']:>7} windows  {number['clips']:>5} clips  "
+            f"{number['recordings']:>5} recordings"
+        )
+    yield f"captions: {facts['captions']} sentences, {facts['clips_with_captions']} clips have some"
+    yield "files: " + ", ".join(f"{number} {status}" for status, number in facts["files"].items())
+    for file in facts["short"][:_SHOWN]:
+        yield f"  shorter than a window: {file}"
+    for row in facts["skipped"][:_SHOWN]:
+        line = f" line {row['line']}" if row["line"] else ""
+        yield f"  skipped: {row['file']}{line}: {row['reason']}"
+    left_out = sum(max(0, len(facts[kind]) - _SHOWN) for kind in ("short", "skipped"))
+    if left_out:
+        yield f"  and {left_out} more (--json lists all)"
+
+
+def run_facts(path: Path) -> dict[str, Any]:
+    """What a run folder says of itself: configuration, steps, best and last losses, versions.
+
+    Raises:
+        ArtifactError: not a run folder, or damaged.
+    """
+    from raydance.artifacts import Run, read_metrics
+    from raydance.systems import training_module
+
+    run = Run.open(path)
+    steps: dict[str, dict[str, Any]] = {}
+    for step in training_module(run.facts["system"]).STEPS:
+        done = run.facts["steps"].get(step)
+        facts = {k: v for k, v in (done or {}).items() if k != "fingerprint"}
+        steps[step] = {"done": done is not None, **facts}
+        if epochs := read_metrics(run.metrics(step)):
+            best = min(epochs, key=lambda line: line["validation"]["total"])
+            steps[step] |= {
+                "epochs": epochs[-1]["epoch"] + 1,
+                "best_epoch": best["epoch"] + 1,
+                "best_validation": best["validation"]["total"],
+                "last_validation": epochs[-1]["validation"]["total"],
+                "seconds": sum(line["seconds"] for line in epochs),
+            }
+    return {
+        "kind": "run",
+        "path": path,
+        "system": run.facts["system"],
+        "seed": run.facts["seed"],
+        "dataset": run.facts["dataset"],
+        "packages": run.facts["packages"],
+        "steps": steps,
+        "config": run.config,
+    }
+
+
+def _run_text(facts: dict[str, Any]) -> Iterator[str]:
+    dataset = facts["dataset"]
+    yield f"{facts['path']}: {facts['system']}, seed {facts['seed']}"
+    yield (
+        f"  dataset {dataset['hash']} ({dataset['path']}), windows of {dataset['window']} frames "
+        f"at {dataset['fps']:g} fps"
+    )
+    yield "steps:"
+    for step, state in facts["steps"].items():
+        words = "done" if state["done"] else "not done"
+        if "epochs" in state:
+            words += (
+                f"  {state['epochs']} epochs, best validation loss "
+                f"{state['best_validation']:.4g} at epoch {state['best_epoch']}, "
+                f"{state['seconds']:.0f} s"
+            )
+        yield f"  {step:<15} {words}"
+    yield "configuration (all of it in config.json):"
+    for section, values in facts["config"].items():
+        if isinstance(values, dict):
+            plain = {k: v for k, v in values.items() if not isinstance(v, (dict, list))}
+            yield f"  {section:<15} " + ", ".join(f"{k}={json.dumps(v)}" for k, v in plain.items())
+        else:
+            yield f"  {section:<15} {json.dumps(values)}"
+    yield "packages: " + ", ".join(f"{name} {v}" for name, v in facts["packages"].items())

@@ -1,0 +1,120 @@
+"""Options and small helpers that several commands share."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raydance.errors import InputError
+
+if TYPE_CHECKING:
+    from raydance.motion.clip import Clip
+
+RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="A trained run folder.")]
+DataOption = Annotated[Path, typer.Option("--data", metavar="DATASET", help="A dataset folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A running Ray cluster, such as auto or ray://HOST:10001; an embedded one by default."
+    ),
+]
+FpsOption = Annotated[
+    float | None, typer.Option("--fps", help="The file's true frame rate, where it is wrong.")
+]
+MappingOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping", help="YAML or JSON lines `canonical joint: source joint` for your skeleton."
+    ),
+]
+UnitsOption = Annotated[
+    str | None,
+    typer.Option("--units", help="m, cm, mm, inch, cmu, or metres per unit; detected by default."),
+]
+UpOption = Annotated[
+    str | None, typer.Option("--up", help="The axis that points up: x, y or z; detected.")
+]
+SkeletonOption = Annotated[
+    Path | None, typer.Option("--skeleton", help="The ASF file of an AMC file.")
+]
+
+
+def print_json(data: Any) -> None:
+    """Print data, dataclasses and paths included, as indented JSON on standard output."""
+    print(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+def metres_per_unit(units: str | None) -> float | None:
+    """The value of `--units`.
+
+    Raises:
+        InputError: neither a known unit nor a number above 0.
+    """
+    from raydance.motion.units import UNITS
+
+    if units is None:
+        return None
+    if units in UNITS:
+        return UNITS[units]
+    try:
+        value = float(units)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 1e6:
+        raise InputError(f"--units {units}; allowed: {', '.join(UNITS)}, or metres per unit")
+    return value
+
+
+def read_motion(path: Path, fps: float | None, mapping: Path | None) -> Clip:
+    """Read a motion file; with a mapping file, its joints are the canonical ones afterwards.
+
+    Raises:
+        InputError: a file that cannot be read, or a mapping that does not fit it.
+    """
+    from raydance.motion.formats import read_clip
+
+    clip = read_clip(path, fps=fps)
+    if mapping is None:
+        return clip
+    from raydance.motion.mapping import load_mapping
+
+    return _on_canonical_joints(clip, load_mapping(mapping))
+
+
+def _on_canonical_joints(clip: Clip, mapping: Mapping[str, Any]) -> Clip:
+    import numpy as np
+
+    from raydance.motion import skeleton
+    from raydance.motion.mapping import map_to_canonical
+
+    mapped = map_to_canonical(clip, mapping)
+    kept = [int(i) for i in np.flatnonzero(mapped.joint_mask)]
+    parents = []
+    for joint in kept:
+        parent = skeleton.PARENTS[joint]
+        while parent >= 0 and parent not in kept:
+            parent = skeleton.PARENTS[parent]
+        parents.append(kept.index(parent) if parent >= 0 else -1)
+    return dataclasses.replace(
+        clip,
+        joint_names=tuple(skeleton.JOINTS[i] for i in kept),
+        parents=tuple(parents),
+        positions=mapped.positions[:, kept],
+        rotations=None,
+        offsets=None,
+    )

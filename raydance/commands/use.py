@@ -1,0 +1,178 @@
+"""`raydance describe`, `generate` and `search`: a trained run at work, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+import raydance
+from raydance.commands.options import (
+    FpsOption,
+    JsonOption,
+    MappingOption,
+    RunOption,
+    print_json,
+    read_motion,
+)
+from raydance.errors import InputError
+
+if TYPE_CHECKING:
+    from raydance.motion.clip import Clip
+
+
+def describe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A motion file.")],
+    run: RunOption,
+    k: Annotated[int, typer.Option("-k", help="Captions for each part.")] = 3,
+    fps: FpsOption = None,
+    mapping: MappingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a motion file into words.
+
+    The whole clip comes first, then each of its windows.
+
+    \b
+    Examples:
+      raydance describe walk.bvh --run runs/mine
+      raydance describe walk.bvh --run runs/mine -k 1 --json
+    """
+    _check_k(k)
+    clip = read_motion(file, fps, mapping)
+    segments = raydance.load(run).describe(clip, k)
+    if as_json:
+        print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
+        return
+    print(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
+    for i, part in enumerate(segments):
+        what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
+        print(f"{what} (cluster {part.cluster})")
+        for caption in part.captions:
+            notes = [] if caption.cluster_verified else ["not of its cluster"]
+            notes += ["derived from kinematics"] if caption.derived else []
+            note = f"  [{'; '.join(notes)}]" if notes else ""
+            print(f"  {caption.score:5.2f}  {caption.text}{note}")
+
+
+def generate(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence about movement.")],
+    run: RunOption,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .npz, .bvh or .gif file to write.")],
+    frames: Annotated[int | None, typer.Option(help="Length; a window by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Where the motion latent comes from: prior, cluster, nearest or clip."),
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
+    ] = None,
+    fps: FpsOption = None,
+    mapping: MappingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a sentence into motion.
+
+    \b
+    Examples:
+      raydance generate "a dancer turns slowly" --run runs/mine --out turn.gif
+      raydance generate "sharp kicks" --run runs/mine --out kicks.bvh --frames 80 --seed 3
+      raydance generate "the same, but low" --run runs/mine --out low.npz --clip walk.bvh
+    """
+    write = WRITERS.get(out.suffix.lower())
+    if write is None:
+        raise InputError(f"--out {out}: suffix {out.suffix or 'missing'}; {', '.join(WRITERS)}")
+    start = read_motion(clip, fps, mapping) if clip else None
+    system = raydance.load(run)
+    motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write(out, system.as_clip(motion, out.stem, text))
+    if as_json:
+        facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
+        print_json(facts)
+    else:
+        print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
+
+
+def search(
+    run: RunOption,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="A sentence about movement.")
+    ] = None,
+    motion: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Clips to find.")] = 5,
+    fps: FpsOption = None,
+    mapping: MappingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find clips by a sentence or by a motion.
+
+    Searches the library that the run was trained on; each clip counts by its nearest window.
+
+    \b
+    Examples:
+      raydance search "a slow turn" --run runs/mine
+      raydance search --motion walk.bvh --run runs/mine -k 10 --json
+    """
+    _check_k(k)
+    if text is not None and motion is not None:
+        raise InputError("a sentence or --motion FILE, not both")
+    query: str | Clip
+    if motion is not None:
+        query = read_motion(motion, fps, mapping)
+    elif text is not None:
+        query = text
+    else:
+        raise InputError("what to search for? Give a sentence or --motion FILE")
+    hits = raydance.load(run).search(query, k)
+    if as_json:
+        print_json(hits)
+        return
+    for hit in hits:
+        words = "; ".join(hit.captions) or ", ".join(hit.labels.values()) or "no words"
+        print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise InputError(f"-k {k}; at least 1")
+
+
+def _write_npz(path: Path, clip: Clip) -> None:
+    import numpy as np
+
+    from raydance.artifacts import replacing
+
+    arrays: dict[str, Any] = {
+        "positions": clip.positions.astype(np.float32),
+        "joint_names": np.array(clip.joint_names),
+        "parents": np.array(clip.parents, dtype=np.int64),
+        "fps": np.float64(clip.fps),
+    }
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def _write_bvh(path: Path, clip: Clip) -> None:
+    from raydance.motion.export import bvh
+
+    bvh.write(path, clip)
+
+
+def _write_gif(path: Path, clip: Clip) -> None:
+    from raydance.motion.render import render_gif
+
+    render_gif(path, clip.positions, fps=clip.fps, titles=list(clip.captions) or None)
+
+
+WRITERS: Final[dict[str, Callable[[Path, Clip], None]]] = {
+    ".npz": _write_npz,
+    ".bvh": _write_bvh,
+    ".gif": _write_gif,
+}
+"""Suffix -> what writes a generated clip (`[T, 50, 3]` metres), whole or not at all."""
