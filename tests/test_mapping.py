@@ -12,7 +12,8 @@ from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
-from raydance.motion.joint_names import CONVENTIONS, normalise
+from raydance.motion.joint_names import CONVENTIONS
+from raydance.motion.joint_spelling import normalise
 from raydance.motion.mapping import (
     MappedMotion,
     load_mapping,

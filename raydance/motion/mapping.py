@@ -29,9 +29,8 @@ from raydance.motion.joint_names import (
     GENERIC,
     GENERIC_SPINE,
     Convention,
-    index_by_normal_name,
-    side_of_first_letter,
 )
+from raydance.motion.joint_spelling import index_by_normal_name, side_of_first_letter
 
 REQUIRED: Final = ("pelvis", "left_hip", "right_hip")
 """Without these a window has neither a place nor a heading."""
