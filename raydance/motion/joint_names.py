@@ -6,8 +6,8 @@ most but the toe base in SMPL's. So names are never translated one by one: `mapp
 the convention that a whole skeleton follows and then reads every name by that convention's table.
 
 In a table a name is written in the form that `joint_spelling.normalise` makes (side first, lower
-case, no separators); `*` stands for both sides. Several names are alternatives, the first present wins.
-A list inside `midpoints` is the mean of two joints, for sources that lack the joint itself.
+case, no separators); `*` stands for both sides. Several names are alternatives, the first present
+wins. A pair in `midpoints` means the mean of two joints, for sources that lack the joint itself.
 """
 
 from __future__ import annotations

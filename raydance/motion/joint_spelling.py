@@ -1,4 +1,4 @@
-"""How the joint names of different programs are made comparable: case, separators, prefixes, sides."""
+"""How joint names are made comparable: case, separators, rig prefixes and sides."""
 
 from __future__ import annotations
 
