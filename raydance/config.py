@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -37,9 +38,9 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
         raise ConfigError(f"{where or cls.__name__}: found {data!r}, a mapping of keys is needed")
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - known)
+    unknown = sorted(str(key) for key in set(data) - known)
     if unknown:
-        keys = ", ".join(_join(where, str(key)) for key in unknown)
+        keys = ", ".join(_join(where, key) for key in unknown)
         raise ConfigError(f"unknown key {keys}; known here: {', '.join(sorted(known))}")
     values = {key: _convert(hints[key], value, _join(where, key)) for key, value in data.items()}
     try:
@@ -76,10 +77,8 @@ def override(config: T, assignments: Iterable[str]) -> T:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise ConfigError(f"{assignment!r}: the value is not readable as YAML") from None
-        if isinstance(node[last], dict) and isinstance(value, dict):
-            node[last] = {**node[last], **value}
-        else:
-            node[last] = value
+        nested = isinstance(node[last], dict) and isinstance(value, dict)
+        node[last] = _lay(node[last], value) if nested else value
     return from_dict(type(config), data)
 
 
@@ -89,15 +88,7 @@ def merge(config: T, changes: Mapping[str, Any]) -> T:
     Raises:
         ConfigError: an unknown key or a wrong type.
     """
-
-    def lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-        out = dict(base)
-        for key, value in over.items():
-            nested = isinstance(value, Mapping) and isinstance(out.get(key), dict)
-            out[key] = lay(out[key], value) if nested else value
-        return out
-
-    return from_dict(type(config), lay(to_dict(config), changes))
+    return from_dict(type(config), _lay(to_dict(config), changes))
 
 
 def load_mapping(path: str | Path) -> dict[str, Any]:
@@ -113,6 +104,14 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a mapping of keys is needed, found {type(data).__name__}")
     return data
+
+
+def _lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(out.get(key), dict)
+        out[key] = _lay(out[key], value) if nested else value
+    return out
 
 
 def _join(where: str, key: str) -> str:
@@ -149,13 +148,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value)))
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, where)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML reads 1e-3 as a string
+    if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
-            return float(value)
-        except ValueError:
+            number = float(value)  # of a string too: YAML reads 1e-3 as one
+        except (ValueError, OverflowError):
             raise _wrong(where, value, hint) from None
+        if not math.isfinite(number):
+            raise ConfigError(f"{where}: found {value!r}, a finite number is needed")
+        return number
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint in (bool, str) and isinstance(value, hint):
