@@ -181,6 +181,8 @@ class Run:
                     "choose another --out"
                 )
             facts = old.facts
+        elif path.exists() and not path.is_dir():
+            raise ArtifactError(f"{path}: not a folder; choose another --out")
         elif path.exists() and any(path.iterdir()):
             raise ArtifactError(
                 f"{path}: not empty and not a run of raydance; choose another --out"
@@ -216,6 +218,9 @@ class Run:
             raise ArtifactError(
                 f"{path}: run format {facts.get('version')}; this version reads {FORMAT_VERSION}"
             )
+        lacking = sorted({"steps", "system", "seed", "dataset"} - facts.keys())
+        if lacking:
+            raise ArtifactError(f"{path}: the run's record lacks {', '.join(lacking)}")
         return cls(path, facts, read_json(path / "config.json", "the run's configuration"))
 
     def save_facts(self) -> None:
