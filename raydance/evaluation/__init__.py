@@ -1,0 +1,12 @@
+"""Evaluation of a Dance-Language run on the test split: learned system, chance and baseline.
+
+The paper reports losses and silhouettes only, and its retrieval section breaks off; the figures
+here are this project's. No figure is about windows whose recording was trained on.
+"""
+
+from __future__ import annotations
+
+from raydance.evaluation.comparison import as_text, compare
+from raydance.evaluation.protocol import evaluate
+
+__all__ = ["as_text", "compare", "evaluate"]
