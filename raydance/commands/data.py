@@ -14,6 +14,7 @@ from raydance.commands.options import (
     QuietOption,
     UnitsOption,
     UpOption,
+    check_up,
     metres_per_unit,
     print_json,
 )
@@ -73,7 +74,7 @@ def ingest(
         window=window,
         stride=stride,
         units=metres_per_unit(units),
-        up=up,
+        up=check_up(up),
         mapping=load_mapping(mapping) if mapping else None,
         label_names=load_label_names(label_names) if label_names else None,
         seed=seed,

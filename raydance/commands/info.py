@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from raydance.commands.options import (
     SkeletonOption,
     UnitsOption,
     UpOption,
+    check_up,
     metres_per_unit,
     print_json,
 )
@@ -52,7 +54,12 @@ def info(
     elif path.is_dir():
         raise InputError(f"{path}: neither a run (no run.json) nor a dataset (no manifest.json)")
     else:
-        given = {"fps": fps, "units": metres_per_unit(units), "up": up, "skeleton": skeleton}
+        given = {
+            "fps": fps,
+            "units": metres_per_unit(units),
+            "up": check_up(up),
+            "skeleton": skeleton,
+        }
         facts, as_text = _file_facts(path, mapping, given), _file_text
     print_json(facts) if as_json else print("\n".join(as_text(facts)))
 
@@ -66,7 +73,9 @@ def _file_facts(path: Path, mapping: Path | None, given: dict[str, Any]) -> dict
     reader = sys.modules[SUFFIXES[path.suffix.lower()](path).__module__]
     scale = None
     if hasattr(reader, "read_with_scale"):  # the other formats fix their unit and axis
-        scale = reader.read_with_scale(path, **reading)[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the first reading has told them
+            scale = reader.read_with_scale(path, **reading)[1]
     facts: dict[str, Any] = {
         "kind": "file",
         "path": path,
@@ -180,11 +189,14 @@ def run_facts(path: Path) -> dict[str, Any]:
         ArtifactError: not a run folder, or damaged.
     """
     from raydance.artifacts import Run, read_metrics
+    from raydance.config import to_dict
     from raydance.systems import training_module
 
     run = Run.open(path)
+    system = training_module(run.facts["system"])
+    usual = dict(_leaves(to_dict(system.resolve("default"))))
     steps: dict[str, dict[str, Any]] = {}
-    for step in training_module(run.facts["system"]).STEPS:
+    for step in system.STEPS:
         done = run.facts["steps"].get(step)
         facts = {k: v for k, v in (done or {}).items() if k != "fingerprint"}
         steps[step] = {"done": done is not None, **facts}
@@ -205,8 +217,18 @@ def run_facts(path: Path) -> dict[str, Any]:
         "dataset": run.facts["dataset"],
         "packages": run.facts["packages"],
         "steps": steps,
+        "changes": {k: v for k, v in _leaves(run.config) if usual.get(k) != v},
         "config": run.config,
     }
+
+
+def _leaves(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """`a.b` -> value of every value of a nested configuration."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _run_text(facts: dict[str, Any]) -> Iterator[str]:
@@ -226,11 +248,9 @@ def _run_text(facts: dict[str, Any]) -> Iterator[str]:
                 f"{state['seconds']:.0f} s"
             )
         yield f"  {step:<15} {words}"
-    yield "configuration (all of it in config.json):"
-    for section, values in facts["config"].items():
-        if isinstance(values, dict):
-            plain = {k: v for k, v in values.items() if not isinstance(v, (dict, list))}
-            yield f"  {section:<15} " + ", ".join(f"{k}={json.dumps(v)}" for k, v in plain.items())
-        else:
-            yield f"  {section:<15} {json.dumps(values)}"
+    yield "configuration, where it is not the default preset's (all of it is in config.json):"
+    for key, value in facts["changes"].items():
+        yield f"  {key}={json.dumps(value)}"
+    if not facts["changes"]:
+        yield "  no changes"
     yield "packages: " + ", ".join(f"{name} {v}" for name, v in facts["packages"].items())

@@ -80,6 +80,19 @@ def metres_per_unit(units: str | None) -> float | None:
     return value
 
 
+def check_up(up: str | None) -> str | None:
+    """The value of `--up`.
+
+    Raises:
+        InputError: not an axis.
+    """
+    from raydance.motion.units import AXES
+
+    if up is not None and up not in AXES:
+        raise InputError(f"--up {up}; allowed: {', '.join(AXES)}")
+    return up
+
+
 def read_motion(path: Path, fps: float | None, mapping: Path | None) -> Clip:
     """Read a motion file; with a mapping file, its joints are the canonical ones afterwards.
 
