@@ -51,14 +51,16 @@ def read_columns(
     """
     wanted = list(names) + (["window_id"] if window_ids is not None else [])
     try:
-        table = pq.read_table(path, columns=wanted)
+        # One file and nothing else: `read_table` would also read meaning into its folders.
+        with pq.ParquetFile(path) as file:
+            absent = sorted(set(wanted) - set(file.schema_arrow.names))
+            if absent:
+                raise ArtifactError(f"{path}: has no column {', '.join(absent)}")
+            table = file.read(columns=wanted)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: the column file is missing") from None
     except (OSError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: the column file is damaged ({error})") from None
-    absent = sorted(set(wanted) - set(table.column_names))
-    if absent:
-        raise ArtifactError(f"{path}: has no column {', '.join(absent)}")
     if window_ids is not None and table["window_id"].to_pylist() != list(window_ids):
         raise ArtifactError(f"{path}: its rows are not those of the dataset's shard")
     out: dict[str, Values] = {}

@@ -100,7 +100,7 @@ def partition(method: Method, latents_NZ: np.ndarray, k: int, seed: int) -> np.n
     if method == "hierarchical":
         return cluster.AgglomerativeClustering(k).fit_predict(latents_NZ)
     # DBSCAN's radius: the distance within which 90 % of the windows have five neighbours.
-    near = neighbors.NearestNeighbors(n_neighbors=6).fit(latents_NZ)
+    near = neighbors.NearestNeighbors(n_neighbors=min(6, len(latents_NZ))).fit(latents_NZ)
     radius = float(np.quantile(near.kneighbors(latents_NZ)[0][:, -1], 0.9))
     return cluster.DBSCAN(eps=max(radius, 1e-6), min_samples=5).fit_predict(latents_NZ)
 
@@ -127,22 +127,26 @@ def fit_clusters(config: ClustersConfig, latents_NZ: np.ndarray, seed: int) -> C
     fitted_NZ = latents_NZ[rows].astype(np.float64)
 
     warnings: list[str] = []
-    ks = range(2, min(config.max_k, len(fitted_NZ) - 1) + 1)
+    # A K given by hand is scored too, even beyond the curve.
+    wanted = {*range(2, config.max_k + 1), config.num_clusters or 2}
+    ks = sorted(k for k in wanted if k < len(fitted_NZ))
     curve = clustering.silhouette_by_k(
         fitted_NZ, ks, seed=seed, num_restarts=4, max_points=config.silhouette_windows
     )
     seeds = tuple(range(seed, seed + config.num_seeds))
     stability = {k: clustering.seed_stability(fitted_NZ, k, seeds=seeds) for k in ks}
-    allowed = {k: s for k, s in curve.items() if k >= config.interpretable_min_k}
-    chosen = config.num_clusters or max(allowed, key=lambda k: allowed[k])
-    best = max(curve, key=lambda k: curve[k])
-    if curve.get(chosen, 0.0) < curve[best]:
+    # NaN, where windows coincide, is no separation at all: the lowest value of a silhouette.
+    score = {k: -1.0 if np.isnan(s) else s for k, s in curve.items()}
+    allowed = [k for k in ks if k >= config.interpretable_min_k]
+    chosen = config.num_clusters or max(allowed, key=lambda k: score[k])
+    best = max(ks, key=lambda k: score[k])
+    if score[chosen] < score[best]:
         warnings.append(
             f"K={best} has the higher silhouette ({curve[best]:.3f}) than K={chosen} "
-            f"({curve.get(chosen, float('nan')):.3f}), which was taken as the interpretable one"
+            f"({curve[chosen]:.3f}), which was taken as the interpretable one"
         )
-    if curve.get(chosen, 0.0) < 0.25:
-        warnings.append(f"weak separation: silhouette {curve.get(chosen, float('nan')):.3f} < .25")
+    if score[chosen] < 0.25:
+        warnings.append(f"weak separation: silhouette {score[chosen]:.3f} < .25")
 
     labels = {method: partition(method, fitted_NZ, chosen, seed) for method in METHODS}
     comparison = {
@@ -158,9 +162,10 @@ def fit_clusters(config: ClustersConfig, latents_NZ: np.ndarray, seed: int) -> C
     }
     own = labels[config.method]
     centroids = np.stack([fitted_NZ[own == c].mean(axis=0) for c in np.unique(own)])
-    # Large clusters first, so that the numbering does not depend on the seed.
+    # Large clusters first and equal ones by place, so that the numbering does not depend on the
+    # seed.
     sizes = np.bincount(assign(centroids, fitted_NZ)[0], minlength=len(centroids))
-    centroids = centroids[np.argsort(-sizes, kind="stable")]
+    centroids = centroids[np.lexsort((centroids[:, 0], -sizes))]
 
     nearest, distance = assign(centroids, fitted_NZ)
     exemplars = []
@@ -180,7 +185,7 @@ def fit_clusters(config: ClustersConfig, latents_NZ: np.ndarray, seed: int) -> C
             "stability": {str(k): float(v) for k, v in stability.items()},
             "comparison": comparison,
             "sizes": np.bincount(nearest, minlength=len(centroids)).tolist(),
-            "pca_variance": pca.explained_variance_ratio_.tolist(),
+            "pca_variance": np.nan_to_num(pca.explained_variance_ratio_).tolist(),
             "exemplar_share": sum(map(len, exemplars)) / num_windows,
             "warnings": warnings,
         },
