@@ -40,12 +40,14 @@ class Shard:
     Attributes:
         name: file name without suffix.
         bytes: file size, which a truncated file does not have.
+        digest: of the windows, whatever file they were read from or package wrote them.
     """
 
     name: str
     split: str
     num_windows: int
     bytes: int
+    digest: str
 
 
 def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) -> Shard:
@@ -69,12 +71,38 @@ def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) ->
     aside = path.with_suffix(".part")
     try:
         # Motion hardly compresses: reading speed matters more than a tenth of the size.
-        pq.write_table(pa.table(columns, schema=arrow), aside, compression="lz4")
+        pq.write_table(
+            pa.table(columns, schema=arrow),
+            aside,
+            compression="lz4",
+            use_dictionary=["clip_id", "recording", "source", "split", "labels"],
+            write_page_checksum=True,
+        )
+        size = aside.stat().st_size
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    size = path.stat().st_size
-    return Shard(name=name, split=split, num_windows=len(motion), bytes=size)
+    digest = _digest_of(windows)
+    return Shard(name=name, split=split, num_windows=len(motion), bytes=size, digest=digest)
+
+
+def _digest_of(windows: dict[str, Any]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(schema.WINDOW_COLUMNS):
+        if name in _ARRAYS:
+            digest.update(np.ascontiguousarray(windows[name]).data)
+        elif name != "source":
+            digest.update(json.dumps(list(windows[name])).encode())
+    return digest.hexdigest()
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a folder holds a dataset of ours, of any version, damaged or not."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
 class Dataset:
@@ -108,7 +136,12 @@ class Dataset:
                 f"{path}: dataset version {manifest.get('version')}; this version reads {VERSION}"
             )
         dataset = cls(path, manifest)
-        for shard in dataset._shards:
+        try:
+            shards = dataset._shards
+            assert dataset.fps > 0 and manifest["joints"] == list(skeleton.JOINTS)
+        except (KeyError, TypeError, ValueError, AssertionError):
+            raise ArtifactError(f"{file}: damaged or of an older version; ingest again") from None
+        for shard in shards:
             file = dataset.shard_path(shard)
             if not file.exists() or file.stat().st_size != shard.bytes:
                 raise ArtifactError(f"{file}: missing or cut short; ingest again")
@@ -125,8 +158,12 @@ class Dataset:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """Names the content: shards, settings and skeleton, but not paths or versions."""
-        kept = {k: self.manifest[k] for k in ("shards", "fps", "window", "stride", "joints")}
+        """Names the content: windows, settings and skeleton, but not paths or versions."""
+        rows = [
+            {k: s[k] for k in ("name", "num_windows", "digest")} for s in self.manifest["shards"]
+        ]
+        kept = {k: self.manifest[k] for k in ("fps", "window", "stride", "joints")}
+        kept["shards"] = rows
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
     def shards(self, split: str) -> list[Shard]:
@@ -148,10 +185,14 @@ class Dataset:
         names = list(schema.WINDOW_COLUMNS) if columns is None else list(columns)
         path = self.shard_path(shard)
         try:
-            table = pq.read_table(path, columns=names)
+            table = pq.read_table(path, columns=names, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise ArtifactError(f"{path}: damaged ({error})") from None
         schema.check_columns(table.column_names, names, str(path))
+        if len(table) != shard.num_windows:
+            raise ArtifactError(
+                f"{path}: {len(table)} windows, the manifest says {shard.num_windows}; ingest again"
+            )
         out: dict[str, Any] = {}
         for name in names:
             column = table[name].combine_chunks()
@@ -209,13 +250,14 @@ def finish(
 
     Args:
         files: `{"file", "status": read|short|skipped, "windows", "line", "reason"}` of each.
-        settings: `fps`, `window`, `stride`, `seed`.
+        settings: `fps`, `window`, `stride`, `split_seed`.
 
     Raises:
-        InputError: not one window was read.
+        InputError: not one window was read; says what was wrong with the first files.
     """
     if not any(shard.num_windows for shard in shards):
-        raise InputError(f"{folder}: no window could be read from {len(files)} files")
+        causes = "; ".join(f"{f['file']}: {f.get('reason')}" for f in files[:3])
+        raise InputError(f"no window could be read from {len(files)} files ({causes})")
     table = pa.Table.from_pylist(sorted(clips, key=lambda c: c["clip_id"]), schema=CLIP_SCHEMA)
     pq.write_table(table, folder / "clips.parquet", compression="zstd")
     bad = sorted((f for f in files if f["status"] == "skipped"), key=lambda f: f["file"])
@@ -240,6 +282,8 @@ def finish(
         "files": sorted(files, key=lambda f: f["file"]),
         "versions": versions,
     }
+    for left in (folder / "windows").glob("*.part"):  # of tasks that were lost
+        left.unlink()
     aside = folder / "manifest.json.part"
     aside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     aside.replace(folder / "manifest.json")

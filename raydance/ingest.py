@@ -1,6 +1,8 @@
 """From motion files to windows, one file at a time. No Ray; `raydance.cluster.data` spreads it.
 
-A file that cannot be read never stops an ingestion: its job ends with the reason.
+A file that cannot be read never stops an ingestion: its job ends with the reason. Motion waits at
+the dataset's rate and is cut into overlapping windows only as a shard is written, so memory is
+bounded by the largest file and one shard.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,18 @@ from raydance.dataset import Shard, write_shard
 from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.motion import captions, windows
 from raydance.motion.clip import Clip
-from raydance.motion.formats import SUFFIXES, read_clip
+from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
+from raydance.sources import FileJob
 
 MAX_SPEED_M_S = 60.0
-"""Faster than any joint of a dancer: a window that holds such a jump holds a broken frame."""
+"""Faster than any joint of a dancer: motion is never cut across such a jump."""
 
-SHARD_WINDOWS = 512
-_SMALLEST_GROUP, _LARGEST_GROUP = 1 << 20, 24 << 20
+BODY_SIZE_M = (0.1, 5.0)
+"""From the pelvis to the furthest joint; anything else is a mistaken unit."""
+
+SHARD_WINDOWS = 256
+_MAX_NOTES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,106 +63,35 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileJob:
-    """One file to read.
+class Piece:
+    """Unbroken motion of a clip and where its windows begin.
 
     Attributes:
-        recording: path without suffix, from the source folder's name on; decides the split.
-        rows: its lines of the caption files; without any, the whole file is one clip.
+        clip: the clip's row.
+        motion: `[T, 50, 3]` float32, metres, at the dataset's rate.
+        joint_mask: `[50]` bool.
+        begin_s: time of the first frame, from the clip's begin.
+        starts: `[N]` first frames of windows in `motion`.
     """
 
-    path: str
-    recording: str
-    split: str
-    size: int
-    rows: tuple[captions.CaptionRow, ...] = ()
+    clip: dict[str, Any]
+    motion: np.ndarray
+    joint_mask: np.ndarray
+    begin_s: float
+    starts: np.ndarray
+
+    def part(self, first: int, end: int | None) -> Piece:
+        """Only the windows `first:end`."""
+        return replace(self, starts=self.starts[first:end])
 
 
 @dataclass(kw_only=True)
 class FileResult:
-    """What became of one file: windows by column, a row per clip, and its record."""
+    """What became of one file: its record, a row per clip, and the motion that gives windows."""
 
     record: dict[str, Any]
     clips: list[dict[str, Any]] = field(default_factory=list)
-    windows: list[dict[str, Any]] = field(default_factory=list)
-
-
-def find_jobs(
-    sources: Sequence[str | Path], caption_files: Sequence[str | Path] = (), *, seed: int = 0
-) -> list[FileJob]:
-    """All motion files under the sources, with the captions that belong to them.
-
-    Raises:
-        InputError: a source that is not there, nothing to read, two files of one name, or captions
-            that fit no file.
-    """
-    rows = captions.rows_by_file(
-        row for file in caption_files for row in captions.read_captions(file)
-    )
-    by_path = {path.resolve(): group for path, group in rows.items()}
-    jobs: dict[str, FileJob] = {}
-    for path, name in _files(sources):
-        if name in jobs:
-            raise InputError(
-                f"{path} and {jobs[name].path} would both be called {name}; "
-                "ingest them from folders of different names"
-            )
-        own = by_path.pop(path.resolve(), ())
-        split = own[0].split if own and own[0].split else windows.split_of(name, seed)
-        jobs[name] = FileJob(
-            path=str(path), recording=name, split=split, size=path.stat().st_size, rows=own
-        )
-    if not jobs:
-        known = ", ".join(SUFFIXES)
-        raise InputError(f"no motion files in {', '.join(map(str, sources))}; they end in {known}")
-    if by_path:
-        first = next(iter(by_path.values()))[0]
-        warnings.warn(
-            f"captions of {len(by_path)} files fit no file that was given, the first in line "
-            f"{first.line}: {first.file}",
-            stacklevel=2,
-        )
-        if len(by_path) == len(rows):
-            raise InputError(
-                f"none of the captions fits a file: {first.file} (line {first.line}) is not among "
-                "the sources; `file` is relative to the caption file"
-            )
-    return [jobs[name] for name in sorted(jobs)]
-
-
-def _files(sources: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
-    for source in map(Path, sources):
-        if source.is_file():
-            yield source, source.stem
-        elif source.is_dir():
-            root = source.resolve()
-            for path in sorted(source.rglob("*")):
-                if path.suffix.lower() in SUFFIXES and path.is_file():
-                    relative = path.resolve().relative_to(root).with_suffix("").as_posix()
-                    yield path, f"{root.name}/{relative}"
-        else:
-            raise InputError(f"{source}: no such file or folder")
-
-
-def group_jobs(jobs: Sequence[FileJob], num_groups: int) -> list[list[FileJob]]:
-    """Jobs of one split each, in groups of similar bytes: at least `num_groups` if they suffice."""
-    total = sum(job.size for job in jobs)
-    limit = min(max(total // max(num_groups, 1), _SMALLEST_GROUP), _LARGEST_GROUP)
-    groups: list[list[FileJob]] = []
-    for split in ("train", "val", "test"):
-        group: list[FileJob] = []
-        size = 0
-        for job in jobs:
-            if job.split != split:
-                continue
-            if group and size + job.size > limit:
-                groups.append(group)
-                group, size = [], 0
-            group.append(job)
-            size += job.size
-        if group:
-            groups.append(group)
-    return groups
+    pieces: list[Piece] = field(default_factory=list)
 
 
 def windows_of_clip(
@@ -169,20 +104,20 @@ def windows_of_clip(
         `[N, 50]`; start times `[N]` in seconds.
 
     Raises:
-        InputError: shorter than one window, or a skeleton that cannot be mapped.
+        InputError: shorter than one window, broken by jumps, or a skeleton that cannot be mapped.
     """
+    settings = Settings(fps=fps, window=length, stride=stride, mapping=mapping)
     mapped = map_to_canonical(clip, mapping)
-    motion, starts = windows.cut(windows.resample(mapped.positions, clip.fps, fps), length, stride)
-    if not len(motion):
-        raise InputError(
-            f"{clip.clip_id}: {clip.duration_s:.2f} s; one window is {length / fps:.2f} s"
-        )
-    masks = np.repeat(mapped.joint_mask[None], len(motion), axis=0)
-    return windows.normalise_window(motion, masks), masks, starts / fps
+    pieces, _ = _pieces(mapped.positions, mapped.joint_mask, clip.fps, {}, settings)
+    if not pieces:
+        raise InputError(f"{clip.clip_id}: {_why_no_window(mapped.positions, clip.fps, settings)}")
+    columns = [_cut(piece, settings) for piece in pieces]
+    motion, masks, starts = (np.concatenate(parts) for parts in zip(*columns))
+    return motion, masks, starts
 
 
 def read_job(job: FileJob, settings: Settings) -> FileResult:
-    """Read one file into windows. Never raises for what is in the file."""
+    """Read one file. Never raises for what is in the file."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -193,8 +128,9 @@ def read_job(job: FileJob, settings: Settings) -> FileResult:
             return _skip(job, reason, line)
         except Exception as error:  # one broken file must not stop a library of thousands
             return _skip(job, f"{type(error).__name__}: {error}", None)
-    if caught:
-        result.record["notes"] = sorted({str(w.message) for w in caught})[:5]
+    notes = [*result.record.pop("notes", ()), *sorted({str(w.message) for w in caught})]
+    if notes:
+        result.record["notes"] = notes[:_MAX_NOTES]
     return result
 
 
@@ -212,50 +148,76 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         units=first.metres_per_unit if first and first.metres_per_unit else settings.units,
         up=settings.up,
     )
+    whole = replace(whole, clip_id=job.clip_id, recording=job.recording, source=job.path)
     labels = dict(whole.labels) | captions.labels_from_sidecar(job.path, settings.label_names)
     mapped = map_to_canonical(whole, settings.mapping)
+    _check_body_size(mapped)
+
     result = FileResult(record={"file": job.path, "status": "read", "windows": 0})
-    parts = [captions.apply_row(_named(whole, job), row) for row in job.rows] or [
-        _named(whole, job)
-    ]
-    for clip, row in zip(parts, job.rows or (None,)):
+    refused: list[str] = []
+    for row in job.rows or (None,):
         begin = row.start_frame if row else 0
+        try:
+            clip = captions.apply_row(whole, row) if row else whole
+        except InputError as error:  # the file's other clips are still good
+            refused.append(str(error))
+            continue
         positions = mapped.positions[begin : begin + clip.num_frames]
-        _add_clip(result, clip, positions, mapped, job, settings, labels)
-    if not result.windows:
-        result.record["status"] = "short"
-        result.record["reason"] = (
-            f"{whole.duration_s:.2f} s; one window is {settings.window / settings.fps:.2f} s"
+        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, labels)
+    if not result.clips:
+        raise InputError(refused[0])
+    if refused:
+        result.record["notes"] = refused
+    if not result.pieces:
+        is_broken = (
+            result.record.get("jumps") and whole.duration_s * settings.fps >= settings.window
         )
+        result.record["status"] = "skipped" if is_broken else "short"
+        result.record["reason"] = _why_no_window(mapped.positions, whole.fps, settings)
+        if is_broken:
+            result.clips.clear()
     return result
 
 
-def _named(clip: Clip, job: FileJob) -> Clip:
-    from dataclasses import replace
+def _check_body_size(mapped: MappedMotion) -> None:
+    """Refuse bodies of a size that only a mistaken unit explains.
 
-    return replace(clip, clip_id=job.recording, recording=job.recording, source=job.path)
+    Raises:
+        InputError: names the size found.
+    """
+    some = mapped.positions[:: max(1, len(mapped.positions) // 100)]
+    reach = np.linalg.norm(some - some[:, :1], axis=-1)[:, mapped.joint_mask].max(axis=1)
+    size, (low, high) = float(np.median(reach)), BODY_SIZE_M
+    if not low <= size <= high:
+        raise InputError(
+            f"from the pelvis to the furthest joint the body measures {size:.3g} m; "
+            f"{low} to {high} make sense: give the right units"
+        )
+
+
+def _why_no_window(positions: np.ndarray, fps: float, settings: Settings) -> str:
+    need = f"one window is {settings.window / settings.fps:.2f} s"
+    pieces = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
+    if len(pieces) == 1:
+        return f"{len(positions) / fps:.2f} s; {need}"
+    longest = max(end - first for first, end in pieces)
+    return (
+        f"joints jump {len(pieces) - 1} times, faster than {MAX_SPEED_M_S:g} m/s (first after "
+        f"frame {pieces[0][1] - 1}); the longest motion between jumps is {longest / fps:.2f} s, "
+        f"{need}"
+    )
 
 
 def _add_clip(
     result: FileResult,
     clip: Clip,
     positions: np.ndarray,
-    mapped: MappedMotion,
+    joint_mask: np.ndarray,
     job: FileJob,
     settings: Settings,
     labels: Mapping[str, str],
 ) -> None:
-    motion, starts = windows.cut(
-        windows.resample(positions, clip.fps, settings.fps), settings.window, settings.stride
-    )
-    speed = np.abs(np.diff(motion, axis=1)).max(axis=(1, 2, 3), initial=0.0) * settings.fps
-    sound = np.isfinite(speed) & (speed < MAX_SPEED_M_S)
-    if not sound.all():
-        result.record["dropped_windows"] = int((~sound).sum()) + result.record.get(
-            "dropped_windows", 0
-        )
-        motion, starts = motion[sound], starts[sound]
-    clip_row = {
+    row: dict[str, Any] = {
         "clip_id": clip.clip_id,
         "recording": job.recording,
         "source": job.path,
@@ -265,22 +227,54 @@ def _add_clip(
         "split": job.split,
         "captions": list(clip.captions),
         "labels": json.dumps(labels, sort_keys=True),
-        "num_windows": len(motion),
-        "joints": int(mapped.joint_mask.sum()),
+        "joints": int(joint_mask.sum()),
     }
-    result.clips.append(clip_row)
-    if not len(motion):
-        return
-    masks = np.repeat(mapped.joint_mask[None], len(motion), axis=0)
-    result.windows.append(
-        {
-            "motion": windows.normalise_window(motion, masks).astype(np.float32),
-            "joint_mask": masks,
-            "start": starts,
-            "clip": clip_row,
-        }
-    )
-    result.record["windows"] += len(motion)
+    pieces, num_jumps = _pieces(positions, joint_mask, clip.fps, row, settings)
+    row["num_windows"] = sum(len(piece.starts) for piece in pieces)
+    if num_jumps:
+        length = windows.num_resampled(len(positions), clip.fps, settings.fps)
+        whole = len(windows.window_starts(length, settings.window, settings.stride))
+        lost = max(0, whole - row["num_windows"])
+        for key, value in (("jumps", num_jumps), ("dropped_windows", lost)):
+            result.record[key] = result.record.get(key, 0) + value
+    result.clips.append(row)
+    result.pieces += pieces
+    result.record["windows"] += row["num_windows"]
+
+
+def _pieces(
+    positions: np.ndarray,
+    joint_mask: np.ndarray,
+    fps: float,
+    clip: dict[str, Any],
+    settings: Settings,
+) -> tuple[list[Piece], int]:
+    """The parts of a clip that hold windows, and the number of jumps in it."""
+    ranges = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
+    pieces = []
+    for first, end in ranges:
+        motion = windows.resample(positions[first:end], fps, settings.fps)
+        starts = windows.window_starts(len(motion), settings.window, settings.stride)
+        if len(starts):
+            pieces.append(
+                Piece(
+                    clip=clip,
+                    # A copy where it is a view: the file's other frames must not stay in memory.
+                    motion=motion.copy() if motion.base is not None else motion,
+                    joint_mask=joint_mask,
+                    begin_s=first / fps,
+                    starts=starts,
+                )
+            )
+    return pieces, len(ranges) - 1
+
+
+def _cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece."""
+    motion = piece.motion[piece.starts[:, None] + np.arange(settings.window)]
+    masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
+    times = piece.begin_s + piece.starts / settings.fps
+    return windows.normalise_window(motion, masks), masks, times
 
 
 def write_group(
@@ -290,47 +284,64 @@ def write_group(
 
     A row holds the file's record, its clips and the shards written since the row before.
     """
-    pending: list[dict[str, Any]] = []
-    count, part = 0, 0
+    pending: list[Piece] = []
+    num_shards = 0
 
-    def flush() -> list[Shard]:
-        nonlocal pending, count, part
-        if not pending:
-            return []
-        split = pending[0]["clip"]["split"]
-        name = f"{split}-{number:05d}-{part:03d}"
-        shard = write_shard(folder, name, split, _columns(pending, settings))
-        pending, count, part = [], 0, part + 1
-        return [shard]
+    def flush(at_least: int) -> list[Shard]:
+        nonlocal pending, num_shards
+        shards = []
+        while sum(len(piece.starts) for piece in pending) >= at_least:
+            full, pending = _split_off(pending, SHARD_WINDOWS)
+            split = full[0].clip["split"]
+            name = f"{split}-{number:05d}-{num_shards:03d}"
+            shards.append(write_shard(folder, name, split, _columns(full, settings)))
+            num_shards += 1
+        return shards
 
-    last = None
+    last: dict[str, Any] | None = None
     for job in jobs:
         result = read_job(job, settings)
         if last is not None:
             yield last
-        for block in result.windows:
-            pending.append(block)
-            count += len(block["motion"])
-        shards = flush() if count >= SHARD_WINDOWS else []
-        last = {"record": result.record, "clips": result.clips, "shards": shards}
+        pending += result.pieces
+        last = {
+            "record": result.record,
+            "clips": result.clips,
+            "shards": flush(SHARD_WINDOWS),
+        }
     if last is not None:
-        last["shards"] = [*last["shards"], *flush()]
+        last["shards"] += flush(1)
         yield last
 
 
-def _columns(blocks: list[dict[str, Any]], settings: Settings) -> dict[str, Any]:
-    starts = [(int(s), b["clip"]) for b in blocks for s in b["start"]]
+def _split_off(pieces: Sequence[Piece], count: int) -> tuple[list[Piece], list[Piece]]:
+    """The first `count` windows, or all that there are, and the rest."""
+    first: list[Piece] = []
+    for i, piece in enumerate(pieces):
+        if len(piece.starts) > count:
+            rest = [piece.part(count, None), *pieces[i + 1 :]]
+            return ([*first, piece.part(0, count)] if count else first), rest
+        first.append(piece)
+        count -= len(piece.starts)
+    return first, []
+
+
+def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
+    motion, masks, times = (
+        np.concatenate(parts) for parts in zip(*(_cut(piece, settings) for piece in pieces))
+    )
+    clips = [piece.clip for piece in pieces for _ in piece.starts]
     rate = settings.fps
     return {
-        "window_id": [f"{clip['clip_id']}@{start}" for start, clip in starts],
-        "clip_id": [clip["clip_id"] for _, clip in starts],
-        "recording": [clip["recording"] for _, clip in starts],
-        "source": [clip["source"] for _, clip in starts],
-        "split": [clip["split"] for _, clip in starts],
-        "start_s": [start / rate for start, _ in starts],
-        "end_s": [(start + settings.window) / rate for start, _ in starts],
-        "motion": np.concatenate([b["motion"] for b in blocks]),
-        "joint_mask": np.concatenate([b["joint_mask"] for b in blocks]),
-        "captions": [clip["captions"] for _, clip in starts],
-        "labels": [clip["labels"] for _, clip in starts],
+        "window_id": [f"{c['clip_id']}@{round(t * rate)}" for c, t in zip(clips, times)],
+        "clip_id": [clip["clip_id"] for clip in clips],
+        "recording": [clip["recording"] for clip in clips],
+        "source": [clip["source"] for clip in clips],
+        "split": [clip["split"] for clip in clips],
+        "start_s": times.tolist(),
+        "end_s": (times + settings.window / rate).tolist(),
+        "motion": motion,
+        "joint_mask": masks,
+        "captions": [clip["captions"] for clip in clips],
+        "labels": [clip["labels"] for clip in clips],
     }

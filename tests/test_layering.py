@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema"),
-    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "ingest"),
+    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset"),
+    ("sources",),
+    ("ingest",),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate"),
@@ -27,7 +29,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 offers the whole and imports lazily. A new file needs its place here."""
 
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
-WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words", "dataset", "ingest"}
+WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words"}
+WITHOUT_TORCH |= {"dataset", "sources", "ingest"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

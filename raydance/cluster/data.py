@@ -6,31 +6,35 @@ grow with the library. The driver gathers the rows and writes the manifest last.
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import ray
 import ray.data
 
-from raydance import dataset
+from raydance import __version__, dataset, sources
 from raydance import ingest as files
-from raydance.artifacts import package_versions
 from raydance.dataset import Dataset, Shard
 from raydance.errors import InputError
 
 Progress = Callable[[Mapping[str, Any]], None]
+
+# Not from `raydance.artifacts`: torch would be loaded in every task.
+_PACKAGES: Final = ("ray", "numpy", "pyarrow")
 
 
 class _WriteGroups:
     """A Ray Data task: group numbers in, one row per file out."""
 
     def __init__(
-        self, groups: Sequence[list[files.FileJob]], settings: files.Settings, folder: Path
+        self, groups: Sequence[list[sources.FileJob]], settings: files.Settings, folder: Path
     ) -> None:
         self.groups = ray.put(list(groups))
         self.settings, self.folder = settings, folder
@@ -40,13 +44,12 @@ class _WriteGroups:
         for number in rows["id"]:
             work = files.write_group(int(number), groups[number], self.settings, self.folder)
             for row in work:
-                cell = np.empty(1, dtype=object)
-                cell[0] = row | {"shards": [asdict(shard) for shard in row["shards"]]}
-                yield {"row": cell}
+                row["shards"] = [asdict(shard) for shard in row["shards"]]
+                yield {"row": np.array([json.dumps(row)])}
 
 
 def ingest(
-    sources: Sequence[str | Path],
+    paths: Sequence[str | Path],
     out: str | Path,
     *,
     captions: Sequence[str | Path] = (),
@@ -56,7 +59,11 @@ def ingest(
 ) -> dict[str, Any]:
     """Read a library of motion files into a dataset; needs a Ray session.
 
+    On several machines the files and `out` must be on storage that all of them share.
+
     Args:
+        paths: files, and folders that are searched for all known suffixes.
+        captions: caption files (`raydance.motion.captions`).
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 
     Returns:
@@ -70,24 +77,39 @@ def ingest(
     settings = settings or files.Settings()
     out = Path(out).resolve()
     _refuse_occupied(out, overwrite)
-    jobs = files.find_jobs(sources, captions, seed=settings.seed)
+    jobs = sources.find_jobs(paths, captions, seed=settings.seed)
     building = out.with_name(f".{out.name}.ingesting")
-    shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(building, ignore_errors=True)  # of an ingestion that was killed
     building.mkdir(parents=True)
-    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    groups = files.group_jobs(jobs, 4 * cpus)
+    try:
+        _build(building, jobs, settings, progress, started)
+        _swap_in(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return summary(Dataset.open(out)) | {"seconds": time.monotonic() - started}
 
+
+def _build(
+    folder: Path,
+    jobs: Sequence[sources.FileJob],
+    settings: files.Settings,
+    progress: Progress,
+    started: float,
+) -> None:
+    """Write all of a dataset into a folder of its own."""
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    groups = sources.group_jobs(jobs, 4 * cpus)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     data = ray.data.range(len(groups), override_num_blocks=len(groups)).map_batches(
-        _WriteGroups(groups, settings, building), batch_size=None
+        _WriteGroups(groups, settings, folder), batch_size=None
     )
     shards: list[Shard] = []
     clips: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
     state = {"files": 0, "of": len(jobs), "windows": 0, "skipped": 0, "seconds": 0.0}
     for item in data.iter_rows():
-        row = item["row"]
+        row = json.loads(item["row"])
         shards += [Shard(**shard) for shard in row["shards"]]
         clips += row["clips"]
         records.append(row["record"])
@@ -103,15 +125,14 @@ def ingest(
         "split_seed": settings.seed,
     }
     dataset.finish(
-        building,
+        folder,
         shards=shards,
         clips=clips,
         files=records,
         settings=facts,
-        versions=package_versions(),
+        versions={"raydance": __version__}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )
-    _swap_in(building, out)
-    return summary(Dataset.open(out)) | {"seconds": time.monotonic() - started}
 
 
 def summary(made: Dataset) -> dict[str, Any]:
@@ -136,9 +157,8 @@ def _refuse_occupied(out: Path, overwrite: bool) -> None:
     """Refuse to write over anything but a dataset that the user wants replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not (out / "manifest.json").exists():
+    if not dataset.is_dataset(out):
         raise InputError(f"{out}: not empty and not a dataset of raydance; choose another --out")
-    Dataset.open(out)  # refuses what only looks like one
     if not overwrite:
         raise InputError(f"{out}: holds a dataset; --overwrite replaces it")
 

@@ -17,6 +17,7 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
@@ -45,11 +46,11 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
             num_cpus=num_cpus or max(2, os.cpu_count() or 2),
             object_store_memory=_OBJECT_STORE_BYTES,
             include_dashboard=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             log_to_driver=False,
         )
     else:
-        ray.init(address=address or "auto", logging_level="ERROR", log_to_driver=False)
+        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     try:
         yield
     finally:

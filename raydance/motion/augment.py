@@ -4,8 +4,9 @@ All noise is a pure function of (seed, epoch, window), so an epoch can be repeat
 the batches, the order or the machine. Mirroring swaps the left and right joints (a plain reflection
 would break the body) and, for captions, the words.
 
-The time warp keeps 50 frames without needing frames beyond the window: a smooth monotone warp whose
-local speed stays within the given bound and whose ends stay in place.
+The time warp (the paper: +-10 %, and the length must come back to 50 frames) is a smooth monotone
+warp whose local speed stays within the bound and whose ends stay in place: resampling a longer or
+shorter span evenly would need frames beyond the window or freeze at its end.
 
 Dimensions: N windows, T frames, J joints.
 """
@@ -24,7 +25,7 @@ from raydance.errors import ConfigError
 from raydance.motion.skeleton import MIRROR
 from raydance.motion.windows import rotate_y
 
-_YAW, _SCALE, _MIRROR, _WARP = range(4)
+_YAW, _SCALE, _MIRROR, _WARP, _PHASE = range(5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def _mix(state: np.ndarray) -> np.ndarray:
 def mirror_flags(keys: np.ndarray, *, seed: int, epoch: int, config: Augment) -> np.ndarray:
     """Which windows are mirrored in this epoch: `[N]` bool."""
     draw = uniforms(keys, seed=seed, epoch=epoch, stream=_MIRROR)
-    return draw < config.mirror_probability
+    return (draw < config.mirror_probability) & config.enabled
 
 
 def mirror(motion: np.ndarray, joint_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +102,7 @@ def augment(
     epoch: int,
     config: Augment,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fresh noise for each window and epoch.
+    """Fresh noise for each window and epoch; the same whatever batch a window is in.
 
     Args:
         motion: `[N, T, J, 3]`, metres.
@@ -116,28 +117,31 @@ def augment(
         return 2.0 * uniforms(keys, seed=seed, epoch=epoch, stream=stream) - 1.0
 
     mirrored = mirror_flags(keys, seed=seed, epoch=epoch, config=config)
+    if not config.enabled:
+        return motion, joint_mask, mirrored
     flipped, flipped_mask = mirror(motion[mirrored], joint_mask[mirrored])
     motion, joint_mask = motion.copy(), joint_mask.copy()
     motion[mirrored], joint_mask[mirrored] = flipped, flipped_mask
     if config.time_warp > 0.0:
-        motion = time_warp(motion, draw(_WARP) * config.time_warp)
+        motion = time_warp(motion, draw(_WARP) * config.time_warp, np.pi * draw(_PHASE))
     motion = rotate_y(motion, np.radians(config.yaw_degrees * draw(_YAW))[:, None])
     motion *= (1.0 + config.scale * draw(_SCALE)).astype(motion.dtype)[:, None, None, None]
     return motion, joint_mask, mirrored
 
 
-def time_warp(motion: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Play one half of each window faster and the other slower, ends in place.
+def time_warp(motion: np.ndarray, strength: np.ndarray, phase: np.ndarray) -> np.ndarray:
+    """Play parts of each window faster and others slower, ends in place.
 
     Args:
         motion: `[N, T, J, 3]`.
         strength: `[N]`, in (-1, 1): the local speed lies in `1 +- strength`.
+        phase: `[N]`, radians: where in the window it is fastest.
     """
     last = motion.shape[1] - 1
     share = np.arange(last + 1) / last
-    # d/ds [s + a sin(2 pi s) / (2 pi)] = 1 + a cos(2 pi s)
-    warped = share + strength[:, None] * np.sin(2 * np.pi * share) / (2 * np.pi)
-    time = np.clip(warped * last, 0.0, last)
+    # d/ds [s + a (sin(2 pi s + p) - sin p) / (2 pi)] = 1 + a cos(2 pi s + p)
+    bend = np.sin(2 * np.pi * share + phase[:, None]) - np.sin(phase)[:, None]
+    time = np.clip((share + strength[:, None] * bend / (2 * np.pi)) * last, 0.0, last)
     before = np.minimum(time.astype(int), last - 1)
     weight = (time - before)[:, :, None, None].astype(motion.dtype)
     rows = np.arange(len(motion))[:, None]
@@ -145,16 +149,12 @@ def time_warp(motion: np.ndarray, strength: np.ndarray) -> np.ndarray:
 
 
 _SIDES: Final = {"left": "right", "right": "left"}
-_TURNS: Final = {
-    "clockwise": "counterclockwise",
-    "counterclockwise": "clockwise",
-    "anticlockwise": "clockwise",
-    "counter-clockwise": "clockwise",
-    "anti-clockwise": "clockwise",
-}
 _SIDED_WORD: Final = re.compile(
-    r"\b(?:(left|right)(?=(?:wards?|most|y|ies)?\b|[-_](?:hand|foot|sid)|(?:hand|foot|sid)ed)"
-    r"|(counter-?clockwise|anti-?clockwise|clockwise)\b)",
+    # a side that is a word, leads a compound (left-hand, leftwards, right-footed) ...
+    r"\b(?:(left|right)(?=(?:wards?|most|y|ies)?\b|[-_](?:hand|foot|sid)|(?:hand|foot|sid))"
+    # ... but "right away" is a time and "a right angle" a shape
+    r"(?![\s-]+(?:away|now|angle[sd]?|after|before)\b)"
+    r"|((?:counter|anti)[\s-]*)?clockwise\b)",
     re.IGNORECASE,
 )
 
@@ -162,12 +162,15 @@ _SIDED_WORD: Final = re.compile(
 def mirror_caption(caption: str) -> str:
     """A caption with left and right, and the senses of rotation, exchanged.
 
-    Words are swapped, not understood: "the only one left" and "right away" are swapped too.
+    Words are swapped, not understood: "the only one left" becomes "the only one right".
     """
 
     def swap(match: re.Match[str]) -> str:
-        word = match.group(0)
-        other = _SIDES.get(word.lower()) or _TURNS[word.lower()]
+        word, side, against = match.group(0), match.group(1), match.group(2)
+        if side:
+            other = _SIDES[side.lower()]
+        else:
+            other = "clockwise" if against else "counterclockwise"
         if word.isupper():
             return other.upper()
         return other.capitalize() if word[0].isupper() else other

@@ -46,9 +46,10 @@ def to_features(
 def from_features(
     features: np.ndarray, representation: Representation = "root_channel"
 ) -> np.ndarray:
-    """Features `[N, T, J, 3]` -> positions in metres.
+    """Features `[N, T, J, 3]` -> positions in metres, arrays and tensors alike.
 
-    `per_frame` features have no root path left: the pelvis stays at the origin.
+    Absent joints come out at the pelvis: use the mask. `per_frame` features have no root path
+    left: the pelvis stays at the origin.
     """
     if representation == "per_frame":
         return features

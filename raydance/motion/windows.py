@@ -21,33 +21,60 @@ _SPLITS: Final = (("train", 0.70), ("val", 0.85), ("test", 1.0))
 
 
 def resample(positions: np.ndarray, fps_in: float, fps_out: float) -> np.ndarray:
-    """Motion `[T, J, 3]` at another rate, linearly between frames; the last time is kept if hit.
+    """Motion `[T, J, 3]` at another rate, linearly between frames; the first frame's time stays.
 
-    Downsampling averages over the new frame's span first, where that spans two frames or more, so
-    that fast jitter does not alias.
+    Going down, each new frame is the mean of the old ones around it (about one new frame's span),
+    so that jitter above the new rate does not show up as slow motion.
     """
     num_frames = len(positions)
-    if num_frames < 2 or abs(fps_in - fps_out) < 1e-6 * fps_out:
-        return positions
     ratio = fps_in / fps_out
-    if ratio >= 2.0:
-        width = int(ratio) // 2 * 2 + 1
-        padded = np.concatenate(
-            [
-                np.repeat(positions[:1], width // 2, axis=0),
-                positions,
-                np.repeat(positions[-1:], width // 2, axis=0),
-            ]
-        )
-        sums = np.cumsum(
-            np.concatenate([np.zeros_like(padded[:1]), padded]), axis=0, dtype=np.float64
-        )
-        positions = ((sums[width:] - sums[:-width]) / width).astype(positions.dtype)
-    count = int((num_frames - 1) / ratio + 1e-6) + 1
-    time = np.arange(count) * ratio
-    before = np.minimum(time.astype(int), num_frames - 2)
-    share = (time - before)[:, None, None].astype(positions.dtype)
-    return positions[before] * (1 - share) + positions[before + 1] * share
+    if num_frames < 2 or abs(ratio - 1.0) < 1e-6:
+        return positions
+    reach = int(ratio) // 2
+    time = np.arange(num_resampled(num_frames, fps_in, fps_out)) * ratio
+    before = np.minimum((time + 1e-6).astype(int), num_frames - 2)
+    share = np.clip(time - before, 0.0, 1.0).astype(positions.dtype)
+    resampled = _mean_around(positions, before, reach)
+    between = np.flatnonzero(share > 1e-6)  # none where the rates divide
+    if len(between):
+        after = _mean_around(positions, before[between] + 1, reach)
+        weight = share[between, None, None]
+        resampled[between] += (after - resampled[between]) * weight
+    return resampled
+
+
+def num_resampled(num_frames: int, fps_in: float, fps_out: float) -> int:
+    """How many frames `resample` makes of so many."""
+    return int((num_frames - 1) * fps_out / fps_in + 1e-6) + 1
+
+
+def _mean_around(positions: np.ndarray, rows: np.ndarray, reach: int) -> np.ndarray:
+    """Means of the frames `rows - reach .. rows + reach`; the ends are repeated beyond the ends."""
+    last = len(positions) - 1
+    total = positions[np.clip(rows - reach, 0, last)]
+    for step in range(1 - reach, reach + 1):
+        total += positions[np.clip(rows + step, 0, last)]
+    return total / (2 * reach + 1) if reach else total
+
+
+def unbroken_pieces(
+    positions: np.ndarray, fps: float, max_speed_m_s: float
+) -> list[tuple[int, int]]:
+    """Ranges of frames between jumps: no joint moves faster than a body can.
+
+    A capture glitch, or the T-pose that converters put before a recording, is a piece of its own.
+
+    Args:
+        positions: `[T, J, 3]`, metres, at the source's rate (averaging would hide jumps).
+
+    Returns:
+        `(first, end)` of each piece, in order; together they are all frames.
+    """
+    steps = np.diff(positions, axis=0)
+    furthest = np.einsum("tjk,tjk->tj", steps, steps).max(axis=1, initial=0.0)
+    is_jump = ~(furthest <= (max_speed_m_s / fps) ** 2)  # what is not a number jumps too
+    cuts = [0, *(np.flatnonzero(is_jump) + 1).tolist(), len(positions)]
+    return list(zip(cuts[:-1], cuts[1:]))
 
 
 def cut(positions: np.ndarray, length: int = 50, stride: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -55,9 +82,13 @@ def cut(positions: np.ndarray, length: int = 50, stride: int = 20) -> tuple[np.n
 
     N is zero where the motion is shorter than one window.
     """
-    starts = np.arange(0, len(positions) - length + 1, stride)
-    rows = starts[:, None] + np.arange(length)[None, :]
-    return positions[rows], starts
+    starts = window_starts(len(positions), length, stride)
+    return positions[starts[:, None] + np.arange(length)], starts
+
+
+def window_starts(num_frames: int, length: int, stride: int) -> np.ndarray:
+    """First frames `[N]` of the windows that fit into so many frames."""
+    return np.arange(0, num_frames - length + 1, stride)
 
 
 def heading(motion: np.ndarray, joint_mask: np.ndarray | None = None) -> np.ndarray:
@@ -67,15 +98,15 @@ def heading(motion: np.ndarray, joint_mask: np.ndarray | None = None) -> np.ndar
 
     Args:
         motion: `[..., J, 3]`, y up.
-        joint_mask: `[..., J]`; shoulders are used only where both exist.
+        joint_mask: `[..., J]`; a pair of joints is used only where both exist.
     """
-    across = motion[..., INDEX["left_hip"], :] - motion[..., INDEX["right_hip"], :]
-    left, right = INDEX["left_shoulder"], INDEX["right_shoulder"]
-    shoulders = motion[..., left, :] - motion[..., right, :]
-    if joint_mask is not None:
-        both = joint_mask[..., left] & joint_mask[..., right]
-        shoulders = np.where(both[..., None], shoulders, 0.0)
-    across = across + shoulders
+    across = np.zeros(3, motion.dtype)
+    for part in ("hip", "shoulder"):
+        left, right = INDEX[f"left_{part}"], INDEX[f"right_{part}"]
+        line = motion[..., left, :] - motion[..., right, :]
+        if joint_mask is not None:
+            line = np.where((joint_mask[..., left] & joint_mask[..., right])[..., None], line, 0.0)
+        across = across + line
     # forward = across x up = (-across_z, 0, across_x)
     return np.arctan2(-across[..., 2], across[..., 0])
 
@@ -95,16 +126,27 @@ def rotate_y(motion: np.ndarray, angle: np.ndarray) -> np.ndarray:
 def normalise_window(windows: np.ndarray, joint_mask: np.ndarray | None = None) -> np.ndarray:
     """Windows `[N, T, J, 3]` moved so that the first frame stands at x = z = 0 and faces +z.
 
-    Heights stay as they are.
+    Heights stay as they are, and joints outside the mask `[N, J]` become zero.
     """
     origin = windows[:, :1, :1] * np.array([1.0, 0.0, 1.0], dtype=windows.dtype)
-    return rotate_y(windows - origin, -heading(windows[:, 0], joint_mask)[:, None])
+    moved = rotate_y(windows - origin, -heading(windows[:, 0], joint_mask)[:, None])
+    return _without_absent(moved, joint_mask)
 
 
 def normalise_frames(windows: np.ndarray, joint_mask: np.ndarray | None = None) -> np.ndarray:
-    """The paper's literal reading: pelvis at the origin and facing +z in every frame."""
+    """The paper's literal reading: pelvis at the origin and facing +z in every frame.
+
+    Locomotion and turns are gone. Joints outside the mask `[N, J]` become zero.
+    """
     mask = None if joint_mask is None else joint_mask[:, None, :]
-    return rotate_y(windows - windows[:, :, :1], -heading(windows, mask))
+    moved = rotate_y(windows - windows[:, :, :1], -heading(windows, mask))
+    return _without_absent(moved, joint_mask)
+
+
+def _without_absent(windows: np.ndarray, joint_mask: np.ndarray | None) -> np.ndarray:
+    if joint_mask is None or joint_mask.all():
+        return windows
+    return np.where(joint_mask[:, None, :, None], windows, windows.dtype.type(0))
 
 
 def split_of(recording: str, seed: int = 0) -> str:
