@@ -34,6 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+_STOPPED = 130
+
 COMMANDS = (
     train.quickstart,
     data.ingest,
@@ -84,12 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(format="raydance: %(levelname)s: %(message)s", level=logging.WARNING)
     warnings.formatwarning = _one_line_warning
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        code = app(args=given, prog_name="raydance", standalone_mode=False)
+        if code == _STOPPED:  # newer typer turns Ctrl-C into this code without a word
+            _tell("stopped", _STOPPED)
     except BrokenPipeError:  # the reader of a pipe has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (KeyboardInterrupt, typer.Abort):
-        code = _tell("stopped", 130)
+        code = _tell("stopped", _STOPPED)
     except Exception as error:
         told = _meaning(error)
         if told is None:  # a fault of ours: its traceback is the report

@@ -18,7 +18,7 @@ from raydance.commands.options import (
     metres_per_unit,
     print_json,
 )
-from raydance.errors import RaydanceError
+from raydance.errors import InputError, RaydanceError
 
 
 def ingest(
@@ -79,6 +79,9 @@ def ingest(
         label_names=load_label_names(label_names) if label_names else None,
         seed=seed,
     )
+    for path in sources:  # told before Ray takes its seconds to start
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
     from raydance.cluster.session import ray_session
 
     with Progress(quiet=quiet) as progress, ray_session(address):

@@ -89,12 +89,14 @@ def generate(
     system = raydance.load(run)
     motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
     out.parent.mkdir(parents=True, exist_ok=True)
-    write(out, system.as_clip(motion, out.stem, text))
+    note = write(out, system.as_clip(motion, out.stem, text))
+    facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
-        facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
-        print_json(facts)
+        print_json(facts | {"note": note})
     else:
         print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
+        if note:
+            print(f"  {note}")
 
 
 def search(
@@ -143,7 +145,7 @@ def _check_k(k: int) -> None:
         raise InputError(f"-k {k}; at least 1")
 
 
-def _write_npz(path: Path, clip: Clip) -> None:
+def _write_npz(path: Path, clip: Clip) -> str:
     import numpy as np
 
     from raydance.artifacts import replacing
@@ -156,23 +158,31 @@ def _write_npz(path: Path, clip: Clip) -> None:
     }
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
+    return ""
 
 
-def _write_bvh(path: Path, clip: Clip) -> None:
+def _write_bvh(path: Path, clip: Clip) -> str:
     from raydance.motion.export import bvh
 
-    bvh.write(path, clip)
+    left = bvh.write(path, clip)
+    return (
+        f"rotations fitted to bones of fixed length: joints are {left.mean_m * 100:.1f} cm from "
+        f"the generated points on average, {left.max_m * 100:.1f} cm at most"
+    )
 
 
-def _write_gif(path: Path, clip: Clip) -> None:
+def _write_gif(path: Path, clip: Clip) -> str:
     from raydance.motion.render import render_gif
 
     render_gif(path, clip.positions, fps=clip.fps, titles=list(clip.captions) or None)
+    return ""
 
 
-WRITERS: Final[dict[str, Callable[[Path, Clip], None]]] = {
+WRITERS: Final[dict[str, Callable[[Path, Clip], str]]] = {
     ".npz": _write_npz,
     ".bvh": _write_bvh,
     ".gif": _write_gif,
 }
-"""Suffix -> what writes a generated clip (`[T, 50, 3]` metres), whole or not at all."""
+"""Suffix -> what writes a generated clip (`[T, 50, 3]` metres), whole or not at all.
+
+A writer returns what a user should know of the file, or nothing."""
