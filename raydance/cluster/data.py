@@ -6,6 +6,7 @@ grow with the library. The driver gathers the rows and writes the manifest last.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import shutil
@@ -19,7 +20,7 @@ import numpy as np
 import ray
 import ray.data
 
-from raydance import __version__, dataset, sources
+from raydance import dataset, sources
 from raydance import ingest as files
 from raydance.dataset import Dataset, Shard
 from raydance.errors import InputError
@@ -27,7 +28,7 @@ from raydance.errors import InputError
 Progress = Callable[[Mapping[str, Any]], None]
 
 # Not from `raydance.artifacts`: torch would be loaded in every task.
-_PACKAGES: Final = ("ray", "numpy", "pyarrow")
+_PACKAGES: Final = ("raydance", "ray", "numpy", "pyarrow")
 
 
 class _WriteGroups:
@@ -130,9 +131,17 @@ def _build(
         clips=clips,
         files=records,
         settings=facts,
-        versions={"raydance": __version__}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        # A source tree that was sent to a cluster is not installed there.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def summary(made: Dataset) -> dict[str, Any]:
