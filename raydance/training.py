@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -150,7 +151,10 @@ def fit(
                     best = copy.deepcopy(stage.state_dict())
                 else:
                     stop.since += 1
-            new = [w for w in stage.warnings(metrics) if w.split("(")[0] not in str(warned)]
+            told = stage.warnings(metrics)
+            if not math.isfinite(metrics["total"]):
+                told = [*told, f"the validation loss is not finite ({metrics['total']})"]
+            new = [w for w in told if w.split("(")[0] not in str(warned)]
             warned = [*warned, *new]
             stopped = _should_stop(config, stop)
             done = stopped or epoch + 1 == config.epochs
