@@ -6,12 +6,14 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import raydance
 from raydance import cli
@@ -19,7 +21,10 @@ from raydance.dataset import finish
 from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.ingest import Settings, write_group
 from raydance.motion import skeleton
+from raydance.motion.captions import _ALLOWED as CAPTION_KEYS
+from raydance.motion.captions import read_captions
 from raydance.motion.formats import read_clip
+from raydance.motion.mapping import load_mapping
 from raydance.motion.synthetic import MOVEMENTS, make_clip, write_corpus
 from raydance.sources import find_jobs, group_jobs
 
@@ -113,20 +118,20 @@ def test_help_of_every_command_has_an_example(call, name):
     assert f"    raydance {name} " in examples
 
 
-def test_every_example_is_understood(call, monkeypatch):
-    """The options of all examples exist; a stand-in for the command takes them."""
-    import shlex
+def understand(line: str) -> None:
+    """Parse a command line without running it; raises for what the command does not know."""
+    words = shlex.split(line)
+    group = typer.main.get_command(cli.app)
+    with group.make_context("raydance", words) as context:
+        name, command, rest = group.resolve_command(context, words)
+        command.make_context(name, rest)
 
-    import typer
 
+def test_every_example_is_understood():
     for command in cli.COMMANDS:
         text = (command.__doc__ or "").replace("\\\n", " ")
         for line in re.findall(r"^ +raydance (.+)$", text, re.MULTILINE):
-            words = shlex.split(line.split(" > ")[0])
-            group = typer.main.get_command(cli.app)
-            with group.make_context("raydance", words) as context:
-                name, found, rest = group.resolve_command(context, words)
-                found.make_context(name, rest)  # raises for what it does not know
+            understand(line.split(" > ")[0])
 
 
 def test_version(call):
@@ -476,3 +481,51 @@ def test_a_run_that_is_not_finished(refused, run, npz):
         assert "damaged" in refused("info", run)
     finally:
         record.write_text(kept)
+
+
+# The README
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def code_of(language: str) -> list[str]:
+    """The README's blocks of code in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readme_names_every_command_and_no_other():
+    table = README.split("## Commands")[1].split("## Python")[0]
+    named = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
+    assert named == NAMES
+
+
+def test_the_readme_commands_are_understood():
+    lines = "".join(code_of("sh")).replace("\\\n", " ").splitlines()
+    commands = [line.split("#")[0] for line in lines if line.startswith("raydance ")]
+    assert len(commands) >= 8
+    for line in commands:
+        understand(line.removeprefix("raydance "))
+
+
+def test_the_readme_captions_and_mapping_are_read(tmp_path):
+    (captions,) = code_of("json")
+    (tmp_path / "captions.jsonl").write_text(captions)
+    rows = read_captions(tmp_path / "captions.jsonl")
+    assert [row.end_frame for row in rows] == [None, 480]
+    table = README.split("### Captions")[1].split("### Your own")[0]
+    documented = {
+        key
+        for cell in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+        for key in re.findall(r"`(\w+)`", cell)
+    }
+    assert documented == set(CAPTION_KEYS)
+    (mapping,) = code_of("yaml")
+    (tmp_path / "mapping.yaml").write_text(mapping)
+    assert load_mapping(tmp_path / "mapping.yaml")["head"] == ("L_Ear", "R_Ear")
+
+
+def test_the_readme_links_exist():
+    root = Path(__file__).parents[1]
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links and all((root / link).exists() for link in links)
