@@ -138,9 +138,11 @@ class Dataset:
         dataset = cls(path, manifest)
         try:
             shards = dataset._shards
-            assert dataset.fps > 0 and manifest["joints"] == list(skeleton.JOINTS)
-        except (KeyError, TypeError, ValueError, AssertionError):
-            raise ArtifactError(f"{file}: damaged or of an older version; ingest again") from None
+            is_sound = dataset.fps > 0 and manifest["joints"] == list(skeleton.JOINTS)
+        except (KeyError, TypeError, ValueError):
+            is_sound = False
+        if not is_sound:
+            raise ArtifactError(f"{file}: damaged or of an older version; ingest again")
         for shard in shards:
             file = dataset.shard_path(shard)
             if not file.exists() or file.stat().st_size != shard.bytes:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +34,27 @@ def shared_golden() -> Path:
     if not (folder / "metrics_golden.json").is_file():
         pytest.skip(f"no reference figures at {folder} (set RAYDANCE_TEST_GOLDEN)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One small embedded cluster for all tests marked `ray`; `ray_session` joins it."""
+    # Imported first: it sets what Ray reads from the environment when it is imported.
+    from raydance.cluster import session  # noqa: F401
+
+    folder = tempfile.mkdtemp(prefix="rd", dir="/tmp")  # socket paths must stay short
+    os.environ["RAY_TMPDIR"] = folder
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=4,
+        object_store_memory=200 * 2**20,
+        include_dashboard=False,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()
+    os.environ.pop("RAY_TMPDIR")
+    shutil.rmtree(folder, ignore_errors=True)
