@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from raydance.evaluation.measure import losses_against_baseline, show
-from raydance.evaluation.protocol import Ground, evaluate
+from raydance.evaluation.protocol import evaluate
+from raydance.evaluation.view import Ground
 from raydance.evaluation.windows import MAX_TEST
 from raydance.systems.dance_language_run import load
 

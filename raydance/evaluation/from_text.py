@@ -5,15 +5,11 @@ Dimensions: M captions, S samples, T frames, J joints.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from raydance.evaluation.generation import measures_of, naturalness, spread_cm, text_effect
 from raydance.evaluation.measure import Measure
-
-if TYPE_CHECKING:
-    from raydance.evaluation.protocol import View
+from raydance.evaluation.view import View
 
 SOURCES = ("prior", "cluster", "nearest")
 """Sources that need words alone; `clip` edits a motion that the user gives."""
@@ -125,9 +121,17 @@ class _Setting:
             chance=self.chance,
             fps=view.fps,
             joint_mask=view.joint_mask,
+            is_own=is_own,
         )
         return found + text_effect(
-            group, right, shuffled, samples, self.copies, self.real_cm, view.joint_mask
+            group,
+            right,
+            shuffled,
+            samples,
+            self.copies,
+            self.real_cm,
+            view.joint_mask,
+            is_own=is_own,
         )
 
 

@@ -96,10 +96,12 @@ def measures_of(
     chance: float,
     fps: float,
     joint_mask: np.ndarray | None,
+    is_own: bool,
 ) -> list[Measure]:
     """One way of generating, measured.
 
     Args:
+        is_own: whether it is the run's own way; only that is in the short table.
         motion: `[M, T, 50, 3]` generated, metres; `names`: the movement each caption asks for.
         judge, space: the independent judge, and the learned space as one.
         copied: `[M, T, 50, 3]`, what the baseline returns, from the clips `copied_clips`.
@@ -118,6 +120,7 @@ def measures_of(
             baseline=judge.accuracy(copied, names, copied_clips),
             chance=chance,
             target=ceiling[0],
+            is_main=is_own,
         ),
         Measure(
             group=group,
@@ -136,6 +139,7 @@ def measures_of(
             value=own.jitter / floor,
             baseline=plain.jitter / floor,
             target=1.0,
+            is_main=is_own,
         ),
         Measure(
             group=group,
@@ -157,6 +161,8 @@ def text_effect(
     copies_MSTJ3: np.ndarray,
     real_cm: float,
     joint_mask: np.ndarray | None,
+    *,
+    is_own: bool,
 ) -> list[Measure]:
     """What the words and the seed change.
 
@@ -172,7 +178,7 @@ def text_effect(
             unit="cm",
             value=metrics.mpjpe(right, shuffled, joint_mask=joint_mask),
             chance=0.0,
-            is_main=True,
+            is_main=is_own,
         ),
         Measure(
             group=group,

@@ -1,0 +1,312 @@
+"""Block diagrams of the pipeline and its networks, with the sizes that a run was configured with.
+
+Figures 1, 2 and 5-8 of the paper, drawn from the configuration, so that they cannot disagree with
+what was trained.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from raydance.systems.dance_language import DanceLanguageConfig
+
+Kind = Literal["data", "trained", "frozen", "loss"]
+
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 160, 62, 36, 30, 10
+_THEME: Final = """<style>
+svg{color:#1f2733;background:#fff;
+font-family:system-ui,'Segoe UI',Roboto,Helvetica,Arial,sans-serif}
+.data{fill:#eef1f5;stroke:#9aa7b5}.trained{fill:#e3effc;stroke:#2b7bd3}
+.frozen{fill:#f1ecfa;stroke:#8a63c9;stroke-dasharray:5 3}.loss{fill:#fdeee4;stroke:#e0702f}
+text{fill:currentColor;text-anchor:middle}.t{font-size:13px;font-weight:600}.s{font-size:11px}
+path{fill:none;stroke:currentColor;stroke-opacity:.55;stroke-width:1.4}
+@media (prefers-color-scheme:dark){svg{color:#dfe4ea;background:#1a1f27}
+.data{fill:#262d37;stroke:#66727f}.trained{fill:#1b3350;stroke:#4d97e4}
+.frozen{fill:#2f2744;stroke:#a182dc}.loss{fill:#40291c;stroke:#e8874e}}
+</style>"""
+
+
+@dataclass(frozen=True)
+class Box:
+    """One block.
+
+    Attributes:
+        place: column and row; halves are allowed.
+        lines: below the title.
+        kind: how it is coloured.
+    """
+
+    name: str
+    place: tuple[float, float]
+    title: str
+    lines: tuple[str, ...] = ()
+    kind: Kind = "trained"
+
+
+def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> str:
+    """An SVG of blocks and arrows between them."""
+    columns = max(b.place[0] for b in boxes) + 1
+    rows = max(b.place[1] for b in boxes) + 1
+    width = columns * (_WIDTH + _GAP_X) - _GAP_X + 2 * _MARGIN
+    height = rows * (_HEIGHT + _GAP_Y) - _GAP_Y + 2 * _MARGIN
+    corner = {b.name: _corner(b) for b in boxes}
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" height="{height:g}" role="img">{_THEME}',
+        '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" style="fill:currentColor;'
+        'stroke:none;fill-opacity:.6"/></marker></defs>',
+        *(_arrow(corner[a], corner[b]) for a, b in edges),
+        *(_block(b) for b in boxes),
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
+def _corner(box: Box) -> tuple[float, float]:
+    return (
+        _MARGIN + box.place[0] * (_WIDTH + _GAP_X),
+        _MARGIN + box.place[1] * (_HEIGHT + _GAP_Y),
+    )
+
+
+def _block(box: Box) -> str:
+    x, y = _corner(box)
+    step = 15
+    first = y + _HEIGHT / 2 + 4.5 - step * len(box.lines) / 2
+    out = [
+        f'<rect class="{box.kind}" x="{x:g}" y="{y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
+    ]
+    for i, line in enumerate((box.title, *box.lines)):
+        kind = "s" if i else "t"
+        out.append(
+            f'<text class="{kind}" x="{x + _WIDTH / 2:g}" y="{first + step * i:g}">'
+            f"{html.escape(line)}</text>"
+        )
+    return "".join(out)
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """From side to side where the columns differ, else from edge to edge.
+
+    One that passes a column leaves upwards or downwards, so that it crosses no block.
+    """
+    (x0, y0), (x1, y1) = start, end
+    if abs(x1 - x0) < 1:
+        x = x0 + _WIDTH / 2
+        down = y1 > y0
+        a, b = (y0 + _HEIGHT, y1) if down else (y0, y1 + _HEIGHT)
+        return f'<path d="M{x:g} {a:g}V{b:g}" marker-end="url(#a)"/>'
+    if y1 != y0 and abs(x1 - x0) > 1.5 * (_WIDTH + _GAP_X):
+        y = y0 + (_HEIGHT if y1 > y0 else 0)
+        middle = y1 + _HEIGHT / 2
+        return f'<path d="M{x0 + _WIDTH / 2:g} {y:g}V{middle:g}H{x1:g}" marker-end="url(#a)"/>'
+    ahead = x1 > x0
+    a, b = (x0 + _WIDTH, x1) if ahead else (x0, x1 + _WIDTH)
+    y_a, y_b = y0 + _HEIGHT / 2, y1 + _HEIGHT / 2
+    turn = b - (_GAP_X / 2 if ahead else -_GAP_X / 2)
+    return f'<path d="M{a:g} {y_a:g}H{turn:g}V{y_b:g}H{b:g}" marker-end="url(#a)"/>'
+
+
+def pipeline(config: DanceLanguageConfig, num_clusters: int, text_name: str, text_dim: int) -> str:
+    """Fig. 1."""
+    vae, latent = config.motion_vae, config.motion_vae.latent
+    end_to_end = config.contrastive.motion_input == "windows"
+    boxes = [
+        Box(
+            "windows",
+            (0, 0),
+            "Windows",
+            (f"{vae.num_frames} x {vae.num_joints} x 3", "normalised, augmented"),
+            "data",
+        ),
+        Box("vae", (1, 0), "Motion VAE", (f"latent {latent}",)),
+        Box("clusters", (2, 0), "Clusters", (f"K = {num_clusters}",)),
+        Box("words", (3, 0), "Captions", ("of the clip, else", "of its cluster"), "data"),
+        Box("sentence", (0, 2), "Frozen text model", (text_name, f"{text_dim} values"), "frozen"),
+        Box("text", (1, 2), "Text encoder", (f"{text_dim} to {latent}",)),
+        Box(
+            "space",
+            (2, 1),
+            "Contrastive space",
+            (config.contrastive.loss, f"{config.contrastive.outputs} values"),
+        ),
+        Box("m2t", (3, 1), "Motion to text", ("nearest captions",)),
+        Box("t2m", (3, 2), "Text to motion", (f"source: {config.text_to_motion.source}",)),
+        Box("out_text", (4, 1), "Description", (), "data"),
+        Box("out_motion", (4, 2), "New motion", (f"{vae.num_frames} frames",), "data"),
+    ]
+    edges = [
+        ("windows", "vae"),
+        ("vae", "clusters"),
+        ("clusters", "words"),
+        ("vae", "space"),
+        ("sentence", "text"),
+        ("space", "m2t"),
+        ("m2t", "out_text"),
+        ("text", "t2m"),
+        ("t2m", "out_motion"),
+        ("text" if config.contrastive.text_input == "latent" else "sentence", "space"),
+    ]
+    if end_to_end:
+        edges.append(("windows", "space"))
+    return draw(boxes, edges)
+
+
+def motion_vae(config: DanceLanguageConfig) -> str:
+    """Fig. 2."""
+    vae = config.motion_vae
+    frames, flat = vae.num_frames, 3 * vae.num_joints
+    encoder = {"lstm": "LSTM", "gru": "GRU", "conv2d": "2-D convolution"}[vae.encoder]
+    boxes = [
+        Box("x", (0, 0), "Motion", (f"{frames} x {vae.num_joints} x 3",), "data"),
+        Box("flat", (1, 0), "Linear", (f"{flat} to {vae.hidden}",)),
+        Box("rec", (2, 0), encoder, (f"{vae.hidden}, {vae.num_layers} layer(s)",)),
+        Box("att", (3, 0), "Attention over time", (f"{frames} weights, sum 1",)),
+        Box("mu", (4, 0), "Mean, log-variance", (f"{vae.hidden} to 2 x {vae.latent}",)),
+        Box("z", (4, 1), "Latent", (f"z = mu + eps sigma, {vae.latent}",), "data"),
+        Box("lin", (3, 1), "Linear", (f"{vae.latent} to {vae.hidden}, repeated",)),
+        Box("dec", (2, 1), vae.decoder.upper(), (f"{vae.hidden}, {vae.num_layers} layer(s)",)),
+        Box("out", (1, 1), "Linear", (f"{vae.hidden} to {flat}",)),
+        Box("y", (0, 1), "Reconstruction", (f"{frames} x {vae.num_joints} x 3",), "data"),
+        Box(
+            "loss",
+            (0, 2),
+            "Loss, eq. 8",
+            (
+                f"{vae.mse_weight:g} MSE + {1 - vae.mse_weight:g} L1",
+                f"+ {vae.velocity_weight:g} vel + beta KL",
+            ),
+            "loss",
+        ),
+        Box(
+            "beta",
+            (1, 2),
+            "beta",
+            (f"{vae.beta_start:g} to {vae.beta_end:g}, {vae.beta_shape}",),
+            "loss",
+        ),
+    ]
+    names = ["x", "flat", "rec", "att", "mu", "z", "lin", "dec", "out", "y", "loss"]
+    if vae.encoder == "conv2d":
+        boxes = [b for b in boxes if b.name not in ("flat", "att")]
+        names = [n for n in names if n not in ("flat", "att")]
+    return draw(boxes, [*zip(names, names[1:]), ("beta", "loss")])
+
+
+def text_encoder(config: DanceLanguageConfig, text_name: str, text_dim: int) -> str:
+    """Fig. 5."""
+    stage = config.text_encoder
+    relu = "ReLU" if stage.final_relu else "no ReLU"
+    boxes = [
+        Box("words", (0, 0), "Sentence", (), "data"),
+        Box("model", (1, 0), "Text model", (text_name, f"{text_dim} values"), "frozen"),
+        Box("a", (2, 0), "Linear, ReLU", (f"{text_dim} to {stage.hidden}",)),
+        Box("b", (3, 0), f"Linear, {relu}", (f"{stage.hidden} to {stage.latent}",)),
+        Box("norm", (4, 0), "LayerNorm", (f"z_text, {stage.latent}",)),
+        Box("dance", (3, 1), "Motion latent", ("posterior mean",), "data"),
+        Box(
+            "loss",
+            (4, 1),
+            "Loss, eq. 12",
+            (f"{stage.alpha:g} (1 - cos)", f"+ {1 - stage.alpha:g} MSE ({stage.mse_reduction})"),
+            "loss",
+        ),
+    ]
+    names = ["words", "model", "a", "b", "norm", "loss"]
+    return draw(boxes, [*zip(names, names[1:]), ("dance", "loss")])
+
+
+def contrastive(config: DanceLanguageConfig, text_dim: int) -> str:
+    """Fig. 6."""
+    stage, latent = config.contrastive, config.motion_vae.latent
+    reads_windows = stage.motion_input == "windows"
+    text_in = latent if stage.text_input == "latent" else text_dim
+    detail = {
+        "infonce": ("InfoNCE", f"temperature {stage.temperature:g}"),
+        "supcon": ("SupCon over clusters", f"temperature {stage.temperature:g}"),
+        "triplet": ("Triplet, eq. 14", f"margin {stage.margin:g}, {stage.distance}"),
+    }[stage.loss]
+    boxes = [
+        Box("m", (0, 0), "Windows" if reads_windows else "Motion latents", (), "data"),
+        Box(
+            "e",
+            (1, 0),
+            "Motion encoder",
+            ("from the VAE's, trained on" if reads_windows else "the VAE's, frozen",),
+            "trained" if reads_windows else "frozen",
+        ),
+        Box(
+            "hm", (2, 0), "Motion head", (f"{latent}-{stage.width}-{stage.width}-{stage.outputs}",)
+        ),
+        Box(
+            "t",
+            (0, 1),
+            "Captions",
+            ("eq. 11's latents" if stage.text_input == "latent" else "sentence embeddings",),
+            "data",
+        ),
+        Box("ht", (2, 1), "Text head", (f"{text_in}-{stage.width}-{stage.width}-{stage.outputs}",)),
+        Box("loss", (3, 0.5), detail[0], (detail[1],), "loss"),
+    ]
+    return draw(boxes, [("m", "e"), ("e", "hm"), ("t", "ht"), ("hm", "loss"), ("ht", "loss")])
+
+
+def motion_to_text(config: DanceLanguageConfig, text_dim: int, num_captions: int) -> str:
+    """Fig. 7."""
+    stage = config.motion_to_text
+    reads_latent = stage.motion_input == "latent"
+    inputs = config.motion_vae.latent if reads_latent else config.contrastive.outputs
+    boxes = [
+        Box(
+            "m",
+            (0, 0),
+            "Motion latent" if reads_latent else "Motion embedding",
+            (f"{inputs} values",),
+            "data",
+        ),
+        Box("a", (1, 0), "Linear, ReLU", (f"{inputs} to {stage.hidden}",)),
+        Box("d", (2, 0), "Dropout", (f"{stage.dropout:g}",)),
+        Box("b", (3, 0), "Linear, LayerNorm", (f"{stage.hidden} to {text_dim}",)),
+        Box("cos", (4, 0), "Cosine, top k", ("eq. 16",)),
+        Box(
+            "base", (3, 1), "Caption base", (f"{num_captions} captions", "embedded once"), "frozen"
+        ),
+        Box("check", (4, 1), "Cluster check", (stage.cluster_verification,), "loss"),
+    ]
+    names = ["m", "a", "d", "b", "cos", "check"]
+    return draw(boxes, [*zip(names, names[1:]), ("base", "cos")])
+
+
+def text_to_motion(config: DanceLanguageConfig) -> str:
+    """Fig. 8."""
+    stage, vae = config.text_to_motion, config.motion_vae
+    boxes = [
+        Box("text", (0, 0), "Text latent", (f"{vae.latent}, eq. 11",), "data"),
+        Box(
+            "dance",
+            (0, 1),
+            "Motion latent",
+            (f"source: {stage.source}", f"dropped {stage.latent_dropout:.0%} in training"),
+            "data",
+        ),
+        Box("cat", (1, 0.5), "Concatenation", (f"{2 * vae.latent}, eq. 18",)),
+        Box(
+            "fuse",
+            (2, 0.5),
+            "Linear, LayerNorm",
+            (f"{2 * vae.latent} to {vae.latent}" + (", GELU" if stage.gelu else ""), "eq. 19"),
+        ),
+        Box(
+            "dec",
+            (3, 0.5),
+            f"{vae.decoder.upper()} decoder",
+            ("from the VAE,", "unfrozen by level"),
+        ),
+        Box("out", (4, 0.5), "Motion", (f"{vae.num_frames} x {vae.num_joints} x 3",), "data"),
+    ]
+    names = ["cat", "fuse", "dec", "out"]
+    return draw(boxes, [("text", "cat"), ("dance", "cat"), *zip(names, names[1:])])

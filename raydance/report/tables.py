@@ -1,0 +1,145 @@
+"""Tables I-VI of the paper, with this run's own figures at the epochs it ran.
+
+The paper's numbers are not repeated: Table I is on a scale that eq. 5-8 do not give, and Table VI
+is Table V digit for digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from raydance.artifacts import Run, load_bundle
+from raydance.systems.base import history
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        number: the paper's, or empty.
+    """
+
+    number: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+STAGES: Final[dict[str, tuple[str, str, str]]] = {
+    "motion_vae": ("Motion VAE", "Fig. 9", "I"),
+    "text_encoder": ("Text encoder", "Fig. 10", "III"),
+    "contrastive": ("Contrastive projection", "Fig. 11", "IV"),
+    "motion_to_text": ("Motion to text", "Fig. 12", "V"),
+    "text_to_motion": ("Text to motion", "Fig. 13", "VI"),
+}
+"""Stage -> title, the paper's figure of its losses, the paper's table."""
+
+_EPOCHS: Final[dict[str, tuple[int, ...]]] = {
+    "text_encoder": (1, 10, 20, 40, 80, 160),
+    "contrastive": (1, 50, 100, 150, 250),
+    "motion_to_text": (1, 2, 3, 5, 7, 10),
+    "text_to_motion": (1, 2, 3, 5, 7, 10),
+}
+
+
+def paper_tables(run: Run) -> list[Table]:
+    """Tables I-VI, in order."""
+    report = load_bundle(run.bundle("clusters"))[1]["report"]
+    tables = [vae_table(history(run, "motion_vae")), silhouette_table(report)]
+    for stage in ("text_encoder", "contrastive", "motion_to_text", "text_to_motion"):
+        tables.append(loss_table(stage, history(run, stage)))
+    return tables
+
+
+def best_line(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The epoch whose weights were kept."""
+    return min(lines, key=lambda line: line["validation"]["total"])
+
+
+def vae_table(lines: Sequence[dict[str, Any]]) -> Table:
+    """Table I: losses of the weights kept, means over all values and sums over a sequence."""
+    best = best_line(lines)
+    terms = {
+        "total": "Total loss, eq. 8",
+        "recon": "Reconstruction, eq. 5 (mean over values)",
+        "recon_per_sequence": "Reconstruction, summed over a sequence",
+        "velocity": "Velocity, eq. 6",
+        "kl": "KL, eq. 7 mended",
+    }
+    rows = [
+        (title, _number(best["train"].get(name)), _number(best["validation"].get(name)))
+        for name, title in terms.items()
+        if name in best["validation"]
+    ]
+    note = (
+        f"Epoch {best['epoch'] + 1} of {len(lines)}. The KL is never negative and the total never "
+        "below the reconstruction. Training losses are of augmented windows and sampled latents "
+        "and use the KL weight of their epoch; validation uses means and the last KL weight."
+    )
+    return Table(
+        number="I",
+        title="Motion VAE",
+        header=("Metric", "Training", "Validation"),
+        rows=tuple(rows),
+        note=note,
+    )
+
+
+def silhouette_table(report: dict[str, Any]) -> Table:
+    """Table II: the whole curve, with stability, and the other methods at the K taken."""
+    chosen = report["num_clusters"]
+    rows = [
+        (
+            f"K-means, K = {k}" + (" (taken)" if int(k) == chosen else ""),
+            _number(report["silhouette"][k]),
+            _number(report["stability"].get(k)),
+        )
+        for k in sorted(report["silhouette"], key=int)
+    ]
+    names = {"gmm": "Gaussian mixture", "hierarchical": "Hierarchical", "dbscan": "DBSCAN"}
+    for method, title in names.items():
+        found = report["comparison"].get(method)
+        if found:
+            noise = f", {found['noise_share']:.0%} noise" if found["noise_share"] else ""
+            count = f"{title}, {found['clusters']} clusters{noise}"
+            # One cluster and noise are not two clusters.
+            score = found["silhouette"] if found["clusters"] > 1 else None
+            rows.append((count, _number(score), "-"))
+    return Table(
+        number="II",
+        title="Silhouette and stability of clusterings of the latents",
+        header=("Clustering", "Silhouette", "Stability (ARI over seeds)"),
+        rows=tuple(rows),
+        note=" ".join(f"{w[0].upper()}{w[1:]}." for w in report["warnings"]),
+    )
+
+
+def loss_table(stage: str, lines: Sequence[dict[str, Any]]) -> Table:
+    """Tables III-VI: total losses at the paper's epochs as far as they were run, best and last."""
+    best = best_line(lines)["epoch"] + 1
+    by_epoch = {line["epoch"] + 1: line for line in lines}
+    last = max(by_epoch)
+    shown = sorted({e for e in _EPOCHS[stage] if e in by_epoch} | {best, last})
+    rows = [
+        (
+            f"{epoch}" + (" (kept)" if epoch == best else ""),
+            _number(by_epoch[epoch]["train"].get("total")),
+            _number(by_epoch[epoch]["validation"]["total"]),
+        )
+        for epoch in shown
+    ]
+    title, _, number = STAGES[stage]
+    return Table(
+        number=number,
+        title=title,
+        header=("Epoch", "Training loss", "Validation loss"),
+        rows=tuple(rows),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.4g}"
