@@ -49,12 +49,14 @@ def num_resampled(num_frames: int, fps_in: float, fps_out: float) -> int:
 
 
 def _mean_around(positions: np.ndarray, rows: np.ndarray, reach: int) -> np.ndarray:
-    """Means of the frames `rows - reach .. rows + reach`; the ends are repeated beyond the ends."""
-    last = len(positions) - 1
-    total = positions[np.clip(rows - reach, 0, last)]
-    for step in range(1 - reach, reach + 1):
-        total += positions[np.clip(rows + step, 0, last)]
-    return total / (2 * reach + 1) if reach else total
+    """Means of the frames `rows - reach .. rows + reach`; near an end of as many as both sides
+    have, so that steady motion stays as it is."""
+    possible = np.minimum(np.minimum(rows, len(positions) - 1 - rows), reach)
+    total = positions[rows]
+    for step in range(1, reach + 1):
+        inner = np.flatnonzero(possible >= step)
+        total[inner] += positions[rows[inner] - step] + positions[rows[inner] + step]
+    return total / (2 * possible + 1).astype(total.dtype)[:, None, None]
 
 
 def unbroken_pieces(
