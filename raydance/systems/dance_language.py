@@ -11,7 +11,6 @@ a step that it builds on has changed. What a run can then do is in
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,7 +47,9 @@ from raydance.systems.caption_step import (
     CaptionIdWriter,
     CaptionsConfig,
     EmbedTexts,
+    annotations_path,
     collect_captions,
+    read_annotations,
 )
 from raydance.systems.library_step import write_library
 from raydance.systems.shard_work import ClusterWriter, ShardStatistics
@@ -295,7 +296,8 @@ class Training:
         if step == "statistics":
             own = [config["representation"], config["normalisation"]]
         if step == "captions":
-            own = [config["text"], own, _annotation_hash(self.run.path)]
+            # What was written, not the sheet: making one or deriving words anew changes nothing.
+            own = [config["text"], own, read_annotations(annotations_path(self.run)) or ""]
         if step in ("motion_vae", "contrastive", "text_to_motion"):
             own = [own, config["augment"]]
         above = [self.fingerprint(s) for s in _BUILDS_ON[step]]
@@ -460,11 +462,6 @@ def train(
     run = Run.create(out, system=NAME, config=configs.to_dict(config), dataset=facts)
     Training(run, runner, say).go(only)
     return run
-
-
-def _annotation_hash(run_path: Path) -> str:
-    path = run_path / "annotation" / "annotations.yaml"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
 def _exemplar_windows(dataset: Dataset, exemplars: list[list[int]]) -> dict[str, Any]:
