@@ -96,4 +96,5 @@ def annotate(run: RunArgument) -> None:
     """
     from raydance.annotate import write_sheet
 
-    print(write_sheet(run))
+    page = write_sheet(run)
+    print(f"{page}: look at it, fill in annotations.yaml beside it, and train again")

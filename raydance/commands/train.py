@@ -115,6 +115,5 @@ def quickstart(
     from raydance.quickstart import quickstart as go
 
     with Progress(quiet=quiet) as progress:
-        result: Any = go(out, say=progress.say, report=progress)
-    if as_json:
-        print_json(result)
+        result = go(out, say=progress.say, report=progress)
+    print_json(result) if as_json else print(result["out"])
