@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -58,3 +59,77 @@ def ray_cluster() -> Iterator[None]:
     ray.shutdown()
     os.environ.pop("RAY_TMPDIR")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+TINY = (
+    "motion_vae.hidden=32",
+    "motion_vae.latent=16",
+    "text_encoder.hidden=32",
+    "text_encoder.latent=16",
+    "contrastive.width=32",
+    "contrastive.outputs=16",
+    "motion_to_text.hidden=32",
+    "clusters.max_k=4",
+    "clusters.num_seeds=2",
+    *(
+        f"{stage}.train.epochs=2"
+        for stage in (
+            "motion_vae",
+            "text_encoder",
+            "contrastive",
+            "motion_to_text",
+            "text_to_motion",
+        )
+    ),
+)
+"""Changes to the preset `quick` that train in seconds and learn nothing."""
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of each synthetic movement, ingested without Ray; every split has some."""
+    from raydance import dataset, ingest, sources
+    from raydance.motion import synthetic
+
+    folder = tmp_path_factory.mktemp("tiny")
+    captions = folder / "clips" / "captions.jsonl"
+    synthetic.write_corpus(folder / "clips", 3)
+    rows = [json.loads(line) for line in captions.read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        row["split"] = ("train", "train", ("val", "test")[number // 3 % 2])[number % 3]
+    captions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings, out = ingest.Settings(), folder / "dataset"
+    done = [
+        row
+        for number, group in enumerate(
+            sources.group_jobs(sources.find_jobs([folder / "clips"], [captions]), 2)
+        )
+        for row in ingest.write_group(number, group, settings, out)
+    ]
+    dataset.finish(
+        out,
+        shards=[shard for row in done for shard in row["shards"]],
+        clips=[clip for row in done for clip in row["clips"]],
+        files=[row["record"] for row in done],
+        settings={"fps": 20.0, "window": 50, "stride": 20, "split_seed": 0},
+        versions={},
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_dataset: Path) -> Path:
+    """A whole run on `tiny_dataset`, trained by the plain loop. Do not change it: copy it."""
+    import torch
+
+    from raydance.systems import dance_language
+    from raydance.systems.base import LocalRunner
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        out = tiny_dataset.parent / "run"
+        config = dance_language.resolve("quick", list(TINY))
+        return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
+    finally:
+        torch.set_num_threads(threads)
