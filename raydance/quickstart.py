@@ -1,0 +1,312 @@
+"""`raydance quickstart`: everything once, on the embedded corpus, through Ray.
+
+Corpus, dataset, training of every stage, the paper's choices at the same length beside it,
+evaluation on the test split, captions, generated motion, pictures and a report. Each phase leaves
+its result in the folder and is not done again, so a killed quickstart goes on where it was.
+
+The paper's preset is trained as briefly as the other run: its own schedule is about ten times as
+long, so the column says what its choices give here and not what the paper would give.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raydance import config as configs
+from raydance.artifacts import Run, read_json, write_json
+from raydance.dataset import Dataset
+from raydance.errors import ArtifactError, InputError
+from raydance.systems import dance_language
+
+if TYPE_CHECKING:
+    from raydance.systems.dance_language_run import DanceLanguage
+
+Say = Callable[[str], None]
+
+SENTENCES = (
+    "a person swings the left arm in big circles",
+    "someone punches forward fast and hard",
+    "a dancer sinks into a deep squat and rises slowly",
+)
+"""What the quickstart generates motion from; none is a caption of the corpus."""
+
+_SHARED_STEPS = ("statistics", "motion_vae", "clusters")
+_MARK = "quickstart.json"
+_NUM_SEEN = 3
+
+
+def quickstart(
+    out: str | Path,
+    say: Say = print,
+    *,
+    report: Callable[[dict[str, Any]], None] = lambda metrics: None,
+    workers: int = 1,
+    num_clips_per_movement: int = 24,
+    overrides: list[str] | None = None,
+) -> dict[str, Any]:
+    """Do everything once.
+
+    Args:
+        out: the folder; may hold an earlier quickstart, which is gone on with.
+        say: told what happens.
+        report: told the metrics of every epoch.
+        workers: DDP workers of each stage.
+        num_clips_per_movement: size of the corpus.
+        overrides: `a.b=value` changes to the preset `quick`.
+
+    Returns:
+        Paths, seconds of each phase, and the short figures; plain data.
+
+    Raises:
+        InputError: `out` holds something else.
+    """
+    from raydance.cluster.session import ray_session
+
+    place = Path(out).resolve()
+    _claim(place)
+    quick = dance_language.resolve("quick", overrides)
+    phases = _Phases(say)
+    with phases("corpus: a procedural dancer, no recordings"):
+        _corpus(place / "corpus", num_clips_per_movement)
+    with ray_session(num_cpus=None):
+        from raydance.cluster.train import RayRunner
+
+        with phases("ingest"):
+            say(_ingest(place / "corpus", place / "dataset"))
+        runner = RayRunner(workers, report=report)
+        with phases("train"):
+            dance_language.train(place / "run", place / "dataset", quick, runner, say=say)
+        with phases("train the paper's choices, as briefly"):
+            _copy_shared(place / "run", place / "paper_run")
+            paper = paper_choices(quick)
+            dance_language.train(place / "paper_run", place / "dataset", paper, runner, say=say)
+    with phases("evaluate"):
+        result = _evaluate(place, say)
+    with phases("describe and generate"):
+        _describe(place, result, say)
+        _generate(place, say)
+    with phases("draw and report"):
+        pictures = _draw(place, result)
+    return _finish(place, result, pictures, phases, say)
+
+
+class _Phases:
+    """Times phases and says so."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str) -> _Phases:
+        self.name = name
+        return self
+
+    def __enter__(self) -> None:
+        self.say(f"== {self.name}")
+        self.started = time.monotonic()
+
+    def __exit__(self, *exc: object) -> None:
+        spent = time.monotonic() - self.started
+        self.seconds[self.name.partition(":")[0]] = round(spent, 1)
+        if exc[0] is None:
+            self.say(f"== {self.name.partition(':')[0]}: {spent:.0f} s")
+
+
+def _claim(place: Path) -> None:
+    """Take an empty folder, or one that a quickstart began."""
+    if place.is_file() or (
+        place.is_dir() and any(place.iterdir()) and not (place / _MARK).exists()
+    ):
+        raise InputError(f"{place}: not empty and not a quickstart; choose another --out")
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / _MARK).exists():
+        write_json(place / _MARK, {})
+
+
+def _corpus(folder: Path, num_clips_per_movement: int) -> None:
+    from raydance.motion import synthetic
+
+    # The captions are written last: with them the corpus is whole.
+    if not (folder / "captions.jsonl").exists():
+        synthetic.write_corpus(folder, num_clips_per_movement)
+
+
+def _ingest(corpus: Path, dataset: Path) -> str:
+    from raydance.cluster.data import ingest
+
+    try:
+        Dataset.open(dataset)
+    except ArtifactError:
+        shutil.rmtree(dataset, ignore_errors=True)
+        ingest([corpus], dataset, captions=[corpus / "captions.jsonl"])
+    counts = Dataset.open(dataset).manifest["counts"]
+    return ", ".join(
+        f"{split}: {c['windows']} windows of {c['recordings']} clips" for split, c in counts.items()
+    )
+
+
+def paper_choices(
+    quick: dance_language.DanceLanguageConfig,
+) -> dance_language.DanceLanguageConfig:
+    """The paper's choices for as many epochs as `quick` has, its learning rate halved as often."""
+    paper = configs.merge(quick, dance_language.PAPER_CHOICES)
+    epochs = quick.contrastive.train.epochs
+    long = paper.contrastive.train
+    period = max(1, round(long.period * epochs / long.epochs))
+    train = replace(long, epochs=epochs, period=period)
+    return replace(paper, contrastive=replace(paper.contrastive, train=train))
+
+
+def _copy_shared(run: Path, other: Path) -> None:
+    """Begin a run with the steps that do not depend on the paper's choices.
+
+    Steps know their own configuration: one that differs after all is done again.
+    """
+    if (other / "run.json").exists():
+        return
+    source = Run.open(run)
+    aside = other.with_name(f".{other.name}.copying")
+    shutil.rmtree(aside, ignore_errors=True)
+    (aside / "stages").mkdir(parents=True)
+    for step in _SHARED_STEPS:
+        shutil.copy2(source.bundle(step), aside / "stages")
+        if source.columns(step).exists():
+            shutil.copytree(source.columns(step), aside / "columns" / step)
+        if source.metrics(step).exists():
+            (aside / "metrics").mkdir(exist_ok=True)
+            shutil.copy2(source.metrics(step), aside / "metrics")
+    shutil.copy2(run / "config.json", aside)
+    steps = {name: source.facts["steps"][name] for name in _SHARED_STEPS}
+    write_json(aside / "run.json", source.facts | {"steps": steps})
+    aside.rename(other)
+
+
+def _evaluate(place: Path, say: Say) -> dict[str, Any]:
+    from raydance import evaluation
+
+    file = place / "evaluation.json"
+    runs = {"paper preset": place / "paper_run", "this run": place / "run"}
+    marks = {name: Run.open(path).facts["steps"] for name, path in runs.items()}
+    if file.exists():
+        kept = read_json(file, "the evaluation")
+        if kept.get("marks") == marks:
+            result: dict[str, Any] = kept["result"]
+            say(evaluation.as_text(result))
+            return result
+    result = evaluation.compare(runs, place / "dataset")
+    write_json(file, {"marks": marks, "result": result})
+    say(evaluation.as_text(result))
+    return result
+
+
+def _describe(place: Path, result: Mapping[str, Any], say: Say) -> None:
+    say("captions found for test clips:")
+    rows = result["evaluations"]["this run"]["examples"]
+    for row in rows[:: max(1, len(rows) // _NUM_SEEN)][:_NUM_SEEN]:
+        say(f"  {row['window_id']}")
+        say(f"    written: {row['captions'][0]}")
+        say(f"    found:   {row['found'][0]['text']}")
+
+
+def _generate(place: Path, say: Say) -> None:
+    import numpy as np
+
+    from raydance.motion.skeleton import JOINTS, PARENTS
+    from raydance.systems.dance_language_run import load
+
+    system = load(place / "run")
+    folder = place / "generated"
+    folder.mkdir(exist_ok=True)
+    for number, sentence in enumerate(SENTENCES):
+        file = folder / f"{number + 1}.npz"
+        np.savez(
+            file,
+            positions=system.generate(sentence, seed=number)[0],
+            joint_names=np.array(JOINTS),
+            parents=np.array(PARENTS),
+            fps=np.array(system.fps),
+        )
+        say(f"  {sentence!r}: {file}")
+
+
+def _draw(place: Path, result: Mapping[str, Any]) -> dict[str, Path]:
+    from raydance.report import write_report
+    from raydance.systems.dance_language_run import load
+
+    page = write_report(
+        place / "run", place / "report", place / "dataset", generated=SENTENCES, result=result
+    )
+    return {"report": page, **write_pictures(load(place / "run"), place)}
+
+
+def write_pictures(system: DanceLanguage, place: Path) -> dict[str, Path]:
+    """The few pictures that a newcomer opens first, as PNG and GIF."""
+    from raydance.report import cluster_report, draw_clusters, plots, tables
+    from raydance.systems.base import history
+
+    folder = place / "pictures"
+    folder.mkdir(exist_ok=True)
+    figure, axes = plots.new_figure(15.0, 3.2, columns=len(tables.STAGES))
+    for axis, (stage, (title, _, _)) in zip(axes, tables.STAGES.items()):
+        plots.draw_losses([axis], stage, history(system.run, stage))
+        axis.set_title(title, fontsize=10)
+    plots.save_png(figure, folder / "losses.png")
+    figure, axes = plots.new_figure(7.2, 3.6)
+    plots.draw_silhouette(axes[0], cluster_report(system.run))
+    plots.save_png(figure, folder / "silhouette.png")
+    figure, axes = plots.new_figure(10.4, 4.6, columns=2)
+    draw_clusters(system, axes)
+    plots.save_png(figure, folder / "clusters.png")
+    shutil.copy2(place / "report" / "motion" / "generated_0.gif", folder / "motion.gif")
+    return {name: folder / file for name, file in _PICTURES.items()}
+
+
+_PICTURES = {
+    "real and generated motion": "motion.gif",
+    "loss curves": "losses.png",
+    "silhouette": "silhouette.png",
+    "clusters": "clusters.png",
+}
+
+
+def _finish(
+    place: Path,
+    result: Mapping[str, Any],
+    pictures: Mapping[str, Path],
+    phases: _Phases,
+    say: Say,
+) -> dict[str, Any]:
+    total = sum(phases.seconds.values())
+    where = {
+        **{name: str(path) for name, path in pictures.items()},
+        "generated motion": str(place / "generated"),
+        "run": str(place / "run"),
+        "run with the paper's choices": str(place / "paper_run"),
+        "dataset": str(place / "dataset"),
+        "corpus": str(place / "corpus"),
+    }
+    say("")
+    width = max(map(len, where))
+    for name, path in where.items():
+        say(f"{name.ljust(width)}  {path}")
+    say(f"done in {total:.0f} s; all data are a procedural dancer's, not recordings")
+    facts = {
+        "out": str(place),
+        "seconds": phases.seconds | {"total": round(total, 1)},
+        "where": where,
+        "measures": [
+            {key: row[key] for key in ("group", "name", "unit", "chance", "baseline", "values")}
+            for row in result["rows"]
+            if row["is_main"]
+        ],
+        "not_better_than_baseline": result["losses"],
+        "is_synthetic": True,
+    }
+    write_json(place / _MARK, json.loads(json.dumps(facts)))
+    return facts
