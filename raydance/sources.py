@@ -8,10 +8,12 @@ both trained on and tested.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from raydance.errors import InputError
 from raydance.motion import captions, windows
@@ -19,6 +21,9 @@ from raydance.motion.captions import CaptionRow
 from raydance.motion.formats import SUFFIXES
 
 _SMALLEST_GROUP, _LARGEST_GROUP = 1 << 20, 24 << 20
+
+# HumanML3D keeps each motion as joints and as features, and mirrored once more as M000001.
+_HUMANML3D: Final = re.compile(r"(?:^|(?<=/))(?:new_joint(?:s|_vecs)/)?M?(\d{6})$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ def _own_names(
         else:
             merged[part] = row
     shared = [recording_of[r.clip_id] for r in merged.values() if r.clip_id in recording_of]
-    recording = shared[0] if shared else name
+    recording = shared[0] if shared else _HUMANML3D.sub(r"\1", name)
     out = []
     taken = set(recording_of)
     for row in merged.values():

@@ -97,6 +97,14 @@ def test_one_recording_in_two_formats_keeps_to_one_split(tmp_path: Path):
     assert [job.rows[0].clip_id for job in jobs] == ["CMU/02_01", "CMU/02_01.npz"]
 
 
+def test_humanml3d_copies_of_a_motion_keep_to_one_split(tmp_path: Path):
+    for name in ("new_joints/000001", "new_joints/M000001", "new_joint_vecs/000001"):
+        write_npz(tmp_path / f"HumanML3D/{name}.npz", walk(60))
+    jobs = find_jobs([tmp_path / "HumanML3D"])
+    assert {job.recording for job in jobs} == {"HumanML3D/000001"}
+    assert len({job.clip_id for job in jobs}) == 3
+
+
 def test_two_lines_about_one_part_become_one_clip(tmp_path: Path):
     path = write_npz(tmp_path / "a.npz", walk(60))
     job = only_job(
