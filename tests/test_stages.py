@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from raydance import losses
+from raydance import losses, training
 from raydance.artifacts import load_bundle, save_bundle
-from raydance.stages.base import Stage
+from raydance.stages.base import Stage, TrainConfig
 from raydance.stages.contrastive import Contrastive, ContrastiveConfig
 from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_decoder, build_encoder
@@ -173,8 +173,8 @@ def test_a_stage_learns_one_batch_and_reloads_identically(case: Case, tmp_path: 
 def test_a_stage_names_its_terms_and_needs_only_the_columns_it_reads(case: Case) -> None:
     stage, batch = built(case), toy_batch()
     batch = {name: batch[name] for name in stage.columns_read()}
-    for training in (True, False):
-        stage.train(training)
+    for mode in (True, False):
+        stage.train(mode)
         for progress in (0.0, 0.5, 1.0):
             terms = stage.loss(stage(batch, progress), batch, progress)
             assert "total" in terms
@@ -195,6 +195,21 @@ def test_every_trainable_parameter_gets_a_finite_gradient(case: Case, size: int)
             if parameter.requires_grad:
                 assert parameter.grad is not None, (name, progress)
                 assert parameter.grad.isfinite().all(), (name, progress)
+
+
+@every_stage
+def test_a_stage_learns_in_half_precision(case: Case) -> None:
+    stage, batch = built(case), toy_batch()
+    start = evaluate(stage, batch)["total"]
+    config = TrainConfig(epochs=1)
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], case.lr)
+    scheduler = training._scheduler(config, optimizer, 10)
+    scaler = torch.amp.GradScaler("cpu")
+    metrics = training._train_epoch(
+        stage, stage, config, iter([batch] * 10), optimizer, scheduler, scaler, 1.0
+    )
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert evaluate(stage, batch)["total"] < start
 
 
 @every_stage

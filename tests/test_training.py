@@ -176,6 +176,21 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert same(stages[0], stages[1]) and not same(stages[0], stages[2])
 
 
+def test_noise_is_fresh_in_every_epoch_and_rank_and_the_same_again() -> None:
+    class Listening(Memory):
+        def train(self, epoch: int) -> Iterator[Batch]:
+            self.seeds = [*getattr(self, "seeds", []), torch.initial_seed()]
+            return super().train(epoch)
+
+    def seeds(**context: int) -> list[int]:
+        source = Listening()
+        fit(line(), QUICK, source, seed=0, context=Context(**context))
+        return source.seeds
+
+    first, second = seeds(), seeds(rank=1)
+    assert len(set(first + second)) == 2 * QUICK.epochs and first == seeds()
+
+
 def test_seeds_differ_by_every_part_and_not_by_the_process() -> None:
     # The figure itself: an exact resume on another machine hangs on it.
     assert derive_seed(1, "vae", 0, 0) == 4045833404916161311
