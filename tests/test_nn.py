@@ -15,7 +15,7 @@ def count(module: torch.nn.Module) -> int:
 
 
 def test_attention_weights_sum_to_one_and_weigh_the_context() -> None:
-    encoder = nn.MotionEncoder(4, 8, 6)
+    encoder = nn.MotionEncoder(4, 9, 8, 6)
     motion = torch.randn(3, 9, 4, 3)
     context, weight = encoder.context(motion)
     assert weight.shape == (3, 9) and bool((weight > 0).all())
@@ -25,7 +25,7 @@ def test_attention_weights_sum_to_one_and_weigh_the_context() -> None:
 
 
 def test_equal_scores_make_the_context_a_mean() -> None:
-    encoder = nn.MotionEncoder(4, 8, 6)
+    encoder = nn.MotionEncoder(4, 9, 8, 6)
     torch.nn.init.zeros_(encoder.attention.weight)
     motion = torch.randn(2, 5, 4, 3)
     hidden, _ = encoder.recurrent(encoder.project(motion.flatten(2)))
@@ -33,7 +33,7 @@ def test_equal_scores_make_the_context_a_mean() -> None:
 
 
 def test_a_gru_has_three_quarters_of_an_lstm() -> None:
-    lstm, gru = (nn.MotionEncoder(50, 384, 256, cell=cell).recurrent for cell in ("lstm", "gru"))
+    lstm, gru = (nn.MotionEncoder(50, 50, 384, 256, cell=cell).recurrent for cell in ("lstm", "gru"))
     assert isinstance(lstm, torch.nn.LSTM) and isinstance(gru, torch.nn.GRU)
     assert 4 * count(gru) == 3 * count(lstm)
     vae = MotionVae(MotionVaeConfig())
@@ -70,7 +70,7 @@ def test_the_decoder_goes_on_beyond_its_window(frames: int) -> None:
 
 @pytest.mark.parametrize(("joints", "frames", "hidden"), [(50, 50, 384), (5, 3, 16), (50, 9, 200)])
 def test_the_convolutional_encoder_takes_any_size(joints: int, frames: int, hidden: int) -> None:
-    encoder = nn.ConvMotionEncoder(joints, hidden, 6)
+    encoder = nn.ConvMotionEncoder(joints, frames, hidden, 6)
     mu, logvar = encoder(torch.randn(2, frames, joints, 3))
     assert mu.shape == logvar.shape == (2, 6)
 
@@ -82,3 +82,14 @@ def test_the_projection_head_is_not_bounded_below() -> None:
     assert [(m.in_features, m.out_features) for m in linear] == [(5, 8), (8, 8), (8, 7)]
     out = head(torch.randn(64, 5))
     assert bool((out < 0).any()) and bool((out > 0).any())
+
+
+def test_a_time_basis_lets_a_latent_move_without_the_recurrent_layer() -> None:
+    decoder = nn.MotionDecoder(4, 20, 8, 6, time_basis=True)
+    for parameter in decoder.recurrent.parameters():
+        torch.nn.init.zeros_(parameter)
+    latent = torch.randn(2, 6)
+    motion = decoder(latent, 30)
+    assert motion.shape == (2, 30, 4, 3)
+    assert float(motion.diff(dim=1).abs().mean()) > 1e-3
+    torch.testing.assert_close(motion[:, :20], decoder(latent))

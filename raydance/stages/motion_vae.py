@@ -26,6 +26,9 @@ class MotionVaeConfig:
     Attributes:
         encoder: `lstm` (paper), `gru`, or `conv2d` (the paper's future work).
         decoder: `gru` (paper) or `lstm`.
+        time_basis: temporal basis functions around both recurrent layers (`nn.TimeBasis`). Without
+            them, as in the paper, a short training learns the mean pose of a window and hardly any
+            of its movement.
         mse_weight: share of MSE against L1 in eq. 5.
         velocity_weight: gamma of eq. 8.
         beta_start, beta_end, beta_warmup, beta_shape, beta_cycles: the KL weight's schedule.
@@ -40,6 +43,7 @@ class MotionVaeConfig:
     num_layers: int = 1
     encoder: Literal["lstm", "gru", "conv2d"] = "lstm"
     decoder: Literal["gru", "lstm"] = "gru"
+    time_basis: bool = False
     mse_weight: float = 0.7
     velocity_weight: float = 0.5
     beta_start: float = 0.01
@@ -59,13 +63,17 @@ class MotionVaeConfig:
 def build_encoder(config: MotionVaeConfig) -> nn.MotionEncoder | nn.ConvMotionEncoder:
     """A fresh motion encoder of the configured kind."""
     if config.encoder == "conv2d":
-        return nn.ConvMotionEncoder(config.num_joints, config.hidden, config.latent)
+        return nn.ConvMotionEncoder(
+            config.num_joints, config.num_frames, config.hidden, config.latent
+        )
     return nn.MotionEncoder(
         config.num_joints,
+        config.num_frames,
         config.hidden,
         config.latent,
         cell=config.encoder,
         num_layers=config.num_layers,
+        time_basis=config.time_basis,
     )
 
 
@@ -78,6 +86,7 @@ def build_decoder(config: MotionVaeConfig) -> nn.MotionDecoder:
         config.latent,
         cell=config.decoder,
         num_layers=config.num_layers,
+        time_basis=config.time_basis,
     )
 
 

@@ -108,19 +108,18 @@ PAPER_CHOICES: dict[str, Any] = {
 
 _QUICK: dict[str, Any] = {
     "motion_vae": {
-        "hidden": 192,
-        "latent": 256,
-        "beta_end": 0.02,
-        "train": {"epochs": 40, "lr": 2e-3, "patience": 0},
+        "hidden": 128,
+        "time_basis": True,
+        "train": {"epochs": 30, "lr": 2e-3, "batch_size": 16, "patience": 0},
     },
-    "text_encoder": {"train": {"epochs": 30, "patience": 0}},
-    "contrastive": {"train": {"epochs": 16, "patience": 0}},
+    "text_encoder": {"train": {"epochs": 40, "patience": 0}},
+    "contrastive": {"train": {"epochs": 20, "batch_size": 64, "patience": 0}},
     "motion_to_text": {"train": {"epochs": 30, "patience": 0}},
-    "text_to_motion": {"train": {"epochs": 20, "patience": 0}},
+    "text_to_motion": {"train": {"epochs": 20, "batch_size": 16, "patience": 0}},
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"motion_vae": {"train": {"epochs": 300}}},
+    "default": {"motion_vae": {"time_basis": True, "train": {"epochs": 300}}},
     "paper": PAPER_CHOICES,
     "quick": _QUICK,
 }
