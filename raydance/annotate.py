@@ -132,6 +132,7 @@ def _draw(
             folder / file,
             tensors["exemplar_motion"][i].numpy(),
             fps=float(run.facts["dataset"]["fps"]),
+            size=(240, 260),
             joint_mask=tensors["exemplar_mask"][i].numpy(),
         )
         out[cluster].append(Animation(file=file, title=name, text=f"cluster {cluster}"))

@@ -146,13 +146,13 @@ def draw_points(
     axis.set_title(title, fontsize=11, loc="left", color=_INK)
     axis.set_xlabel("first component")
     axis.set_ylabel("second component")
-    legend = axis.legend(frameon=False, fontsize=8.5, markerscale=1.8, handletextpad=0.2)
-    for text in legend.get_texts():
-        text.set_color(_INK)
+    _legend(axis, markerscale=1.8, handletextpad=0.2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def draw_losses(axes: Sequence[Axes], stage: str, history: Sequence[dict[str, Any]]) -> None:
     """Fig. 9-13: the total on the first panel, and terms of its validation on the second."""
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [line["epoch"] + 1 for line in history]
     train = [line["train"].get("total", np.nan) for line in history]
     check = [line["validation"]["total"] for line in history]
@@ -164,7 +164,9 @@ def draw_losses(axes: Sequence[Axes], stage: str, history: Sequence[dict[str, An
     both = both[np.isfinite(both)]
     if len(both) and both.min() > 0 and both.max() / both.min() > 30:
         axes[0].set_yscale("log")
-    axes[0].set_xlabel("epoch")
+    for axis in axes:
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes[0].set_ylabel("total loss")
     _legend(axes[0])
     if len(axes) < 2:
@@ -173,7 +175,6 @@ def draw_losses(axes: Sequence[Axes], stage: str, history: Sequence[dict[str, An
     for i, term in enumerate(terms):
         values = [line["validation"].get(term, np.nan) for line in history]
         axes[1].plot(epochs, values, color=COLOURS[(i + 2) % len(COLOURS)], label=term)
-    axes[1].set_xlabel("epoch")
     axes[1].set_ylabel("validation")
     if terms:
         _legend(axes[1])

@@ -1,0 +1,164 @@
+"""The report: whole, self-contained, honest, and safe against what strangers wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from raydance import quickstart
+from raydance.artifacts import Run
+from raydance.config import to_dict
+from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
+from raydance.report.clips import Animation
+from raydance.systems import dance_language
+from raydance.systems.base import LocalRunner, history
+
+
+@pytest.fixture(scope="module")
+def report(tiny_run, tmp_path_factory):
+    return write_report(tiny_run, tmp_path_factory.mktemp("report"), generated=["a slow <turn>"])
+
+
+def test_every_link_of_the_page_leads_somewhere_in_its_folder(report):
+    text = report.read_text()
+    links = re.findall(r'(?:src|href)="([^"]+)"', text)
+    files = [link for link in links if not link.startswith("#")]
+    assert len(files) > 15
+    for link in files:
+        assert (report.parent / link).is_file() and not link.startswith("/"), link
+    for link in links:
+        if link.startswith("#"):
+            assert f'id="{link[1:]}"' in text
+    assert "<script" not in text and "http" not in text
+
+
+def test_all_figures_and_tables_of_the_paper_are_there(report):
+    text = report.read_text()
+    for number in range(1, 14):
+        assert f"<b>Fig. {number}.</b>" in text, number
+    for number in ("I", "II", "III", "IV", "V", "VI"):
+        assert f"Table {number}. " in text, number
+    for file in sorted((report.parent / "figures").glob("*.svg")):
+        root = ElementTree.fromstring(file.read_text())
+        assert root.tag.endswith("svg") and "prefers-color-scheme" in file.read_text()
+
+
+def test_the_report_is_honest(report):
+    text = report.read_text()
+    assert "procedural dancer" in text and "not recordings of people" in text
+    assert "does not beat the baseline" in text and "chance" in text
+    for number in ("0.4594", "0.2277", "0.181", "620"):
+        assert f"<td>{number}</td>" not in text  # the paper's, never ours
+    assert json.loads((report.parent / "evaluation.json").read_text())["columns"] == ["this run"]
+
+
+def test_a_sentence_is_text_and_not_markup(report):
+    text = report.read_text()
+    assert "a slow &lt;turn&gt;" in text and "<turn>" not in text
+    evil = '"><script>alert(1)</script>'
+    shown = page.animations([Animation(file=evil, title=evil, text=evil)], "motion")
+    shown += page.examples(
+        [
+            {
+                "name": evil,
+                "captions": [evil],
+                "found": [{"text": evil, "score": 0.5, "names": evil, "derived": False}],
+            }
+        ]
+    )
+    assert "<script" not in shown
+
+
+def test_without_its_data_a_run_still_has_a_report(tiny_run, tmp_path):
+    import shutil
+
+    run = Run.open(shutil.copytree(tiny_run, tmp_path / "run"))
+    run.facts["dataset"]["path"] = str(tmp_path / "nowhere")
+    run.save_facts()
+    text = write_report(run.path, tmp_path / "out", generated=["a jump"]).read_text()
+    assert "Not measured" in text and "reconstruction_0.gif" in text and "Fig. 13" in text
+
+
+def test_tables_hold_the_epochs_that_were_run():
+    lines = [
+        {
+            "epoch": epoch,
+            "train": {"total": 2.0 - epoch / 100},
+            "validation": {"total": abs(epoch - 11) / 10 + 1},
+        }
+        for epoch in range(15)
+    ]
+    table = tables.loss_table("motion_to_text", lines)
+    assert [row[0] for row in table.rows] == ["1", "2", "3", "5", "7", "10", "12 (kept)", "15"]
+    assert table.rows[6] == ("12 (kept)", "1.89", "1")
+
+
+def test_diagrams_show_the_configured_sizes():
+    config = dance_language.resolve("paper", ["motion_vae.hidden=123", "motion_vae.latent=256"])
+    drawn = diagrams.motion_vae(config)
+    assert "150 to 123" in drawn and "123 to 2 x 256" in drawn and "LSTM" in drawn
+    assert "Triplet, eq. 14" in diagrams.contrastive(config, 384)
+    assert "InfoNCE" in diagrams.contrastive(dance_language.resolve("default"), 387)
+    assert "2-D convolution" in diagrams.motion_vae(
+        dance_language.resolve("default", ["motion_vae.encoder=conv2d"])
+    )
+    assert "&lt;model&gt;" in diagrams.text_encoder(config, "<model>", 384)
+
+
+def test_warnings_name_stage_and_epoch(tiny_run):
+    expected = [w for line in history(Run.open(tiny_run), "contrastive") for w in line["warnings"]]
+    found = warnings_of(Run.open(tiny_run))
+    assert sum(line.startswith("contrastive, epoch") for line in found) == len(expected)
+
+
+def test_svg_text_takes_the_readers_colours(tmp_path):
+    figure, axes = plots.new_figure(3, 2)
+    plots.draw_silhouette(
+        axes[0],
+        {"silhouette": {"2": 0.3, "3": 0.2}, "stability": {"2": 1.0, "3": 0.9}, "num_clusters": 3},
+    )
+    plots.save_svg(figure, tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text()
+    assert "currentColor" in text and "#101112" not in text and "taken: K = 3" in text
+    figure, axes = plots.new_figure(3, 2)
+    plots.save_png(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+# Quickstart's second run
+
+
+def test_the_papers_choices_are_as_short_as_the_quick_run():
+    quick = dance_language.resolve("quick")
+    paper = quickstart.paper_choices(quick)
+    train = paper.contrastive.train
+    assert paper.contrastive.loss == "triplet" and paper.clusters.num_clusters == 3
+    assert (train.epochs, train.optimizer) == (quick.contrastive.train.epochs, "sgd")
+    assert train.epochs // train.period in (4, 5)  # halved as often as in 250 epochs by 50
+    assert paper.motion_vae == quick.motion_vae
+
+
+def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
+    run = Run.open(tiny_run)
+    quick = dance_language.config_of(run)
+    other = tmp_path / "other"
+    quickstart._copy_shared(tiny_run, other, quickstart.paper_choices(quick))
+    steps = Run.open(other).facts["steps"]
+    assert set(steps) == {"statistics", "motion_vae"}  # the paper fixes K: clusters are its own
+    said: list[str] = []
+    dataset = run.facts["dataset"]["path"]
+    dance_language.train(
+        other,
+        dataset,
+        quickstart.paper_choices(quick),
+        LocalRunner(),
+        only="clusters",
+        say=said.append,
+    )
+    assert said[:2] == ["statistics: done before", "motion_vae: done before"]
+    quickstart._copy_shared(tiny_run, other, quickstart.paper_choices(quick))
+    assert "clusters" in Run.open(other).facts["steps"]  # work done is not undone
+    assert Run.open(other).config == to_dict(quickstart.paper_choices(quick))
