@@ -37,7 +37,7 @@ def reconstruction(x_BTJ3: Tensor, y_BTJ3: Tensor, mask_BJ: Tensor, mse_weight: 
 
 
 def velocity(x_BTJ3: Tensor, y_BTJ3: Tensor, mask_BJ: Tensor) -> Tensor:
-    """Eq. 6: MSE between the frame-to-frame differences of two motions (per frame, not per second)."""
+    """Eq. 6: MSE between the frame-to-frame differences of two motions (not per second)."""
     difference_BTJ3 = x_BTJ3.diff(dim=1) - y_BTJ3.diff(dim=1)
     return masked_mean(difference_BTJ3.square(), mask_BJ)
 

@@ -41,7 +41,10 @@ class TimeBasis(nn.Module):
         frames = torch.arange(hidden_BTH.shape[1], device=hidden_BTH.device)
         time_T1 = frames[:, None] / (self.num_frames - 1)
         wave_W = torch.arange(self.num_waves, device=hidden_BTH.device)
-        phases = (torch.cos(math.pi * time_T1 * wave_W), torch.sin(math.pi * time_T1 * (wave_W + 1)))
+        phases = (
+            torch.cos(math.pi * time_T1 * wave_W),
+            torch.sin(math.pi * time_T1 * (wave_W + 1)),
+        )
         return hidden_BTH * self.mix(torch.cat(phases, dim=1))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -177,6 +178,9 @@ class RayRunner:
             RaydanceError: a worker failed more often than `max_failures`.
         """
         run = Run.open(task.run)
+        # What the user must mend is found here rather than by every retry of a worker.
+        Batches(task.spec, world_size=self.workers)
+        storage = (run.path / "ray").resolve()
         # A name of its own: Ray would otherwise take up the state of an earlier attempt.
         name = f"{task.stage}-{task.fingerprint}-{time.time_ns()}"
         trainer = TorchTrainer(
@@ -190,7 +194,7 @@ class RayRunner:
             ),
             run_config=RunConfig(
                 name=name,
-                storage_path=str((run.path / "ray").resolve()),
+                storage_path=str(storage),
                 failure_config=FailureConfig(max_failures=self.max_failures),
             ),
         )
@@ -198,7 +202,10 @@ class RayRunner:
             try:
                 trainer.fit()
             except ray.train.WorkerGroupError as error:
-                raise RaydanceError(_cause(task.stage, error)) from error
+                raise _cause(task.stage, error) from error
+            finally:
+                # Ray's own state of this attempt; ours is in the run folder, without pickle.
+                shutil.rmtree(storage, ignore_errors=True)
 
     def map(
         self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
@@ -212,11 +219,11 @@ class RayRunner:
         rows = [{"index": i} for i in range(len(items))]
         data = ray.data.from_items(rows, override_num_blocks=len(items)).map_batches(
             _Apply,
-            fn_constructor_args=(factory, args, list(items)),
+            fn_constructor_args=(factory, args, ray.put(list(items))),
             batch_size=1,
             batch_format="numpy",
             num_cpus=1 if actors > 1 else 0.5,
-            num_gpus=0,
+            num_gpus=0.25 if ray.cluster_resources().get("GPU", 0) else 0,
             compute=ActorPoolStrategy(min_size=1, max_size=actors),
         )
         return [row["result"][0] for row in data.iter_rows()]
@@ -225,10 +232,9 @@ class RayRunner:
 class _Apply:
     """One actor of `RayRunner.map`."""
 
-    def __init__(self, factory: Callable, args: tuple, items: Sequence[Any]) -> None:
-        torch.set_num_threads(1)
+    def __init__(self, factory: Callable, args: tuple, items: ray.ObjectRef) -> None:
         self.work = factory(*args)
-        self.items = items
+        self.items: Sequence[Any] = ray.get(items) if isinstance(items, ray.ObjectRef) else items
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         out = np.empty(1, dtype=object)
@@ -270,6 +276,13 @@ class _Follow:
                 self.report(metrics)
 
 
-def _cause(stage: str, error: ray.train.WorkerGroupError) -> str:
+def _cause(stage: str, error: ray.train.WorkerGroupError) -> RaydanceError:
+    """What a worker said, as an error of ours; a user's mistake stays one."""
+    for failure in error.worker_failures.values():
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, RaydanceError):
+                return cause
+            cause = cause.__cause__
     lines = [f"rank {rank}: {failure}" for rank, failure in error.worker_failures.items()]
-    return f"training {stage} failed: " + "; ".join(lines)
+    return RaydanceError(f"training {stage} failed: " + "; ".join(lines))

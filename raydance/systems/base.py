@@ -40,6 +40,7 @@ class FitTask:
     Attributes:
         build: a module-level function.
         fingerprint: names configuration, data and upstream stages.
+        checkpoint_every_s: seconds between checkpoints.
     """
 
     run: str
@@ -49,6 +50,7 @@ class FitTask:
     train: TrainConfig
     seed: int
     fingerprint: str
+    checkpoint_every_s: float = 10.0
 
     def carry_out(self, source: Batches, context: training.Context) -> training.FitResult:
         """Train in this process (one of `context.world_size`); rank 0 writes weights and metrics."""
@@ -73,6 +75,7 @@ class FitTask:
             seed=self.seed,
             context=replace(context, report=report),
             checkpoints=checkpoints,
+            checkpoint_every_s=self.checkpoint_every_s,
         )
         if context.rank == 0:
             facts = {"stage": self.stage, "fingerprint": self.fingerprint, "fit": asdict(result)}

@@ -25,7 +25,7 @@ from raydance.batches import BatchSpec, seed_for
 from raydance.captions import CaptionTable
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
-from raydance.errors import InputError
+from raydance.errors import ConfigError, InputError
 from raydance.motion.augment import Augment
 from raydance.motion.normalise import Representation, Statistics
 from raydance.stages.base import Stage
@@ -81,6 +81,14 @@ class DanceLanguageConfig:
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     motion_to_text: MotionToTextConfig = field(default_factory=MotionToTextConfig)
     text_to_motion: TextToMotionConfig = field(default_factory=TextToMotionConfig)
+
+    def __post_init__(self) -> None:
+        if self.text_encoder.latent != self.motion_vae.latent:
+            raise ConfigError(
+                f"text_encoder.latent {self.text_encoder.latent}, motion_vae.latent "
+                f"{self.motion_vae.latent}: text is encoded into the motion latents, so they must "
+                "be equal"
+            )
 
 
 PAPER_CHOICES: dict[str, Any] = {
@@ -158,8 +166,6 @@ def resolve(
     Raises:
         ConfigError: an unknown preset, key or value.
     """
-    from raydance.errors import ConfigError
-
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r}; allowed: {', '.join(PRESETS)}")
     resolved = configs.merge(DanceLanguageConfig(), PRESETS[preset])
@@ -347,9 +353,11 @@ class Training:
         args = (str(self.dataset.path), self.config.representation)
         sums = self.runner.map(ShardStatistics, args, shards)
         statistics = ShardStatistics.merge(sums, self.config.normalisation)
+        seen = sum(part.count for part in sums)[:, 0] > 0
         tensors = {
             "mean": torch.as_tensor(np.asarray(statistics.mean)),
             "std": torch.as_tensor(np.asarray(statistics.std)),
+            "joint_mask": torch.from_numpy(seen),
         }
         save_bundle(self.run.bundle("statistics"), tensors, {})
 
