@@ -78,7 +78,7 @@ def plan_epoch(
     order = np.arange(len(shard_sizes))
     if shuffle:
         order = np.random.default_rng([seed, epoch]).permutation(order)
-    ends = np.cumsum([shard_sizes[i] for i in order]) if len(order) else np.zeros(1, dtype=int)
+    ends = np.cumsum([shard_sizes[int(i)] for i in order]) if len(order) else np.zeros(1, dtype=int)
     per_rank = int(ends[-1]) // world_size
     first, last = rank * per_rank, (rank + 1) * per_rank
     chunks: list[Chunk] = []
@@ -155,11 +155,11 @@ class ChunkLoader:
         spec = self.spec
         parts = [self._read(segment) for segment in chunk.segments]
         rows = {name: _concatenate([part[name] for part in parts]) for name in parts[0]}
-        keys = rows.pop("key")
+        keys = np.asarray(rows.pop("key"))
         if self.training:
             rng = np.random.default_rng([spec.seed, chunk.epoch, chunk.rank, chunk.index])
             order = (
-                balanced_order(rows["cluster"], rng)
+                balanced_order(np.asarray(rows["cluster"]), rng)
                 if spec.balanced
                 else rng.permutation(len(keys))
             )

@@ -96,7 +96,7 @@ class Contrastive(Stage):
         return (motion, "caption_id", "text_embedding", *text, *cluster)
 
     @property
-    def metric(self) -> str:
+    def metric(self) -> Literal["cosine", "euclidean"]:
         """How points of this space are compared: `cosine` or `euclidean`."""
         return self.config.distance if self.config.loss == "triplet" else "cosine"
 

@@ -53,7 +53,7 @@ class FitTask:
     checkpoint_every_s: float = 10.0
 
     def carry_out(self, source: Batches, context: training.Context) -> training.FitResult:
-        """Train in this process (one of `context.world_size`); rank 0 writes weights and metrics."""
+        """Train in this process, one of `context.world_size`; rank 0 writes what remains."""
         run = Run.open(self.run)
         torch.manual_seed(training.derive_seed(self.seed, self.stage, "weights"))
         stage = self.build(run, self.stage)

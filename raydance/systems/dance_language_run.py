@@ -142,7 +142,7 @@ class DanceLanguage:
     @property
     def metric(self) -> index.Metric:
         """How points of the shared space compare."""
-        return self.contrastive.metric  # type: ignore[return-value]
+        return self.contrastive.metric
 
     @cached_property
     def describing_captions(self) -> np.ndarray:
@@ -321,7 +321,7 @@ class DanceLanguage:
     # Search
 
     def search(self, query: str | Clip, k: int = 5) -> list[Hit]:
-        """The k clips of the library nearest to a sentence or to a clip, each by its best window."""
+        """The k clips nearest to a sentence or to a clip, each by its best window."""
         if isinstance(query, Clip):
             motion, mask, _ = self.windows(query)
             point = self.encode_motion(motion, mask)["motion_embedding"].mean(axis=0)

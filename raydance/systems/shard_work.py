@@ -29,7 +29,9 @@ class ShardStatistics:
         return normalise.Sums.of(features, rows["joint_mask"])
 
     @staticmethod
-    def merge(sums: Sequence[normalise.Sums], granularity: str) -> normalise.Statistics:
+    def merge(
+        sums: Sequence[normalise.Sums], granularity: normalise.Granularity
+    ) -> normalise.Statistics:
         """Mean and standard deviation over all shards."""
         return normalise.fit_statistics(sums, granularity)
 
