@@ -18,6 +18,8 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
+    # Ray's C++ core would write lines of its own between ours; they stay in its log files.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)

@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,7 @@ class RayRunner:
     Args:
         workers: DDP workers of each stage.
         max_failures: lost workers tolerated for each stage.
+        checkpoint_every_s: seconds of training that a lost worker costs at most, and an epoch.
         report: told the metrics of every epoch, in the driver.
     """
 
@@ -161,10 +163,12 @@ class RayRunner:
         workers: int = 1,
         *,
         max_failures: int = 3,
+        checkpoint_every_s: float = 10.0,
         report: Callable[[dict[str, Any]], None] = lambda metrics: None,
     ) -> None:
         self.workers = workers
         self.max_failures = max_failures
+        self.checkpoint_every_s = checkpoint_every_s
         self.report = report
         resources = ray.cluster_resources()
         self.use_gpu = resources.get("GPU", 0) >= workers
@@ -178,6 +182,7 @@ class RayRunner:
             RaydanceError: a worker failed more often than `max_failures`.
         """
         run = Run.open(task.run)
+        task = replace(task, checkpoint_every_s=self.checkpoint_every_s)
         # What the user must mend is found here rather than by every retry of a worker.
         Batches(task.spec, world_size=self.workers)
         storage = (run.path / "ray").resolve()
