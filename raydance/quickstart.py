@@ -233,23 +233,16 @@ def _describe(place: Path, result: Mapping[str, Any], say: Say) -> None:
 
 
 def _generate(place: Path, say: Say) -> None:
-    import numpy as np
-
-    from raydance.motion.skeleton import JOINTS, PARENTS
+    from raydance.motion.export import bvh
     from raydance.systems.dance_language_run import load
 
     system = load(place / "run")
     folder = place / "generated"
     folder.mkdir(exist_ok=True)
     for number, sentence in enumerate(SENTENCES):
-        file = folder / f"{number + 1}.npz"
-        np.savez(
-            file,
-            positions=system.generate(sentence, seed=number)[0],
-            joint_names=np.array(JOINTS),
-            parents=np.array(PARENTS),
-            fps=np.array(system.fps),
-        )
+        motion = system.generate(sentence, seed=number)[0]
+        file = folder / f"sentence_{number + 1}.bvh"
+        bvh.write(file, system.as_clip(motion, file.stem, sentence))
         say(f"  {sentence!r}: {file}")
 
 

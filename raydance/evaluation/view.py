@@ -105,7 +105,7 @@ class View:
         self.all_captions = [own[i] for i in self.rows]
         self.captions = [own[i][0] for i in self.rows]
         self.names = [facts.names[i] for i in self.rows]
-        self.joint_mask = ground.test.joint_mask.mean(axis=0) > 0.5
+        self.joint_mask = system.joint_mask & (ground.test.joint_mask.mean(axis=0) > 0.5)
         self.motion = self.encode(ground.test.motion, ground.test.joint_mask)
         unique = sorted(set(self.captions))
         place = {caption: i for i, caption in enumerate(unique)}

@@ -111,7 +111,7 @@ def draw_generated(
     out = []
     for number, sentence in enumerate(sentences):
         made = system.generate(sentence, seed=number)[0]
-        mask = usual_mask(system)
+        mask = system.joint_mask
         motions, titles, masks = [made], ["generated"], [mask]
         text = f"source of the motion latent: {system.config.text_to_motion.source}"
         hit = system.search(sentence, k=1)[0]
@@ -130,12 +130,6 @@ def draw_generated(
         _render(folder / file, motions, titles, system.fps, masks)
         out.append(Animation(file=file, title=sentence, text=text))
     return out
-
-
-def usual_mask(system: DanceLanguage) -> np.ndarray:
-    """Joints `[50]` that most of the data have; no network learns the others."""
-    tensors, _ = load_bundle(system.run.bundle("clusters"))
-    return tensors["exemplar_mask"].numpy().mean(axis=0) > 0.5
 
 
 def _find(dataset: Dataset, clip_id: str, start_s: float, split: str) -> RealWindow | None:
