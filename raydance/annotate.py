@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from raydance.artifacts import Run, load_bundle, replacing
+from raydance.artifacts import Run, load_bundle
 from raydance.dataset import Dataset
 from raydance.errors import ArtifactError
+from raydance.files import replacing
 from raydance.motion.render import render_gif
 from raydance.report import page
 from raydance.report.clips import Animation

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydance.artifacts import replacing
 from raydance.errors import ArtifactError
+from raydance.files import replacing
 
 Values = np.ndarray | list[list[int]]
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydance import config as configs
-from raydance.artifacts import Run, read_json, write_json
+from raydance.artifacts import Run
 from raydance.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
+from raydance.files import read_json, write_json
 from raydance.systems import dance_language
 
 if TYPE_CHECKING:

@@ -17,13 +17,11 @@ from raydance.artifacts import (
     Run,
     load_bundle,
     package_versions,
-    read_json,
     read_metrics,
-    replacing,
     save_bundle,
-    write_json,
 )
 from raydance.errors import ArtifactError
+from raydance.files import read_json, replacing, write_json
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3),

@@ -16,15 +16,8 @@ from hypothesis import strategies as st
 
 from raydance import dataset
 from raydance.artifacts import save_bundle
-from raydance.batches import (
-    Batches,
-    BatchSpec,
-    ChunkLoader,
-    balanced_order,
-    plan_epoch,
-    seed_for,
-    to_network,
-)
+from raydance.batches import Batches, seed_for
+from raydance.chunks import BatchSpec, ChunkLoader, balanced_order, plan_epoch, to_network
 from raydance.columns import write_columns
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import augment

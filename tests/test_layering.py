@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset"),
-    ("sources",),
+    ("sources", "files"),
     ("ingest",),
     ("stages",),
-    ("training", "artifacts", "columns", "captions", "batches", "index", "systems"),
+    ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate"),
     ("cluster",),
     ("", "__main__", "cli", "commands", "progress", "quickstart", "web", "jobs", "tuning"),
@@ -30,7 +30,7 @@ offers the whole and imports lazily. A new file needs its place here."""
 
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
 WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words"}
-WITHOUT_TORCH |= {"dataset", "sources", "ingest"}
+WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "columns", "chunks"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

@@ -28,30 +28,15 @@ from ray.train.torch import TorchTrainer, prepare_model
 
 from raydance import training
 from raydance.artifacts import Run, read_metrics
-from raydance.batches import Batches, BatchSpec, Chunk, ChunkLoader
+from raydance.batches import Batches
+from raydance.chunks import BatchSpec, Chunk
+from raydance.cluster.tasks import Apply, ApplyInActor, LoadChunks
 from raydance.errors import RaydanceError
 from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
 
 _CHUNKS_PER_STREAM = 256
-
-
-class _LoadChunk:
-    """A Ray Data task: chunk description in, arrays out. The loader is kept between tasks."""
-
-    _loaders: dict[str, ChunkLoader] = {}
-
-    def __init__(self, spec: BatchSpec, chunks: Sequence[Chunk], key: str) -> None:
-        self.spec, self.chunks, self.key = spec, chunks, key
-
-    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        loader = self._loaders.get(self.key)
-        if loader is None:
-            self._loaders.clear()
-            loader = self._loaders[self.key] = ChunkLoader(self.spec, "train", training=True)
-        for index in rows["id"]:
-            yield loader(self.chunks[int(index)])
 
 
 class RayBatches(Batches):
@@ -86,7 +71,7 @@ class RayBatches(Batches):
         context.enable_progress_bars = False
         key = f"{os.getpid()}-{self.rank}-{self.spec.seed}-{','.join(self.spec.reads)}"
         stream = ray.data.range(len(chunks), override_num_blocks=len(chunks)).map_batches(
-            _LoadChunk(self.spec, chunks, key), batch_size=None, num_cpus=0.5
+            LoadChunks(self.spec, chunks, key), batch_size=None, num_cpus=0.5
         )
         blocks = stream.iter_batches(batch_size=None, prefetch_batches=2)
         self._stream = iter(blocks)
@@ -149,7 +134,7 @@ def _worker(arguments: dict[str, Any]) -> None:
 
 
 class RayRunner:
-    """Trains with Ray Train and infers with Ray Data actors.
+    """Trains with Ray Train and infers with Ray Data.
 
     Args:
         workers: DDP workers of each stage.
@@ -215,37 +200,21 @@ class RayRunner:
     def map(
         self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
     ) -> list[Any]:
-        """Apply `factory(*args)`, built once per actor, to every item."""
+        """Apply `factory(*args)`, built once per process, to every item."""
         if not items:
             return []
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        actors = max(1, min(len(items), int(ray.cluster_resources().get("CPU", 1))))
-        rows = [{"index": i} for i in range(len(items))]
-        data = ray.data.from_items(rows, override_num_blocks=len(items)).map_batches(
-            _Apply,
-            fn_constructor_args=(factory, args, ray.put(list(items))),
-            batch_size=1,
-            batch_format="numpy",
-            num_cpus=1 if actors > 1 else 0.5,
-            num_gpus=0.25 if ray.cluster_resources().get("GPU", 0) else 0,
-            compute=ActorPoolStrategy(min_size=1, max_size=actors),
-        )
-        return [row["result"][0] for row in data.iter_rows()]
-
-
-class _Apply:
-    """One actor of `RayRunner.map`."""
-
-    def __init__(self, factory: Callable, args: tuple, items: ray.ObjectRef) -> None:
-        self.work = factory(*args)
-        self.items: Sequence[Any] = ray.get(items) if isinstance(items, ray.ObjectRef) else items
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        out = np.empty(1, dtype=object)
-        item = self.items[int(batch["index"][0])]
-        out[0] = [self.work(item)]
-        return {"result": out}
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        work = (factory, args, ray.put(list(items)), f"{time.time_ns()}")
+        rows = ray.data.range(len(items), override_num_blocks=len(items))
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        if gpus:  # a model on a GPU is worth an actor
+            pool = ActorPoolStrategy(min_size=1, max_size=min(gpus, len(items)))
+            done = rows.map_batches(
+                ApplyInActor, fn_constructor_args=work, batch_size=None, num_gpus=1, compute=pool
+            )
+        else:
+            done = rows.map_batches(Apply(*work), batch_size=None)
+        return [row["result"][0] for row in done.iter_rows()]
 
 
 class _Follow:

@@ -148,7 +148,7 @@ def _check_k(k: int) -> None:
 def _write_npz(path: Path, clip: Clip) -> str:
     import numpy as np
 
-    from raydance.artifacts import replacing
+    from raydance.files import replacing
 
     arrays: dict[str, Any] = {
         "positions": clip.positions.astype(np.float32),

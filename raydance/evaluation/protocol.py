@@ -137,8 +137,18 @@ def _reconstruction(view: View) -> list[Measure]:
     )
     real = naturalness(true, view.fps, test.joint_mask).jitter
     ratio = naturalness(rebuilt, view.fps, test.joint_mask).jitter / max(real, 1e-9)
+    judge, _ = view.judges()
+    named = [i for i, name in enumerate(test.facts.names) if name]
+    names = [test.facts.names[i] for i in named]
     return [
         *measures,
+        Measure(
+            group="reconstruction",
+            name="the movement is still recognised by an independent judge",
+            value=judge.accuracy(rebuilt[named], names),
+            target=judge.accuracy(true[named], names),
+            is_main=False,
+        ),
         Measure(
             group="reconstruction",
             name="jitter against real motion",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from raydance.artifacts import replacing
+from raydance.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -95,8 +95,8 @@ def silhouette_table(report: dict[str, Any]) -> Table:
     rows = [
         (
             f"K-means, K = {k}" + (" (taken)" if int(k) == chosen else ""),
-            _number(report["silhouette"][k]),
-            _number(report["stability"].get(k)),
+            _decimals(report["silhouette"][k]),
+            _decimals(report["stability"].get(k)),
         )
         for k in sorted(report["silhouette"], key=int)
     ]
@@ -108,7 +108,7 @@ def silhouette_table(report: dict[str, Any]) -> Table:
             count = f"{title}, {found['clusters']} clusters{noise}"
             # One cluster and noise are not two clusters.
             score = found["silhouette"] if found["clusters"] > 1 else None
-            rows.append((count, _number(score), "-"))
+            rows.append((count, _decimals(score), "-"))
     return Table(
         number="II",
         title="Silhouette and stability of clusterings of the latents",
@@ -143,3 +143,7 @@ def loss_table(stage: str, lines: Sequence[dict[str, Any]]) -> Table:
 
 def _number(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.4g}"
+
+
+def _decimals(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.3f}"

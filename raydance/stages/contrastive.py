@@ -46,7 +46,7 @@ class ContrastiveConfig:
     motion_input: Literal["windows", "latent"] = "windows"
     text_input: Literal["embedding", "latent"] = "embedding"
     temperature: float = 0.07
-    alike_captions: float = 0.9
+    alike_captions: float = 0.65
     margin: float = 1.0
     tau: float = 0.0
     cross_modal_only: bool = False

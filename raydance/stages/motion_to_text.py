@@ -42,7 +42,7 @@ class MotionToTextConfig:
     margin: float = 0.2
     hard_negatives: int = 4
     negatives: Literal["caption", "cluster"] = "caption"
-    alike_captions: float = 0.9
+    alike_captions: float = 0.65
     cluster_verification: Literal["rerank", "flag", "off"] = "rerank"
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(

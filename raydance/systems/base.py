@@ -20,8 +20,9 @@ import torch
 
 from raydance import training
 from raydance.artifacts import MetricsLog, Run, load_bundle, read_metrics, save_bundle
-from raydance.batches import MIRRORED_COLUMNS, Batches, BatchSpec, to_network
+from raydance.batches import Batches
 from raydance.captions import CaptionTable
+from raydance.chunks import MIRRORED_COLUMNS, BatchSpec, to_network
 from raydance.columns import read_columns, write_columns
 from raydance.dataset import Dataset
 from raydance.motion import augment

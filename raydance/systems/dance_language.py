@@ -21,8 +21,9 @@ import torch
 
 from raydance import config as configs
 from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.batches import BatchSpec, seed_for
+from raydance.batches import seed_for
 from raydance.captions import CaptionTable
+from raydance.chunks import BatchSpec
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.errors import ConfigError, InputError

@@ -19,8 +19,8 @@ import torch
 
 from raydance import index
 from raydance.artifacts import Run, load_bundle
-from raydance.batches import to_network
 from raydance.captions import CaptionTable
+from raydance.chunks import to_network
 from raydance.errors import InputError
 from raydance.ingest import windows_of_clip
 from raydance.motion import normalise, skeleton

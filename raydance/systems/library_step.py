@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from raydance.artifacts import Run, load_bundle, replacing, save_bundle
+from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.errors import ArtifactError
+from raydance.files import replacing
 from raydance.stages.clusters import caption_clusters
 
 _WINDOW_COLUMNS = ("window_id", "clip_id", "split", "start_s", "end_s", "labels")
