@@ -24,6 +24,7 @@ from raydance.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
 from raydance.files import read_json, write_json
 from raydance.systems import dance_language
+from raydance.systems.base import LocalRunner
 
 if TYPE_CHECKING:
     from raydance.systems.dance_language_run import DanceLanguage
@@ -91,7 +92,9 @@ def quickstart(
         with phases("train the paper's choices, as briefly"):
             paper = paper_choices(quick)
             _copy_shared(place / "run", place / "paper_run", paper)
-            dance_language.train(place / "paper_run", place / "dataset", paper, runner, say=say)
+            # In this process: what Ray costs to start is not worth it a second time.
+            plain = LocalRunner(report)
+            dance_language.train(place / "paper_run", place / "dataset", paper, plain, say=say)
     with phases("evaluate"):
         result = _evaluate(place, say)
     with phases("describe and generate"):

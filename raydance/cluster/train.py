@@ -127,7 +127,12 @@ def _worker(arguments: dict[str, Any]) -> None:
         wrap=wrap,
         sum_over_ranks=sum_over_ranks,
     )
-    source = RayBatches(task.spec, rank=rank, world_size=world_size, epochs=task.train.epochs)
+    source: Batches
+    if task.spec.wants_motion:
+        epochs = task.train.epochs
+        source = RayBatches(task.spec, rank=rank, world_size=world_size, epochs=epochs)
+    else:  # a few hundred bytes a window: starting a stream would take longer than reading them
+        source = Batches(task.spec, rank=rank, world_size=world_size)
     result = task.carry_out(source, context)
     # One report, at the end: checkpoints are the run folder's own, and each report is a barrier.
     ray.train.report({"best_loss": result.best_loss, "epochs": result.epochs})

@@ -91,7 +91,7 @@ def partition(method: Method, latents_NZ: np.ndarray, k: int, seed: int) -> np.n
     from sklearn import cluster, mixture, neighbors
 
     if method == "kmeans":
-        return cluster.KMeans(k, n_init=4, random_state=seed).fit_predict(latents_NZ)
+        return cluster.KMeans(k, n_init=10, random_state=seed).fit_predict(latents_NZ)
     if method == "gmm":
         model = mixture.GaussianMixture(
             k, covariance_type="diag", random_state=seed, reg_covar=1e-4
