@@ -106,6 +106,8 @@ class RayBatches(Batches):
 def _worker(arguments: dict[str, Any]) -> None:
     """What each Ray Train worker runs."""
     task: FitTask = arguments["task"]
+    # More threads than the worker's own processors wait for each other at every small operation.
+    torch.set_num_threads(max(1, int(arguments["cpus"])))
     place = ray.train.get_context()
     rank, world_size = place.get_world_rank(), place.get_world_size()
     device = ray.train.torch.get_device()
@@ -180,7 +182,7 @@ class RayRunner:
         name = f"{task.stage}-{task.fingerprint}-{time.time_ns()}"
         trainer = TorchTrainer(
             _worker,
-            train_loop_config={"task": task},
+            train_loop_config={"task": task, "cpus": self.worker_cpus},
             scaling_config=ScalingConfig(
                 num_workers=self.workers,
                 use_gpu=self.use_gpu,

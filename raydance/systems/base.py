@@ -104,14 +104,27 @@ class LocalRunner:
 
     Args:
         report: told the metrics of every epoch.
+        num_threads: of torch while it trains, as many as one Ray worker has by default. Recurrent
+            layers of this size are slower on two.
     """
 
-    def __init__(self, report: Callable[[dict[str, Any]], None] = lambda metrics: None) -> None:
+    def __init__(
+        self,
+        report: Callable[[dict[str, Any]], None] = lambda metrics: None,
+        *,
+        num_threads: int = 1,
+    ) -> None:
         self.report = report
+        self.num_threads = num_threads
 
     def fit(self, task: FitTask) -> None:
         """Train a stage in this process."""
-        task.carry_out(Batches(task.spec), training.Context(report=self.report))
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.num_threads)
+        try:
+            task.carry_out(Batches(task.spec), training.Context(report=self.report))
+        finally:
+            torch.set_num_threads(before)
 
     def map(
         self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
