@@ -139,6 +139,8 @@ class Dataset:
         try:
             shards = dataset._shards
             is_sound = dataset.fps > 0 and manifest["joints"] == list(skeleton.JOINTS)
+            # Names become files of a run: none may lead out of its folder.
+            is_sound &= all(s.name == Path(s.name).name and s.split in SPLITS for s in shards)
         except (KeyError, TypeError, ValueError):
             is_sound = False
         if not is_sound:
