@@ -165,7 +165,10 @@ def fit_clusters(config: ClustersConfig, latents_NZ: np.ndarray, seed: int) -> C
     # Large clusters first and equal ones by place, so that the numbering does not depend on the
     # seed.
     sizes = np.bincount(assign(centroids, fitted_NZ)[0], minlength=len(centroids))
-    centroids = centroids[np.lexsort((centroids[:, 0], -sizes))]
+    order = np.lexsort((centroids[:, 0], -sizes))
+    # A centre that is nearest to none of its own windows (only K-means rules it out) has no
+    # exemplars and no words.
+    centroids = centroids[order[sizes[order] > 0]]
 
     nearest, distance = assign(centroids, fitted_NZ)
     exemplars = []
