@@ -99,7 +99,13 @@ class CaptionCollection:
             "in_train": self.in_train,
             "of_cluster": {str(k): v for k, v in self.of_cluster.items()},
             "derived": sorted(
-                i for k, ids in self.of_cluster.items() if not self.written[k] for i in ids
+                {
+                    j
+                    for k, ids in self.of_cluster.items()
+                    if not self.written[k]
+                    for i in ids
+                    for j in (i, self.mirror[i])
+                }
             ),
         }
 
@@ -146,7 +152,8 @@ def read_annotations(path: Path) -> dict[int, list[str]]:
     for key, descriptions in out.items():
         if not isinstance(descriptions, list) or not all(isinstance(d, str) for d in descriptions):
             raise InputError(f"{path}: cluster {key}: descriptions must be a list of sentences")
-    return {k: [d.strip() for d in v if d.strip()] for k, v in out.items() if any(v)}
+    written = {k: [d.strip() for d in v if d.strip()] for k, v in out.items()}
+    return {k: v for k, v in written.items() if v}
 
 
 def collect_captions(run: Run, dataset: Dataset) -> CaptionCollection:
