@@ -272,11 +272,12 @@ class DanceLanguage:
             InputError: an empty sentence, a length or source that is not allowed.
         """
         source = source or ("clip" if clip is not None else self.config.text_to_motion.source)
-        frames = frames or self.window
+        frames = self.window if frames is None else frames
         if source not in SOURCES:
             raise InputError(f"source {source!r}; allowed: {', '.join(SOURCES)}")
-        if not 2 <= frames <= MAX_FRAMES:
-            raise InputError(f"frames: {frames}; allowed: 2 to {MAX_FRAMES}")
+        longest = max(MAX_FRAMES, self.window)
+        if not 2 <= frames <= longest:
+            raise InputError(f"frames: {frames}; allowed: 2 to {longest}")
         if (source == "clip") != (clip is not None):
             raise InputError("source 'clip' and a clip go together")
         words = self.encode_text([text])
