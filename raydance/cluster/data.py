@@ -78,7 +78,10 @@ def ingest(
     settings = settings or files.Settings()
     out = Path(out).resolve()
     _refuse_occupied(out, overwrite)
-    jobs = sources.find_jobs(paths, captions, seed=settings.seed)
+    # Absolute: workers on a cluster have working folders of their own.
+    places = [Path(path).absolute() for path in paths]
+    caption_files = [Path(path).absolute() for path in captions]
+    jobs = sources.find_jobs(places, caption_files, seed=settings.seed)
     building = out.with_name(f".{out.name}.ingesting")
     shutil.rmtree(building, ignore_errors=True)  # of an ingestion that was killed
     building.mkdir(parents=True)
