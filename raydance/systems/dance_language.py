@@ -90,6 +90,8 @@ class DanceLanguageConfig:
                 f"{self.motion_vae.latent}: text is encoded into the motion latents, so they must "
                 "be equal"
             )
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"seed: {self.seed}; allowed: 0 to {2**31 - 1}")
 
 
 PAPER_CHOICES: dict[str, Any] = {
@@ -280,6 +282,7 @@ class Training:
         """
         if only is not None and only not in STEPS:
             raise InputError(f"stage {only!r}; allowed: {', '.join(STEPS)}")
+        self._forget_stale()
         done = []
         for step in STEPS:
             mark = self.fingerprint(step)
@@ -295,6 +298,18 @@ class Training:
             self.run.mark_done(step, mark, facts)
             done.append(step)
         return done
+
+    def _forget_stale(self) -> None:
+        """Drop the marks of steps that no longer hold, before anything is written over.
+
+        Stopped half-way, a run would else load old and new stages together.
+        """
+        steps = self.run.facts["steps"]
+        stale = [s for s in STEPS if s in steps and not self.run.is_done(s, self.fingerprint(s))]
+        for step in stale:
+            del steps[step]
+        if stale:
+            self.run.save_facts()
 
     def _needed(self, step: str) -> set[str]:
         direct = set(_BUILDS_ON[step])
@@ -472,7 +487,13 @@ def train(
         "window": manifest["window"],
         "stride": manifest["stride"],
     }
-    run = Run.create(out, system=NAME, config=configs.to_dict(config), dataset=facts)
+    # Encoders and time bases are built for one length, which is the dataset's.
+    vae = replace(config.motion_vae, num_frames=manifest["window"])
+    config = replace(config, motion_vae=vae)
+    # Absolute: workers on a cluster have working folders of their own.
+    run = Run.create(
+        Path(out).resolve(), system=NAME, config=configs.to_dict(config), dataset=facts
+    )
     Training(run, runner, say).go(only)
     return run
 
