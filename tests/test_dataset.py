@@ -130,6 +130,10 @@ def test_foreign_and_unfinished_folders_are_named(tmp_path: Path, made: Dataset)
         ({"version": 99}, "version 99; this version reads 1"),
         ({"shards": [{"name": "x"}]}, "damaged"),
         ({"shards": 7}, "damaged"),
+        (
+            {"shards": [dict(name="../x", split="train", num_windows=1, bytes=1, digest="")]},
+            "damaged",
+        ),
         ({"joints": ["hip"]}, "damaged"),
         ({"fps": "fast"}, "damaged"),
     ],
