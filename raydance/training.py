@@ -123,7 +123,8 @@ def fit(
         stage.load_state_dict(_part(tensors, "model."))
         best = {k: v.to(context.device) for k, v in _part(tensors, "best.").items()}
         _load_optimizer(optimizer, _part(tensors, "optimizer."), state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
+        steps_done = (state["epoch"] + 1) * source.steps_per_epoch
+        _load_scheduler(scheduler, state["scheduler"], steps_done)
         if amp and state["scaler"]:
             scaler.load_state_dict(state["scaler"])
         stop = EarlyStop(**state["stop"])
@@ -280,6 +281,15 @@ def _scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps: int
     if config.schedule == "plateau":
         return schedules.ReduceLROnPlateau(optimizer, factor=config.factor, patience=config.period)
     return schedules.ConstantLR(optimizer, factor=1.0)
+
+
+def _load_scheduler(scheduler: Any, state: dict[str, Any], steps_done: int) -> None:
+    """Go on with a schedule, also with another number of workers, hence of steps in an epoch."""
+    if "total_steps" in state and state["total_steps"] != scheduler.total_steps:
+        fresh = scheduler.state_dict()
+        kept = {name: fresh[name] for name in ("total_steps", "_schedule_phases")}
+        state = state | kept | {"last_epoch": steps_done}
+    scheduler.load_state_dict(state)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

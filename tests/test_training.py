@@ -201,6 +201,25 @@ def test_seeds_differ_by_every_part_and_not_by_the_process() -> None:
 # Exact resume ----------------------------------------------------------------------------------
 
 
+def test_a_training_goes_on_with_other_numbers_of_steps(tmp_path: Path) -> None:
+    config = replace(QUICK, schedule="onecycle")
+    kept = Checkpoints(tmp_path / "line.safetensors", "print")
+    few, many = Memory(size=16), Memory(size=4)
+    reports: list[dict[str, Any]] = []
+
+    def stop_after_three(metrics: dict[str, Any]) -> None:
+        if metrics["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    context = Context(report=stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        fit(line(), config, few, seed=5, context=context, checkpoints=kept, checkpoint_every_s=0)
+    context = Context(report=reports.append)
+    fit(line(), config, many, seed=5, context=context, checkpoints=kept)
+    assert many.epochs == [3, 4, 5]
+    assert reports[-1]["lr"] < reports[0]["lr"] < config.lr
+
+
 @pytest.mark.parametrize("schedule", ["onecycle", "restarts", "step", "plateau"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_killed_training_ends_with_the_same_bits(
