@@ -24,6 +24,7 @@ from raydance.systems.caption_step import (
     annotations_path,
     derived_descriptions,
     read_annotations,
+    written_for,
 )
 
 _HEADER = """\
@@ -94,11 +95,9 @@ def _keep_written(rows: dict[int, dict[str, Any]], file: Path) -> None:
     """
     written = read_annotations(file)
     if written:
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))["clusters"]
-        for cluster, words in written.items():
-            seen = (before.get(cluster) or before.get(str(cluster)) or {}).get("exemplars")
-            if cluster in rows and seen in (None, rows[cluster]["exemplars"]):
-                rows[cluster]["descriptions"] = words
+        exemplars = {cluster: row["exemplars"] for cluster, row in rows.items()}
+        for cluster, words in written_for(file, exemplars).items():
+            rows[cluster]["descriptions"] = words
         kept = sum(bool(row["descriptions"]) for row in rows.values())
         if kept < len(written):
             aside = _free(file)

@@ -76,6 +76,10 @@ def test_words_for_other_exemplars_are_put_aside(run):
     data["clusters"][0] |= {"descriptions": ["old"], "exemplars": ["elsewhere@0"]}
     data["clusters"][1]["descriptions"] = ["kept"]
     file.write_text(yaml.safe_dump(data))
+    training = Training(Run.open(run), LocalRunner())
+    with pytest.warns(UserWarning, match="are not used"):
+        found = collect_captions(training.run, training.dataset)
+    assert found.written[1] and not found.written[0] and "old" not in found.texts
     with pytest.warns(UserWarning, match="other exemplars"):
         write_sheet(run)
     assert read_annotations(file) == {1: ["kept"]}

@@ -7,6 +7,7 @@ marked so.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,6 +157,35 @@ def read_annotations(path: Path) -> dict[int, list[str]]:
     return {k: v for k, v in written.items() if v}
 
 
+def written_for(path: Path, exemplars: Mapping[int, list[str]]) -> dict[int, list[str]]:
+    """The descriptions that were written for these exemplars.
+
+    Clusters that were found anew may be numbered anew; words for other exemplars are not theirs.
+
+    Args:
+        exemplars: cluster -> window ids.
+    """
+    written = read_annotations(path)
+    if not written:
+        return {}
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))["clusters"]
+    kept = {}
+    for cluster, words in written.items():
+        seen = (rows.get(cluster) or rows.get(str(cluster)) or {}).get("exemplars")
+        if cluster in exemplars and seen in (None, exemplars[cluster]):
+            kept[cluster] = words
+    return kept
+
+
+def exemplars_of(run: Run) -> dict[int, list[str]]:
+    """Cluster -> window ids of its exemplars."""
+    tensors, facts = load_bundle(run.bundle("clusters"))
+    out: dict[int, list[str]] = {}
+    for cluster, window_id in zip(tensors["exemplar_cluster"].tolist(), facts["exemplar_ids"]):
+        out.setdefault(cluster, []).append(window_id)
+    return out
+
+
 def collect_captions(run: Run, dataset: Dataset) -> CaptionCollection:
     """All captions of the dataset, and the words of each cluster where they are needed."""
     source = run.config["captions"]["source"]
@@ -166,7 +196,15 @@ def collect_captions(run: Run, dataset: Dataset) -> CaptionCollection:
             table.add(caption, clip["split"] == "train")
         if not captions:
             table.num_uncaptioned += int(clip["num_windows"])
-    written = read_annotations(annotations_path(run))
+    sheet = annotations_path(run)
+    written = written_for(sheet, exemplars_of(run))
+    unused = len(read_annotations(sheet)) - len(written)
+    if unused:
+        warnings.warn(
+            f"{sheet}: descriptions of {unused} clusters were written for other exemplars than "
+            "now and are not used; `raydance annotate` makes a new sheet",
+            stacklevel=2,
+        )
     if table.num_uncaptioned or written:
         for cluster, words in derived_descriptions(run, dataset).items():
             table.written[cluster] = cluster in written
