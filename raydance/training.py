@@ -141,6 +141,8 @@ def fit(
                 model, stage, config, source.train(epoch), optimizer, scheduler, scaler, progress
             )
             train_seconds = time.monotonic() - epoch_started
+            train_metrics = _mean_over_ranks(train_metrics, context)
+            num_windows = source.windows_per_epoch * context.world_size
             metrics = validate(stage, source.validation(), context)
             if config.schedule == "plateau":
                 scheduler.step(metrics["total"])
@@ -180,7 +182,7 @@ def fit(
                     "train": train_metrics,
                     "validation": metrics,
                     "lr": optimizer.param_groups[0]["lr"],
-                    "windows_per_s": source.windows_per_epoch / max(train_seconds, 1e-9),
+                    "windows_per_s": num_windows / max(train_seconds, 1e-9),
                     "seconds": time.monotonic() - epoch_started,
                     "warnings": new,
                 }
@@ -236,6 +238,14 @@ def _train_epoch(
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value.detach() * size
     return {name: float(value) / max(count, 1) for name, value in sums.items()}
+
+
+def _mean_over_ranks(metrics: dict[str, float], context: Context) -> dict[str, float]:
+    """Ranks see equally many windows, so a plain mean is the mean over all of them."""
+    if context.world_size == 1:
+        return metrics
+    totals = context.sum_over_ranks(torch.tensor(list(metrics.values()), dtype=torch.float64))
+    return {name: float(total) / context.world_size for name, total in zip(metrics, totals)}
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ from raydance.errors import InputError
 
 Progress = Callable[[Mapping[str, Any]], None]
 
+_FEWEST_GROUPS: Final = 16
 # Not from `raydance.artifacts`: torch would be loaded in every task.
 _PACKAGES: Final = ("raydance", "ray", "numpy", "pyarrow")
 
@@ -101,8 +102,8 @@ def _build(
     started: float,
 ) -> None:
     """Write all of a dataset into a folder of its own."""
-    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    groups = sources.group_jobs(jobs, 4 * cpus)
+    # Not by the cluster's size: shards, and with them the dataset's hash, are the same everywhere.
+    groups = sources.group_jobs(jobs, _FEWEST_GROUPS)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     data = ray.data.range(len(groups), override_num_blocks=len(groups)).map_batches(

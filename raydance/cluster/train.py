@@ -31,12 +31,13 @@ from raydance.artifacts import Run, read_metrics
 from raydance.batches import Batches
 from raydance.chunks import BatchSpec, Chunk
 from raydance.cluster.tasks import Apply, ApplyInActor, LoadChunks
-from raydance.errors import RaydanceError
+from raydance.errors import InputError, RaydanceError
 from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
 
 _CHUNKS_PER_STREAM = 256
+_DATA_CPUS = 0.5
 
 
 class RayBatches(Batches):
@@ -71,7 +72,7 @@ class RayBatches(Batches):
         context.enable_progress_bars = False
         key = f"{os.getpid()}-{self.rank}-{self.spec.seed}-{','.join(self.spec.reads)}"
         stream = ray.data.range(len(chunks), override_num_blocks=len(chunks)).map_batches(
-            LoadChunks(self.spec, chunks, key), batch_size=None, num_cpus=0.5
+            LoadChunks(self.spec, chunks, key), batch_size=None, num_cpus=_DATA_CPUS
         )
         blocks = stream.iter_batches(batch_size=None, prefetch_batches=2)
         self._stream = iter(blocks)
@@ -148,6 +149,9 @@ class RayRunner:
         max_failures: lost workers tolerated for each stage.
         checkpoint_every_s: seconds of training that a lost worker costs at most, and an epoch.
         report: told the metrics of every epoch, in the driver.
+
+    Raises:
+        InputError: more workers than the cluster's processors allow.
     """
 
     def __init__(
@@ -165,7 +169,13 @@ class RayRunner:
         resources = ray.cluster_resources()
         self.use_gpu = resources.get("GPU", 0) >= workers
         # Data tasks need a processor too: where workers would take them all, they take halves.
-        self.worker_cpus = 1.0 if resources.get("CPU", 1) > workers else 0.5
+        cpus = resources.get("CPU", 1)
+        self.worker_cpus = 1.0 if cpus > workers else 0.5
+        if workers * self.worker_cpus + _DATA_CPUS > cpus:
+            raise InputError(
+                f"{workers} workers for {cpus:g} processors: at most "
+                f"{max(1, int((cpus - _DATA_CPUS) / 0.5))} leave one for reading data"
+            )
 
     def fit(self, task: FitTask) -> None:
         """Train a stage on `workers` DDP workers.

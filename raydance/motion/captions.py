@@ -26,10 +26,11 @@ SPLITS: Final = ("train", "val", "test")
 _MAX_LINE_BYTES: Final = 1 << 20
 _MAX_ROWS: Final = 5_000_000
 _MAX_SIDECAR_BYTES: Final = 1 << 20
+_MAX_CHARACTERS: Final = 20_000
 
 _ALLOWED: Final = {
     "file": "text, a path relative to this file",
-    "captions": "a list of sentences, at least one",
+    "captions": "a list of sentences of at most 20000 characters, at least one",
     "start_frame": "a whole number from 0",
     "end_frame": "a whole number above start_frame (that frame is the first left out)",
     "fps": "a number above 0",
@@ -280,7 +281,7 @@ def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:
         return (
             isinstance(value, list)
             and bool(value)
-            and all(isinstance(v, str) and bool(v.strip()) for v in value)
+            and all(isinstance(v, str) and 0 < len(v.strip()) <= _MAX_CHARACTERS for v in value)
         )
     if key == "split":
         return value in SPLITS

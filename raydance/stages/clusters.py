@@ -50,6 +50,10 @@ class ClustersConfig:
                 f"interpretable_min_k {self.interpretable_min_k}, max_k {self.max_k}: "
                 "2 <= interpretable_min_k <= max_k is needed"
             )
+        if self.num_seeds < 2 or self.exemplars_per_cluster < 1:
+            raise ConfigError("num_seeds must be at least 2 and exemplars_per_cluster at least 1")
+        if self.fit_windows <= max(self.max_k, self.num_clusters or 0):
+            raise ConfigError(f"fit_windows: {self.fit_windows}; more than clusters are needed")
         if self.num_clusters is not None and self.num_clusters < 2:
             raise ConfigError(f"num_clusters: {self.num_clusters}; at least 2, or null to choose")
 

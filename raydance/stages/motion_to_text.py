@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance import losses
+from raydance.errors import ConfigError
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -49,6 +50,10 @@ class MotionToTextConfig:
             epochs=100, schedule="plateau", period=4, patience=10, balanced=True, augment=True
         )
     )
+
+    def __post_init__(self) -> None:
+        if self.hard_negatives < 1:
+            raise ConfigError(f"hard_negatives: {self.hard_negatives}; at least 1")
 
 
 class MotionToText(Stage):

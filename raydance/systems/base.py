@@ -53,9 +53,16 @@ class FitTask:
     fingerprint: str
     checkpoint_every_s: float = 10.0
 
+    def is_done(self, run: Run) -> bool:
+        """Whether the run holds the weights that this task would train."""
+        path = run.bundle(self.stage)
+        return path.exists() and load_bundle(path)[1].get("fingerprint") == self.fingerprint
+
     def carry_out(self, source: Batches, context: training.Context) -> training.FitResult:
         """Train in this process, one of `context.world_size`; rank 0 writes what remains."""
         run = Run.open(self.run)
+        if self.is_done(run):  # another rank was lost after this stage was saved
+            return training.FitResult(**load_bundle(run.bundle(self.stage))[1]["fit"])
         torch.manual_seed(training.derive_seed(self.seed, self.stage, "weights"))
         stage = self.build(run, self.stage)
         checkpoints = run.checkpoints(self.stage, self.fingerprint)

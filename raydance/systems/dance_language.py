@@ -337,8 +337,6 @@ class Training:
         ]
 
     def _train(self, step: str, mark: str) -> None:
-        if self._is_trained(step, mark):  # killed between training and inference
-            return
         spec = batch_spec(self.run, build_stage(self.run, step))
         task = FitTask(
             run=str(self.run.path),
@@ -349,11 +347,8 @@ class Training:
             seed=self.config.seed,
             fingerprint=mark,
         )
-        self.runner.fit(task)
-
-    def _is_trained(self, step: str, mark: str) -> bool:
-        path = self.run.bundle(step)
-        return path.exists() and load_bundle(path)[1].get("fingerprint") == mark
+        if not task.is_done(self.run):  # it is where a run was killed before its inference ended
+            self.runner.fit(task)
 
     def _fresh_columns(self, step: str) -> None:
         for old in self.run.columns(step).glob("*.parquet"):
