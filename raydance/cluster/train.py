@@ -74,8 +74,9 @@ class RayBatches(Batches):
         stream = ray.data.range(len(chunks), override_num_blocks=len(chunks)).map_batches(
             LoadChunks(self.spec, chunks, key), batch_size=None, num_cpus=_DATA_CPUS
         )
-        # Split one way only so that an actor runs the stream: its scheduling loop, in a thread here,
-        # would take Python's lock from every small operation of the training (6 times slower).
+        # Split one way only so that an actor runs the stream: its scheduling loop, in a thread of
+        # this process, would take Python's lock from every operation of the training, which was
+        # then six times slower.
         (split,) = stream.streaming_split(1)
         blocks = split.iter_batches(batch_size=None, prefetch_batches=2)
         self._stream = iter(blocks)
