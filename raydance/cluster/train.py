@@ -78,7 +78,8 @@ class RayBatches(Batches):
         # this process, would take Python's lock from every operation of the training, which was
         # then six times slower.
         (split,) = stream.streaming_split(1)
-        blocks = split.iter_batches(batch_size=None, prefetch_batches=2)
+        whole: Any = None  # blocks as they come, which Ray documents but does not type
+        blocks = split.iter_batches(batch_size=whole, prefetch_batches=2)
         self._stream = iter(blocks)
 
     def _take(self, chunk: Chunk) -> dict[str, np.ndarray]:
