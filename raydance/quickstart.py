@@ -54,7 +54,7 @@ def quickstart(
     *,
     report: Callable[[dict[str, Any]], None] = lambda metrics: None,
     workers: int = 1,
-    num_clips_per_movement: int = 24,
+    num_clips_per_movement: int = 22,
     overrides: list[str] | None = None,
 ) -> dict[str, Any]:
     """Do everything once.
