@@ -96,7 +96,7 @@ class DanceLanguageConfig:
 
 PAPER_CHOICES: dict[str, Any] = {
     "text": {"side_features": False},
-    "clusters": {"num_clusters": 3, "num_seeds": 3},
+    "clusters": {"num_clusters": 3},
     "contrastive": {
         "loss": "triplet",
         "motion_input": "latent",
@@ -124,7 +124,7 @@ _QUICK: dict[str, Any] = {
         "beta_end": 0.05,
         "train": {"epochs": 22, "lr": 2e-3, "batch_size": 16, "patience": 0},
     },
-    "clusters": {"num_clusters": 3},
+    "clusters": {"num_clusters": 3, "num_seeds": 3},
     "text_encoder": {"final_relu": False, "train": {"batch_size": 16, "epochs": 20, "patience": 0}},
     "contrastive": {"train": {"epochs": 14, "batch_size": 64, "patience": 0}},
     "motion_to_text": {"train": {"epochs": 12, "patience": 0}},
