@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import ray
 import ray.data
+from ray.data import ActorPoolStrategy
 
 from raydance import dataset, sources
 from raydance import ingest as files
@@ -33,18 +34,15 @@ _PACKAGES: Final = ("raydance", "ray", "numpy", "pyarrow")
 
 
 class _WriteGroups:
-    """A Ray Data task: group numbers in, one row per file out."""
+    """A Ray Data actor: group numbers in, one row per file out."""
 
-    def __init__(
-        self, groups: Sequence[list[sources.FileJob]], settings: files.Settings, folder: Path
-    ) -> None:
-        self.groups = ray.put(list(groups))
+    def __init__(self, groups: ray.ObjectRef, settings: files.Settings, folder: Path) -> None:
+        self.groups = ray.get(groups)
         self.settings, self.folder = settings, folder
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-        groups = ray.get(self.groups)
         for number in rows["id"]:
-            work = files.write_group(int(number), groups[number], self.settings, self.folder)
+            work = files.write_group(int(number), self.groups[number], self.settings, self.folder)
             for row in work:
                 row["shards"] = [asdict(shard) for shard in row["shards"]]
                 yield {"row": np.array([json.dumps(row)])}
@@ -106,8 +104,18 @@ def _build(
     groups = sources.group_jobs(jobs, _FEWEST_GROUPS)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    cpus = int(ray.cluster_resources().get("CPU", 1))
     data = ray.data.range(len(groups), override_num_blocks=len(groups)).map_batches(
-        _WriteGroups(groups, settings, folder), batch_size=None
+        _WriteGroups,
+        fn_constructor_args=(ray.put(groups), settings, folder),
+        batch_size=None,
+        # Actors, because the next group waits at an actor: between two tasks a processor idles for
+        # a fifth of a second, which was an eighth of the time.
+        compute=ActorPoolStrategy(
+            min_size=max(1, min(cpus, len(groups))),
+            max_size=len(groups),
+            max_tasks_in_flight_per_actor=2,
+        ),
     )
     shards: list[Shard] = []
     clips: list[dict[str, Any]] = []

@@ -5,6 +5,7 @@ Parsing only; `bvh` turns the result into motion.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -282,6 +283,24 @@ def _parse_motion(
 
 
 def _parse_rows(path: str, rows: list[tuple[int, str]], num_channels: int) -> np.ndarray:
+    """Values `[T, num_channels]`: by NumPy's parser, and where it refuses, word by word."""
+    values = np.empty((0, 0))
+    if rows:
+        with contextlib.suppress(ValueError):
+            values = np.loadtxt([row for _, row in rows], comments=None, ndmin=2)
+    if values.shape != (len(rows), num_channels):
+        values = _parse_words(path, rows, num_channels)
+    # One vectorised test for the many good files; the search for the culprit is for the bad ones.
+    bad = ~(np.abs(values) <= tx.MAX_VALUE)
+    if bad.any():
+        frame, column = np.argwhere(bad)[0]
+        line, row = rows[frame]
+        tx.to_number(path, row.split()[column], line, f"value {column + 1}")
+    return values
+
+
+def _parse_words(path: str, rows: list[tuple[int, str]], num_channels: int) -> np.ndarray:
+    """The same, slowly, and so that an error names its line and value."""
     values = np.empty((len(rows), num_channels))
     for i, (line, row) in enumerate(rows):
         words = row.split()
@@ -294,10 +313,4 @@ def _parse_rows(path: str, rows: list[tuple[int, str]], num_channels: int) -> np
             for column, word in enumerate(words, start=1):
                 tx.to_number(path, word, line, f"value {column}")
             raise
-    # One vectorised test for the many good files; the search for the culprit is for the bad ones.
-    bad = ~(np.abs(values) <= tx.MAX_VALUE)
-    if bad.any():
-        frame, column = np.argwhere(bad)[0]
-        line, row = rows[frame]
-        tx.to_number(path, row.split()[column], line, f"value {column + 1}")
     return values
