@@ -3,7 +3,8 @@
 The commands themselves are in `raydance.commands`, one file for each group. Neither torch nor Ray
 is imported before a command needs it, so `--help` is quick.
 
-Exit codes: 0 done, 1 failed, 2 the user's mistake (one line says which), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 the user's mistake (one line says which), 3 captioned with `--strict`
+but some files could not be read, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import data, info, judge, train, use
+from raydance.commands import data, info, judge, library, train, use
 from raydance.errors import InputError, RaydanceError
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ COMMANDS = (
     use.describe,
     use.generate,
     use.search,
+    library.caption,
     judge.evaluate,
     judge.report,
     judge.annotate,

@@ -230,6 +230,7 @@ CLIP_SCHEMA = pa.schema(
         ("recording", pa.string()),
         ("source", pa.string()),
         ("fps", pa.float64()),
+        ("start_frame", pa.int64()),
         ("frames", pa.int64()),
         ("duration_s", pa.float64()),
         ("split", pa.string()),

@@ -111,7 +111,7 @@ def windows_of_clip(
     pieces, _ = _pieces(mapped.positions, mapped.joint_mask, clip.fps, {}, settings)
     if not pieces:
         raise InputError(f"{clip.clip_id}: {_why_no_window(mapped.positions, clip.fps, settings)}")
-    columns = [_cut(piece, settings) for piece in pieces]
+    columns = [cut(piece, settings) for piece in pieces]
     motion, masks, starts = (np.concatenate(parts) for parts in zip(*columns))
     return motion, masks, starts
 
@@ -163,7 +163,7 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
             refused.append(str(error))
             continue
         positions = mapped.positions[begin : begin + clip.num_frames]
-        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, labels)
+        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, labels, begin)
     if not result.clips:
         raise InputError(refused[0])
     if refused:
@@ -216,12 +216,14 @@ def _add_clip(
     job: FileJob,
     settings: Settings,
     labels: Mapping[str, str],
+    begin: int,
 ) -> None:
     row: dict[str, Any] = {
         "clip_id": clip.clip_id,
         "recording": job.recording,
         "source": job.path,
         "fps": clip.fps,
+        "start_frame": begin,
         "frames": clip.num_frames,
         "duration_s": clip.duration_s,
         "split": job.split,
@@ -269,7 +271,7 @@ def _pieces(
     return pieces, len(ranges) - 1
 
 
-def _cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece."""
     motion = piece.motion[piece.starts[:, None] + np.arange(settings.window)]
     masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
@@ -328,7 +330,7 @@ def _split_off(pieces: Sequence[Piece], count: int) -> tuple[list[Piece], list[P
 
 def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
     motion, masks, times = (
-        np.concatenate(parts) for parts in zip(*(_cut(piece, settings) for piece in pieces))
+        np.concatenate(parts) for parts in zip(*(cut(piece, settings) for piece in pieces))
     )
     clips = [piece.clip for piece in pieces for _ in piece.starts]
     rate = settings.fps

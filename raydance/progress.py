@@ -88,18 +88,18 @@ class Progress:
                 self._write(f"{name}: epoch {metrics['epoch'] + 1}: warning: {warning}\n")
             self._show(stage, (metrics["epoch"] + 1) / metrics["epochs"])
 
-    def files(self, state: Mapping[str, Any]) -> None:
-        """Take the state of an ingestion, as `raydance.cluster.data.ingest` tells it."""
+    def files(self, state: Mapping[str, Any], name: str = "ingest") -> None:
+        """Take the state of work on files, as `raydance.cluster.data.ingest` tells it."""
         with self._lock:
             line = self._line
-            if line is None or line.name != "ingest":
+            if line is None or line.name != name:
                 self._end_line()
-                line = self._line = _Line(name="ingest")
+                line = self._line = _Line(name=name)
             num, of, seconds = state["files"], state["of"], state["seconds"]
             counts = f"{state['windows']} windows, {state['skipped']} skipped"
             left = _time(seconds / max(num, 1) * (of - num))
-            line.text = f"ingest: {num}/{of} files, {counts}  {left} left"
-            line.end = f"ingest: {num} files, {counts}, {_time(seconds)}"
+            line.text = f"{name}: {num}/{of} files, {counts}  {left} left"
+            line.end = f"{name}: {num} files, {counts}, {_time(seconds)}"
             self._show(line, num / of)
 
     def say(self, line: str) -> None:

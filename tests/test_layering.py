@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ingest",),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
-    ("baseline", "evaluation", "report", "annotate"),
+    ("baseline", "evaluation", "report", "annotate", "captioning"),
     ("cluster",),
     ("", "__main__", "cli", "commands", "progress", "quickstart", "web", "jobs", "tuning"),
 )

@@ -21,6 +21,7 @@ from raydance.errors import InputError
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
+    from raydance.systems.dance_language_run import Hit
 
 
 def describe(
@@ -100,12 +101,21 @@ def generate(
 
 
 def search(
-    run: RunOption,
     text: Annotated[
         str | None, typer.Argument(metavar="[TEXT]", help="A sentence about movement.")
     ] = None,
     motion: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", metavar="RUN", help="A trained run folder; by default the library's own."
+        ),
+    ] = None,
+    library: Annotated[
+        Path | None,
+        typer.Option(metavar="CAPTIONS", help="A captioned library (see `raydance caption`)."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Clips to find.")] = 5,
     fps: FpsOption = None,
@@ -114,11 +124,13 @@ def search(
 ) -> None:
     """Find clips by a sentence or by a motion.
 
-    Searches the library that the run was trained on; each clip counts by its nearest window.
+    Searches what the run was trained on, or a library that it captioned; each clip counts by its
+    nearest window.
 
     \b
     Examples:
       raydance search "a slow turn" --run runs/mine
+      raydance search "a slow turn" --library captions/studio
       raydance search --motion walk.bvh --run runs/mine -k 10 --json
     """
     _check_k(k)
@@ -131,13 +143,28 @@ def search(
         query = text
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
-    hits = raydance.load(run).search(query, k)
+    hits = _find(query, k, run, library)
     if as_json:
         print_json(hits)
         return
     for hit in hits:
         words = "; ".join(hit.captions) or ", ".join(hit.labels.values()) or "no words"
         print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
+
+
+def _find(query: str | Clip, k: int, run: Path | None, library: Path | None) -> list[Hit]:
+    if library is None:
+        if run is None:
+            raise InputError("where to search? Give --run RUN or --library CAPTIONS")
+        return raydance.load(run).search(query, k)
+    from raydance.captioning.finder import Finder
+    from raydance.captioning.store import CaptionStore, run_identity
+
+    store = CaptionStore.open(library)
+    place = run or Path(store.facts["run"]["path"])
+    if run_identity(place) != store.facts["run"]["identity"]:
+        raise InputError(f"{library}: not captioned by {place}, as it is now; caption it again")
+    return Finder(store).search(raydance.load(place).point_of(query), k)
 
 
 def _check_k(k: int) -> None:

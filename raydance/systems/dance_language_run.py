@@ -70,7 +70,12 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A window found in the library."""
+    """A window found in a library.
+
+    Attributes:
+        score: larger is nearer; the cosine, or the negative distance.
+        source: the motion file, where the library knows it.
+    """
 
     clip_id: str
     start_s: float
@@ -79,6 +84,7 @@ class Hit:
     captions: tuple[str, ...]
     labels: dict[str, str]
     split: str
+    source: str = ""
 
 
 class DanceLanguage:
@@ -116,6 +122,21 @@ class DanceLanguage:
         self.caption_clusters = facts["caption_clusters"].numpy()
         self._cluster_mean, self._cluster_std = facts["cluster_mean"], facts["cluster_std"]
 
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> DanceLanguage:
+        """Let the networks work on another device; arrays come and go as before."""
+        for stage in (
+            self.vae,
+            self.text_encoder,
+            self.contrastive,
+            self.motion_to_text,
+            self.text_to_motion,
+        ):
+            stage.to(device)
+        self.device = device
+        return self
+
     def _stage(self, name: str, kind: type) -> Any:
         stage = load_stage(self.run, name, build_stage)
         assert isinstance(stage, kind)
@@ -138,6 +159,11 @@ class DanceLanguage:
     @cached_property
     def _sentences(self) -> Any:
         return load_text_encoder(self.config.text)
+
+    @property
+    def width(self) -> int:
+        """Dimensions of the shared space."""
+        return self.config.contrastive.outputs
 
     @property
     def metric(self) -> index.Metric:
@@ -164,19 +190,19 @@ class DanceLanguage:
         `text [N, D]` of windows `[N, T, 50, 3]` in metres."""
         network = to_network(motion, joint_mask, self.statistics, self.config.representation)
         batch = {
-            "motion": torch.from_numpy(network),
-            "joint_mask": torch.from_numpy(np.asarray(joint_mask)),
+            "motion": torch.from_numpy(network).to(self.device),
+            "joint_mask": torch.from_numpy(np.asarray(joint_mask)).to(self.device),
         }
         with torch.inference_mode():
             batch |= self.vae.infer(batch)
             batch |= self.contrastive.infer(batch)
             text = self.motion_to_text.project(batch[self.config.motion_to_text.motion_input])
-        latent = batch["latent"].numpy()
+        latent = batch["latent"].cpu().numpy()
         return {
             "latent": latent,
-            "motion_embedding": batch["motion_embedding"].numpy(),
+            "motion_embedding": batch["motion_embedding"].cpu().numpy(),
             "cluster": assign(self.centroids, latent)[0],
-            "text": text.numpy(),
+            "text": text.cpu().numpy(),
         }
 
     def encode_text(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
@@ -187,11 +213,12 @@ class DanceLanguage:
         """
         if any(not t.strip() for t in texts):
             raise InputError("the sentence is empty; describe a movement in words")
-        batch = {"text_embedding": torch.from_numpy(self._sentences.encode(list(texts)))}
+        sentences = torch.from_numpy(self._sentences.encode(list(texts)))
+        batch = {"text_embedding": sentences.to(self.device)}
         with torch.inference_mode():
             batch |= self.text_encoder.infer_captions(batch)
             batch |= self.contrastive.infer_captions(batch)
-        return {name: value.numpy() for name, value in batch.items()}
+        return {name: value.cpu().numpy() for name, value in batch.items()}
 
     # Motion to text
 
@@ -222,30 +249,54 @@ class DanceLanguage:
             )
         return segments
 
-    def rank_captions(self, text_D: np.ndarray, cluster: int, k: int) -> tuple[Description, ...]:
-        """Eq. 16: the k most similar captions of the base, checked against the motion's cluster."""
+    def rank(
+        self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Eq. 16: the k most similar captions of the base, checked against each motion's cluster.
+
+        Returns:
+            Caption ids `[N, k]` int64 and cosines `[N, k]` float32, the best first.
+        """
         ids = self.describing_captions
-        base = self.captions.columns["text_embedding"].numpy()[ids]
-        score = index.scores(text_D[None], base, "cosine")[0]
-        verified = self.caption_clusters[ids, cluster]
+        score_NU = index.unit(text_ND) @ self._describing_base.T
         mode = self.config.motion_to_text.cluster_verification
-        order = np.argsort(-score, kind="stable")
+        # Only near candidates: a verified caption that is far off describes nothing.
+        count = min(len(ids), max(5 * k, 10) if mode == "rerank" else k)
+        near = np.argpartition(-score_NU, count - 1, axis=1)[:, :count]
+        near.sort(axis=1)  # so that equal scores stay in the order of the base
+        found = np.take_along_axis(score_NU, near, axis=1)
+        order = np.argsort(-found, axis=1, kind="stable")
         if mode == "rerank":
-            # Only near candidates: a verified caption that is far off describes nothing.
-            near = order[: max(5 * k, 10)]
-            order = near[np.argsort(~verified[near], kind="stable")]
+            verified = self.caption_clusters[ids[near], cluster_N[:, None]]
+            sorted_flags = np.take_along_axis(~verified, order, axis=1)
+            again = np.argsort(sorted_flags, axis=1, kind="stable")
+            order = np.take_along_axis(order, again, axis=1)
+        order = order[:, :k]
+        best = np.take_along_axis(near, order, axis=1)
+        return ids[best], np.take_along_axis(found, order, axis=1).astype(np.float32)
+
+    def rank_captions(self, text_D: np.ndarray, cluster: int, k: int) -> tuple[Description, ...]:
+        """`rank` for one motion, in words."""
+        ids, scores = self.rank(text_D[None], np.array([cluster]), k)
+        checks = self.config.motion_to_text.cluster_verification != "off"
         return tuple(
             Description(
-                text=self.captions.texts[ids[i]],
-                score=float(score[i]),
-                cluster_verified=bool(verified[i]) and mode != "off",
-                derived=int(ids[i]) in self._derived,
+                text=self.captions.texts[i],
+                score=float(score),
+                cluster_verified=checks and bool(self.caption_clusters[i, cluster]),
+                derived=int(i) in self.derived_captions,
             )
-            for i in order[:k]
+            for i, score in zip(ids[0], scores[0])
         )
 
     @cached_property
-    def _derived(self) -> set[int]:
+    def _describing_base(self) -> np.ndarray:
+        base = self.captions.columns["text_embedding"].numpy()
+        return index.unit(base[self.describing_captions])
+
+    @cached_property
+    def derived_captions(self) -> set[int]:
+        """Ids of the captions that no person wrote."""
         return set(self._caption_facts["derived"])
 
     # Text to motion
@@ -284,8 +335,10 @@ class DanceLanguage:
         latents = self._motion_latents(words, source, clip, seed, num_samples)
         text_latent = torch.from_numpy(words["text_latent"]).expand(num_samples, -1)
         with torch.inference_mode():
-            network = self.text_to_motion.generate(text_latent, latents, frames).numpy()
-        return self.to_metres(network)
+            network = self.text_to_motion.generate(
+                text_latent.to(self.device), latents.to(self.device), frames
+            )
+        return self.to_metres(network.cpu().numpy())
 
     def to_metres(self, network: np.ndarray) -> np.ndarray:
         """What networks write, `[N, T, 50, 3]`, back to metres."""
@@ -321,13 +374,16 @@ class DanceLanguage:
 
     # Search
 
-    def search(self, query: str | Clip, k: int = 5) -> list[Hit]:
-        """The k clips nearest to a sentence or to a clip, each by its best window."""
+    def point_of(self, query: str | Clip) -> np.ndarray:
+        """Where a sentence or a clip lies in the shared space, `[Z]`."""
         if isinstance(query, Clip):
             motion, mask, _ = self.windows(query)
-            point = self.encode_motion(motion, mask)["motion_embedding"].mean(axis=0)
-        else:
-            point = self.encode_text([query])["text_projection"][0]
+            return self.encode_motion(motion, mask)["motion_embedding"].mean(axis=0)
+        return self.encode_text([query])["text_projection"][0]
+
+    def search(self, query: str | Clip, k: int = 5) -> list[Hit]:
+        """The k clips nearest to a sentence or to a clip, each by its best window."""
+        point = self.point_of(query)
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
         rows, score = self._index.search(point, len(self.library.cluster))

@@ -1,0 +1,185 @@
+"""Search in a captioned library by a sentence or by motion, on a FAISS index that grows with it.
+
+Exact up to `EXACT_WINDOWS`, then a graph (HNSW), which answers in milliseconds over millions and
+misses a neighbour now and then. The index is a file beside the captions and holds units in the
+order in which they were added; what no longer counts is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+
+from raydance import index
+from raydance.captioning.store import CaptionStore
+from raydance.errors import ArtifactError, InputError
+from raydance.files import replacing, write_json
+from raydance.systems.dance_language_run import Hit
+
+EXACT_WINDOWS: Final = 300_000
+"""More windows than this are searched approximately."""
+
+_HNSW_NEIGHBOURS: Final = 32
+_HNSW_BUILD: Final = 128
+_HNSW_SEARCH: Final = 256
+_FIRST_LOOK: Final = 20  # windows looked at for each clip wanted; doubled until there are enough
+
+
+class Finder:
+    """Searches a captioned library.
+
+    Args:
+        store: the library.
+        exact_windows: largest library that is searched exactly.
+        keep: write the index into the library's folder, so that the next search need not build it.
+
+    Raises:
+        ArtifactError: the library is damaged.
+    """
+
+    def __init__(
+        self, store: CaptionStore, *, exact_windows: int = EXACT_WINDOWS, keep: bool = True
+    ) -> None:
+        self.store = store
+        self._units = dict(store.units())
+        total = sum(r["windows"] for r in store.records if r["unit"] in self._units)
+        self.is_exact = total <= exact_windows
+        self._kind = "exact" if self.is_exact else "hnsw"
+        self._index, self._order = self._load()
+        known = {unit for unit, _ in self._order}
+        fresh = [unit for unit in self._units if unit not in known]
+        for unit in fresh:
+            self._add(unit)
+        if fresh and keep:
+            self._save()
+        self._ends = np.cumsum([count for _, count in self._order], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def search(self, point_Z: np.ndarray, k: int) -> list[Hit]:
+        """The k clips nearest to a point of the shared space, each by its best window.
+
+        Raises:
+            InputError: k below 1.
+        """
+        if k < 1:
+            raise InputError(f"k: {k}; at least 1")
+        look = k * _FIRST_LOOK
+        while True:
+            hits = self._look(point_Z, k, min(look, len(self)))
+            if len(hits) >= k or look >= len(self):
+                return hits
+            look *= 4
+
+    def _look(self, point_Z: np.ndarray, k: int, count: int) -> list[Hit]:
+        if count == 0:
+            return []
+        query = np.ascontiguousarray(point_Z, dtype=np.float32)[None]
+        if self.store.facts["metric"] == "cosine":
+            query = index.unit(query)
+        if not self.is_exact:
+            faiss.downcast_index(self._index).hnsw.efSearch = max(_HNSW_SEARCH, count)
+        values, rows = self._index.search(query, count)
+        hits: dict[str, Hit] = {}
+        tables: dict[str, list[dict[str, Any]]] = {}
+        for row, value in zip(rows[0].tolist(), values[0].tolist()):
+            if row < 0:
+                break
+            place = int(np.searchsorted(self._ends, row, side="right"))
+            unit, size = self._order[place]
+            if unit not in self._units:
+                continue
+            if unit not in tables:
+                columns = ["clip_id", "item", "source", "start_s", "end_s", "captions"]
+                tables[unit] = self.store.read("windows", unit, columns).to_pylist()
+            found = tables[unit][row - (int(self._ends[place]) - size)]
+            if found["item"] not in self._units[unit] or found["clip_id"] in hits:
+                continue
+            score = value if self.store.facts["metric"] == "cosine" else -float(np.sqrt(value))
+            hits[found["clip_id"]] = Hit(
+                clip_id=found["clip_id"],
+                start_s=found["start_s"],
+                end_s=found["end_s"],
+                score=float(score),
+                captions=tuple(found["captions"]),
+                labels={},
+                split="",
+                source=found["source"],
+            )
+            if len(hits) == k:
+                break
+        return list(hits.values())
+
+    def _add(self, unit: str) -> None:
+        column = self.store.read("windows", unit, ["embedding"])["embedding"].combine_chunks()
+        points = column.flatten().to_numpy().reshape(len(column), -1).astype(np.float32)
+        if points.shape[1] != self._index.d:
+            raise ArtifactError(
+                f"{self.store.path}: unit {unit} has embeddings of {points.shape[1]} values, "
+                f"captions.json says {self._index.d}"
+            )
+        if self.store.facts["metric"] == "cosine":
+            points = index.unit(points)
+        self._index.add(np.ascontiguousarray(points))
+        self._order.append((unit, len(points)))
+
+    # The file
+
+    @property
+    def _folder(self) -> Path:
+        return self.store.path / "index"
+
+    def _new(self) -> Any:
+        width = int(self.store.facts["width"])
+        is_cosine = self.store.facts["metric"] == "cosine"
+        if self.is_exact:
+            return faiss.IndexFlatIP(width) if is_cosine else faiss.IndexFlatL2(width)
+        metric = faiss.METRIC_INNER_PRODUCT if is_cosine else faiss.METRIC_L2
+        graph = faiss.IndexHNSWFlat(width, _HNSW_NEIGHBOURS, metric)
+        graph.hnsw.efConstruction = _HNSW_BUILD
+        return graph
+
+    def _load(self) -> tuple[Any, list[tuple[str, int]]]:
+        """The index on disk, or an empty one where it is missing, damaged, or mostly outdated."""
+        try:
+            state = json.loads((self._folder / "state.json").read_text(encoding="utf-8"))
+            order = [(str(unit), int(count)) for unit, count in state["units"]]
+            path = self._folder / f"{state['file']}"
+            if path.parent != self._folder or state["kind"] != self._kind:
+                return self._new(), []
+            outdated = sum(count for unit, count in order if unit not in self._units)
+            total = sum(count for _, count in order)
+            if 4 * outdated > total or _sha256(path) != state["sha256"]:
+                return self._new(), []
+            found = faiss.read_index(str(path))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+            return self._new(), []
+        is_ours = found.ntotal == total and found.d == int(self.store.facts["width"])
+        return (found, order) if is_ours else (self._new(), [])
+
+    def _save(self) -> None:
+        """Write the index; a library that cannot be written to is searched without."""
+        name = "vectors.faiss"
+        try:
+            with replacing(self._folder / name) as temporary:
+                faiss.write_index(self._index, str(temporary))
+            state = {
+                "file": name,
+                "kind": self._kind,
+                "units": self._order,
+                "sha256": _sha256(self._folder / name),
+            }
+            write_json(self._folder / "state.json", state)
+        except OSError:
+            return
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,246 @@
+"""Captioning a library on Ray Data: tasks read, a pool of actors describes and commits.
+
+Every unit is committed by the actor that describes it, so the driver holds nothing but counts, and
+a kill of any of them loses only what was under way.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy
+
+from raydance.artifacts import Run
+from raydance.captioning import units
+from raydance.captioning.store import CaptionStore, run_identity
+from raydance.dataset import Dataset
+from raydance.errors import InputError
+from raydance.files import replacing
+from raydance.ingest import Settings
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+# A reader and an actor share a processor: actors that took whole ones would leave none to read.
+_READ_CPUS: Final = 0.5
+_ACTOR_CPUS: Final = 0.5
+_UNITS_AHEAD: Final = 2  # that wait at an actor, each some megabytes
+
+
+class _Read:
+    """A Ray Data task: numbers of groups in, a row per unit out."""
+
+    def __init__(
+        self, groups: ray.ObjectRef, settings: Settings, dataset: str | None, salt: str
+    ) -> None:
+        self.groups, self.settings, self.dataset, self.salt = groups, settings, dataset, salt
+
+    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+        groups = ray.get(self.groups)
+        dataset = Dataset.open(self.dataset) if self.dataset else None
+        for number in rows["id"]:
+            for unit in units.read_units(groups[number], self.settings, dataset, self.salt):
+                row = unit.to_row()
+                arrays = {
+                    "facts": pa.array([row["facts"]], pa.large_string()),
+                    "motion": pa.array([row["motion"]], pa.large_binary()),
+                    "joint_mask": pa.array([row["joint_mask"]], pa.large_binary()),
+                }
+                yield pa.table(arrays)
+
+
+class _Describe:
+    """A Ray Data actor: units in, described and committed, their records out."""
+
+    def __init__(self, run: str, out: str, session: int, k: int, threads: int) -> None:
+        import torch
+
+        import raydance
+        from raydance.captioning.describer import Describer
+
+        torch.set_num_threads(threads)
+        self.describer = Describer(raydance.load(run), k)
+        if torch.cuda.is_available():
+            self.describer.system.to(torch.device("cuda"))
+        self.store = CaptionStore.open(out)
+        self.session = session
+
+    def __call__(self, table: pa.Table) -> Iterator[dict[str, np.ndarray]]:
+        for i in range(len(table)):
+            unit = units.Unit.from_row(
+                table["facts"][i].as_py(),
+                table["motion"][i].as_buffer(),
+                table["joint_mask"][i].as_buffer(),
+            )
+            if not self.store.is_committed(unit.name):
+                windows, clips = self.describer(unit)
+                self.store.commit(unit.name, self.session, unit.files, windows, clips)
+            yield {"record": np.array([json.dumps(unit.files)], dtype=object)}
+
+
+def caption(
+    library: Sequence[str | Path],
+    run: str | Path,
+    out: str | Path,
+    *,
+    clips: Sequence[str | Path] = (),
+    k: int = 3,
+    actors: tuple[int, int] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    progress: Progress = lambda state: None,
+) -> dict[str, Any]:
+    """Caption what of a library is not captioned yet; needs a Ray session.
+
+    On several machines the library, the run and `out` must be on storage that all of them share.
+
+    Args:
+        library: folders and files of motion, or one dataset.
+        run: a finished run.
+        out: the folder of the captioned library, new or to be gone on with.
+        clips: caption files that cut files into clips or mend their frame rates; their words are
+            not read.
+        k: captions of each window, clip and segment.
+        actors: fewest and most that describe; one to as many as the cluster has GPUs or else
+            processors by default.
+        reading: further fields of `Settings`: `units`, `up`, `mapping`.
+        progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each unit.
+
+    Returns:
+        Counts of the library (`files`, `read`, `short`, `skipped`, `windows`) and of this session:
+        `done` files, `done_windows`, `gone` files, `kept` files, `seconds`.
+
+    Raises:
+        InputError: nothing to read, or `out` holds something else.
+    """
+    started = time.monotonic()
+    run, out = Path(run).resolve(), Path(out).resolve()
+    low, high = actors or (1, _most_actors())
+    if not 1 <= low <= high:
+        raise InputError(f"actors {low}:{high}; allowed: 1 <= MIN <= MAX")
+    if k < 1:
+        raise InputError(f"k: {k}; at least 1")
+    places = [Path(path).absolute() for path in library]
+    dataset, items = units.find_items(places, [Path(path).absolute() for path in clips])
+    facts = _facts(run, dataset, k, reading or {})
+    settings = units.settings_of(facts["fps"], facts["window"], facts["stride"], reading or {})
+    store = CaptionStore.create(out, facts)
+    with store.locked():
+        live = store.live
+        groups = units.group_items(items, lambda item: _is_done(item, live))
+        names = {item.name for item in items}
+        gone = sorted(n for n, (_, f) in live.items() if n not in names and f["status"] != "gone")
+        session = store.next_session
+        if gone:
+            store.forget(gone, session)
+        state = {"files": 0, "of": sum(map(len, groups)), "windows": 0, "skipped": 0}
+        for files in _describe_all(groups, settings, dataset, facts, run, out, session, low, high):
+            state["files"] += len(files)
+            state["windows"] += sum(file["windows"] for file in files)
+            state["skipped"] += sum(file["status"] == "skipped" for file in files)
+            progress(state | {"seconds": time.monotonic() - started})
+        store.refresh()
+        store.sweep_up()
+        _write_skipped(store)
+    return store.counts() | {
+        "done": state["files"],
+        "done_windows": state["windows"],
+        "kept": len(items) - state["of"],
+        "gone": len(gone),
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _is_done(item: units.Item, live: Mapping[str, tuple[str, dict[str, Any]]]) -> bool:
+    return item.name in live and live[item.name][1]["version"] == item.version
+
+
+def _describe_all(
+    groups: list[list[units.Item]],
+    settings: Settings,
+    dataset: Dataset | None,
+    facts: Mapping[str, Any],
+    run: Path,
+    out: Path,
+    session: int,
+    low: int,
+    high: int,
+) -> Iterator[list[dict[str, Any]]]:
+    if not groups:
+        return
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    place: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
+    threads = max(1, int(ray.cluster_resources().get("CPU", 1)) // len(ray.nodes()) // high)
+    read = _Read(
+        ray.put(groups), settings, str(dataset.path) if dataset else None, _salt(facts, session)
+    )
+    rows = (
+        ray.data.range(len(groups), override_num_blocks=len(groups))
+        .map_batches(read, batch_size=None, num_cpus=_READ_CPUS)
+        .map_batches(
+            _Describe,
+            fn_constructor_args=(str(run), str(out), session, facts["k"], threads),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(
+                min_size=low, max_size=high, max_tasks_in_flight_per_actor=_UNITS_AHEAD
+            ),
+            **place,
+        )
+    )
+    for row in rows.iter_rows():
+        yield json.loads(row["record"])
+
+
+def _most_actors() -> int:
+    resources = ray.cluster_resources()
+    return max(1, int(resources.get("GPU", 0)) or int(resources.get("CPU", 1)))
+
+
+def _salt(facts: Mapping[str, Any], session: int) -> str:
+    """Of the units' names: a file that went and came back must not count as done before."""
+    kept = {key: value for key, value in facts.items() if key != "run"}
+    return json.dumps([session, kept], sort_keys=True)
+
+
+def _facts(
+    run: Path, dataset: Dataset | None, k: int, reading: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What captions depend on besides the library; kept with them."""
+    import raydance
+
+    opened = Run.open(run)
+    data = opened.facts["dataset"]
+    if dataset is not None and (dataset.fps, dataset.manifest["window"]) != (
+        data["fps"],
+        data["window"],
+    ):
+        raise InputError(
+            f"{dataset.path}: {dataset.manifest['window']} frames at {dataset.fps:g} fps, the run "
+            f"was trained on {data['window']} at {data['fps']:g}; give the motion files instead"
+        )
+    system = raydance.load(run)
+    return {
+        "run": {"path": str(run), "identity": run_identity(run)},
+        "fps": data["fps"],
+        "window": data["window"],
+        "stride": dataset.manifest["stride"] if dataset else data["stride"],
+        "k": k,
+        "metric": system.metric,
+        "width": system.width,
+        "reading": {key: value for key, value in reading.items() if value is not None},
+    }
+
+
+def _write_skipped(store: CaptionStore) -> None:
+    with replacing(store.path / "skipped.jsonl") as temporary:
+        rows = sorted(store.skipped(), key=lambda row: str(row["file"]))
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

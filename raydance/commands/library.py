@@ -1,0 +1,166 @@
+"""`raydance caption`: words, clusters and a search index for a whole library of motion."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raydance.commands.options import (
+    AddressOption,
+    JsonOption,
+    MappingOption,
+    QuietOption,
+    RunOption,
+    UnitsOption,
+    UpOption,
+    check_up,
+    metres_per_unit,
+    print_json,
+)
+from raydance.errors import InputError
+
+_SKIPPED = 3
+
+
+def caption(
+    library: Annotated[
+        list[Path],
+        typer.Argument(metavar="LIBRARY...", help="Folders of motion files, or one dataset."),
+    ],
+    run: RunOption,
+    out: Annotated[Path, typer.Option(metavar="CAPTIONS", help="The folder to write or go on.")],
+    k: Annotated[int, typer.Option("-k", help="Captions for each window, segment and clip.")] = 3,
+    actors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|MIN:MAX",
+            help="How many describe at once; grows with the work. One to all processors (or GPUs).",
+        ),
+    ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Cuts files into clips and mends frame rates; its words are not read.",
+        ),
+    ] = None,
+    mapping: MappingOption = None,
+    units: UnitsOption = None,
+    up: UpOption = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Write captions.jsonl too, as `ingest` takes it.")
+    ] = False,
+    subtitles: Annotated[
+        list[str] | None,
+        typer.Option(metavar="vtt|srt", help="Write a subtitle file for each clip too."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 if any file could not be read.")
+    ] = False,
+    address: AddressOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Caption a whole library, so that it can be searched.
+
+    Files that were captioned before are not done again: the same command goes on after a kill,
+    takes in new files, and does changed ones anew. What cannot be read is listed in skipped.jsonl.
+
+    \\b
+    Examples:
+      raydance caption mocap/ --run runs/mine --out captions/mocap
+      raydance caption data/mine --run runs/mine --out captions/mine --actors 1:8 --address auto
+      raydance caption mocap/ --run runs/mine --out captions/mocap --subtitles vtt --jsonl
+    """
+    from raydance.captioning.subtitles import SUBTITLES
+    from raydance.motion.mapping import load_mapping
+    from raydance.progress import Progress
+
+    for path in library:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    for kind in subtitles or ():
+        if kind not in SUBTITLES:
+            raise InputError(f"--subtitles {kind}; allowed: {', '.join(SUBTITLES)}")
+    pool = parse_range("--actors", actors)
+    reading = {
+        "units": metres_per_unit(units),
+        "up": check_up(up),
+        "mapping": load_mapping(mapping) if mapping else None,
+    }
+    from raydance.cluster.session import ray_session
+
+    with Progress(quiet=quiet) as progress, ray_session(address):
+        from raydance.cluster import caption as on_cluster
+
+        counts = on_cluster.caption(
+            library,
+            run,
+            out,
+            clips=clips or (),
+            k=k,
+            actors=pool,
+            reading=reading,
+            progress=functools.partial(progress.files, name="caption"),
+        )
+    counts |= _extras(out, jsonl, subtitles or ())
+    print_json(counts) if as_json else print(_as_text(counts, out))
+    if strict and counts["skipped"]:
+        print(f"raydance: {counts['skipped']} files could not be read", file=sys.stderr)
+        raise typer.Exit(_SKIPPED)
+
+
+def parse_range(option: str, text: str | None) -> tuple[int, int] | None:
+    """`4` -> (4, 4), `1:8` -> (1, 8), None -> None.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    low, _, high = text.partition(":")
+    try:
+        found = int(low), int(high or low)
+    except ValueError:
+        found = (0, 0)
+    if not 1 <= found[0] <= found[1]:
+        raise InputError(f"{option} {text}; a number or MIN:MAX is needed, such as 4 or 1:8")
+    return found
+
+
+def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """Index and further files."""
+    from raydance.captioning import subtitles as files
+    from raydance.captioning.finder import Finder
+    from raydance.captioning.store import CaptionStore
+
+    store = CaptionStore.open(out)
+    facts: dict[str, Any] = {"indexed_windows": len(Finder(store))}
+    if jsonl:
+        facts["jsonl_lines"] = files.write_captions_jsonl(out / "captions.jsonl", store.clips())
+    for kind in subtitles:
+        facts[f"{kind}_files"] = files.write_subtitles(out / "subtitles", kind, store.clips())
+    return facts
+
+
+def _as_text(counts: dict[str, Any], out: Path) -> str:
+    rate = counts["done_windows"] / max(counts["seconds"], 1e-9)
+    lines = [
+        f"{out}: {counts['windows']} windows of {counts['read']} files; "
+        f"{counts['done_windows']} windows of {counts['done']} files now, in "
+        f"{counts['seconds']:.1f} s ({rate:.0f} windows/s)"
+    ]
+    for key, text in (
+        ("kept", "captioned before"),
+        ("gone", "no longer in the library"),
+        ("short", "shorter than one window"),
+    ):
+        if counts[key]:
+            lines.append(f"  {counts[key]} files {text}")
+    if counts["skipped"]:
+        lines.append(f"  {counts['skipped']} files could not be read; see {out / 'skipped.jsonl'}")
+    return "\n".join(lines)
