@@ -3,8 +3,8 @@
 The commands themselves are in `raydance.commands`, one file for each group. Neither torch nor Ray
 is imported before a command needs it, so `--help` is quick.
 
-Exit codes: 0 done, 1 failed, 2 the user's mistake (one line says which), 3 captioned with `--strict`
-but some files could not be read, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 the user's mistake (one line says which), 3 done but some files
+could not be read (`caption --strict`), 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations

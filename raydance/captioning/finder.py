@@ -84,7 +84,8 @@ class Finder:
         if self.store.facts["metric"] == "cosine":
             query = index.unit(query)
         if not self.is_exact:
-            faiss.downcast_index(self._index).hnsw.efSearch = max(_HNSW_SEARCH, count)
+            graph: Any = faiss.downcast_index(self._index)
+            graph.hnsw.efSearch = max(_HNSW_SEARCH, count)
         values, rows = self._index.search(query, count)
         hits: dict[str, Hit] = {}
         tables: dict[str, list[dict[str, Any]]] = {}

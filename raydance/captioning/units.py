@@ -190,8 +190,8 @@ def _files_unit(
             motion, mask, starts = ingest.cut(piece, settings)
             motions.append(motion)
             masks.append(mask)
-            clip = place[piece.clip["clip_id"]]
-            rows += [(clip, float(start), float(start) + length_s) for start in starts]
+            number = place[piece.clip["clip_id"]]
+            rows += [(number, float(start), float(start) + length_s) for start in starts]
     return Unit(
         name=_name((item for item, _ in read), salt),
         files=files,
