@@ -25,6 +25,7 @@ from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.files import replacing
 from raydance.ingest import Settings
+from raydance.systems import load_run
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -62,11 +63,10 @@ class _Describe:
     def __init__(self, run: str, out: str, session: int, k: int, threads: int) -> None:
         import torch
 
-        import raydance
         from raydance.captioning.describer import Describer
 
         torch.set_num_threads(threads)
-        self.describer = Describer(raydance.load(run), k)
+        self.describer = Describer(load_run(run), k)
         if torch.cuda.is_available():
             self.describer.system.to(torch.device("cuda"))
         self.store = CaptionStore.open(out)
@@ -215,8 +215,6 @@ def _facts(
     run: Path, dataset: Dataset | None, k: int, reading: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What captions depend on besides the library; kept with them."""
-    import raydance
-
     opened = Run.open(run)
     data = opened.facts["dataset"]
     if dataset is not None and (dataset.fps, dataset.manifest["window"]) != (
@@ -227,7 +225,7 @@ def _facts(
             f"{dataset.path}: {dataset.manifest['window']} frames at {dataset.fps:g} fps, the run "
             f"was trained on {data['window']} at {data['fps']:g}; give the motion files instead"
         )
-    system = raydance.load(run)
+    system = load_run(run)
     return {
         "run": {"path": str(run), "identity": run_identity(run)},
         "fps": data["fps"],

@@ -1,0 +1,362 @@
+"""Captioning without Ray: segments, units, the store, subtitles and search."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import raydance
+from raydance import index
+from raydance.captioning import subtitles, units
+from raydance.captioning.describer import CLIP_SCHEMA, Describer, cluster_confidence, window_schema
+from raydance.captioning.finder import Finder
+from raydance.captioning.segments import merge_windows
+from raydance.captioning.store import CaptionStore, run_identity
+from raydance.errors import ArtifactError, InputError
+from raydance.ingest import Settings
+from raydance.motion import synthetic
+from raydance.motion.captions import read_captions
+from raydance.motion.formats import read_clip
+
+FACTS: dict[str, Any] = {
+    "run": {"path": "runs/x", "identity": "abc"},
+    "fps": 20.0,
+    "window": 50,
+    "stride": 20,
+    "k": 2,
+    "metric": "cosine",
+    "width": 8,
+}
+
+
+def cut_points(labels: list[int], starts: list[float]) -> list[tuple[int, int, float, float]]:
+    ends = [start + 2.5 for start in starts]
+    return [(s.first, s.end, s.start_s, s.end_s) for s in merge_windows(labels, starts, ends)]
+
+
+def test_borders_lie_between_the_middles_of_the_windows():
+    # Middles at 1.25, 2.25, 3.25, 4.25 s.
+    found = cut_points([1, 1, 2, 2], [0.0, 1.0, 2.0, 3.0])
+    assert found == [(0, 2, 0.0, 2.75), (2, 4, 2.75, 5.5)]
+
+
+def test_one_window_between_two_alike_is_a_slip():
+    assert cut_points([1, 2, 1], [0.0, 1.0, 2.0]) == [(0, 3, 0.0, 4.5)]
+    assert len(cut_points([1, 2, 3], [0.0, 1.0, 2.0])) == 3
+
+
+def test_a_gap_ends_a_segment_even_of_the_same_words():
+    found = cut_points([1, 1], [0.0, 10.0])
+    assert found == [(0, 1, 0.0, 2.5), (1, 2, 10.0, 12.5)]
+
+
+def test_no_windows_no_segments():
+    assert merge_windows([], [], []) == []
+
+
+def test_cluster_confidence_by_hand():
+    centroids = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], np.float32)
+    latents = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 0.0]], np.float32)
+    np.testing.assert_allclose(cluster_confidence(centroids, latents), [1.0, 0.0, 2 / 3], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips of the procedural dancer, a file that is broken and one that is short."""
+    folder = tmp_path_factory.mktemp("captioning") / "library"
+    folder.mkdir()
+    for number, movement in enumerate(synthetic.MOVEMENTS[:6]):
+        write_clip(folder / f"clip_{number}.npz", movement, 0)
+    whole = (folder / "clip_0.npz").read_bytes()
+    (folder / "broken.npz").write_bytes(whole[: len(whole) // 2])
+    write_clip(folder / "short.npz", synthetic.MOVEMENTS[0], 0, frames=20)
+    return folder
+
+
+def write_clip(path: Path, movement: Any, number: int, frames: int | None = None) -> None:
+    clip = synthetic.make_clip(movement, number)
+    np.savez(
+        path,
+        positions=clip.positions[:frames],
+        joint_names=np.array(clip.joint_names),
+        parents=np.array(clip.parents),
+        fps=clip.fps,
+    )
+
+
+def read_all(library: Path) -> list[units.Unit]:
+    dataset, items = units.find_items([library])
+    assert dataset is None
+    groups = units.group_items(items, lambda item: False)
+    return [unit for group in groups for unit in units.read_units(group, Settings(), None, "s")]
+
+
+def test_units_hold_every_file_once_and_survive_the_journey(library: Path):
+    found = read_all(library)
+    files = [file for unit in found for file in unit.files]
+    assert sorted(f["status"] for f in files) == ["read"] * 6 + ["short", "skipped"]
+    assert all(f["reason"] for f in files if f["status"] != "read")
+    for unit in found:
+        row = unit.to_row()
+        again = units.Unit.from_row(row["facts"], row["motion"], row["joint_mask"])
+        np.testing.assert_array_equal(again.motion, unit.motion)
+        np.testing.assert_array_equal(again.joint_mask, unit.joint_mask)
+        assert again.files == unit.files and again.clips == unit.clips
+        assert [tuple(w) for w in again.windows] == unit.windows
+    assert [u.name for u in read_all(library)] == [u.name for u in found]
+
+
+def test_a_changed_file_has_another_version(library: Path, tmp_path: Path):
+    copy = tmp_path / "library"
+    shutil.copytree(library, copy)
+    before = {item.name: item.version for item in units.find_items([copy])[1]}
+    write_clip(copy / "clip_0.npz", synthetic.MOVEMENTS[7], 1)
+    after = {item.name: item.version for item in units.find_items([copy])[1]}
+    assert {name for name in before if before[name] != after[name]} == {"library/clip_0"}
+
+
+def test_windows_are_described_as_the_run_describes_a_clip(library: Path, tiny_run: Path):
+    system = raydance.load(tiny_run)
+    (unit,) = read_all(library)
+    windows, clips = Describer(system, k=3)(unit)
+    assert windows.schema == window_schema(system.width) and clips.schema == CLIP_SCHEMA
+    rows = windows.to_pylist()
+    for name in ("clip_0", "clip_3"):
+        expected = system.describe(read_clip(library / f"{name}.npz"), k=3)
+        (clip,) = [c for c in clips.to_pylist() if c["clip_id"] == f"library/{name}"]
+        assert clip["captions"] == [c.text for c in expected[0].captions]
+        mine = [row for row in rows if row["clip_id"] == clip["clip_id"]]
+        assert len(mine) == len(expected) - 1 == clip["num_windows"]
+        for row, part in zip(mine, expected[1:]):
+            assert row["captions"] == [c.text for c in part.captions]
+            assert row["scores"] == pytest.approx([c.score for c in part.captions], abs=1e-5)
+            assert row["cluster"] == part.cluster and 0 <= row["cluster_confidence"] <= 1
+            assert row["start_s"] == pytest.approx(part.start_s)
+        assert clip["segments"][0]["start_s"] == 0.0
+        for one, other in zip(clip["segments"], clip["segments"][1:]):
+            assert one["end_s"] == other["start_s"]
+
+
+# The store
+
+
+def table_of(items: list[str], points: np.ndarray) -> pa.Table:
+    rows = [
+        {
+            "clip_id": item,
+            "item": item,
+            "source": f"{item}.bvh",
+            "start_s": 0.0,
+            "end_s": 2.5,
+            "captions": [f"says {item}"],
+            "embedding": point.tolist(),
+        }
+        for item, point in zip(items, points)
+    ]
+    return pa.Table.from_pylist(rows, schema=window_schema(points.shape[1]))
+
+
+def clips_of(items: list[str]) -> pa.Table:
+    rows = [{"clip_id": item, "item": item, "segments": []} for item in items]
+    return pa.Table.from_pylist(rows, schema=CLIP_SCHEMA)
+
+
+def commit(store: CaptionStore, session: int, versions: dict[str, str], points: np.ndarray) -> str:
+    name = units._name([units.Item(name=n, version=v, size=1) for n, v in versions.items()], "s")
+    files = [
+        {"name": n, "version": v, "status": "read", "windows": 1, "file": n}
+        for n, v in versions.items()
+    ]
+    store.commit(name, session, files, table_of(list(versions), points), clips_of(list(versions)))
+    store.refresh()
+    return name
+
+
+@pytest.fixture
+def points() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
+
+
+def test_only_a_committed_unit_counts(tmp_path: Path, points: np.ndarray):
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    name = commit(store, 1, {"a": "1", "b": "1"}, points[:2])
+    assert store.counts()["windows"] == 2
+    (store.path / "units" / f"{name}.json").unlink()  # as if killed before the commit
+    store.refresh()
+    assert store.counts()["windows"] == 0 and not store.is_committed(name)
+
+
+def test_the_newest_session_counts_and_the_old_unit_goes(tmp_path: Path, points: np.ndarray):
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    first = commit(store, store.next_session, {"a": "1", "b": "1"}, points[:2])
+    second = commit(store, store.next_session, {"a": "2"}, points[2:3])
+    assert store.live["a"][0] == second and store.live["b"][0] == first
+    assert sorted(row["clip_id"] for row in store.clips()) == ["a", "b"]
+    commit(store, store.next_session, {"b": "2"}, points[3:])
+    store.sweep_up()
+    assert not store.is_committed(first) and store.is_committed(second)
+    assert store.counts()["windows"] == 2
+
+
+def test_a_file_that_went_is_found_no_more(tmp_path: Path, points: np.ndarray):
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    commit(store, store.next_session, {"a": "1", "b": "1"}, points[:2])
+    store.forget(["a"], store.next_session)
+    store.refresh()
+    assert [row["clip_id"] for row in store.clips()] == ["b"]
+    assert store.counts()["files"] == 1
+    commit(store, store.next_session, {"a": "1"}, points[2:3])  # it came back
+    store.sweep_up()
+    assert sorted(row["clip_id"] for row in store.clips()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("change", [{"k": 5}, {"run": {"path": "y", "identity": "other"}}])
+def test_other_settings_need_another_folder(tmp_path: Path, change: dict[str, Any]):
+    CaptionStore.create(tmp_path / "c", FACTS)
+    with pytest.raises(InputError, match="choose another --out"):
+        CaptionStore.create(tmp_path / "c", FACTS | change)
+
+
+def test_foreign_folders_are_left_alone(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(InputError, match="not empty"):
+        CaptionStore.create(tmp_path, FACTS)
+    with pytest.raises(ArtifactError, match="not captions"):
+        CaptionStore.open(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"unit": "../../x", "session": 1}', "[]"])
+def test_a_damaged_record_is_named(tmp_path: Path, points: np.ndarray, text: str):
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    name = commit(store, 1, {"a": "1"}, points[:1])
+    (store.path / "units" / f"{name}.json").write_text(text)
+    store.refresh()
+    with pytest.raises(ArtifactError, match=name):
+        store.counts()
+
+
+def test_two_writers_are_refused(tmp_path: Path):
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    with store.locked(), pytest.raises(InputError, match="another captioning"):
+        with CaptionStore.open(tmp_path / "c").locked():
+            pass
+
+
+def test_a_run_is_known_by_its_weights(tiny_run: Path, tmp_path: Path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    assert run_identity(tmp_path / "run") == run_identity(tiny_run)
+    path = tmp_path / "run" / "stages" / "motion_vae.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert run_identity(tmp_path / "run") != run_identity(tiny_run)
+
+
+# Search
+
+
+def filled(path: Path, points: np.ndarray, metric: str, per_unit: int = 50) -> CaptionStore:
+    store = CaptionStore.create(path, FACTS | {"metric": metric, "width": points.shape[1]})
+    for first in range(0, len(points), per_unit):
+        part = points[first : first + per_unit]
+        commit(store, 1, {f"c{first + i}": "1" for i in range(len(part))}, part)
+    return store
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_search_is_exact_and_agrees_with_numpy(tmp_path: Path, metric: Any):
+    points = np.random.default_rng(1).standard_normal((200, 16)).astype(np.float32)
+    finder = Finder(filled(tmp_path / "c", points, metric))
+    assert finder.is_exact and len(finder) == 200
+    query = points[17] + 0.1
+    expected, scores = index.Index(points, metric).search(query, 5)
+    hits = finder.search(query, 5)
+    order = {f"c{i}": i for i in range(200)}
+    assert {order[h.clip_id] for h in hits} == set(expected.tolist())
+    assert [h.score for h in hits] == pytest.approx(scores.tolist(), abs=1e-4)
+    assert hits[0].clip_id == "c17" and hits[0].captions == ("says c17",)
+
+
+def test_the_index_grows_and_passes_over_what_is_outdated(tmp_path: Path):
+    points = np.random.default_rng(2).standard_normal((120, 8)).astype(np.float32)
+    store = filled(tmp_path / "c", points[:100], "cosine")
+    Finder(store)
+    state = json.loads((store.path / "index" / "state.json").read_text())
+    commit(store, 2, {"new": "1"}, points[100:101])
+    commit(store, 2, {"c3": "2"}, points[101:102])
+    finder = Finder(store)
+    assert finder._order[: len(state["units"])] == [tuple(u) for u in state["units"]]
+    assert finder.search(points[100], 1)[0].clip_id == "new"
+    assert finder.search(points[101], 1)[0].clip_id == "c3"
+    assert "c3" not in [hit.clip_id for hit in finder.search(points[3], 1)]
+
+
+def test_a_damaged_index_is_built_again(tmp_path: Path):
+    points = np.random.default_rng(3).standard_normal((60, 8)).astype(np.float32)
+    store = filled(tmp_path / "c", points, "cosine")
+    Finder(store)
+    file = store.path / "index" / "vectors.faiss"
+    file.write_bytes(file.read_bytes()[:-10])
+    assert Finder(store).search(points[7], 1)[0].clip_id == "c7"
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_large_libraries_are_searched_approximately(tmp_path: Path, metric: Any):
+    points = np.random.default_rng(4).standard_normal((2000, 16)).astype(np.float32)
+    store = filled(tmp_path / "c", points, metric, per_unit=500)
+    exact, graph = Finder(store, keep=False), Finder(store, exact_windows=100)
+    assert not graph.is_exact
+    found = 0
+    for query in points[:40] + 0.2:
+        wanted = {hit.clip_id for hit in exact.search(query, 10)}
+        found += len(wanted & {hit.clip_id for hit in graph.search(query, 10)})
+    assert found >= 0.95 * 400
+    assert Finder(store, exact_windows=100)._order == graph._order  # from the file
+
+
+def test_an_empty_library_finds_nothing(tmp_path: Path, points: np.ndarray):
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    assert Finder(store).search(points[0], 3) == []
+
+
+# Files for other tools
+
+CLIP = {
+    "clip_id": "lib/a: b",
+    "source": "/data/lib/a.bvh",
+    "fps": 120.0,
+    "start_frame": 240,
+    "segments": [
+        {"start_s": 0.0, "end_s": 2.75, "captions": ["a walk & <turn>", "steps"]},
+        {"start_s": 2.75, "end_s": 3661.5, "captions": ["two\nlines"]},
+    ],
+}
+
+
+def test_captions_jsonl_is_what_ingest_reads(tmp_path: Path):
+    assert subtitles.write_captions_jsonl(tmp_path / "c.jsonl", [CLIP]) == 2
+    first, second = read_captions(tmp_path / "c.jsonl")
+    assert (first.start_frame, first.end_frame, first.fps) == (240, 570, 120.0)
+    assert first.captions == ("a walk & <turn>", "steps") and second.start_frame == 570
+    assert subtitles.write_captions_jsonl(tmp_path / "d", [CLIP | {"start_frame": None}]) == 0
+
+
+def test_subtitles_by_hand(tmp_path: Path):
+    assert subtitles.as_vtt(CLIP) == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:02.750\na walk &amp; &lt;turn>\n\n"
+        "00:00:02.750 --> 01:01:01.500\ntwo lines\n"
+    )
+    assert subtitles.as_srt(CLIP).startswith("1\n00:00:00,000 --> 00:00:02,750\na walk & <turn>\n")
+    assert subtitles.write_subtitles(tmp_path, "vtt", [CLIP]) == 1
+    assert (tmp_path / "lib" / "a_ b.vtt").exists()
+
+
+def test_subtitles_stay_in_their_folder(tmp_path: Path):
+    subtitles.write_subtitles(tmp_path / "s", "srt", [CLIP | {"clip_id": "../../etc/x"}])
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
