@@ -1,0 +1,173 @@
+"""Captioning a library through Ray: exactly once, whatever is killed, added or changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import raydance
+from raydance.artifacts import load_bundle, save_bundle
+from raydance.captioning.finder import Finder
+from raydance.captioning.store import CaptionStore
+from raydance.dataset import Dataset
+from raydance.errors import InputError
+from raydance.motion import synthetic
+from raydance.motion.formats import read_clip
+
+pytestmark = pytest.mark.ray
+
+
+def write_clip(path: Path, movement: str, number: int) -> None:
+    clip = synthetic.make_clip(movement, number)
+    arrays = {"joint_names": np.array(clip.joint_names), "parents": np.array(clip.parents)}
+    np.savez(path, positions=clip.positions, fps=clip.fps, **arrays)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for number, movement in enumerate(synthetic.MOVEMENTS[:5]):
+        write_clip(folder / f"clip_{number}.npz", movement, 0)
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04 no zip")
+    return folder
+
+
+def state_of(out: Path) -> dict[str, int]:
+    """Modification times of all committed units."""
+    return {p.name: p.stat().st_mtime_ns for p in (out / "units").glob("*.json")}
+
+
+def windows_of(out: Path) -> Counter:
+    """How often each window of the library counts."""
+    store = CaptionStore.open(out)
+    found: Counter = Counter()
+    for unit, here in store.units():
+        rows = pq.read_table(out / "windows" / f"{unit}.parquet").to_pylist()
+        found.update((r["clip_id"], r["start_s"]) for r in rows if r["item"] in here)
+    return found
+
+
+def test_a_library_is_captioned_once_and_followed(
+    ray_cluster: None, library: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    from raydance.cluster.caption import caption
+
+    out = tmp_path / "captions"
+    told: list[dict] = []
+    counts = caption([library], tiny_run, out, actors=(1, 2), progress=told.append)
+    assert (counts["files"], counts["read"], counts["skipped"]) == (6, 5, 1)
+    assert counts["done"] == 6 and told[-1]["files"] == told[-1]["of"] == 6
+    (line,) = (out / "skipped.jsonl").read_text().splitlines()
+    assert json.loads(line)["file"].endswith("broken.npz") and json.loads(line)["reason"]
+    system = raydance.load(tiny_run)
+    expected = system.describe(read_clip(library / "clip_2.npz"), k=3)[0]
+    (clip,) = [c for c in CaptionStore.open(out).clips() if c["clip_id"] == "library/clip_2"]
+    assert clip["captions"] == [c.text for c in expected.captions]
+    assert set(windows_of(out).values()) == {1} and windows_of(out).total() == counts["windows"]
+
+    before = state_of(out)
+    again = caption([library], tiny_run, out)
+    assert again["done"] == 0 and again["kept"] == 6 and state_of(out) == before
+
+    write_clip(library / "new.npz", synthetic.MOVEMENTS[8], 0)
+    write_clip(library / "clip_1.npz", synthetic.MOVEMENTS[9], 0)
+    (library / "clip_4.npz").unlink()
+    changed = caption([library], tiny_run, out)
+    assert changed["done"] == 2 and changed["gone"] == 1 and changed["files"] == 6
+    clips = {c["clip_id"]: c for c in CaptionStore.open(out).clips()}
+    assert sorted(clips) == [
+        f"library/{n}" for n in ("clip_0", "clip_1", "clip_2", "clip_3", "new")
+    ]
+    assert set(windows_of(out).values()) == {1}
+    now = system.describe(read_clip(library / "clip_1.npz"), k=3)[0]
+    assert clips["library/clip_1"]["captions"] == [c.text for c in now.captions]
+
+    hit = Finder(CaptionStore.open(out)).search(system.point_of(read_clip(library / "new.npz")), 1)
+    assert hit[0].clip_id == "library/new" and hit[0].source.endswith("new.npz")
+
+
+def test_a_dataset_is_a_library(
+    ray_cluster: None, tiny_dataset: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    from raydance.cluster.caption import caption
+
+    counts = caption([tiny_dataset], tiny_run, tmp_path / "captions")
+    dataset = Dataset.open(tiny_dataset)
+    expected = sum(
+        s.num_windows for split in ("train", "val", "test") for s in dataset.shards(split)
+    )
+    assert counts["windows"] == expected == windows_of(tmp_path / "captions").total()
+    clips = list(CaptionStore.open(tmp_path / "captions").clips())
+    assert len({c["clip_id"] for c in clips}) == len(clips)
+    assert {c["clip_id"] for c in clips} == {
+        c["clip_id"] for c in dataset.clips() if c["num_windows"]
+    }
+
+
+def test_another_run_needs_another_folder(
+    ray_cluster: None, library: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    from raydance.cluster.caption import caption
+
+    other = tmp_path / "run"
+    shutil.copytree(tiny_run, other)
+    path = other / "stages" / "clusters.safetensors"
+    tensors, facts = load_bundle(path)
+    save_bundle(path, tensors | {"centroids": tensors["centroids"] + 0.01}, facts)
+    caption([library / "clip_0.npz"], tiny_run, tmp_path / "captions", actors=(1, 1))
+    with pytest.raises(InputError, match="by another run .*choose another --out"):
+        caption([library], other, tmp_path / "captions")
+    with pytest.raises(InputError, match="made with k 3, now 2"):
+        caption([library], tiny_run, tmp_path / "captions", k=2)
+
+
+def test_a_killed_driver_repeats_nothing_that_was_committed(tiny_run: Path, tmp_path: Path) -> None:
+    library, out = tmp_path / "library", tmp_path / "captions"
+    library.mkdir()
+    for number in range(60):
+        movement = synthetic.MOVEMENTS[number % len(synthetic.MOVEMENTS)]
+        write_clip(library / f"clip_{number:02}.npz", movement, number // 12)
+    # Small units, so that the kill falls between commits.
+    code = (
+        "from raydance.captioning import units\n"
+        "units._GROUP_FILES = 4\n"
+        "from raydance.cli import main\n"
+        f"main(['caption', {str(library)!r}, '--run', {str(tiny_run)!r}, '--out', {str(out)!r},"
+        " '--actors', '1', '--quiet', '--json'])\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_TMPDIR")}
+    first = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 90
+    while len(list((out / "units").glob("[0-9a-f]*.json"))) < 2:
+        assert first.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    time.sleep(3)  # its actors end by themselves
+    committed = state_of(out)
+    assert 0 < len(committed) < 15
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert counts["files"] == 60 and counts["kept"] + counts["done"] == 60
+    assert counts["kept"] >= 4 * len(committed) - 4
+    after = state_of(out)
+    assert all(after.get(name) == when for name, when in committed.items())
+    found = windows_of(out)
+    assert set(found.values()) == {1} and found.total() == counts["windows"]
