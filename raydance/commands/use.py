@@ -199,9 +199,18 @@ def _write_bvh(path: Path, clip: Clip) -> str:
 
 
 def _write_gif(path: Path, clip: Clip) -> str:
+    import numpy as np
+
+    from raydance.motion import skeleton
     from raydance.motion.render import render_gif
 
-    render_gif(path, clip.positions, fps=clip.fps, titles=list(clip.captions) or None)
+    # A generated clip has the joints of the training data, the figure all fifty.
+    places = [skeleton.JOINTS.index(name) for name in clip.joint_names]
+    motion = np.zeros((clip.num_frames, len(skeleton.JOINTS), 3), np.float32)
+    motion[:, places] = clip.positions
+    mask = np.isin(np.arange(len(skeleton.JOINTS)), places)
+    titles = list(clip.captions) or None
+    render_gif(path, motion, fps=clip.fps, titles=titles, joint_mask=mask)
     return ""
 
 
