@@ -64,13 +64,15 @@ SUBTITLES: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {"vtt": as_vtt
 
 
 def write_subtitles(folder: Path, kind: str, clips: Iterable[Mapping[str, Any]]) -> int:
-    """A file of one kind for each clip; names are those of the clips, `/` becomes a folder.
+    """A file of one kind for each clip that has segments, named by the clip: `/` makes folders.
 
     Returns:
         The number of files.
     """
     count = 0
     for clip in clips:
+        if not clip["segments"]:
+            continue  # shorter than one window
         parts = [_safe(part) for part in clip["clip_id"].split("/")]
         path = folder.joinpath(*parts[:-1], f"{parts[-1]}.{kind}")
         with replacing(path) as temporary:

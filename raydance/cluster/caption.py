@@ -93,6 +93,7 @@ def caption(
     clips: Sequence[str | Path] = (),
     k: int = 3,
     actors: tuple[int, int] | None = None,
+    threads: int | None = None,
     reading: Mapping[str, Any] | None = None,
     progress: Progress = lambda state: None,
 ) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def caption(
         k: captions of each window, clip and segment.
         actors: fewest and most that describe; one to as many as the cluster has GPUs or else
             processors by default.
+        threads: of torch in each actor; the processors of a node, shared out, by default.
         reading: further fields of `Settings`: `units`, `up`, `mapping`.
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each unit.
 
@@ -140,7 +142,10 @@ def caption(
         if gone:
             store.forget(gone, session)
         state = {"files": 0, "of": sum(map(len, groups)), "windows": 0, "skipped": 0}
-        for files in _describe_all(groups, settings, dataset, facts, run, out, session, low, high):
+        threads = threads or max(1, _node_cpus() // high)
+        for files in _describe_all(
+            groups, settings, dataset, facts, run, out, session, (low, high), threads
+        ):
             state["files"] += len(files)
             state["windows"] += sum(file["windows"] for file in files)
             state["skipped"] += sum(file["status"] == "skipped" for file in files)
@@ -169,8 +174,8 @@ def _describe_all(
     run: Path,
     out: Path,
     session: int,
-    low: int,
-    high: int,
+    actors: tuple[int, int],
+    threads: int,
 ) -> Iterator[list[dict[str, Any]]]:
     if not groups:
         return
@@ -178,7 +183,6 @@ def _describe_all(
     context.enable_progress_bars = False
     gpus = int(ray.cluster_resources().get("GPU", 0))
     place: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
-    threads = max(1, int(ray.cluster_resources().get("CPU", 1)) // len(ray.nodes()) // high)
     read = _Read(
         ray.put(groups), settings, str(dataset.path) if dataset else None, _salt(facts, session)
     )
@@ -191,13 +195,19 @@ def _describe_all(
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(
-                min_size=low, max_size=high, max_tasks_in_flight_per_actor=_UNITS_AHEAD
+                min_size=actors[0],
+                max_size=actors[1],
+                max_tasks_in_flight_per_actor=_UNITS_AHEAD,
             ),
             **place,
         )
     )
     for row in rows.iter_rows():
         yield json.loads(row["record"])
+
+
+def _node_cpus() -> int:
+    return int(ray.cluster_resources().get("CPU", 1)) // len(ray.nodes())
 
 
 def _most_actors() -> int:

@@ -1,0 +1,1 @@
+"""The benchmarks that `jobs/benchmark.py` runs, one file for each subject."""
