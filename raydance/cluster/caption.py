@@ -1,4 +1,4 @@
-"""Captioning a library on Ray Data: tasks read, a pool of actors describes and commits.
+"""Captioning a library on Ray Data: a pool of actors reads, describes and commits.
 
 Every unit is committed by the actor that describes it, so the driver holds nothing but counts, and
 a kill of any of them loses only what was under way.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,32 +29,33 @@ from raydance.systems import load_run
 
 Progress = Callable[[Mapping[str, Any]], None]
 
-# A reader and an actor share a processor: actors that took whole ones would leave none to read.
-_READ_CPUS: Final = 0.5
-_ACTOR_CPUS: Final = 0.5
-_UNITS_AHEAD: Final = 2  # that wait at an actor, each some megabytes
+_GROUPS_AHEAD: Final = 2  # that wait at an actor, so that it never does
 
 
 class _Read:
-    """A Ray Data task: numbers of groups in, a row per unit out."""
+    """Numbers of groups in, a row per unit out: a Ray Data task before actors on GPUs."""
 
     def __init__(
         self, groups: ray.ObjectRef, settings: Settings, dataset: str | None, salt: str
     ) -> None:
         self.groups, self.settings, self.dataset, self.salt = groups, settings, dataset, salt
 
-    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+    def units(self, numbers: Iterable[Any]) -> Iterator[units.Unit]:
+        """The units of some groups."""
         groups = ray.get(self.groups)
         dataset = Dataset.open(self.dataset) if self.dataset else None
-        for number in rows["id"]:
-            for unit in units.read_units(groups[number], self.settings, dataset, self.salt):
-                row = unit.to_row()
-                arrays = {
-                    "facts": pa.array([row["facts"]], pa.large_string()),
-                    "motion": pa.array([row["motion"]], pa.large_binary()),
-                    "joint_mask": pa.array([row["joint_mask"]], pa.large_binary()),
-                }
-                yield pa.table(arrays)
+        for number in numbers:
+            yield from units.read_units(groups[number], self.settings, dataset, self.salt)
+
+    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+        for unit in self.units(rows["id"]):
+            row = unit.to_row()
+            arrays = {
+                "facts": pa.array([row["facts"]], pa.large_string()),
+                "motion": pa.array([row["motion"]], pa.large_binary()),
+                "joint_mask": pa.array([row["joint_mask"]], pa.large_binary()),
+            }
+            yield pa.table(arrays)
 
 
 class _Describe:
@@ -72,6 +73,13 @@ class _Describe:
         self.store = CaptionStore.open(out)
         self.session = session
 
+    def commit(self, unit: units.Unit) -> dict[str, np.ndarray]:
+        """Describe a unit and write it, unless it is there."""
+        if not self.store.is_committed(unit.name):
+            windows, clips = self.describer(unit)
+            self.store.commit(unit.name, self.session, unit.files, windows, clips)
+        return {"record": np.array([json.dumps(unit.files)], dtype=object)}
+
     def __call__(self, table: pa.Table) -> Iterator[dict[str, np.ndarray]]:
         for i in range(len(table)):
             unit = units.Unit.from_row(
@@ -79,10 +87,18 @@ class _Describe:
                 table["motion"][i].as_buffer(),
                 table["joint_mask"][i].as_buffer(),
             )
-            if not self.store.is_committed(unit.name):
-                windows, clips = self.describer(unit)
-                self.store.commit(unit.name, self.session, unit.files, windows, clips)
-            yield {"record": np.array([json.dumps(unit.files)], dtype=object)}
+            yield self.commit(unit)
+
+
+class _ReadAndDescribe:
+    """Both in one actor, on processors: windows then never leave the process."""
+
+    def __init__(self, read: _Read, *args: Any) -> None:
+        self.read, self.describe = read, _Describe(*args)
+
+    def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        for unit in self.read.units(rows["id"]):
+            yield self.describe.commit(unit)
 
 
 def caption(
@@ -181,28 +197,28 @@ def _describe_all(
         return
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    place: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
     read = _Read(
         ray.put(groups), settings, str(dataset.path) if dataset else None, _salt(facts, session)
     )
-    rows = (
-        ray.data.range(len(groups), override_num_blocks=len(groups))
-        .map_batches(read, batch_size=None, num_cpus=_READ_CPUS)
-        .map_batches(
+    describe = (str(run), str(out), session, facts["k"], threads)
+    pool = ActorPoolStrategy(
+        min_size=actors[0], max_size=actors[1], max_tasks_in_flight_per_actor=_GROUPS_AHEAD
+    )
+    rows = ray.data.range(len(groups), override_num_blocks=len(groups))
+    if ray.cluster_resources().get("GPU", 0):
+        done = rows.map_batches(read, batch_size=None).map_batches(
             _Describe,
-            fn_constructor_args=(str(run), str(out), session, facts["k"], threads),
+            fn_constructor_args=describe,
             batch_size=None,
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(
-                min_size=actors[0],
-                max_size=actors[1],
-                max_tasks_in_flight_per_actor=_UNITS_AHEAD,
-            ),
-            **place,
+            compute=pool,
+            num_gpus=1,
         )
-    )
-    for row in rows.iter_rows():
+    else:
+        done = rows.map_batches(
+            _ReadAndDescribe, fn_constructor_args=(read, *describe), batch_size=None, compute=pool
+        )
+    for row in done.iter_rows():
         yield json.loads(row["record"])
 
 
