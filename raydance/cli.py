@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import data, info, judge, train, use
+from raydance.commands import data, info, judge, sweep, train, use
 from raydance.errors import InputError, RaydanceError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ COMMANDS = (
     train.quickstart,
     data.ingest,
     train.train,
+    sweep.sweep,
     use.describe,
     use.generate,
     use.search,
