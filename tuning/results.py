@@ -67,7 +67,9 @@ def write(
         if len(goals) > 1:
             for number, trial in enumerate(front):
                 _write_config(place / "pareto" / f"{number:02d}.yaml", space, config, facts, trial)
-    summary["pictures"] = draw(place, study, goals) if len(whole) > 1 else []
+    summary["pictures"] = []
+    if len(whole) > 1:
+        summary["pictures"] = draw(place, study, goals, summary["importances"])
     write_json(place / "summary.json", summary)
     return summary
 
@@ -126,8 +128,16 @@ def _value(place: int, goal: Objective) -> Callable[[FrozenTrial], float]:
     return lambda trial: sign * trial.values[place]
 
 
-def draw(place: Path, study: optuna.Study, goals: Sequence[Objective]) -> list[str]:
-    """Pictures: history, parallel coordinates and importances for each objective, and the front.
+def draw(
+    place: Path,
+    study: optuna.Study,
+    goals: Sequence[Objective],
+    shares: Mapping[str, Mapping[str, float]],
+) -> list[str]:
+    """Pictures: history and parallel coordinates of each objective, importances, and the front.
+
+    Args:
+        shares: what `importances` returns.
 
     Returns:
         Their file names.
@@ -154,7 +164,6 @@ def draw(place: Path, study: optuna.Study, goals: Sequence[Objective]) -> list[s
             def target(trial: FrozenTrial, number: int = number) -> float:
                 return trial.values[number]
 
-            # Optuna takes a target for a cost, which would turn around what is to be maximised.
             given: Any = target if len(goals) > 1 else None
             save(
                 f"history{suffix}",
@@ -164,12 +173,30 @@ def draw(place: Path, study: optuna.Study, goals: Sequence[Objective]) -> list[s
                 f"parallel{suffix}",
                 pictures.plot_parallel_coordinate(study, target=given, target_name=goal.title),
             )
-        if len(studies.complete(study)) > 2:
-            save("importances", pictures.plot_param_importances(study))
+        if shares:
+            save("importances", _draw_importances(shares, goals))
         if len(goals) in (2, 3):
             titles = [goal.title for goal in goals]
             save("pareto", pictures.plot_pareto_front(study, target_names=titles))
     return made
+
+
+def _draw_importances(shares: Mapping[str, Mapping[str, float]], goals: Sequence[Objective]) -> Any:
+    # Not Optuna's picture: for several objectives it takes a high value for a bad one throughout.
+    from raydance.report.plots import COLOURS, new_figure
+
+    keys = list(next(iter(shares.values())))[::-1]
+    figure, (axes,) = new_figure(7.0, 1.0 + 0.35 * len(keys) * len(goals))
+    figure.patch.set_alpha(1.0)
+    height = 0.8 / len(goals)
+    for place, goal in enumerate(goals):
+        middle = np.arange(len(keys)) + 0.4 - height * (place + 0.5)
+        widths = [shares[goal.name].get(key, 0.0) for key in keys]
+        axes.barh(middle, widths, height, label=goal.title, color=COLOURS[place])
+    axes.set_yticks(range(len(keys)), keys)
+    axes.set_xlabel("share of importance (PED-ANOVA)")
+    axes.legend(fontsize=8)
+    return axes
 
 
 @contextmanager

@@ -40,6 +40,7 @@ Say = Callable[[str], None]
 _POLL_S = 0.3
 _NEWS_S = 20.0
 _CANCEL_S = 10.0
+_LOCK = ".lock"
 
 
 def sweep(
@@ -91,7 +92,7 @@ def sweep(
     dataset = Dataset.open(data)
     place = Path(out).resolve()
     with _claimed(place):
-        facts = {
+        facts: dict[str, Any] = {
             "space": name,
             "system": dance_language.NAME,
             "dataset": dataset.manifest_hash,
@@ -112,9 +113,8 @@ def sweep(
     if not studies.complete(study):
         failed = [t for t in studies.ended(study) if "reason" in t.user_attrs]
         first = failed[0].user_attrs["reason"] if failed else "none was started"
-        raise RaydanceError(
-            f"no trial of {len(studies.ended(study))} succeeded; the first: {first}"
-        )
+        num_ended = len(studies.ended(study))
+        raise RaydanceError(f"none of {num_ended} trials succeeded; the first: {first}")
     return summary
 
 
@@ -129,12 +129,11 @@ def _refuse_varied(space: Space, overrides: Sequence[str]) -> None:
 @contextmanager
 def _claimed(place: Path) -> Iterator[None]:
     """Take an empty folder, or one that holds a sweep, for this process alone."""
-    is_other = place.is_dir() and any(place.iterdir()) and not (place / "study.db").exists()
-    if place.is_file() or is_other:
+    found = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    if place.is_file() or (found - {_LOCK} and "study.db" not in found):
         raise InputError(f"{place}: not empty and not a sweep; choose another --out")
     place.mkdir(parents=True, exist_ok=True)
-    with (place / "study.db").open("ab") as file:
-        # The database itself is locked by other means (byte ranges), which do not meet this one.
+    with (place / _LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
