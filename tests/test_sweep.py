@@ -106,7 +106,7 @@ def test_a_finished_sweep_trains_nothing_and_a_longer_one_adds(clusters, tiny_da
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("beta", {}, r"another the space \(clusters there, beta here\)"),
+        ("beta", {}, r"another space \(clusters there, beta here\)"),
         ("clusters", {"preset": "paper"}, r"another --preset \(quick there, paper here\)"),
         ("clusters", {"overrides": [*SHORT, "seed=1"]}, "another --set"),
         ("clusters", {"overrides": ["clusters.num_clusters=3"]}, "varies clusters.num_clusters"),

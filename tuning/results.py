@@ -299,7 +299,7 @@ def as_text(summary: Mapping[str, Any]) -> str:
         lines.append(f"{mark} trial {row['trial']}: {figures}  ({values})")
     for goal, shares in summary["importances"].items():
         shown = ", ".join(f"{key} {100 * share:.0f} %" for key, share in shares.items())
-        lines.append(f"  importance for {goal}: {shown}")
+        lines.append(f"  importance for {goal}, of {counts}: {shown}")
     lines.append(f"* is in {summary['out']}/best.yaml")
     return "\n".join(lines)
 

@@ -24,14 +24,7 @@ from tuning.trial import key_of
 NAME = "sweep"
 _NUM_RANDOM = 6
 _NUM_SAMPLED, _NUM_ATTEMPTS = 4, 60
-_HINTS = {
-    "space": "the space",
-    "system": "the system",
-    "dataset": "--data (its content)",
-    "preset": "--preset",
-    "overrides": "--set",
-    "config": "the configuration",
-}
+_HINTS = {"dataset": "content of --data", "preset": "--preset", "overrides": "--set"}
 
 
 def open_study(
@@ -73,9 +66,12 @@ def open_study(
     for name, value in facts.items():
         if known and known.get(name, value) != value:
             there, here = _short(known[name]), _short(value)
+            what = _HINTS.get(name, name)
+            if name == "config":
+                what, there, here = "version's defaults", "older", "newer"
             raise InputError(
-                f"{path.parent}: holds a sweep with another {_HINTS[name]} ({there} there, {here} "
-                "here); choose another --out"
+                f"{path.parent}: holds a sweep with another {what} ({there} there, {here} here); "
+                "choose another --out"
             )
     _queue_interrupted(study)
     return study
