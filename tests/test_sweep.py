@@ -161,7 +161,7 @@ def test_failed_trials_are_recorded_and_do_not_stop_the_sweep(
     assert "the run's record is damaged" in table
     # Where all fail the sweep does.
     monkeypatch.setattr(driver.studies, "complete", lambda study: [])
-    with pytest.raises(RaydanceError, match="none of 2 trials succeeded; the first: .*damaged"):
+    with pytest.raises(RaydanceError, match="no trial succeeded, 1 failed; the first: .*damaged"):
         run_sweep("clusters", tiny_dataset, tmp_path / "out", 2)
 
 

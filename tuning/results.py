@@ -213,11 +213,11 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _counts(study: optuna.Study) -> dict[str, int]:
-    states = [trial.state for trial in studies.ended(study)]
+    states = [trial.state for trial in studies.finished(study)]
     return {
         "complete": states.count(TrialState.COMPLETE),
         "pruned": states.count(TrialState.PRUNED),
-        "failed": states.count(TrialState.FAIL),
+        "failed": len(studies.failed(study)),
     }
 
 
@@ -237,7 +237,8 @@ def _write_table(path: Path, study: optuna.Study, space: Space) -> None:
         table = csv.writer(file)
         heads = ("trial", "state", *space.objectives, *space.parameters)
         table.writerow([*heads, "seconds", "folder", "reason"])
-        for trial in studies.ended(study):
+        trials = [*studies.finished(study), *studies.failed(study)]
+        for trial in sorted(trials, key=lambda trial: trial.number):
             is_complete = trial.state == TrialState.COMPLETE
             table.writerow(
                 [

@@ -1,8 +1,9 @@
 """The study: an SQLite file of Optuna's that remembers every trial; only the driver writes it.
 
-How trials that ended are told apart: COMPLETE and PRUNED speak for themselves; FAIL with a `reason`
-really failed; FAIL that `repeats` another drew the same parameters and was never run; any other
-FAIL was interrupted, and its parameters wait in the queue.
+COMPLETE and PRUNED trials are finished and never repeated. FAIL with a `reason` really failed and
+is tried again by the next call, since the reason may have been a full disk or a lost machine. FAIL
+that `repeats` another drew the same parameters and was never run; any other FAIL was interrupted,
+and its parameters waited in the queue.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _HINTS = {"dataset": "content of --data", "preset": "--preset", "overrides": "--
 def open_study(
     path: Path, space: Space, facts: Mapping[str, Any], base: Mapping[str, Any]
 ) -> optuna.Study:
-    """Open a sweep's study or begin it; trials that were at work when it was killed are queued.
+    """Open a sweep's study or begin it.
 
     The first trial of a new study is the configuration as it stands, where the space contains it.
 
@@ -73,7 +74,6 @@ def open_study(
                 f"{path.parent}: holds a sweep with another {what} ({there} there, {here} here); "
                 "choose another --out"
             )
-    _queue_interrupted(study)
     return study
 
 
@@ -99,18 +99,32 @@ def _short(value: Any) -> str:
     return text or "none"
 
 
-def _queue_interrupted(study: optuna.Study) -> None:
-    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+def queue_unfinished(study: optuna.Study) -> None:
+    """Have the parameters drawn again of trials that were interrupted, and of those that failed."""
+    interrupted = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+    waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
+    queued = [trial.system_attrs.get("fixed_params") for trial in waiting]
+    for trial in [*interrupted, *failed(study)]:
         params = trial.system_attrs.get("fixed_params", {}) | trial.params
-        if params:
-            # Before the trial is ended: killed in between, it is queued twice rather than lost.
+        if params and params not in queued:
+            queued.append(params)
             study.enqueue_trial(params)
+    for trial in interrupted:  # after they are queued, so that a kill in between loses none
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that count: complete, pruned, or failed by themselves."""
-    return [trial for trial in study.get_trials(deepcopy=False) if _counts(trial)]
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that are never repeated: complete or pruned."""
+    states = [TrialState.COMPLETE, TrialState.PRUNED]
+    return study.get_trials(deepcopy=False, states=states)
+
+
+def failed(study: optuna.Study) -> list[FrozenTrial]:
+    """The last trial of each set of parameters that has only ever failed."""
+    trials = study.get_trials(deepcopy=False, states=[TrialState.FAIL])
+    last = {trial.user_attrs["key"]: trial for trial in trials if "reason" in trial.user_attrs}
+    done = {trial.user_attrs["key"] for trial in finished(study)}
+    return [trial for key, trial in last.items() if key not in done]
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:
@@ -118,21 +132,21 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-        return True
-    return trial.state == TrialState.FAIL and "reason" in trial.user_attrs
-
-
-def ask(study: optuna.Study, space: Space, seed: int) -> tuple[Trial, dict[str, Any]] | None:
+def ask(
+    study: optuna.Study, space: Space, seed: int, avoid: Mapping[str, int]
+) -> tuple[Trial, dict[str, Any]] | None:
     """A trial with parameters that no other has, or None where the space is used up.
 
     The draw is a function of the seed, of the number of trials and of their results.
+
+    Args:
+        avoid: key of parameters -> trial, beside those that are finished or at work.
     """
-    taken = {
+    at_work = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+    taken = dict(avoid) | {
         trial.user_attrs["key"]: trial.number
-        for trial in study.get_trials(deepcopy=False)
-        if "key" in trial.user_attrs and (_counts(trial) or trial.state == TrialState.RUNNING)
+        for trial in [*finished(study), *at_work]
+        if "key" in trial.user_attrs
     }
     for attempt in range(_NUM_ATTEMPTS):
         number = len(study.get_trials(deepcopy=False))

@@ -41,6 +41,7 @@ _POLL_S = 0.3
 _NEWS_S = 20.0
 _CANCEL_S = 10.0
 _LOCK = ".lock"
+_GIVE_UP_AFTER = 3
 
 
 def sweep(
@@ -61,7 +62,8 @@ def sweep(
 
     Args:
         name: one of `SPACES`.
-        num_trials: finished trials wanted in all, those of earlier calls included.
+        num_trials: finished trials wanted in all, those of earlier calls included. A trial that
+            fails takes a place too, in this call; the next one tries it again.
         preset, overrides: the configuration that trials change.
         parallel: trials at once; by default as many as processors allow.
         workers: DDP workers of each trial. With one, on a cluster without GPUs, a trial is a plain
@@ -77,7 +79,7 @@ def sweep(
     Raises:
         InputError: an unknown space, a key that the space itself varies, or an `out` that holds
             something else or is being worked on.
-        RaydanceError: no trial succeeded.
+        RaydanceError: no trial succeeded, or several in a row failed for the same reason.
     """
     if name not in SPACES:
         raise InputError(f"space {name!r}; known: {', '.join(SPACES)}")
@@ -102,7 +104,7 @@ def sweep(
         }
         study = studies.open_study(place / "study.db", space, facts, facts["config"])
         try:
-            if len(studies.ended(study)) < num_trials:
+            if len(studies.finished(study)) < num_trials:
                 with ray_session(address, _embedded_cpus(parallel, workers)):
                     driver = _Driver(
                         study, space, config, place, dataset, parallel, workers, seed, say
@@ -111,10 +113,9 @@ def sweep(
         finally:  # after Ctrl-C too, for the trials that are finished
             summary = results.write(place, study, space, config, facts)
     if not studies.complete(study):
-        failed = [t for t in studies.ended(study) if "reason" in t.user_attrs]
-        first = failed[0].user_attrs["reason"] if failed else "none was started"
-        num_ended = len(studies.ended(study))
-        raise RaydanceError(f"none of {num_ended} trials succeeded; the first: {first}")
+        failed = studies.failed(study)
+        first = failed[0].user_attrs["reason"] if failed else "all were pruned"
+        raise RaydanceError(f"no trial succeeded, {len(failed)} failed; the first: {first}")
     return summary
 
 
@@ -179,6 +180,8 @@ class _Driver:
         self.dataset = str(dataset.path.resolve())
         self.seed, self.say = seed, say
         self.running: list[_Running] = []
+        self.failed: dict[str, int] = {}
+        self.reasons: list[str] = []  # of the failures since the last success
         resources = ray.cluster_resources()
         cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
         # A plain loop in a task sees no GPU; Ray Train gives its workers theirs.
@@ -198,12 +201,13 @@ class _Driver:
     def go(self, num_trials: int) -> None:
         """Run until so many trials have ended, or the space is used up."""
         self._train_shared()
+        studies.queue_unfinished(self.study)
         self.wanted = num_trials
         is_used_up = False
         told_at = time.monotonic()
         try:
             while True:
-                missing = num_trials - len(studies.ended(self.study)) - len(self.running)
+                missing = num_trials - self._num_ended() - len(self.running)
                 while not is_used_up and missing > 0 and len(self.running) < self.parallel:
                     is_used_up = not self._start_one()
                     missing -= 1
@@ -256,7 +260,7 @@ class _Driver:
         return self.train.options(num_cpus=cpus, max_retries=1).remote(work)
 
     def _start_one(self) -> bool:
-        asked = studies.ask(self.study, self.space, self.seed)
+        asked = studies.ask(self.study, self.space, self.seed, self.failed)
         if asked is None:
             return False
         trial, values = asked
@@ -301,8 +305,16 @@ class _Driver:
             reason = reason_of(error)
             trial.set_user_attr("reason", reason)
             self.study.tell(trial, state=TrialState.FAIL)
+            self.failed[trial.user_attrs["key"]] = trial.number
+            self.reasons.append(reason)
             self.say(f"{self._head(running)} failed: {reason}")
+            if self.reasons[-_GIVE_UP_AFTER:] == [reason] * _GIVE_UP_AFTER:
+                raise RaydanceError(
+                    f"{_GIVE_UP_AFTER} trials in a row failed alike: {reason} "
+                    "(the same command tries them again)"
+                ) from None
             return
+        self.reasons.clear()
         trial.set_user_attr("seconds", round(found["seconds"], 1))
         self.study.tell(trial, [found[name] for name in self.space.objectives])
         figures = ", ".join(f"{goal.title} {found[goal.name]:.4g}" for goal in self.space.goals())
@@ -328,7 +340,10 @@ class _Driver:
         return f"trial {running.trial.number} ({values})"
 
     def _share(self) -> str:
-        return f"{len(studies.ended(self.study))} of {self.wanted}"
+        return f"{self._num_ended()} of {self.wanted}"
+
+    def _num_ended(self) -> int:
+        return len(studies.finished(self.study)) + len(self.failed)
 
     def _news(self) -> str:
         places = [
