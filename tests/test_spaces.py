@@ -140,8 +140,8 @@ def test_the_difference_of_configurations_gives_the_other_again():
     quick = dance_language.resolve("quick")
     other = dance_language.resolve("quick", ["motion_vae.beta_end=0.1", "seed=4"])
     found = results.difference(configs.to_dict(quick), configs.to_dict(other))
-    assert found == {"seed": 4, "motion_vae": {"beta_end": 0.1}}
-    assert configs.merge(quick, found) == other
+    assert found == {"seed": 4, "motion_vae.beta_end": 0.1}
+    assert configs.merge(quick, nested(found)) == other
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

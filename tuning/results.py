@@ -262,8 +262,9 @@ def _write_config(
 ) -> None:
     """A file for `raydance train --config`, with where it comes from as comments."""
     preset = facts["preset"]
-    resolved = configs.merge(config, nested(studies.params_of(space, trial)))
-    changes = difference(configs.to_dict(dance_language.resolve(preset)), configs.to_dict(resolved))
+    base = configs.to_dict(dance_language.resolve(preset))
+    # What was swept is said even where it is the preset's own value.
+    changes = difference(base, configs.to_dict(config)) | studies.params_of(space, trial)
     figures = ", ".join(
         f"{goal.title}: {value:.4g}" for goal, value in zip(space.goals(), trial.values)
     )
@@ -272,19 +273,21 @@ def _write_config(
         f"# raydance train {facts['system']} --preset {preset} --config {path.name}\n"
     )
     with replacing(path) as temporary:
-        temporary.write_text(text + yaml.safe_dump(changes, sort_keys=False), encoding="utf-8")
+        temporary.write_text(
+            text + yaml.safe_dump(nested(changes), sort_keys=False), encoding="utf-8"
+        )
 
 
-def difference(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested mapping that, laid over `base`, gives `other`; both have the same keys."""
+def difference(
+    base: Mapping[str, Any], other: Mapping[str, Any], above: str = ""
+) -> dict[str, Any]:
+    """`{"a.b": value}` of what `other` has otherwise than `base`; both have the same keys."""
     out: dict[str, Any] = {}
     for key, value in other.items():
         if isinstance(value, dict):
-            inner = difference(base[key], value)
-            if inner:
-                out[key] = inner
+            out |= difference(base[key], value, f"{above}{key}.")
         elif value != base[key]:
-            out[key] = value
+            out[f"{above}{key}"] = value
     return out
 
 
