@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import data, info, judge, library, train, use
+from raydance.commands import data, info, judge, library, sweep, train, use
 from raydance.errors import InputError, RaydanceError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ COMMANDS = (
     train.quickstart,
     data.ingest,
     train.train,
+    sweep.sweep,
     use.describe,
     use.generate,
     use.search,

@@ -25,6 +25,7 @@ from raydance.errors import ArtifactError, InputError
 from raydance.files import read_json, write_json
 from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
+from raydance.systems.shared_steps import copy_steps
 
 if TYPE_CHECKING:
     from raydance.systems.dance_language_run import DanceLanguage
@@ -91,7 +92,7 @@ def quickstart(
             dance_language.train(place / "run", place / "dataset", quick, runner, say=say)
         with phases("train the paper's choices, as briefly"):
             paper = paper_choices(quick)
-            _copy_shared(place / "run", place / "paper_run", paper)
+            copy_steps(place / "run", place / "paper_run", paper, _SHARED_STEPS)
             # In this process: what Ray costs to start is not worth it a second time.
             plain = LocalRunner(report)
             dance_language.train(place / "paper_run", place / "dataset", paper, plain, say=say)
@@ -170,42 +171,6 @@ def paper_choices(
     period = max(1, round(long.period * epochs / long.epochs))
     train = replace(long, epochs=epochs, period=period)
     return replace(paper, contrastive=replace(paper.contrastive, train=train))
-
-
-def _copy_shared(run: Path, other: Path, config: dance_language.DanceLanguageConfig) -> None:
-    """Give a run, begun or not, the steps of another that its own configuration would repeat."""
-    source = Run.open(run)
-    kept = Run.open(other).facts["steps"] if (other / "run.json").exists() else {}
-    facts = {**source.facts, "steps": kept}
-    plan = dance_language.Training(Run(other, facts, configs.to_dict(config)), _NoRunner())
-    (other / "stages").mkdir(parents=True, exist_ok=True)
-    for step in _SHARED_STEPS:
-        done, wanted = source.facts["steps"][step], plan.fingerprint(step)
-        if done["fingerprint"] == wanted and not plan.run.is_done(step, wanted):
-            _copy_step(source, other, step)
-            facts["steps"][step] = done
-    write_json(other / "config.json", plan.run.config)
-    write_json(other / "run.json", facts)
-
-
-class _NoRunner:
-    """For asking a training what it would do."""
-
-    def fit(self, task: Any) -> None:
-        raise AssertionError("nothing is trained here")
-
-    def map(self, factory: Any, args: tuple, items: Any) -> list[Any]:
-        raise AssertionError("nothing is mapped here")
-
-
-def _copy_step(source: Run, other: Path, step: str) -> None:
-    shutil.copy2(source.bundle(step), other / "stages")
-    if source.columns(step).exists():
-        shutil.rmtree(other / "columns" / step, ignore_errors=True)
-        shutil.copytree(source.columns(step), other / "columns" / step)
-    if source.metrics(step).exists():
-        (other / "metrics").mkdir(exist_ok=True)
-        shutil.copy2(source.metrics(step), other / "metrics")
 
 
 def _evaluate(place: Path, say: Say) -> dict[str, Any]:

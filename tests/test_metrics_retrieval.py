@@ -164,3 +164,11 @@ def test_wrong_input_is_refused(call):
 
 def test_the_table_lists_documented_functions():
     assert all(function.__doc__ for function in METRICS.values())
+
+
+def test_mean_reciprocal_rank_by_hand():
+    similarity = np.array([[0.9, 0.1, 0.5], [0.2, 0.3, 0.8], [0.7, 0.6, 0.1]])
+    # Right items stand at places 1, 2 and 3.
+    assert retrieval.mean_reciprocal_rank(similarity) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    relevant = np.ones((3, 3), dtype=bool)
+    assert retrieval.mean_reciprocal_rank(similarity, relevant) == 1.0

@@ -15,6 +15,7 @@ from raydance.report import diagrams, page, plots, tables, warnings_of, write_re
 from raydance.report.clips import Animation
 from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner, history
+from raydance.systems.shared_steps import copy_steps
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
     run = Run.open(tiny_run)
     quick = dance_language.config_of(run)
     other = tmp_path / "other"
-    quickstart._copy_shared(tiny_run, other, quickstart.paper_choices(quick))
+    copy_steps(tiny_run, other, quickstart.paper_choices(quick), quickstart._SHARED_STEPS)
     steps = Run.open(other).facts["steps"]
     assert set(steps) == {"statistics", "motion_vae", "clusters"}  # both have K = 3
     said: list[str] = []
@@ -159,6 +160,6 @@ def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
         say=said.append,
     )
     assert said[:2] == ["statistics: done before", "motion_vae: done before"]
-    quickstart._copy_shared(tiny_run, other, quickstart.paper_choices(quick))
+    copy_steps(tiny_run, other, quickstart.paper_choices(quick), quickstart._SHARED_STEPS)
     assert "clusters" in Run.open(other).facts["steps"]  # work done is not undone
     assert Run.open(other).config == to_dict(quickstart.paper_choices(quick))

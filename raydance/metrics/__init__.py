@@ -18,6 +18,7 @@ METRICS: Final[dict[str, Callable[..., Any]]] = {
     "mm_dist": retrieval.mm_dist,
     "r_at_k": retrieval.r_at_k,
     "chance_r_at_k": retrieval.chance_r_at_k,
+    "mean_reciprocal_rank": retrieval.mean_reciprocal_rank,
     # sets of motions
     "fid": distribution.fid,
     "diversity": distribution.diversity,

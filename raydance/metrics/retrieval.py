@@ -81,6 +81,14 @@ def summarise(rank: np.ndarray, ks: Sequence[int] = KS) -> dict[str, float]:
     return {**result, "MedR": float(np.median(rank)) + 1.0, "len": float(len(rank))}
 
 
+def mean_reciprocal_rank(similarity: np.ndarray, relevant: np.ndarray | None = None) -> float:
+    """Mean of one over the place (from 1) of the best right item, in (0, 1]; 1 is perfect.
+
+    Args and errors as for `ranks`.
+    """
+    return float(np.mean(1.0 / (ranks(similarity, relevant) + 1.0)))
+
+
 def rounded(metrics: Mapping[str, float], digits: int = 2) -> dict[str, float]:
     """The same figures as tables print them."""
     return {name: round(value, digits) for name, value in metrics.items()}

@@ -1,0 +1,265 @@
+"""Sweeps through Ray: they run, go on after a kill, prune, and leave what `train` takes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from conftest import TINY
+from optuna.trial import TrialState
+
+from raydance import cli
+from raydance import config as configs
+from raydance.artifacts import Run
+from raydance.errors import InputError, RaydanceError
+from raydance.systems import dance_language
+from tuning import study as studies
+from tuning import sweep as driver
+from tuning import trial as trials
+from tuning.spaces import SPACES
+from tuning.sweep import sweep
+
+ROOT = Path(__file__).parents[1]
+SHORT = [*TINY, "motion_vae.train.epochs=1"]
+
+pytestmark = pytest.mark.ray
+
+
+def run_sweep(name: str, data: Path, out: Path, num_trials: int, **options: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"preset": "quick", "overrides": SHORT, "parallel": 2} | options
+    return sweep(name, data, out, num_trials=num_trials, **settings)
+
+
+def load_study(out: Path) -> optuna.Study:
+    return optuna.load_study(study_name=studies.NAME, storage=f"sqlite:///{out / 'study.db'}")
+
+
+@pytest.fixture(scope="module")
+def clusters(
+    ray_cluster: None, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any], list[str]]:
+    """A sweep of four trials: its folder, its summary and what it said."""
+    out = tmp_path_factory.mktemp("sweep") / "clusters"
+    said: list[str] = []
+    return out, run_sweep("clusters", tiny_dataset, out, 4, say=said.append), said
+
+
+def test_a_sweep_leaves_all_that_it_promises(clusters, tiny_dataset) -> None:
+    out, summary, said = clusters
+    assert summary["trials"] == {"complete": 4, "pruned": 0, "failed": 0}
+    assert json.loads((out / "summary.json").read_text()) == summary
+    names = {"best.yaml", "trials.csv", "summary.json", *summary["pictures"]}
+    assert names <= {path.name for path in out.iterdir()}
+    assert {"importances.png", "pareto.png", "history_silhouette.png"} <= names
+    with (out / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["complete"] * 4
+    points = {(row["clusters.method"], row["clusters.num_clusters"]) for row in rows}
+    assert len(points) == 4 and ("kmeans", "3") in points  # the configuration as it stands is one
+    assert sum("of 4)" in line for line in said) == 4
+    # Trained once, shared by all.
+    vaes = {(out / row["folder"] / "stages/motion_vae.safetensors").stat().st_ino for row in rows}
+    assert vaes == {(out / "shared/stages/motion_vae.safetensors").stat().st_ino}
+
+
+def test_the_best_configuration_is_one_that_train_takes(clusters) -> None:
+    out, summary, _ = clusters
+    best = summary["best"]
+    resolved = dance_language.resolve("quick", None, str(out / "best.yaml"))
+    assert resolved.clusters.num_clusters == best["params"]["clusters.num_clusters"]
+    assert resolved.clusters.method == best["params"]["clusters.method"]
+    kept = Run.open(out / best["folder"]).config
+    assert kept["clusters"] == configs.to_dict(resolved)["clusters"]
+    assert kept["motion_vae"]["train"]["epochs"] == resolved.motion_vae.train.epochs == 1
+    front = sorted((out / "pareto").iterdir())
+    assert len(front) == len(summary["front"])
+    for file, row in zip(front, summary["front"]):
+        found = dance_language.resolve("quick", None, str(file))
+        assert found.clusters.method == row["params"]["clusters.method"]
+
+
+def test_the_study_opens_elsewhere(clusters) -> None:
+    study = load_study(clusters[0])
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 4
+    assert study.metric_names == ["silhouette", "stability"]
+    assert study.user_attrs["space"] == "clusters" and study.user_attrs["preset"] == "quick"
+
+
+def test_a_finished_sweep_trains_nothing_and_a_longer_one_adds(clusters, tiny_dataset) -> None:
+    out, summary, _ = clusters
+    said: list[str] = []
+    assert run_sweep("clusters", tiny_dataset, out, 4, say=said.append) == summary
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("beta", {}, r"another space \(clusters there, beta here\)"),
+        ("clusters", {"preset": "paper"}, r"another --preset \(quick there, paper here\)"),
+        ("clusters", {"overrides": [*SHORT, "seed=1"]}, "another --set"),
+        ("clusters", {"overrides": ["clusters.num_clusters=3"]}, "varies clusters.num_clusters"),
+        ("clusters", {"parallel": 0}, "--parallel 0; at least 1"),
+        ("clusters", {"workers": 0}, "--workers 0; at least 1"),
+        ("colours", {}, "space 'colours'; known: beta, "),
+    ],
+)
+def test_mistakes_are_refused(clusters, tiny_dataset, name, options, message) -> None:
+    with pytest.raises(InputError, match=message):
+        run_sweep(name, tiny_dataset, clusters[0], 4, **options)
+
+
+def test_folders_of_something_else_are_refused(tiny_dataset, tmp_path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty and not a sweep"):
+        run_sweep("clusters", tiny_dataset, tmp_path / "notes", 1)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "study.db").write_text("no database " * 100)
+    with pytest.raises(InputError, match="not a study of Optuna"):
+        run_sweep("clusters", tiny_dataset, tmp_path / "bad", 1)
+    with driver._claimed(tmp_path / "busy"):
+        with pytest.raises(InputError, match="another sweep is at work here"):
+            run_sweep("clusters", tiny_dataset, tmp_path / "busy", 1)
+
+
+def test_the_command_tells_a_mistake_in_one_line(tiny_dataset, tmp_path, capsys) -> None:
+    arguments = ["sweep", "colours", "--data", str(tiny_dataset), "--out", str(tmp_path / "x")]
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("raydance: space 'colours'; known: beta")
+
+
+def test_failed_trials_are_recorded_and_do_not_stop_the_sweep(
+    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A run of something else lies where the first trial would write.
+    point = SPACES["clusters"].point_of(configs.to_dict(dance_language.resolve("quick", SHORT)))
+    assert point is not None
+    occupied = tmp_path / "out" / "trials" / trials.key_of(point)
+
+    def occupy(line: str) -> None:
+        occupied.mkdir(parents=True, exist_ok=True)
+        (occupied / "run.json").write_text("{")
+
+    summary = run_sweep("clusters", tiny_dataset, tmp_path / "out", 2, say=occupy)
+    assert summary["trials"] == {"complete": 1, "pruned": 0, "failed": 1}
+    table = (tmp_path / "out" / "trials.csv").read_text()
+    assert "the run's record is damaged" in table
+    # Where all fail the sweep does.
+    monkeypatch.setattr(driver.studies, "complete", lambda study: [])
+    with pytest.raises(RaydanceError, match="no trial succeeded, 1 failed; the first: .*damaged"):
+        run_sweep("clusters", tiny_dataset, tmp_path / "out", 2)
+
+
+def test_a_trial_that_falls_behind_is_really_stopped(
+    ray_cluster: None, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    overrides = [*SHORT, "contrastive.train.epochs=400"]
+    said: list[str] = []
+
+    class AtOnce(optuna.pruners.BasePruner):
+        def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+            return trial.number == 0 and trial.last_step is not None and trial.last_step >= 3
+
+    space = SPACES["contrastive"]
+    config = dance_language.resolve("quick", overrides)
+    out.mkdir()
+    study = studies.open_study(
+        out / "study.db", space, {"config": configs.to_dict(config)}, configs.to_dict(config)
+    )
+    study.pruner = AtOnce()
+    from raydance.dataset import Dataset
+
+    work = driver._Driver(
+        study, space, config, out, Dataset.open(tiny_dataset), 1, 1, 0, said.append
+    )
+    work.go(1)
+    (trial,) = study.trials
+    assert trial.state == TrialState.PRUNED
+    folder = out / "trials" / trial.user_attrs["key"]
+    written = len(trials.validation_metrics(folder, "contrastive"))
+    assert 4 <= written < 400
+    told = list(trial.intermediate_values.values())
+    lines = trials.validation_metrics(folder, "contrastive")
+    assert [line["validation"]["top1"] for line in lines][: len(told)] == told
+    time.sleep(1.0)
+    assert len(trials.validation_metrics(folder, "contrastive")) == written  # nobody trains on
+    assert "pruned after" in said[-1]
+
+
+def test_a_killed_sweep_goes_on_and_repeats_nothing(tiny_dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    changes = [*SHORT, "motion_vae.train.epochs=8", "motion_vae.train.batch_size=8"]
+    sets = [part for change in changes for part in ("--set", change)]
+    command = [sys.executable, "-m", "raydance", "sweep", "beta", "--data", str(tiny_dataset)]
+    command += ["--out", str(out), "--trials", "3", "--parallel", "2", "--preset", "quick", *sets]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_ADDRESS", None)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: process.poll() is not None or len(complete_in(out)) >= 1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = {t.number: t for t in load_study(out).trials}
+    finished = {n: t for n, t in before.items() if t.state == TrialState.COMPLETE}
+    at_work = {n: t for n, t in before.items() if t.state == TrialState.RUNNING}
+    assert 1 <= len(finished) < 3 and at_work
+    weights = {number: stamp_of(out, trial) for number, trial in finished.items()}
+    done = subprocess.run(
+        [*command, "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
+    after = load_study(out).trials
+    for number, trial in finished.items():
+        assert after[number].values == trial.values
+        assert stamp_of(out, trial) == weights[number]
+    keys = [t.user_attrs["key"] for t in after if t.state == TrialState.COMPLETE]
+    assert len(set(keys)) == 3
+    # What was at work is taken up again under its own parameters.
+    assert {t.user_attrs["key"] for t in at_work.values() if "key" in t.user_attrs} <= set(keys)
+    assert len(list((out / "trials").iterdir())) == 3
+
+
+def stamp_of(out: Path, trial: optuna.trial.FrozenTrial) -> tuple[int, int]:
+    """What changes when a trial's weights are written again."""
+    found = (out / "trials" / trial.user_attrs["key"] / "stages/motion_vae.safetensors").stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def complete_in(out: Path) -> list[int]:
+    """Numbers of complete trials, read beside the driver that writes them."""
+    if not (out / "study.db").exists():
+        return []
+    try:
+        with sqlite3.connect(f"file:{out / 'study.db'}?mode=ro", uri=True) as database:
+            rows = database.execute("SELECT number FROM trials WHERE state = 'COMPLETE'")
+            return [row[0] for row in rows]
+    except sqlite3.OperationalError:  # its tables are being made
+        return []
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 300.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.05)

@@ -1,0 +1,338 @@
+"""What a sweep measures on the validation split of a trained run, free of any loss's weights.
+
+Where a measure needs words, only captions that a person wrote count: derived ones repeat the
+clusters, and finding them again would flatter.
+
+Dimensions: N windows, T frames, J joints, Z latent, U captions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+
+from raydance import losses
+from raydance.artifacts import Run, load_bundle
+from raydance.captions import CaptionTable
+from raydance.chunks import to_network
+from raydance.columns import read_columns
+from raydance.dataset import Dataset
+from raydance.errors import InputError, RaydanceError
+from raydance.evaluation.reconstruction import alignment
+from raydance.index import scores
+from raydance.metrics import clustering, retrieval
+from raydance.metrics import motion as metrics
+from raydance.motion import normalise
+from raydance.stages import clusters as clustering_stage
+from raydance.stages.contrastive import Contrastive
+from raydance.stages.motion_vae import MotionVae
+from raydance.stages.text_to_motion import TextToMotion
+from raydance.systems.base import load_stage
+from raydance.systems.dance_language import build_stage, config_of, statistics_of
+
+_BATCH = 256
+_NUM_HALVES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A figure that a sweep improves.
+
+    Attributes:
+        title: how tables and pictures call it, with its unit.
+        direction: `minimize` or `maximize`.
+        measure: run -> this figure, and others that fall out beside it.
+    """
+
+    name: str
+    title: str
+    direction: Literal["minimize", "maximize"]
+    measure: Callable[[Run], dict[str, float]]
+
+
+def measure(run_path: str, names: Sequence[str]) -> dict[str, float]:
+    """The named objectives of a trained run.
+
+    Raises:
+        InputError: the validation split lacks what a measure needs.
+        RaydanceError: a figure that is not finite.
+    """
+    run = Run.open(run_path)
+    found: dict[str, float] = {}
+    for name in names:
+        if name not in found:
+            found |= OBJECTIVES[name].measure(run)
+        if not math.isfinite(found[name]):
+            raise RaydanceError(f"{OBJECTIVES[name].title} is {found[name]}: the training diverged")
+    return {name: found[name] for name in names}
+
+
+def motion_measures(run: Run) -> dict[str, float]:
+    """Position error (cm) and velocity error (cm/s) of what the VAE rebuilds from the posterior's
+    mean, and the KL in nats per latent dimension, whatever `kl_reduction` the loss has."""
+    vae = load_stage(run, "motion_vae", build_stage)
+    assert isinstance(vae, MotionVae)
+    total = _Mean()
+    for motion, mask, network in _motion_batches(run):
+        with torch.inference_mode():
+            mu_BZ, logvar_BZ = vae.encoder(network)
+            rebuilt = vae.decoder(mu_BZ, network.shape[1]).numpy()
+            kl = float(losses.kl_divergence(mu_BZ, logvar_BZ))
+        found = _errors(run, rebuilt, motion, mask)
+        total.add({"reconstruction_cm": found[0], "velocity_cm_s": found[1], "kl": kl}, len(motion))
+    return total.value()
+
+
+def generation_measures(run: Run) -> dict[str, float]:
+    """Position error (cm) and velocity error (cm/s) of motion decoded from a caption alone.
+
+    Against the very window that bears the caption, though others would fit it too: the figures
+    compare trials, and their level says little.
+    """
+    stage = load_stage(run, "text_to_motion", build_stage)
+    assert isinstance(stage, TextToMotion)
+    table = CaptionTable.load([run.bundle("captions"), run.bundle("text_encoder_captions")])
+    text_UZ = table.columns["text_latent"]
+    ids = _written_ids(run)
+    total, first = _Mean(), 0
+    for motion, mask, network in _motion_batches(run):
+        own = ids[first : first + len(motion)]
+        first += len(motion)
+        rows = [i for i, row in enumerate(own) if row]
+        if not rows:
+            continue
+        with torch.inference_mode():
+            text_BZ = text_UZ[[own[i][0] for i in rows]]
+            made = stage.generate(text_BZ, torch.zeros_like(text_BZ), network.shape[1]).numpy()
+        found = _errors(run, made, motion[rows], mask[rows])
+        total.add(
+            {"generated_cm": found[0], "generated_velocity_cm_s": found[1]},
+            len(rows),
+        )
+    return total.value()
+
+
+def cluster_measures(run: Run) -> dict[str, float]:
+    """Silhouette of the validation latents under their assigned clusters, and stability.
+
+    Stability is the mean adjusted Rand index between how clusters of different halves of the
+    training recordings, found from different seeds, part the validation windows.
+    """
+    config = config_of(run)
+    latents_NZ = _column(run, "val", "motion_vae", "latent")
+    # One cluster for all windows is no separation at all: the lowest value of a silhouette.
+    silhouette = clustering.silhouette(
+        latents_NZ,
+        _column(run, "val", "clusters", "cluster"),
+        max_points=config.clusters.silhouette_windows,
+        seed=config.seed,
+    )
+    training_NZ = _column(run, "train", "motion_vae", "latent").astype(np.float64)
+    recording_N = np.array(_dataset_column(run, "train", "recording"))
+    recordings = np.unique(recording_N)
+    num_clusters = len(load_bundle(run.bundle("clusters"))[0]["centroids"])
+    groupings = []
+    for half in range(_NUM_HALVES):
+        rng = np.random.default_rng([config.seed, 83, half])
+        chosen = rng.choice(recordings, max(1, len(recordings) // 2), replace=False)
+        rows = np.flatnonzero(np.isin(recording_N, chosen))
+        if len(rows) > config.clusters.fit_windows:
+            rows = rng.choice(rows, config.clusters.fit_windows, replace=False)
+        if len(rows) <= num_clusters:
+            raise InputError(f"half of the training recordings cannot make {num_clusters} clusters")
+        own = clustering_stage.partition(
+            config.clusters.method, training_NZ[rows], num_clusters, config.seed + half
+        )
+        centroids = np.stack([training_NZ[rows][own == c].mean(axis=0) for c in np.unique(own)])
+        groupings.append(clustering_stage.assign(centroids, latents_NZ)[0])
+    return {
+        "silhouette": -1.0 if math.isnan(silhouette) else silhouette,
+        "stability": clustering.mean_pairwise_ari(groupings),
+    }
+
+
+def text_measures(run: Run) -> dict[str, float]:
+    """The two terms of eq. 12 over all pairs of a validation window and a caption of its own."""
+    table = CaptionTable.load([run.bundle("captions"), run.bundle("text_encoder_captions")])
+    latents_NZ = _column(run, "val", "motion_vae", "latent")
+    pairs = [(row, i) for row, ids in enumerate(_written_ids(run)) for i in ids]
+    rows, ids = (list(part) for part in zip(*pairs))
+    found = alignment(table.columns["text_latent"].numpy()[ids], latents_NZ[rows])
+    return {"text_cosine": found["cosine"], "text_squared": found["mse"]}
+
+
+def retrieval_measures(run: Run) -> dict[str, float]:
+    """Mean reciprocal rank of the first right window, for every caption of the validation split.
+
+    All validation windows are ranked; right are those that bear the very caption.
+    """
+    stage = load_stage(run, "contrastive", build_stage)
+    assert isinstance(stage, Contrastive)
+    table = CaptionTable.load([run.bundle("contrastive_captions")])
+    windows_NZ = _column(run, "val", "contrastive", "motion_embedding")
+    ids = _written_ids(run)
+    unique = sorted({i for row in ids for i in row})
+    relevant_UN = np.array([[u in row for row in ids] for u in unique])
+    text_UZ = table.columns["text_projection"].numpy()[unique]
+    similarity_UN = scores(text_UZ, windows_NZ.astype(np.float32), stage.metric)
+    return {"mrr": retrieval.mean_reciprocal_rank(similarity_UN, relevant_UN)}
+
+
+class _Mean:
+    """Mean of figures over windows that come in batches."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def add(self, figures: dict[str, float], num_windows: int) -> None:
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * num_windows
+        self.count += num_windows
+
+    def value(self) -> dict[str, float]:
+        return {name: total / self.count for name, total in self.sums.items()}
+
+
+def _dataset(run: Run) -> Dataset:
+    return Dataset.open(run.facts["dataset"]["path"])
+
+
+def _motion_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor]]:
+    """Validation windows in order: metres as far as the representation keeps them
+    `[B, T, 50, 3]`, joint masks `[B, 50]`, and what networks read."""
+    dataset, kind, statistics = _dataset(run), config_of(run).representation, statistics_of(run)
+    for shard in dataset.shards("val"):
+        rows = dataset.read_shard(shard, columns=["motion", "joint_mask"])
+        for start in range(0, shard.num_windows, _BATCH):
+            motion = rows["motion"][start : start + _BATCH]
+            mask = rows["joint_mask"][start : start + _BATCH]
+            network = torch.from_numpy(to_network(motion, mask, statistics, kind))
+            kept = normalise.from_features(normalise.to_features(motion, mask, kind), kind)
+            yield kept, mask, network
+
+
+def _errors(
+    run: Run, network: np.ndarray, motion: np.ndarray, mask: np.ndarray
+) -> tuple[float, float]:
+    """Position error in cm and velocity error in cm/s of what networks wrote."""
+    if not np.isfinite(network).all():
+        return math.nan, math.nan
+    features = statistics_of(run).invert(network)
+    made = normalise.from_features(features, config_of(run).representation)
+    fps = float(run.facts["dataset"]["fps"])
+    return (
+        metrics.mpjpe(made, motion, joint_mask=mask),
+        100.0 * metrics.velocity_error(made, motion, fps=fps, joint_mask=mask),
+    )
+
+
+def _column(run: Run, split: str, step: str, name: str) -> np.ndarray:
+    folder = run.columns(step)
+    parts = [
+        np.asarray(read_columns(folder / f"{shard.name}.parquet", [name])[name])
+        for shard in _dataset(run).shards(split)
+    ]
+    return np.concatenate(parts)
+
+
+def _dataset_column(run: Run, split: str, name: str) -> list[Any]:
+    dataset = _dataset(run)
+    return [
+        value
+        for shard in dataset.shards(split)
+        for value in dataset.read_shard(shard, columns=[name])[name]
+    ]
+
+
+def _written_ids(run: Run) -> list[list[int]]:
+    """Ids of the captions that a person wrote, for every validation window.
+
+    Raises:
+        InputError: there are none.
+    """
+    derived = set(load_bundle(run.bundle("captions"))[1]["derived"])
+    out = []
+    for shard in _dataset(run).shards("val"):
+        path = run.columns("captions") / f"{shard.name}.parquet"
+        for ids in read_columns(path, ["caption_ids"])["caption_ids"]:
+            out.append([int(i) for i in ids if int(i) not in derived])
+    if not any(out):
+        raise InputError(
+            f"{run.facts['dataset']['path']}: no validation window has a written caption, so "
+            "nothing about words can be measured; ingest with --captions"
+        )
+    return out
+
+
+OBJECTIVES: Final[dict[str, Objective]] = {
+    objective.name: objective
+    for objective in (
+        Objective(
+            name="reconstruction_cm",
+            title="reconstruction error, cm",
+            direction="minimize",
+            measure=motion_measures,
+        ),
+        Objective(
+            name="velocity_cm_s",
+            title="velocity error, cm/s",
+            direction="minimize",
+            measure=motion_measures,
+        ),
+        Objective(
+            name="kl",
+            title="KL, nats per latent dimension",
+            direction="minimize",
+            measure=motion_measures,
+        ),
+        Objective(
+            name="silhouette",
+            title="silhouette",
+            direction="maximize",
+            measure=cluster_measures,
+        ),
+        Objective(
+            name="stability",
+            title="stability over halves of the data, ARI",
+            direction="maximize",
+            measure=cluster_measures,
+        ),
+        Objective(
+            name="text_cosine",
+            title="text to latent, 1 - cosine",
+            direction="minimize",
+            measure=text_measures,
+        ),
+        Objective(
+            name="text_squared",
+            title="text to latent, squared error",
+            direction="minimize",
+            measure=text_measures,
+        ),
+        Objective(
+            name="mrr",
+            title="mean reciprocal rank, text to motion",
+            direction="maximize",
+            measure=retrieval_measures,
+        ),
+        Objective(
+            name="generated_cm",
+            title="error of motion from text, cm",
+            direction="minimize",
+            measure=generation_measures,
+        ),
+        Objective(
+            name="generated_velocity_cm_s",
+            title="velocity error of motion from text, cm/s",
+            direction="minimize",
+            measure=generation_measures,
+        ),
+    )
+}
+"""Every objective by name."""
