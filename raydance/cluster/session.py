@@ -18,13 +18,12 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
-    # Ray's C++ core would write lines of its own between ours; they stay in its log files.
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 _OBJECT_STORE_BYTES = 1 << 30
+_HEAD = "node:__internal_head__"  # a resource that Ray gives to the head alone
 
 
 @contextmanager
@@ -43,6 +42,9 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
     for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
         logging.getLogger(name).setLevel(logging.ERROR)
     if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_JOB_ID"):
+        # Ray's C++ core would write lines of its own between ours; they stay in its log files.
+        # Only here: a process that joins a cluster would say that it has read this.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         ray.init(
             address="local",  # a stale address file would send it looking for a running one
             num_cpus=num_cpus or max(2, os.cpu_count() or 2),
@@ -57,3 +59,14 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         yield
     finally:
         ray.shutdown()
+
+
+def starts_nodes() -> bool:
+    """Whether nodes start when they are asked for, which is said by a head without processors.
+
+    Ray itself does not tell a driver which nodes its autoscaler could add. Needs a Ray session.
+    """
+    import ray
+
+    heads = [node["Resources"] for node in ray.nodes() if _HEAD in node["Resources"]]
+    return bool(heads) and not any(resources.get("CPU") for resources in heads)

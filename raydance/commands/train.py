@@ -24,6 +24,14 @@ def train(
     data: DataOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to write or resume.")],
     workers: Annotated[int, typer.Option(help="Workers that train each stage together.")] = 1,
+    gpu: Annotated[
+        bool | None,
+        typer.Option(
+            "--gpu/--no-gpu",
+            help="A GPU for each worker; say so where GPU nodes start on demand. By default, "
+            "where the cluster has them.",
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "default",
     changes: Annotated[
         list[str] | None,
@@ -62,7 +70,8 @@ def train(
     Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
     if stage is not None and stage not in module.STEPS:
         raise InputError(f"--stage {stage}; allowed: {', '.join(module.STEPS)}")
-    with Progress(quiet=quiet) as progress, _runner(workers, local, address, progress) as runner:
+    progress = Progress(quiet=quiet)
+    with progress, _runner(workers, gpu, local, address, progress) as runner:
         run = module.train(out, data, resolved, runner, only=stage, say=progress.say)
     if as_json:
         print_json(run_facts(run.path))
@@ -71,7 +80,9 @@ def train(
 
 
 @contextmanager
-def _runner(workers: int, local: bool, address: str | None, progress: Progress) -> Iterator[Runner]:
+def _runner(
+    workers: int, gpu: bool | None, local: bool, address: str | None, progress: Progress
+) -> Iterator[Runner]:
     """Who carries out the work.
 
     Raises:
@@ -80,19 +91,23 @@ def _runner(workers: int, local: bool, address: str | None, progress: Progress) 
     if workers < 1:
         raise InputError(f"--workers {workers}; at least 1")
     if local:
-        if workers > 1 or address:
-            raise InputError("--local is one process on this machine: no --workers, no --address")
+        if workers > 1 or address or gpu is not None:
+            raise InputError(
+                "--local is one process on this machine: no --workers, no --gpu, no --address"
+            )
         from raydance.systems.base import LocalRunner
 
         yield LocalRunner(progress)
         return
-    from raydance.cluster.session import ray_session
+    from raydance.cluster.session import ray_session, starts_nodes
 
     # Logical processors: more workers than the machine has still run, only not faster.
     with ray_session(address, num_cpus=max(workers + 1, os.cpu_count() or 1)):
         from raydance.cluster.train import RayRunner
 
-        yield RayRunner(workers, report=progress)
+        if starts_nodes():
+            progress.say("nodes start when they are needed; what waits for them waits minutes")
+        yield RayRunner(workers, report=progress, gpu=gpu)
 
 
 def quickstart(
