@@ -14,6 +14,7 @@ from raydance.commands.options import (
     JsonOption,
     MappingOption,
     RunOption,
+    local,
     print_json,
     read_motion,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A motion file.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A motion file, or its URI.")],
     run: RunOption,
     k: Annotated[int, typer.Option("-k", help="Captions for each part.")] = 3,
     fps: FpsOption = None,
@@ -42,7 +43,7 @@ def describe(
     """
     _check_k(k)
     clip = read_motion(file, fps, mapping)
-    segments = raydance.load(run).describe(clip, k)
+    segments = raydance.load(local(run)).describe(clip, k)
     if as_json:
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
@@ -68,7 +69,7 @@ def generate(
         typer.Option(help="Where the motion latent comes from: prior, cluster, nearest or clip."),
     ] = None,
     clip: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
+        str | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
     ] = None,
     fps: FpsOption = None,
     mapping: MappingOption = None,
@@ -86,7 +87,7 @@ def generate(
     if write is None:
         raise InputError(f"--out {out}: suffix {out.suffix or 'missing'}; {', '.join(WRITERS)}")
     start = read_motion(clip, fps, mapping) if clip else None
-    system = raydance.load(run)
+    system = raydance.load(local(run))
     motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
     out.parent.mkdir(parents=True, exist_ok=True)
     note = write(out, system.as_clip(motion, out.stem, text))
@@ -105,7 +106,7 @@ def search(
         str | None, typer.Argument(metavar="[TEXT]", help="A sentence about movement.")
     ] = None,
     motion: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
+        str | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Clips to find.")] = 5,
     fps: FpsOption = None,
@@ -131,7 +132,7 @@ def search(
         query = text
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
-    hits = raydance.load(run).search(query, k)
+    hits = raydance.load(local(run)).search(query, k)
     if as_json:
         print_json(hits)
         return
