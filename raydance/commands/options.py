@@ -27,7 +27,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings 
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        help="A running Ray cluster, such as auto or ray://HOST:10001; an embedded one by default."
+        help="A running Ray cluster, from one of its nodes: auto, or HOST:6379. An embedded one by "
+        "default."
     ),
 ]
 FpsOption = Annotated[
