@@ -2,7 +2,8 @@
 
 ray job submit --working-dir . -- python jobs/ingest.py SOURCE... --out DATASET
 
-Takes the options of `raydance ingest`. SOURCE and DATASET must be on storage that all nodes share.
+Takes the options of `raydance ingest`. SOURCE and DATASET must be URIs, or on
+storage that all nodes share.
 """
 
 import sys

@@ -2,7 +2,8 @@
 
 ray job submit --working-dir . -- python jobs/train.py dance-language --data DATASET --out RUN
 
-Takes the options of `raydance train`. DATASET and RUN must be on storage that all nodes share.
+Takes the options of `raydance train`. DATASET and RUN must be URIs, or on storage
+that all nodes share.
 """
 
 import sys

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset"),
     ("sources", "files"),
-    ("ingest",),
+    ("ingest", "storage"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate", "captioning"),
@@ -30,7 +30,7 @@ offers the whole and imports lazily. A new file needs its place here."""
 
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
 WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words"}
-WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "columns", "chunks"}
+WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "storage", "columns", "chunks"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

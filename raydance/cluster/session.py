@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from raydance.errors import InputError
+from raydance.storage import CACHE_VARIABLE
+
 # Read when Ray is imported and inherited by every process that it starts. Measured: a tiny
 # training falls from 20 s to 12 s when the controller looks after its workers more often.
 _ENVIRONMENT = {
@@ -18,13 +21,15 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
-    # Ray's C++ core would write lines of its own between ours; they stay in its log files.
+    # Ray's C++ core would write lines of its own between ours, at level error too; they stay in its
+    # log files. One line, that it has read this, cannot be helped.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 _OBJECT_STORE_BYTES = 1 << 30
+_HEAD = "node:__internal_head__"  # a resource that Ray gives to the head alone
 
 
 @contextmanager
@@ -57,3 +62,30 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         yield
     finally:
         ray.shutdown()
+
+
+def starts_nodes() -> bool:
+    """Whether nodes start when they are asked for, which is said by a head without processors.
+
+    Ray itself does not tell a driver which nodes its autoscaler could add. Needs a Ray session.
+    """
+    import ray
+
+    heads = [node["Resources"] for node in ray.nodes() if _HEAD in node["Resources"]]
+    return bool(heads) and not any(resources.get("CPU") for resources in heads)
+
+
+def require_shared_cache() -> None:
+    """Refuse copies of a store where only one of several nodes would see them.
+
+    Raises:
+        InputError: several nodes, and `RAYDANCE_CACHE` does not name a folder that they share.
+    """
+    import ray
+
+    num_nodes = sum(node["Alive"] for node in ray.nodes())
+    if (num_nodes > 1 or starts_nodes()) and not os.environ.get(CACHE_VARIABLE):
+        raise InputError(
+            f"a URI on a cluster of several nodes: set {CACHE_VARIABLE} to a folder on a disk that "
+            "all nodes share; copies are kept there"
+        )

@@ -30,6 +30,7 @@ from raydance import training
 from raydance.artifacts import Run, read_metrics
 from raydance.batches import Batches
 from raydance.chunks import BatchSpec, Chunk
+from raydance.cluster.session import starts_nodes
 from raydance.cluster.tasks import Apply, ApplyInActor, LoadChunks
 from raydance.errors import InputError, RaydanceError
 from raydance.systems.base import FitTask
@@ -154,9 +155,11 @@ class RayRunner:
         max_failures: lost workers tolerated for each stage.
         checkpoint_every_s: seconds of training that a lost worker costs at most, and an epoch.
         report: told the metrics of every epoch, in the driver.
+        gpu: a GPU for each worker, or none; by default where the cluster has that many now.
 
     Raises:
-        InputError: more workers than the cluster's processors allow.
+        InputError: more workers than the cluster's processors or GPUs allow, where it starts no
+            nodes of its own.
     """
 
     def __init__(
@@ -166,13 +169,20 @@ class RayRunner:
         max_failures: int = 3,
         checkpoint_every_s: float = 10.0,
         report: Callable[[dict[str, Any]], None] = lambda metrics: None,
+        gpu: bool | None = None,
     ) -> None:
         self.workers = workers
         self.max_failures = max_failures
         self.checkpoint_every_s = checkpoint_every_s
         self.report = report
         resources = ray.cluster_resources()
-        self.use_gpu = resources.get("GPU", 0) >= workers
+        num_gpus = resources.get("GPU", 0)
+        self.use_gpu = num_gpus >= workers if gpu is None else gpu
+        if starts_nodes():  # as many as are asked for; what is there now says nothing
+            self.worker_cpus = 1.0
+            return
+        if self.use_gpu and num_gpus < workers:
+            raise InputError(f"{workers} workers on GPUs, the cluster has {num_gpus:g}")
         # Data tasks need a processor too: where workers would take them all, they take halves.
         cpus = resources.get("CPU", 1)
         self.worker_cpus = 1.0 if cpus > workers else 0.5

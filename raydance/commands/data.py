@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from raydance.commands.options import (
     UnitsOption,
     UpOption,
     check_up,
+    local,
     metres_per_unit,
     print_json,
 )
@@ -23,11 +25,14 @@ from raydance.errors import InputError, RaydanceError
 
 def ingest(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Motion files, or folders of them.")
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="Motion files, folders of them, or their URIs."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DATASET", help="The dataset folder to write.")],
+    out: Annotated[
+        str, typer.Option(metavar="DATASET", help="The dataset to write: a folder, or its URI.")
+    ],
     captions: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(metavar="FILE.jsonl", help="Captions, JSON lines; may be repeated."),
     ] = None,
     label_names: Annotated[
@@ -68,6 +73,7 @@ def ingest(
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
+    from raydance.storage import is_uri, local_path, publish
 
     settings = Settings(
         fps=fps,
@@ -79,28 +85,49 @@ def ingest(
         label_names=load_label_names(label_names) if label_names else None,
         seed=seed,
     )
-    for path in sources:  # told before Ray takes its seconds to start
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    from raydance.cluster.session import ray_session
+    for place in sources:  # told before Ray takes its seconds to start
+        if not is_uri(place) and not Path(place).exists():
+            raise InputError(f"{place}: no such file or folder")
+    if is_uri(out):
+        _refuse_occupied(out, overwrite)
+    from raydance.cluster.session import ray_session, require_shared_cache
 
     with Progress(quiet=quiet) as progress, ray_session(address):
         from raydance.cluster import data
 
+        if any(map(is_uri, [out, *sources, *(captions or ())])):
+            require_shared_cache()
+        folder = Path(out)
+        if is_uri(out):
+            folder = local_path(out)
+            shutil.rmtree(folder, ignore_errors=True)  # an old copy
         counts = data.ingest(
-            sources,
-            out,
-            captions=captions or (),
+            [local(place, progress.say) for place in sources],
+            folder,
+            captions=[local(place, progress.say) for place in captions or ()],
             settings=settings,
-            overwrite=overwrite,
+            overwrite=overwrite or is_uri(out),  # what lies at a URI was looked at above
             progress=progress.files,
         )
+        if is_uri(out):
+            publish(folder, out, say=progress.say)
     print_json(counts) if as_json else print(_as_text(counts, out))
     if strict and counts["skipped"]:
-        raise RaydanceError(f"{counts['skipped']} files were skipped; see {out / 'skipped.jsonl'}")
+        raise RaydanceError(f"{counts['skipped']} files were skipped; see {out}/skipped.jsonl")
 
 
-def _as_text(counts: dict[str, Any], out: Path) -> str:
+def _refuse_occupied(uri: str, overwrite: bool) -> None:
+    """Refuse to write over anything in a store but a dataset that the user wants replaced."""
+    from raydance.storage import names_in
+
+    names = names_in(uri)
+    if names and "manifest.json" not in names:
+        raise InputError(f"{uri}: not empty and not a dataset of raydance; choose another --out")
+    if names and not overwrite:
+        raise InputError(f"{uri}: holds a dataset; --overwrite replaces it")
+
+
+def _as_text(counts: dict[str, Any], out: str) -> str:
     lines = [
         f"{out}: {counts['windows']} windows of {counts['recordings']} recordings "
         f"from {counts['read']} of {counts['files']} files in {counts['seconds']:.1f} s"
@@ -113,7 +140,7 @@ def _as_text(counts: dict[str, Any], out: Path) -> str:
     if counts["short"]:
         lines.append(f"  {counts['short']} files are shorter than one window")
     if counts["skipped"]:
-        lines.append(f"  {counts['skipped']} files skipped; see {out / 'skipped.jsonl'}")
+        lines.append(f"  {counts['skipped']} files skipped; see {out}/skipped.jsonl")
     if counts["dropped_windows"]:
         lines.append(f"  {counts['dropped_windows']} windows dropped for impossible speeds")
     return "\n".join(lines)

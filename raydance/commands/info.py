@@ -19,6 +19,7 @@ from raydance.commands.options import (
     UnitsOption,
     UpOption,
     check_up,
+    local,
     metres_per_unit,
     print_json,
 )
@@ -26,7 +27,7 @@ from raydance.errors import InputError
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="RUN|DATASET|FILE")],
+    place: Annotated[str, typer.Argument(metavar="RUN|DATASET|FILE", help="A path, or a URI.")],
     mapping: MappingOption = None,
     fps: FpsOption = None,
     units: UnitsOption = None,
@@ -46,6 +47,7 @@ def info(
       raydance info data/mine --json
       raydance info runs/mine
     """
+    path = local(place)
     as_text: Callable[[dict[str, Any]], Iterator[str]]
     if (path / "run.json").exists():
         facts, as_text = run_facts(path), _run_text

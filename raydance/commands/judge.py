@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
-from raydance.commands.options import JsonOption, print_json
+from raydance.commands.options import JsonOption, local, print_json
+from raydance.errors import InputError
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A trained run folder.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A trained run: a folder, or its URI.")
+]
 RunDataOption = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DATASET", help="A dataset folder; the run's own by default."),
+    str | None,
+    typer.Option(
+        "--data", metavar="DATASET", help="A dataset: a folder, or its URI; by default the run's."
+    ),
 ]
 BesideOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--paper-run",
         metavar="RUN",
@@ -45,10 +50,12 @@ def evaluate(
     """
     from raydance import evaluation
 
+    dataset = local(data) if data else None
     if paper_run is None:
-        figures = evaluation.evaluate(run, data)
+        figures = evaluation.evaluate(local(run), dataset)
     else:
-        figures = evaluation.compare({"paper preset": paper_run, "this run": run}, data)
+        runs = {"paper preset": local(paper_run), "this run": local(run)}
+        figures = evaluation.compare(runs, dataset)
     if as_json:
         print_json(figures)
     else:
@@ -80,7 +87,8 @@ def report(
     """
     from raydance.report import write_report
 
-    print(write_report(run, out, data, paper_run=paper_run, generated=sentences or ()))
+    dataset, beside = local(data) if data else None, local(paper_run) if paper_run else None
+    print(write_report(local(run), out, dataset, paper_run=beside, generated=sentences or ()))
 
 
 def annotate(run: RunArgument) -> None:
@@ -95,6 +103,9 @@ def annotate(run: RunArgument) -> None:
       raydance annotate runs/mine
     """
     from raydance.annotate import write_sheet
+    from raydance.storage import is_uri
 
-    page = write_sheet(run)
+    if is_uri(run):
+        raise InputError(f"{run}: the sheet is for a person, so the run must be a folder here")
+    page = write_sheet(Path(run))
     print(f"{page}: look at it, fill in annotations.yaml beside it, and train again")

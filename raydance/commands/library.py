@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from raydance.commands.options import (
     UnitsOption,
     UpOption,
     check_up,
+    local,
     metres_per_unit,
     print_json,
 )
@@ -28,11 +30,15 @@ _SKIPPED = 3
 
 def caption(
     library: Annotated[
-        list[Path],
-        typer.Argument(metavar="LIBRARY...", help="Folders of motion files, or one dataset."),
+        list[str],
+        typer.Argument(
+            metavar="LIBRARY...", help="Folders of motion files, or one dataset; or their URIs."
+        ),
     ],
     run: RunOption,
-    out: Annotated[Path, typer.Option(metavar="CAPTIONS", help="The folder to write or go on.")],
+    out: Annotated[
+        str, typer.Option(metavar="CAPTIONS", help="The folder to write or go on with, or its URI.")
+    ],
     k: Annotated[int, typer.Option("-k", help="Captions for each window, segment and clip.")] = 3,
     actors: Annotated[
         str | None,
@@ -42,7 +48,7 @@ def caption(
         ),
     ] = None,
     clips: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             metavar="FILE.jsonl",
             help="Cuts files into clips and mends frame rates; its words are not read.",
@@ -79,10 +85,11 @@ def caption(
     from raydance.captioning.subtitles import SUBTITLES
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
+    from raydance.storage import is_uri, publish
 
-    for path in library:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
+    for place in library:
+        if not is_uri(place) and not Path(place).exists():
+            raise InputError(f"{place}: no such file or folder")
     for kind in subtitles or ():
         if kind not in SUBTITLES:
             raise InputError(f"--subtitles {kind}; allowed: {', '.join(SUBTITLES)}")
@@ -92,26 +99,50 @@ def caption(
         "up": check_up(up),
         "mapping": load_mapping(mapping) if mapping else None,
     }
-    from raydance.cluster.session import ray_session
+    from raydance.cluster.session import ray_session, require_shared_cache
 
     with Progress(quiet=quiet) as progress, ray_session(address):
         from raydance.cluster import caption as on_cluster
 
+        if any(map(is_uri, [out, run, *library, *(clips or ())])):
+            require_shared_cache()
+        folder = _destination(out)
         counts = on_cluster.caption(
-            library,
-            run,
-            out,
-            clips=clips or (),
+            [local(place, progress.say) for place in library],
+            local(run, progress.say),
+            folder,
+            clips=[local(place, progress.say) for place in clips or ()],
             k=k,
             actors=pool,
             reading=reading,
             progress=functools.partial(progress.files, name="caption"),
         )
-    counts |= _extras(out, jsonl, subtitles or ())
+        counts |= _extras(folder, jsonl, subtitles or ())
+        if is_uri(out):
+            publish(folder, out, say=progress.say)
     print_json(counts) if as_json else print(_as_text(counts, out))
     if strict and counts["skipped"]:
         print(f"raydance: {counts['skipped']} files could not be read", file=sys.stderr)
         raise typer.Exit(_SKIPPED)
+
+
+def _destination(out: str) -> Path:
+    """Where to write captions: a folder, or the copy of what lies at a URI.
+
+    Raises:
+        InputError: a URI at which something else lies.
+    """
+    from raydance import storage
+
+    if not storage.is_uri(out):
+        return Path(out)
+    names = storage.names_in(out)
+    if names and "captions.json" not in names:
+        raise InputError(f"{out}: not empty and not captions of raydance; choose another --out")
+    if names:
+        return storage.fetch(out)
+    shutil.rmtree(storage.local_path(out), ignore_errors=True)  # a copy of what was removed there
+    return storage.local_path(out)
 
 
 def parse_range(option: str, text: str | None) -> tuple[int, int] | None:
@@ -147,7 +178,7 @@ def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> d
     return facts
 
 
-def _as_text(counts: dict[str, Any], out: Path) -> str:
+def _as_text(counts: dict[str, Any], out: str) -> str:
     rate = counts["done_windows"] / max(counts["seconds"], 1e-9)
     lines = [
         f"{out}: {counts['windows']} windows of {counts['read']} files; "
@@ -162,5 +193,5 @@ def _as_text(counts: dict[str, Any], out: Path) -> str:
         if counts[key]:
             lines.append(f"  {counts[key]} files {text}")
     if counts["skipped"]:
-        lines.append(f"  {counts['skipped']} files could not be read; see {out / 'skipped.jsonl'}")
+        lines.append(f"  {counts['skipped']} files could not be read; see {out}/skipped.jsonl")
     return "\n".join(lines)

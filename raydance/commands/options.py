@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +15,20 @@ from raydance.errors import InputError
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
 
-RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="A trained run folder.")]
-DataOption = Annotated[Path, typer.Option("--data", metavar="DATASET", help="A dataset folder.")]
+# Text, not `Path`: that would make one slash of the two in a URI.
+RunOption = Annotated[
+    str, typer.Option("--run", metavar="RUN", help="A trained run: a folder, or its URI.")
+]
+DataOption = Annotated[
+    str, typer.Option("--data", metavar="DATASET", help="A dataset: a folder, or its URI.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        help="A running Ray cluster, such as auto or ray://HOST:10001; an embedded one by default."
+        help="A running Ray cluster, from one of its nodes: auto, or HOST:6379. An embedded one by "
+        "default."
     ),
 ]
 FpsOption = Annotated[
@@ -44,6 +50,17 @@ UpOption = Annotated[
 SkeletonOption = Annotated[
     Path | None, typer.Option("--skeleton", help="The ASF file of an AMC file.")
 ]
+
+
+def local(place: str, say: Callable[[str], None] = lambda line: None) -> Path:
+    """The path that an argument names; for a URI, of its copy, which is fetched first.
+
+    Raises:
+        InputError: nothing at the URI, or not a URI that can be read.
+    """
+    from raydance import storage
+
+    return storage.fetch(place, say=say) if storage.is_uri(place) else Path(place)
 
 
 def print_json(data: Any) -> None:
@@ -93,7 +110,7 @@ def check_up(up: str | None) -> str | None:
     return up
 
 
-def read_motion(path: Path, fps: float | None, mapping: Path | None) -> Clip:
+def read_motion(place: str, fps: float | None, mapping: Path | None) -> Clip:
     """Read a motion file; with a mapping file, its joints are the canonical ones afterwards.
 
     Raises:
@@ -101,7 +118,7 @@ def read_motion(path: Path, fps: float | None, mapping: Path | None) -> Clip:
     """
     from raydance.motion.formats import read_clip
 
-    clip = read_clip(path, fps=fps)
+    clip = read_clip(local(place), fps=fps)
     if mapping is None:
         return clip
     from raydance.motion.mapping import load_mapping

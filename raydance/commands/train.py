@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ import typer
 
 from raydance.commands.info import run_facts
 from raydance.commands.options import AddressOption, DataOption, JsonOption, QuietOption, print_json
+from raydance.commands.options import local as local_copy
 from raydance.errors import InputError
 from raydance.progress import Progress
 
@@ -22,8 +24,18 @@ if TYPE_CHECKING:
 def train(
     system: Annotated[str, typer.Argument(help="What to train: dance-language.")],
     data: DataOption,
-    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to write or resume.")],
+    out: Annotated[
+        str, typer.Option(metavar="RUN", help="The run to write or resume: a folder, or its URI.")
+    ],
     workers: Annotated[int, typer.Option(help="Workers that train each stage together.")] = 1,
+    gpu: Annotated[
+        bool | None,
+        typer.Option(
+            "--gpu/--no-gpu",
+            help="A GPU for each worker; say so where GPU nodes start on demand. By default, "
+            "where the cluster has them.",
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "default",
     changes: Annotated[
         list[str] | None,
@@ -54,24 +66,60 @@ def train(
       raydance train dance-language --data data/mine --out runs/short --preset quick \\
         --set seed=1 --set motion_vae.train.epochs=60
     """
+    from raydance import storage
     from raydance.dataset import Dataset
     from raydance.systems import training_module
 
     module = training_module(system)
     resolved = module.resolve(preset, changes, str(config) if config else None)
-    Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
+    if not storage.is_uri(data):
+        Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
     if stage is not None and stage not in module.STEPS:
         raise InputError(f"--stage {stage}; allowed: {', '.join(module.STEPS)}")
-    with Progress(quiet=quiet) as progress, _runner(workers, local, address, progress) as runner:
-        run = module.train(out, data, resolved, runner, only=stage, say=progress.say)
+    progress = Progress(quiet=quiet)
+    uris = [place for place in (data, out) if storage.is_uri(place)]
+    with progress, _runner(workers, gpu, local, address, progress, bool(uris)) as runner:
+        dataset = local_copy(data, progress.say)
+        folder, saved = _destination(out)
+        run = module.train(
+            folder, dataset, resolved, runner, only=stage, say=progress.say, saved=saved
+        )
     if as_json:
         print_json(run_facts(run.path))
     elif not quiet:
         print(f"{out}: trained; try `raydance describe FILE --run {out}`" if stage is None else out)
 
 
+def _destination(out: str) -> tuple[Path, Callable[[], None]]:
+    """Where to write a run, and what brings its URI, if it is one, up to date.
+
+    Raises:
+        InputError: a URI at which something else lies.
+    """
+    from raydance import storage
+
+    if not storage.is_uri(out):
+        return Path(out), lambda: None
+    names = storage.names_in(out)
+    if not names:  # a copy of what was removed there must not come back
+        shutil.rmtree(storage.local_path(out), ignore_errors=True)
+    elif "run.json" in names:
+        storage.fetch(out, keep_extra=True)
+    else:
+        raise InputError(f"{out}: not empty and not a run of raydance; choose another --out")
+    folder = storage.local_path(out)
+    return folder, lambda: storage.publish(folder, out)
+
+
 @contextmanager
-def _runner(workers: int, local: bool, address: str | None, progress: Progress) -> Iterator[Runner]:
+def _runner(
+    workers: int,
+    gpu: bool | None,
+    local: bool,
+    address: str | None,
+    progress: Progress,
+    uses_store: bool,
+) -> Iterator[Runner]:
     """Who carries out the work.
 
     Raises:
@@ -80,19 +128,25 @@ def _runner(workers: int, local: bool, address: str | None, progress: Progress) 
     if workers < 1:
         raise InputError(f"--workers {workers}; at least 1")
     if local:
-        if workers > 1 or address:
-            raise InputError("--local is one process on this machine: no --workers, no --address")
+        if workers > 1 or address or gpu is not None:
+            raise InputError(
+                "--local is one process on this machine: no --workers, no --gpu, no --address"
+            )
         from raydance.systems.base import LocalRunner
 
         yield LocalRunner(progress)
         return
-    from raydance.cluster.session import ray_session
+    from raydance.cluster.session import ray_session, require_shared_cache, starts_nodes
 
     # Logical processors: more workers than the machine has still run, only not faster.
     with ray_session(address, num_cpus=max(workers + 1, os.cpu_count() or 1)):
         from raydance.cluster.train import RayRunner
 
-        yield RayRunner(workers, report=progress)
+        if uses_store:
+            require_shared_cache()
+        if starts_nodes():
+            progress.say("nodes start when they are needed; what waits for them waits minutes")
+        yield RayRunner(workers, report=progress, gpu=gpu)
 
 
 def quickstart(

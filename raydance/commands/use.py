@@ -14,6 +14,7 @@ from raydance.commands.options import (
     JsonOption,
     MappingOption,
     RunOption,
+    local,
     print_json,
     read_motion,
 )
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A motion file.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A motion file, or its URI.")],
     run: RunOption,
     k: Annotated[int, typer.Option("-k", help="Captions for each part.")] = 3,
     fps: FpsOption = None,
@@ -43,7 +44,7 @@ def describe(
     """
     _check_k(k)
     clip = read_motion(file, fps, mapping)
-    segments = raydance.load(run).describe(clip, k)
+    segments = raydance.load(local(run)).describe(clip, k)
     if as_json:
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
@@ -69,7 +70,7 @@ def generate(
         typer.Option(help="Where the motion latent comes from: prior, cluster, nearest or clip."),
     ] = None,
     clip: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
+        str | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
     ] = None,
     fps: FpsOption = None,
     mapping: MappingOption = None,
@@ -87,7 +88,7 @@ def generate(
     if write is None:
         raise InputError(f"--out {out}: suffix {out.suffix or 'missing'}; {', '.join(WRITERS)}")
     start = read_motion(clip, fps, mapping) if clip else None
-    system = raydance.load(run)
+    system = raydance.load(local(run))
     motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
     out.parent.mkdir(parents=True, exist_ok=True)
     note = write(out, system.as_clip(motion, out.stem, text))
@@ -105,16 +106,14 @@ def search(
         str | None, typer.Argument(metavar="[TEXT]", help="A sentence about movement.")
     ] = None,
     motion: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
+        str | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
     ] = None,
     run: Annotated[
-        Path | None,
-        typer.Option(
-            "--run", metavar="RUN", help="A trained run folder; by default the library's own."
-        ),
+        str | None,
+        typer.Option("--run", metavar="RUN", help="A trained run; by default the library's own."),
     ] = None,
     library: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="CAPTIONS", help="A captioned library (see `raydance caption`)."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Clips to find.")] = 5,
@@ -152,16 +151,16 @@ def search(
         print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
 
 
-def _find(query: str | Clip, k: int, run: Path | None, library: Path | None) -> list[Hit]:
+def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> list[Hit]:
     if library is None:
         if run is None:
             raise InputError("where to search? Give --run RUN or --library CAPTIONS")
-        return raydance.load(run).search(query, k)
+        return raydance.load(local(run)).search(query, k)
     from raydance.captioning.finder import Finder
     from raydance.captioning.store import CaptionStore, run_identity
 
-    store = CaptionStore.open(library)
-    place = run or Path(store.facts["run"]["path"])
+    store = CaptionStore.open(local(library))
+    place = local(run or store.facts["run"]["path"])
     if run_identity(place) != store.facts["run"]["identity"]:
         raise InputError(f"{library}: not captioned by {place}, as it is now; caption it again")
     return Finder(store).search(raydance.load(place).point_of(query), k)

@@ -20,7 +20,7 @@ class System:
 
     Attributes:
         training: module with `PRESETS`, `STEPS`, `resolve(preset, overrides, file)` and
-            `train(out, dataset, config, runner, only=, say=)`.
+            `train(out, dataset, config, runner, only=, say=, saved=)`.
         run: module with `load(path)`, which puts a finished run to work.
     """
 

@@ -263,14 +263,20 @@ class Training:
 
     Args:
         say: told one line when a step begins or is found done.
+        saved: called when the run folder is worth keeping: before the first step and after each.
     """
 
     def __init__(
-        self, run: Run, runner: Runner, say: Callable[[str], None] = lambda line: None
+        self,
+        run: Run,
+        runner: Runner,
+        say: Callable[[str], None] = lambda line: None,
+        saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.run = run
         self.runner = runner
         self.say = say
+        self.saved = saved
         self.config = config_of(run)
         self.dataset = Dataset.open(run.facts["dataset"]["path"])
 
@@ -283,6 +289,7 @@ class Training:
         if only is not None and only not in STEPS:
             raise InputError(f"stage {only!r}; allowed: {', '.join(STEPS)}")
         self._forget_stale()
+        self.saved()
         done = []
         for step in STEPS:
             mark = self.fingerprint(step)
@@ -296,6 +303,7 @@ class Training:
             self.say(f"{step}: begins")
             facts = getattr(self, f"_do_{step}")(mark) or {}
             self.run.mark_done(step, mark, facts)
+            self.saved()
             done.append(step)
         return done
 
@@ -460,8 +468,13 @@ def train(
     *,
     only: str | None = None,
     say: Callable[[str], None] = lambda line: None,
+    saved: Callable[[], None] = lambda: None,
 ) -> Run:
     """Train, or go on training, a run of Dance-Language.
+
+    Args:
+        only: this step alone.
+        say, saved: as for `Training`.
 
     Raises:
         InputError: a dataset without training or validation windows, or an unknown step.
@@ -489,7 +502,7 @@ def train(
     run = Run.create(
         Path(out).resolve(), system=NAME, config=configs.to_dict(config), dataset=facts
     )
-    Training(run, runner, say).go(only)
+    Training(run, runner, say, saved).go(only)
     return run
 
 

@@ -1,0 +1,188 @@
+"""cluster.yaml, the container file and the Kubernetes manifests: valid, closed, from nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import raydance
+
+ROOT = Path(__file__).parents[1]
+LAUNCHER = ROOT / "cluster.yaml"
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+IMAGE = f"YOUR_REGISTRY/raydance:{raydance.__version__}"
+RAY = re.search(r"^ARG RAY_VERSION=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def launcher() -> dict:
+    return yaml.safe_load(LAUNCHER.read_text())
+
+
+def documents() -> list[dict]:
+    return [found for path in MANIFESTS for found in yaml.safe_load_all(path.read_text())]
+
+
+def of_kind(kind: str) -> dict:
+    (found,) = [document for document in documents() if document["kind"] == kind]
+    return found
+
+
+CLUSTERS = {
+    "RayCluster": lambda: of_kind("RayCluster")["spec"],
+    "RayJob": lambda: of_kind("RayJob")["spec"]["rayClusterSpec"],
+}
+
+
+def values(data, key: str) -> list:
+    """Every value under a key, however deep."""
+    if isinstance(data, list):
+        return [value for item in data for value in values(item, key)]
+    if not isinstance(data, dict):
+        return []
+    own = [data[key]] if key in data else []
+    return own + [value for item in data.values() for value in values(item, key)]
+
+
+def uncommented(path: Path) -> str:
+    lines = (re.sub(r"(^|\s)#.*", "", line) for line in path.read_text().splitlines())
+    return "\n".join(lines)
+
+
+def ray_schema() -> dict:
+    import ray.autoscaler
+
+    return json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+
+
+def test_the_launcher_file_fits_the_schema_that_ray_ships(launcher):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(launcher, ray_schema())
+
+
+def test_the_schema_would_refuse_a_wrong_key(launcher):
+    jsonschema = pytest.importorskip("jsonschema")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(launcher | {"min_worker": 1}, ray_schema())
+
+
+def test_the_launcher_file_passes_what_ray_up_does_first(launcher):
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    prepared = prepare_config(copy.deepcopy(launcher))
+    validate_config(prepared)
+    assert prepared["head_node_type"] == "head"
+    # Ray's defaults for AWS listen everywhere and install a nightly build: all are overridden.
+    assert "0.0.0.0" not in json.dumps(prepared)
+    assert "pip install" not in json.dumps(prepared)
+
+
+def test_the_launchers_pools_start_from_nothing_and_the_head_does_no_work(launcher):
+    nodes = launcher["available_node_types"]
+    assert set(nodes) == {"head", "cpu_pool", "gpu_pool"}
+    assert nodes["head"]["resources"] == {"CPU": 0}
+    for name in ("cpu_pool", "gpu_pool"):
+        assert nodes[name]["min_workers"] == 0 < nodes[name]["max_workers"], name
+    assert launcher["max_workers"] >= sum(nodes[n]["max_workers"] for n in ("cpu_pool", "gpu_pool"))
+
+
+def test_the_launcher_asks_for_the_token_and_listens_on_the_head_alone(launcher):
+    assert "-e RAY_AUTH_MODE=token" in launcher["docker"]["run_options"]
+    assert launcher["file_mounts"]["/home/ray/.ray/auth_token"] == "~/.ray/auth_token"
+    (start,) = [c for c in launcher["head_start_ray_commands"] if "ray start" in c]
+    assert "--dashboard-host=127.0.0.1" in start
+    for node in launcher["available_node_types"].values():  # else ssh is open to everyone
+        assert node["node_config"]["SecurityGroupIds"] == ["YOUR_SECURITY_GROUP"]
+
+
+def test_one_image_everywhere(launcher):
+    assert launcher["docker"]["image"] == IMAGE
+    images = values(documents(), "image")
+    assert len(images) == 7 and set(images) == {IMAGE}
+    assert f"-t {IMAGE}" in DOCKERFILE.read_text()
+    assert f"-t {IMAGE}" in (ROOT / "README.md").read_text()
+
+
+def test_the_container_is_not_root_and_asks_for_a_token():
+    text = uncommented(DOCKERFILE)
+    users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+    assert users and users[-1] == "ray"
+    assert "RAY_AUTH_MODE=token" in text
+    assert re.search(r"^ARG TORCH=cpu$", text, re.MULTILINE)
+
+
+def test_the_container_gets_the_torch_that_the_project_allows():
+    pinned = re.search(r'"(torch[^"]+)"', uncommented(DOCKERFILE))
+    assert pinned and f'"{pinned[1]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("path", [LAUNCHER, DOCKERFILE, *MANIFESTS], ids=lambda p: p.name)
+def test_nothing_listens_wider_than_it_must(path):
+    text = uncommented(path)
+    for word in ("0.0.0.0", "LoadBalancer", "NodePort", "hostPort", "hostNetwork", "privileged"):
+        assert word not in text, word
+
+
+@pytest.mark.parametrize("kind", CLUSTERS)
+def test_manifests_hold_what_kuberays_v1_requires(kind):
+    spec = CLUSTERS[kind]()
+    assert of_kind(kind)["apiVersion"] == "ray.io/v1"
+    assert RAY and spec["rayVersion"] == RAY[1]
+    assert spec["authOptions"] == {"mode": "token"}
+    head = spec["headGroupSpec"]
+    assert head["serviceType"] == "ClusterIP"
+    assert head["rayStartParams"] == {"num-cpus": "0"}
+    groups = spec["workerGroupSpecs"]
+    assert [group["groupName"] for group in groups] == ["cpu-pool", "gpu-pool"]
+    for group in [head, *groups]:
+        pod = group["template"]["spec"]
+        assert group["template"]["metadata"]["labels"] == {"app": "raydance"}  # network.yaml's
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        (container,) = pod["containers"]
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+@pytest.mark.parametrize("kind", CLUSTERS)
+def test_kubernetes_pools_start_from_nothing(kind):
+    spec = CLUSTERS[kind]()
+    assert spec["enableInTreeAutoscaling"] is True
+    for group in spec["workerGroupSpecs"]:
+        assert isinstance(group["rayStartParams"], dict)
+        assert group["replicas"] == group["minReplicas"] == 0 < group["maxReplicas"]
+    gpus = spec["workerGroupSpecs"][1]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert gpus["nvidia.com/gpu"] == "1"
+
+
+def test_the_training_job_is_a_command_that_exists():
+    from typer.testing import CliRunner
+
+    from raydance.cli import app
+
+    spec = of_kind("RayJob")["spec"]
+    words = spec["entrypoint"].split()
+    assert words[:2] == ["raydance", "train"] and "--gpu" in words
+    told = CliRunner().invoke(app, [words[1], "--help"]).output
+    assert all(word in told for word in words if word.startswith("--"))
+    assert spec["shutdownAfterJobFinishes"] is True
+    submitter = spec["submitterPodTemplate"]
+    assert submitter["metadata"]["labels"] == {"app": "raydance"}
+    assert submitter["spec"]["restartPolicy"] == "Never"  # Kubernetes' default fits no Job
+
+
+def test_claims_and_policies_fit_the_pods():
+    (claim,) = {claim["claimName"] for claim in values(documents(), "persistentVolumeClaim")}
+    assert of_kind("PersistentVolumeClaim")["metadata"]["name"] == claim
+    assert of_kind("PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
+    policy = of_kind("NetworkPolicy")["spec"]
+    assert policy["podSelector"]["matchLabels"] == {"app": "raydance"}
+    assert policy["policyTypes"] == ["Ingress"]
+    assert [port["port"] for port in values(policy, "ports")[0]] == [8265]
