@@ -23,7 +23,14 @@ def train(
     system: Annotated[str, typer.Argument(help="What to train: dance-language.")],
     data: DataOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to write or resume.")],
-    workers: Annotated[int, typer.Option(help="Workers that train each stage together.")] = 1,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|MIN:MAX",
+            help="Workers that train each stage together; MIN:MAX grows and shrinks with the "
+            "cluster.",
+        ),
+    ] = "1",
     preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "default",
     changes: Annotated[
         list[str] | None,
@@ -51,6 +58,7 @@ def train(
     Examples:
       raydance train dance-language --data data/mine --out runs/mine
       raydance train dance-language --data data/mine --out runs/mine --workers 4 --address auto
+      raydance train dance-language --data data/mine --out runs/mine --workers 1:8 --address auto
       raydance train dance-language --data data/mine --out runs/short --preset quick \\
         --set seed=1 --set motion_vae.train.epochs=60
     """
@@ -62,7 +70,11 @@ def train(
     Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
     if stage is not None and stage not in module.STEPS:
         raise InputError(f"--stage {stage}; allowed: {', '.join(module.STEPS)}")
-    with Progress(quiet=quiet) as progress, _runner(workers, local, address, progress) as runner:
+    num_workers = parse_workers(workers)
+    with (
+        Progress(quiet=quiet) as progress,
+        _runner(num_workers, local, address, progress) as runner,
+    ):
         run = module.train(out, data, resolved, runner, only=stage, say=progress.say)
     if as_json:
         print_json(run_facts(run.path))
@@ -70,17 +82,34 @@ def train(
         print(f"{out}: trained; try `raydance describe FILE --run {out}`" if stage is None else out)
 
 
+def parse_workers(text: str) -> tuple[int, int]:
+    """The value of `--workers`, `N` or `MIN:MAX`, as (least, most).
+
+    Raises:
+        InputError: neither form, less than one worker, or MIN above MAX.
+    """
+    parts = text.split(":")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"--workers {text}; allowed: a number, or MIN:MAX such as 1:4")
+    least, most = int(parts[0]), int(parts[-1])
+    if least < 1:
+        raise InputError(f"--workers {text}; at least 1")
+    if least > most:
+        raise InputError(f"--workers {text}; MIN:MAX needs MIN <= MAX")
+    return least, most
+
+
 @contextmanager
-def _runner(workers: int, local: bool, address: str | None, progress: Progress) -> Iterator[Runner]:
+def _runner(
+    workers: tuple[int, int], local: bool, address: str | None, progress: Progress
+) -> Iterator[Runner]:
     """Who carries out the work.
 
     Raises:
         InputError: options that do not go together.
     """
-    if workers < 1:
-        raise InputError(f"--workers {workers}; at least 1")
     if local:
-        if workers > 1 or address:
+        if workers != (1, 1) or address:
             raise InputError("--local is one process on this machine: no --workers, no --address")
         from raydance.systems.base import LocalRunner
 
@@ -89,10 +118,10 @@ def _runner(workers: int, local: bool, address: str | None, progress: Progress) 
     from raydance.cluster.session import ray_session
 
     # Logical processors: more workers than the machine has still run, only not faster.
-    with ray_session(address, num_cpus=max(workers + 1, os.cpu_count() or 1)):
+    with ray_session(address, num_cpus=max(workers[1] + 1, os.cpu_count() or 1)):
         from raydance.cluster.train import RayRunner
 
-        yield RayRunner(workers, report=progress)
+        yield RayRunner(workers, report=progress, warn=progress.warn)
 
 
 def quickstart(
