@@ -37,7 +37,7 @@ from raydance.systems.base import FitTask, LocalRunner
 pytestmark = pytest.mark.faults
 
 TESTS = Path(__file__).parent
-EPOCHS = "motion_vae.train.epochs=12"
+EPOCHS = "motion_vae.train.epochs=10"
 FULL = 6000  # bytes: room for the small files, none for a checkpoint
 
 
@@ -380,7 +380,7 @@ def lost_nodes(
             text=True,
             env=environment(ray_folder),
             start_new_session=True,
-            timeout=300,
+            timeout=600,
         )
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout.splitlines()[-1])

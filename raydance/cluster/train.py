@@ -223,20 +223,24 @@ class RayRunner:
         name = f"{task.stage}-{task.fingerprint}-{time.time_ns()}"
         each = {"CPU": self.worker_cpus} | ({"GPU": 1} if self.use_gpu else {})
         is_elastic = self.least < self.most
+        # Ray types these by its older interface, which knows neither elastic groups nor callbacks
+        # of this kind.
+        group: dict[str, Any] = {"num_workers": self.most}
+        if is_elastic:
+            group = {
+                "num_workers": (self.least, self.most),
+                "elastic_resize_monitor_interval_s": self.resize_every_s,
+            }
+        callbacks: list[Any] = [_StopAtMistakes()]
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"task": task, "cpus": self.worker_cpus, "use_gpu": self.use_gpu},
-            scaling_config=ScalingConfig(
-                num_workers=(self.least, self.most) if is_elastic else self.most,
-                elastic_resize_monitor_interval_s=self.resize_every_s,
-                use_gpu=self.use_gpu,
-                resources_per_worker=each,
-            ),
+            scaling_config=ScalingConfig(**group, use_gpu=self.use_gpu, resources_per_worker=each),
             run_config=RunConfig(
                 name=name,
                 storage_path=str(storage),
                 failure_config=FailureConfig(max_failures=self.max_failures),
-                callbacks=[_StopAtMistakes()],
+                callbacks=callbacks,
             ),
         )
         need = {name: amount * self.least for name, amount in each.items()}

@@ -41,7 +41,7 @@ def in_thread(train: Callable[[], Any]) -> Iterator[None]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield
-    thread.join(timeout=120)
+    thread.join(timeout=240)
     assert not thread.is_alive(), "the training stands still"
     if failed:
         raise failed[0]
@@ -52,7 +52,7 @@ def replace_the_node(cluster: Cluster, dataset: Path, out: Path) -> list[str]:
     said: list[str] = []
     node = cluster.add_node(num_cpus=2)
     runner = RayRunner(1, checkpoint_every_s=0.0, warn=said.append)
-    with in_thread(lambda: train_vae(out, dataset, runner, "motion_vae.train.epochs=12")):
+    with in_thread(lambda: train_vae(out, dataset, runner, "motion_vae.train.epochs=10")):
         wait_until(lambda: len(metrics_of(out)) >= 3)
         cluster.remove_node(node, allow_graceful=False)
         wait_until(lambda: bool(said))
