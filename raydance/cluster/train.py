@@ -10,12 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +22,18 @@ import ray.data
 import ray.train
 import torch
 from ray.data import ActorPoolStrategy
-from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
+from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch.nn.parallel import DistributedDataParallel
 
 from raydance import training
-from raydance.artifacts import Run, read_metrics
+from raydance.artifacts import Run
 from raydance.batches import Batches
 from raydance.chunks import BatchSpec, Chunk
+from raydance.cluster.failures import StopAtMistakes, cause_of
+from raydance.cluster.follow import Follow
 from raydance.cluster.tasks import Apply, ApplyInActor, LoadChunks
-from raydance.errors import InputError, RaydanceError, StorageError
+from raydance.errors import InputError
 from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
@@ -231,7 +231,7 @@ class RayRunner:
                 "num_workers": (self.least, self.most),
                 "elastic_resize_monitor_interval_s": self.resize_every_s,
             }
-        callbacks: list[Any] = [_StopAtMistakes()]
+        callbacks: list[Any] = [StopAtMistakes()]
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"task": task, "cpus": self.worker_cpus, "use_gpu": self.use_gpu},
@@ -246,12 +246,12 @@ class RayRunner:
         need = {name: amount * self.least for name, amount in each.items()}
         with (
             _environment(*_ELASTIC_START_TIMEOUT) if is_elastic else nullcontext(),
-            _Follow(run.metrics(task.stage), self.report, self.warn, task.stage, need),
+            Follow(run.metrics(task.stage), self.report, self.warn, task.stage, need),
         ):
             try:
                 trainer.fit()
             except ray.train.TrainingFailedError as error:
-                raise _cause(task.stage, error) from error
+                raise cause_of(task.stage, error) from error
             finally:
                 # Ray's own state of this attempt; ours is in the run folder, without pickle.
                 shutil.rmtree(storage, ignore_errors=True)
@@ -276,88 +276,6 @@ class RayRunner:
         return [row["result"][0] for row in done.iter_rows()]
 
 
-class _Follow:
-    """Tells the driver of each line that rank 0 adds to the metrics file, and of nodes missing.
-
-    Args:
-        need: resources below which the training stands still.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        report: Callable[[dict[str, Any]], None],
-        warn: Callable[[str], None],
-        stage: str,
-        need: Mapping[str, float],
-    ) -> None:
-        self.path, self.report, self.warn = path, report, warn
-        self.stage, self.need = stage, need
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> _Follow:
-        self._seen = -1
-        self._workers = 0
-        self._is_short = False
-        self._started = time.time()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._tell()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self._tell()
-            self._look_for_nodes()
-
-    def _tell(self) -> None:
-        # Lines of an earlier, other training lie in the file until the first epoch replaces it.
-        if not self.path.exists() or self.path.stat().st_mtime < self._started:
-            return
-        for metrics in read_metrics(self.path):
-            if metrics["epoch"] > self._seen:
-                self._seen = metrics["epoch"]
-                workers = metrics["workers"]
-                if self._workers not in (0, workers):
-                    self.warn(
-                        f"{self.stage}: {_count(workers, 'worker')} from epoch "
-                        f"{metrics['epoch'] + 1} on, {self._workers} before"
-                    )
-                self._workers = workers
-                self.report(metrics)
-
-    def _look_for_nodes(self) -> None:
-        found = ray.cluster_resources()
-        lacking = [name for name, amount in self.need.items() if found.get(name, 0.0) < amount]
-        if lacking and not self._is_short:
-            name = lacking[0]
-            self.warn(
-                f"{self.stage}: waits, {_count(self.need[name], name)} needed and "
-                f"{found.get(name, 0.0):g} in the cluster; goes on when a node joins, or stop it "
-                "and give the same command with fewer --workers"
-            )
-        self._is_short = bool(lacking)
-
-
-class _StopAtMistakes(UserCallback):
-    """Ends a training in whose workers something failed that fails every time.
-
-    What a callback raises in Ray's controller is the one thing that is not tried again.
-    """
-
-    def after_exception(
-        self, run_context: Any, worker_exceptions: Mapping[int, BaseException]
-    ) -> None:
-        for failure in worker_exceptions.values():
-            for cause in _causes(failure):
-                if isinstance(cause, (InputError, StorageError)):
-                    raise cause
-
-
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
     """A variable of the environment for the length of the block, unless the user has set it."""
@@ -369,34 +287,3 @@ def _environment(name: str, value: str) -> Iterator[None]:
         yield
     finally:
         os.environ.pop(name, None)
-
-
-def _count(number: float, noun: str) -> str:
-    return f"{number:g} {noun}{'' if number == 1 else 's'}"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from, through Ray's wrappers."""
-    while error is not None:
-        yield error
-        inner = getattr(error, "controller_failure", None)
-        error = inner if isinstance(inner, BaseException) else error.__cause__
-
-
-def _cause(stage: str, error: ray.train.TrainingFailedError) -> RaydanceError:
-    """What a worker said, as an error of ours; a user's mistake stays one."""
-    failures = getattr(error, "worker_failures", {})
-    for failure in (error, *failures.values()):
-        for cause in _causes(failure):
-            if isinstance(cause, RaydanceError):
-                return cause
-    lines = [f"rank {rank}: {_first_line(failure)}" for rank, failure in failures.items()]
-    told = "; ".join(lines) or _first_line(next(reversed(list(_causes(error)))))
-    return RaydanceError(
-        f"training {stage} failed: {told}; the same command goes on from the last checkpoint"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -3,7 +3,6 @@
 import sys
 
 from raydance.cli import main
-from raydance.cluster import session  # noqa: F401, it sets what Ray reads when it is imported
 from raydance.cluster.train import RayRunner
 
 if __name__ == "__main__":
