@@ -19,17 +19,18 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from raydance.errors import ArtifactError
-from raydance.files import read_json, replacing, write_json
+from raydance.files import read_json, remove_partial, replacing, write_json, writing
 
 FORMAT = "raydance-run"
 FORMAT_VERSION = 1
@@ -47,12 +48,17 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
 
 
 def save_bundle(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> None:
-    """Write tensors and JSON-able facts as one safetensors file with a checksum, atomically."""
+    """Write tensors and JSON-able facts as one safetensors file with a checksum, atomically.
+
+    Raises:
+        StorageError: there is no room for it; an earlier file of that name is still there, whole.
+    """
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(data, sort_keys=True)
     metadata = {"data": text, "sha256": _digest(flat, text)}
     with replacing(path) as temporary:
-        save_file(flat, temporary, metadata=metadata)
+        # Not `save_file`: it tells a full disk by words alone, without the error's number.
+        temporary.write_bytes(save(flat, metadata=metadata))
 
 
 def load_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -61,6 +67,10 @@ def load_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         ArtifactError: missing, cut short, changed or not a bundle of raydance.
     """
+    return _read_bundle(path, "delete it and train again, which makes it anew")
+
+
+def _read_bundle(path: Path, hint: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -68,11 +78,13 @@ def load_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing") from None
     except (SafetensorError, OSError) as error:
-        raise ArtifactError(f"{path}: damaged or not a safetensors file ({error})") from None
+        raise ArtifactError(
+            f"{path}: damaged or not a safetensors file ({error}); {hint}"
+        ) from None
     if "data" not in metadata or "sha256" not in metadata:
         raise ArtifactError(f"{path}: a safetensors file, but not one that raydance wrote")
     if _digest(tensors, metadata["data"]) != metadata["sha256"]:
-        raise ArtifactError(f"{path}: the checksum does not match; the file was changed")
+        raise ArtifactError(f"{path}: damaged, the checksum does not match; {hint}")
     return tensors, json.loads(metadata["data"])
 
 
@@ -88,7 +100,11 @@ class Checkpoints:
         self.fingerprint = fingerprint
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint."""
+        """Replace the checkpoint.
+
+        Raises:
+            StorageError: there is no room for it; the one before is still there, whole.
+        """
         save_bundle(self.path, tensors, {"state": state, "fingerprint": self.fingerprint})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -99,10 +115,7 @@ class Checkpoints:
         """
         if not self.path.exists():
             return None
-        try:
-            tensors, data = load_bundle(self.path)
-        except ArtifactError as error:
-            raise ArtifactError(f"{error}; delete it to train this stage from its start") from None
+        tensors, data = _read_bundle(self.path, "delete it to train this stage from its start")
         return (tensors, data["state"]) if data["fingerprint"] == self.fingerprint else None
 
     def clear(self) -> None:
@@ -150,6 +163,7 @@ class Run:
                 f"{path}: not empty and not a run of raydance; choose another --out"
             )
         path.mkdir(parents=True, exist_ok=True)
+        remove_partial(path)  # of a process that was killed
         facts |= {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -226,6 +240,9 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+_FLUSH_S = 10.0  # flushing waits for the disk
+
+
 class MetricsLog:
     """Per-epoch metrics as JSON lines and TensorBoard events.
 
@@ -235,28 +252,52 @@ class MetricsLog:
     """
 
     def __init__(self, run: Run, name: str, resume_epoch: int) -> None:
-        from tensorboardX import SummaryWriter
+        # Not its `SummaryWriter`: on a full disk the thread behind it dies and its queue then
+        # blocks the training for ever.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self.path = run.metrics(name)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_metrics(self.path) if line["epoch"] < resume_epoch]
         with replacing(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        self._events = SummaryWriter(
-            str(run.path / "tensorboard" / name), purge_step=resume_epoch, flush_secs=30
-        )
+        self._folder = run.path / "tensorboard" / name
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._events = EventsWriter(str(self._folder / "events"))
+            restart = SessionLog(status=SessionLog.START)
+            self._events.write_event(
+                Event(wall_time=time.time(), step=resume_epoch, session_log=restart)
+            )
+        self._flushed = time.monotonic()
 
     def write(self, metrics: dict[str, Any]) -> None:
-        """Append one epoch."""
-        with self.path.open("a", encoding="utf-8") as file:
+        """Append one epoch.
+
+        Raises:
+            StorageError: there is no room for it.
+        """
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
-        for part in ("train", "validation"):
-            for name, value in metrics[part].items():
-                self._events.add_scalar(f"{name}/{part}", value, metrics["epoch"])
+        with writing(self._folder):
+            for part in ("train", "validation"):
+                for name, value in metrics[part].items():
+                    summary = scalar(f"{name}/{part}", value)
+                    self._events.write_event(
+                        Event(wall_time=time.time(), step=metrics["epoch"], summary=summary)
+                    )
+            if time.monotonic() - self._flushed > _FLUSH_S:
+                self._events.flush()
+                self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Flush the event file."""
-        self._events.close()
+        with writing(self._folder):
+            self._events.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

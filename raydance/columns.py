@@ -60,7 +60,9 @@ def read_columns(
     except FileNotFoundError:
         raise ArtifactError(f"{path}: the column file is missing") from None
     except (OSError, pa.ArrowException) as error:
-        raise ArtifactError(f"{path}: the column file is damaged ({error})") from None
+        raise ArtifactError(
+            f"{path}: the column file is damaged ({error}); delete it and train again"
+        ) from None
     if window_ids is not None and table["window_id"].to_pylist() != list(window_ids):
         raise ArtifactError(f"{path}: its rows are not those of the dataset's shard")
     out: dict[str, Values] = {}

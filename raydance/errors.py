@@ -16,6 +16,10 @@ class InputError(RaydanceError, ValueError):
     """A mistake in what the user gave: says what, where, the value found and what is allowed."""
 
 
+class StorageError(RaydanceError):
+    """A file that could not be written: a full disk, a quota, a limit, a device that fails."""
+
+
 class ConfigError(InputError):
     """An unknown key, a wrong type or a value out of range in a configuration."""
 

@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from raydance.errors import ArtifactError
+from raydance.errors import ArtifactError, StorageError
+
+_PARTIAL: Final = ".partial"
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_STORAGE: Final = _NO_ROOM | {errno.EIO, errno.EROFS, errno.ESTALE}
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """A temporary path beside `path` that takes its place when the block ends well.
+
+    Raises:
+        StorageError: there is no room or the storage fails; `path` is as it was before.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=f"{_PARTIAL}{path.suffix}", dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say it clearly when `path` cannot be written within the block.
+
+    Raises:
+        StorageError: there is no room or the storage fails.
+    """
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in _NO_STORAGE:
+            raise
+        mend = "when there is room" if error.errno in _NO_ROOM else "when it can be written"
+        raise StorageError(
+            f"{path}: could not be written ({os.strerror(error.errno)}); what was saved before is "
+            f"whole, and the same command goes on from there {mend}"
+        ) from error
+
+
+def remove_partial(folder: Path) -> list[Path]:
+    """Remove what `replacing` left in a folder tree when its process was killed.
+
+    Only for a folder that nobody else writes into. Returns the files removed.
+    """
+    left = sorted(folder.rglob(f".*{_PARTIAL}*"))
+    for path in left:
+        path.unlink(missing_ok=True)
+    return left
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from raydance.errors import RaydanceError
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -105,6 +106,11 @@ def fit(
 
     Validation uses the weights that schedules reach at the end of training (`progress=1`), so
     that losses of different epochs compare.
+
+    Raises:
+        ArtifactError: the checkpoint is damaged.
+        StorageError: there is no room for a checkpoint.
+        RaydanceError: the ranks do not see the same checkpoint.
     """
     context = context or Context()
     stage.to(context.device)
@@ -130,6 +136,7 @@ def fit(
         stop = EarlyStop(**state["stop"])
         first_epoch, warned, spent = state["epoch"] + 1, state["warnings"], state["seconds"]
 
+    _agree(first_epoch, context)
     started = last_saved = time.monotonic()
     epoch, stopped = first_epoch - 1, _should_stop(config, stop)
     try:
@@ -161,6 +168,21 @@ def fit(
             warned = [*warned, *new]
             stopped = _should_stop(config, stop)
             done = stopped or epoch + 1 == config.epochs
+            # Before the checkpoint: what a resumed run does not repeat has been reported.
+            context.report(
+                {
+                    "stage": stage.name,
+                    "epoch": epoch,
+                    "epochs": config.epochs,
+                    "workers": context.world_size,
+                    "train": train_metrics,
+                    "validation": metrics,
+                    "lr": optimizer.param_groups[0]["lr"],
+                    "windows_per_s": num_windows / max(train_seconds, 1e-9),
+                    "seconds": time.monotonic() - epoch_started,
+                    "warnings": new,
+                }
+            )
             if checkpoints is not None and context.rank == 0:
                 if done or time.monotonic() - last_saved > checkpoint_every_s:
                     tensors, state = _snapshot(stage, best, optimizer)
@@ -174,19 +196,6 @@ def fit(
                     }
                     checkpoints.save(tensors, state)
                     last_saved = time.monotonic()
-            context.report(
-                {
-                    "stage": stage.name,
-                    "epoch": epoch,
-                    "epochs": config.epochs,
-                    "train": train_metrics,
-                    "validation": metrics,
-                    "lr": optimizer.param_groups[0]["lr"],
-                    "windows_per_s": num_windows / max(train_seconds, 1e-9),
-                    "seconds": time.monotonic() - epoch_started,
-                    "warnings": new,
-                }
-            )
             if stopped:
                 break
     finally:
@@ -200,6 +209,16 @@ def fit(
         seconds=spent + time.monotonic() - started,
         warnings=tuple(warned),
     )
+
+
+def _agree(first_epoch: int, context: Context) -> None:
+    """Wait for all ranks to have looked for a checkpoint, and compare what they found."""
+    total = float(context.sum_over_ranks(torch.tensor([float(first_epoch)])))
+    if total != first_epoch * context.world_size:
+        raise RaydanceError(
+            f"rank {context.rank} begins at epoch {first_epoch + 1}, other workers elsewhere: "
+            "the run folder must be on storage that all nodes share"
+        )
 
 
 def _train_epoch(

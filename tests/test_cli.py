@@ -382,9 +382,21 @@ def test_a_stage_that_does_not_exist(refused, dataset, tmp_path):
         *("train", "dance-language", "--data", dataset, "--out", tmp_path, "--stage", "vae")
     )
     assert "motion_vae" in line
-    assert "--workers" in refused(
-        *("train", "dance-language", "--data", dataset, "--out", tmp_path, "--workers", 0)
+
+
+@pytest.mark.parametrize("workers", ["0", "two", "1:2:3", ":4", "4:", "0:2", "4:2", "-1", "1.5"])
+def test_numbers_of_workers_that_make_no_sense(refused, dataset, tmp_path, workers):
+    line = refused(
+        *("train", "dance-language", "--data", dataset, "--out", tmp_path, "--workers", workers)
     )
+    assert f"--workers {workers}" in line
+
+
+def test_numbers_of_workers():
+    from raydance.commands.options import parse_range
+
+    assert parse_range("--workers", "3") == (3, 3)
+    assert parse_range("--workers", "1:4") == (1, 4)
 
 
 def test_info_of_a_run(call, run):

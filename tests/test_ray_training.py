@@ -4,50 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from small_training import assert_same, losses, train_vae, training_workers, wait_until
 
-from raydance.artifacts import load_bundle, read_metrics
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
 
 pytestmark = pytest.mark.ray
-
-STEP = "motion_vae"
-
-
-def train_vae(out: Path, dataset: Path, runner: Any, *overrides: str) -> dict[str, torch.Tensor]:
-    """Train the first two steps and return the weights."""
-    config = dance_language.resolve(
-        "quick",
-        [
-            "motion_vae.hidden=16",
-            "motion_vae.latent=8",
-            "text_encoder.latent=8",
-            "motion_vae.train.batch_size=8",
-            *overrides,
-        ],
-    )
-    for step in ("statistics", STEP):
-        run = dance_language.train(out, dataset, config, runner, only=step)
-    return load_bundle(run.bundle(STEP))[0]
-
-
-def losses(out: Path) -> list[float]:
-    return [line["train"]["total"] for line in read_metrics(out / "metrics" / f"{STEP}.jsonl")]
-
-
-def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
-    assert a.keys() == b.keys()
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +64,7 @@ def test_a_killed_worker_changes_nothing(
 
     def kill_after_epochs() -> None:
         wait_until(lambda: len(losses(out)) >= 3)
-        killed.extend(training_workers())
+        killed.extend(training_workers(os.getpid()))
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
 
@@ -109,18 +76,3 @@ def test_a_killed_worker_changes_nothing(
     assert killed
     assert_same(weights, plain["weights"])
     assert losses(out) == plain["losses"]
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.02)
-
-
-def training_workers() -> list[int]:
-    """Process ids of this machine's Ray Train workers."""
-    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
-    return [
-        int(line.split()[0]) for line in listing.stdout.splitlines() if "RayTrainWorker" in line
-    ]

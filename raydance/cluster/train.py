@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,21 +23,27 @@ import ray.train
 import torch
 from ray.data import ActorPoolStrategy
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, prepare_model
+from ray.train.torch import TorchTrainer
+from torch.nn.parallel import DistributedDataParallel
 
 from raydance import training
-from raydance.artifacts import Run, read_metrics
+from raydance.artifacts import Run
 from raydance.batches import Batches
 from raydance.chunks import BatchSpec, Chunk
+from raydance.cluster.failures import StopAtMistakes, cause_of
+from raydance.cluster.follow import Follow
 from raydance.cluster.session import starts_nodes
 from raydance.cluster.tasks import Apply, ApplyInActor, LoadChunks
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import InputError
 from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
 
 _CHUNKS_PER_STREAM = 256
 _DATA_CPUS = 0.5
+# Ray waits so long for processors before it counts them again. Its own 60 s are for fixed groups;
+# an elastic one would stand still for them whenever it shrinks.
+_ELASTIC_START_TIMEOUT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "8")
 
 
 class RayBatches(Batches):
@@ -117,7 +122,10 @@ def _worker(arguments: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, int(arguments["cpus"])))
     place = ray.train.get_context()
     rank, world_size = place.get_world_rank(), place.get_world_size()
-    device = ray.train.torch.get_device()
+    # Not `get_device` alone: it names a GPU that is in sight also to workers that asked for none.
+    device = ray.train.torch.get_device() if arguments["use_gpu"] else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
     def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
         if world_size == 1:
@@ -127,7 +135,11 @@ def _worker(arguments: dict[str, Any]) -> None:
         return on_device.cpu()
 
     def wrap(stage: torch.nn.Module) -> torch.nn.Module:
-        return prepare_model(stage, move_to_device=False) if world_size > 1 else stage
+        if world_size == 1:
+            return stage
+        return DistributedDataParallel(
+            stage, device_ids=[device] if device.type == "cuda" else None
+        )
 
     context = training.Context(
         rank=rank,
@@ -137,10 +149,13 @@ def _worker(arguments: dict[str, Any]) -> None:
         sum_over_ranks=sum_over_ranks,
     )
     source: Batches
-    if task.spec.wants_motion:
+    left = ray.cluster_resources().get("CPU", 0.0) - world_size * arguments["cpus"]
+    if task.spec.wants_motion and left >= _DATA_CPUS:
         epochs = task.train.epochs
         source = RayBatches(task.spec, rank=rank, world_size=world_size, epochs=epochs)
-    else:  # a few hundred bytes a window: starting a stream would take longer than reading them
+    else:
+        # Without motion a few hundred bytes a window: starting a stream would take longer than
+        # reading them. And workers that took all processors would wait for a stream for ever.
         source = Batches(task.spec, rank=rank, world_size=world_size)
     result = task.carry_out(source, context)
     # One report, at the end: checkpoints are the run folder's own, and each report is a barrier.
@@ -151,11 +166,14 @@ class RayRunner:
     """Trains with Ray Train and infers with Ray Data.
 
     Args:
-        workers: DDP workers of each stage.
+        workers: DDP workers of each stage; `(least, most)` trains on as many as the cluster has
+            room for, and takes up nodes that come and does without those that go.
         max_failures: lost workers tolerated for each stage.
         checkpoint_every_s: seconds of training that a lost worker costs at most, and an epoch.
+        resize_every_s: seconds between looks at whether an elastic training should grow.
         report: told the metrics of every epoch, in the driver.
         gpu: a GPU for each worker, or none; by default where the cluster has that many now.
+        warn: told one line when the training waits for nodes or changes its number of workers.
 
     Raises:
         InputError: more workers than the cluster's processors or GPUs allow, where it starts no
@@ -164,67 +182,86 @@ class RayRunner:
 
     def __init__(
         self,
-        workers: int = 1,
+        workers: int | tuple[int, int] = 1,
         *,
         max_failures: int = 3,
         checkpoint_every_s: float = 10.0,
+        resize_every_s: float = 30.0,
         report: Callable[[dict[str, Any]], None] = lambda metrics: None,
         gpu: bool | None = None,
+        warn: Callable[[str], None] = log.warning,
     ) -> None:
-        self.workers = workers
+        self.least, self.most = (workers, workers) if isinstance(workers, int) else workers
         self.max_failures = max_failures
         self.checkpoint_every_s = checkpoint_every_s
+        self.resize_every_s = resize_every_s
         self.report = report
+        self.warn = warn
         resources = ray.cluster_resources()
         num_gpus = resources.get("GPU", 0)
-        self.use_gpu = num_gpus >= workers if gpu is None else gpu
+        self.use_gpu = num_gpus >= self.least if gpu is None else gpu
         if starts_nodes():  # as many as are asked for; what is there now says nothing
             self.worker_cpus = 1.0
             return
-        if self.use_gpu and num_gpus < workers:
-            raise InputError(f"{workers} workers on GPUs, the cluster has {num_gpus:g}")
+        if self.use_gpu and num_gpus < self.least:
+            raise InputError(f"{self.least} workers on GPUs, the cluster has {num_gpus:g}")
         # Data tasks need a processor too: where workers would take them all, they take halves.
         cpus = resources.get("CPU", 1)
-        self.worker_cpus = 1.0 if cpus > workers else 0.5
-        if workers * self.worker_cpus + _DATA_CPUS > cpus:
+        self.worker_cpus = 1.0 if cpus > self.least else 0.5
+        if self.least * self.worker_cpus + _DATA_CPUS > cpus:
             raise InputError(
-                f"{workers} workers for {cpus:g} processors: at most "
+                f"{self.least} workers for {cpus:g} processors: at most "
                 f"{max(1, int((cpus - _DATA_CPUS) / 0.5))} leave one for reading data"
             )
 
     def fit(self, task: FitTask) -> None:
-        """Train a stage on `workers` DDP workers.
+        """Train a stage on the DDP workers.
 
         Raises:
-            RaydanceError: a worker failed more often than `max_failures`.
+            InputError: something that the user must mend, as a damaged checkpoint.
+            StorageError: there is no room for a file.
+            RaydanceError: workers were lost more often than `max_failures`.
         """
         run = Run.open(task.run)
         task = replace(task, checkpoint_every_s=self.checkpoint_every_s)
-        # What the user must mend is found here rather than by every retry of a worker.
-        Batches(task.spec, world_size=self.workers)
+        # What the user must mend is found here rather than by a worker.
+        Batches(task.spec, world_size=self.most)
+        run.checkpoints(task.stage, task.fingerprint).load()
         storage = (run.path / "ray").resolve()
+        shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
         # A name of its own: Ray would otherwise take up the state of an earlier attempt.
         name = f"{task.stage}-{task.fingerprint}-{time.time_ns()}"
+        each = {"CPU": self.worker_cpus} | ({"GPU": 1} if self.use_gpu else {})
+        is_elastic = self.least < self.most
+        # Ray types these by its older interface, which knows neither elastic groups nor callbacks
+        # of this kind.
+        group: dict[str, Any] = {"num_workers": self.most}
+        if is_elastic:
+            group = {
+                "num_workers": (self.least, self.most),
+                "elastic_resize_monitor_interval_s": self.resize_every_s,
+            }
+        callbacks: list[Any] = [StopAtMistakes()]
         trainer = TorchTrainer(
             _worker,
-            train_loop_config={"task": task, "cpus": self.worker_cpus},
-            scaling_config=ScalingConfig(
-                num_workers=self.workers,
-                use_gpu=self.use_gpu,
-                resources_per_worker={"CPU": self.worker_cpus}
-                | ({"GPU": 1} if self.use_gpu else {}),
-            ),
+            train_loop_config={"task": task, "cpus": self.worker_cpus, "use_gpu": self.use_gpu},
+            scaling_config=ScalingConfig(**group, use_gpu=self.use_gpu, resources_per_worker=each),
             run_config=RunConfig(
                 name=name,
                 storage_path=str(storage),
                 failure_config=FailureConfig(max_failures=self.max_failures),
+                callbacks=callbacks,
             ),
         )
-        with _Follow(run.metrics(task.stage), self.report):
+        need = {name: amount * self.least for name, amount in each.items()}
+        with (
+            _environment(*_ELASTIC_START_TIMEOUT) if is_elastic else nullcontext(),
+            Follow(run.metrics(task.stage), self.report, self.warn, task.stage, need),
+        ):
             try:
                 trainer.fit()
-            except ray.train.WorkerGroupError as error:
-                raise _cause(task.stage, error) from error
+            except ray.train.TrainingFailedError as error:
+                raise cause_of(task.stage, error) from error
             finally:
                 # Ray's own state of this attempt; ours is in the run folder, without pickle.
                 shutil.rmtree(storage, ignore_errors=True)
@@ -249,46 +286,14 @@ class RayRunner:
         return [row["result"][0] for row in done.iter_rows()]
 
 
-class _Follow:
-    """Tells the driver of each line that rank 0 adds to the metrics file."""
-
-    def __init__(self, path: Path, report: Callable[[dict[str, Any]], None]) -> None:
-        self.path, self.report = path, report
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> _Follow:
-        self._seen = -1
-        self._started = time.time()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._tell()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self._tell()
-
-    def _tell(self) -> None:
-        # Lines of an earlier, other training lie in the file until the first epoch replaces it.
-        if not self.path.exists() or self.path.stat().st_mtime < self._started:
-            return
-        for metrics in read_metrics(self.path):
-            if metrics["epoch"] > self._seen:
-                self._seen = metrics["epoch"]
-                self.report(metrics)
-
-
-def _cause(stage: str, error: ray.train.WorkerGroupError) -> RaydanceError:
-    """What a worker said, as an error of ours; a user's mistake stays one."""
-    for failure in error.worker_failures.values():
-        cause: BaseException | None = failure
-        while cause is not None:
-            if isinstance(cause, RaydanceError):
-                return cause
-            cause = cause.__cause__
-    lines = [f"rank {rank}: {failure}" for rank, failure in error.worker_failures.items()]
-    return RaydanceError(f"training {stage} failed: " + "; ".join(lines))
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment for the length of the block, unless the user has set it."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)

@@ -21,6 +21,7 @@ from raydance.commands.options import (
     check_up,
     local,
     metres_per_unit,
+    parse_range,
     print_json,
 )
 from raydance.errors import InputError
@@ -93,7 +94,7 @@ def caption(
     for kind in subtitles or ():
         if kind not in SUBTITLES:
             raise InputError(f"--subtitles {kind}; allowed: {', '.join(SUBTITLES)}")
-    pool = parse_range("--actors", actors)
+    pool = parse_range("--actors", actors) if actors else None
     reading = {
         "units": metres_per_unit(units),
         "up": check_up(up),
@@ -143,24 +144,6 @@ def _destination(out: str) -> Path:
         return storage.fetch(out)
     shutil.rmtree(storage.local_path(out), ignore_errors=True)  # a copy of what was removed there
     return storage.local_path(out)
-
-
-def parse_range(option: str, text: str | None) -> tuple[int, int] | None:
-    """`4` -> (4, 4), `1:8` -> (1, 8), None -> None.
-
-    Raises:
-        InputError: anything else.
-    """
-    if text is None:
-        return None
-    low, _, high = text.partition(":")
-    try:
-        found = int(low), int(high or low)
-    except ValueError:
-        found = (0, 0)
-    if not 1 <= found[0] <= found[1]:
-        raise InputError(f"{option} {text}; a number or MIN:MAX is needed, such as 4 or 1:8")
-    return found
 
 
 def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raydance.commands.info import run_facts
-from raydance.commands.options import AddressOption, DataOption, JsonOption, QuietOption, print_json
+from raydance.commands.options import (
+    AddressOption,
+    DataOption,
+    JsonOption,
+    QuietOption,
+    parse_range,
+    print_json,
+)
 from raydance.commands.options import local as local_copy
 from raydance.errors import InputError
 from raydance.progress import Progress
@@ -27,7 +34,14 @@ def train(
     out: Annotated[
         str, typer.Option(metavar="RUN", help="The run to write or resume: a folder, or its URI.")
     ],
-    workers: Annotated[int, typer.Option(help="Workers that train each stage together.")] = 1,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|MIN:MAX",
+            help="Workers that train each stage together; MIN:MAX grows and shrinks with the "
+            "cluster.",
+        ),
+    ] = "1",
     gpu: Annotated[
         bool | None,
         typer.Option(
@@ -63,6 +77,7 @@ def train(
     Examples:
       raydance train dance-language --data data/mine --out runs/mine
       raydance train dance-language --data data/mine --out runs/mine --workers 4 --address auto
+      raydance train dance-language --data data/mine --out runs/mine --workers 1:8 --address auto
       raydance train dance-language --data data/mine --out runs/short --preset quick \\
         --set seed=1 --set motion_vae.train.epochs=60
     """
@@ -76,9 +91,10 @@ def train(
         Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
     if stage is not None and stage not in module.STEPS:
         raise InputError(f"--stage {stage}; allowed: {', '.join(module.STEPS)}")
+    num_workers = parse_range("--workers", workers)
     progress = Progress(quiet=quiet)
     uris = [place for place in (data, out) if storage.is_uri(place)]
-    with progress, _runner(workers, gpu, local, address, progress, bool(uris)) as runner:
+    with progress, _runner(num_workers, gpu, local, address, progress, bool(uris)) as runner:
         dataset = local_copy(data, progress.say)
         folder, saved = _destination(out)
         run = module.train(
@@ -113,7 +129,7 @@ def _destination(out: str) -> tuple[Path, Callable[[], None]]:
 
 @contextmanager
 def _runner(
-    workers: int,
+    workers: tuple[int, int],
     gpu: bool | None,
     local: bool,
     address: str | None,
@@ -125,10 +141,8 @@ def _runner(
     Raises:
         InputError: options that do not go together.
     """
-    if workers < 1:
-        raise InputError(f"--workers {workers}; at least 1")
     if local:
-        if workers > 1 or address or gpu is not None:
+        if workers != (1, 1) or address or gpu is not None:
             raise InputError(
                 "--local is one process on this machine: no --workers, no --gpu, no --address"
             )
@@ -139,14 +153,14 @@ def _runner(
     from raydance.cluster.session import ray_session, require_shared_cache, starts_nodes
 
     # Logical processors: more workers than the machine has still run, only not faster.
-    with ray_session(address, num_cpus=max(workers + 1, os.cpu_count() or 1)):
+    with ray_session(address, num_cpus=max(workers[1] + 1, os.cpu_count() or 1)):
         from raydance.cluster.train import RayRunner
 
         if uses_store:
             require_shared_cache()
         if starts_nodes():
             progress.say("nodes start when they are needed; what waits for them waits minutes")
-        yield RayRunner(workers, report=progress, gpu=gpu)
+        yield RayRunner(workers, report=progress, warn=progress.warn, gpu=gpu)
 
 
 def quickstart(

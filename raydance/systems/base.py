@@ -62,6 +62,8 @@ class FitTask:
         """Train in this process, one of `context.world_size`; rank 0 writes what remains."""
         run = Run.open(self.run)
         if self.is_done(run):  # another rank was lost after this stage was saved
+            if context.rank == 0:
+                run.checkpoints(self.stage, self.fingerprint).clear()
             return training.FitResult(**load_bundle(run.bundle(self.stage))[1]["fit"])
         torch.manual_seed(training.derive_seed(self.seed, self.stage, "weights"))
         stage = self.build(run, self.stage)

@@ -313,11 +313,27 @@ class Training:
         Stopped half-way, a run would else load old and new stages together.
         """
         steps = self.run.facts["steps"]
-        stale = [s for s in STEPS if s in steps and not self.run.is_done(s, self.fingerprint(s))]
+        stale = [
+            step
+            for step in STEPS
+            if step in steps
+            and not (self.run.is_done(step, self.fingerprint(step)) and self._has_files(step))
+        ]
         for step in stale:
             del steps[step]
         if stale:
             self.run.save_facts()
+
+    def _has_files(self, step: str) -> bool:
+        """Whether a finished step's files are there; a damaged one is made anew once deleted."""
+        files = [] if step == "library" else [self.run.bundle(step)]
+        if step in ("text_encoder", "contrastive"):
+            files.append(self.run.bundle(f"{step}_captions"))
+        if step in ("motion_vae", "clusters", "captions", "contrastive"):
+            folder = self.run.columns(step)
+            shards = [self.dataset.shards(split)[i] for split, i in self._all_shards()]
+            files += [folder / f"{shard.name}.parquet" for shard in shards]
+        return all(file.exists() for file in files)
 
     def _needed(self, step: str) -> set[str]:
         direct = set(_BUILDS_ON[step])

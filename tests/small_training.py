@@ -1,0 +1,69 @@
+"""A training of seconds that several test files and the scripts beside them share."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raydance.artifacts import load_bundle, read_metrics
+from raydance.systems import dance_language
+
+STEP = "motion_vae"
+
+CHANGES = (
+    "motion_vae.hidden=16",
+    "motion_vae.latent=8",
+    "text_encoder.latent=8",
+    "motion_vae.train.batch_size=8",
+)
+"""Changes to the preset `quick`."""
+
+
+def train_vae(out: Path, dataset: Path, runner: Any, *changes: str) -> dict[str, torch.Tensor]:
+    """Train the first two steps and return the weights."""
+    config = dance_language.resolve("quick", [*CHANGES, *changes])
+    for step in ("statistics", STEP):
+        run = dance_language.train(out, dataset, config, runner, only=step)
+    return load_bundle(run.bundle(STEP))[0]
+
+
+def metrics_of(out: Path) -> list[dict[str, Any]]:
+    return read_metrics(out / "metrics" / f"{STEP}.jsonl")
+
+
+def losses(out: Path) -> list[float]:
+    return [line["train"]["total"] for line in metrics_of(out)]
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 240.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.02)
+
+
+def training_workers(ancestor: int) -> list[int]:
+    """Process ids of the Ray Train workers among a process's descendants."""
+    listing = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 2) for line in listing.stdout.splitlines()[1:]]
+    parents = {int(pid): int(parent) for pid, parent, _ in rows}
+
+    def is_below(pid: int) -> bool:
+        while pid > 1 and pid != ancestor:
+            pid = parents.get(pid, 0)
+        return pid == ancestor
+
+    return [int(pid) for pid, _, args in rows if "RayTrainWorker" in args and is_below(int(pid))]
