@@ -77,7 +77,7 @@ def caption(
     Files that were captioned before are not done again: the same command goes on after a kill,
     takes in new files, and does changed ones anew. What cannot be read is listed in skipped.jsonl.
 
-    \\b
+    \b
     Examples:
       raydance caption mocap/ --run runs/mine --out captions/mocap
       raydance caption data/mine --run runs/mine --out captions/mine --actors 1:8 --address auto
