@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_captioning_grows_a_cluster_and_lets_it_go(tiny_run: Path, tmp_path: Path) -> None:
-    synthetic.write_corpus(tmp_path / "library", 40)
+    synthetic.write_corpus(tmp_path / "library" / "a", 40)
+    shutil.copytree(tmp_path / "library" / "a", tmp_path / "library" / "b")
     script = Path(__file__).parent / "cluster_scripts" / "autoscale.py"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     done = subprocess.run(

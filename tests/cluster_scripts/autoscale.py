@@ -33,7 +33,7 @@ def config() -> dict:
         "cluster_synced_files": [],
         "auth": {},
         "cluster_name": "growing",
-        "max_workers": 2,
+        "max_workers": 3,  # with the head
         "idle_timeout_minutes": 0.05,
         "provider": {
             "type": "external",
@@ -113,9 +113,13 @@ def watch(library: str, run: str, out: str) -> dict:
     watcher = threading.Thread(target=look)
     watcher.start()
     with ray_session():
+        from raydance.captioning import units
         from raydance.cluster.caption import caption
 
-        counts = caption([library], run, out, actors=(1, 6))
+        units._GROUP_FILES = 4  # much small work, so that a queue forms
+        # Three from the start: Ray Data asks for further nodes by their memory too, and nodes of
+        # this provider cannot be said to have any.
+        counts = caption([library], run, out, actors=(3, 6))
     deadline = time.monotonic() + 60
     while nodes() > 1 and time.monotonic() < deadline:
         time.sleep(0.5)
