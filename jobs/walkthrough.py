@@ -58,7 +58,7 @@ class LocalCluster:
         token = self.place / "token"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
-        port, dashboard = _free_ports(2)
+        port, dashboard, self._client_port = _free_ports(3)
         self.address = f"127.0.0.1:{port}"
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         self.environment = {
@@ -66,7 +66,6 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             # The jobs' `python` is the one that runs this.
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -74,15 +73,15 @@ class LocalCluster:
         self._processes: list[subprocess.Popen] = []
 
     def __enter__(self) -> LocalCluster:
-        head = ["--head", f"--port={self._port}", "--node-ip-address=127.0.0.1"]
+        head = ["--head", f"--port={self._port}"]
         head += ["--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard_port}"]
-        head += [f"--temp-dir={self.place / 'r'}", "--ray-client-server-port=0"]
+        head += [f"--ray-client-server-port={self._client_port}"]
         try:
             self._start(head)
-            self._wait(lambda: self._ready(1), "the head did not start")
-            for _ in range(self.num_workers):
-                self._start([f"--address={self.address}", "--node-ip-address=127.0.0.1"])
-            self._wait(lambda: self._ready(1 + self.num_workers), "the workers did not start")
+            self._wait(1, "the head did not start")
+            for number in range(self.num_workers):
+                self._start([f"--address={self.address}"])
+                self._wait(2 + number, "a worker did not start")
         except BaseException:
             self.__exit__()
             raise
@@ -106,6 +105,8 @@ class LocalCluster:
         command += [f"--dashboard-agent-listen-port={agent}"]
         command += [f"--dashboard-agent-grpc-port={grpc}", f"--metrics-export-port={metrics}"]
         command += [f"--runtime-env-agent-port={env}", "--disable-usage-stats"]
+        # A folder of its own for each: nodes that share one unpack the jobs' code over each other.
+        command += [f"--temp-dir={self.place / str(len(self._processes))}"]
         log = (self.place / f"node{len(self._processes)}.log").open("wb")
         # A group of its own: the node ends with all that it started.
         process = subprocess.Popen(
@@ -116,16 +117,25 @@ class LocalCluster:
     def _ready(self, num_nodes: int) -> bool:
         code = f"import ray; ray.init({self.address!r}, log_to_driver=False, logging_level='ERROR')"
         code += "; print(sum(node['Alive'] for node in ray.nodes()))"
-        asked = subprocess.run(
-            [sys.executable, "-c", code], env=self.environment, capture_output=True, text=True
-        )
+        try:
+            asked = subprocess.run(
+                [sys.executable, "-c", code],
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
+        except subprocess.TimeoutExpired:
+            return False
         return asked.returncode == 0 and asked.stdout.strip() == str(num_nodes)
 
-    def _wait(self, condition, what: str, seconds: float = 90.0) -> None:
+    def _wait(self, num_nodes: int, what: str, seconds: float = 90.0) -> None:
         deadline = time.monotonic() + seconds
-        while not condition():
-            ended = [p.args for p in self._processes if p.poll() is not None]
-            if ended or time.monotonic() > deadline:
+        while True:
+            has_ended = any(process.poll() is not None for process in self._processes)
+            if not has_ended and self._ready(num_nodes):
+                return
+            if has_ended or time.monotonic() > deadline:
                 logs = "\n".join(p.read_text() for p in sorted(self.place.glob("node*.log")))
                 raise RuntimeError(f"{what}: {logs[-2000:]}")
             time.sleep(0.5)
@@ -185,7 +195,7 @@ def walk(place: Path, small: bool) -> list[dict[str, object]]:
             rows.append(row)
             print(json.dumps(row), file=sys.stderr, flush=True)
             if done.returncode != 0:
-                row["log"] = (done.stdout + done.stderr)[-3000:]
+                row["log"] = done.stdout[-3000:]
                 break
     return rows
 

@@ -1,0 +1,32 @@
+"""Every job from outside, on a head and two workers that are processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_walk_through(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "jobs/walkthrough.py", "--small", "--out", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    rows = {row["job"]: row for row in json.loads(done.stdout)}
+    jobs = ["ingest.py", "train.py", "caption.py", "sweep.py"]
+    assert list(rows) == ["a wrong command", *jobs, "captions"]
+    assert rows["captions"]["windows"] > 0 and rows["captions"]["skipped"] == 0
+    assert (tmp_path / "run" / "run.json").exists() and (tmp_path / "sweep" / "best.yaml").exists()
