@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -171,3 +173,32 @@ def test_a_killed_driver_repeats_nothing_that_was_committed(tiny_run: Path, tmp_
     assert all(after.get(name) == when for name, when in committed.items())
     found = windows_of(out)
     assert set(found.values()) == {1} and found.total() == counts["windows"]
+
+
+def test_a_killed_actor_is_replaced_and_nothing_is_lost(
+    ray_cluster: None, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raydance.captioning import units
+    from raydance.cluster.caption import caption
+
+    monkeypatch.setattr(units, "_GROUP_FILES", 4)
+    library, out = tmp_path / "library", tmp_path / "captions"
+    synthetic.write_corpus(library, 5)
+    killed: list[int] = []
+
+    def kill_one(state: Mapping[str, Any]) -> None:
+        if not killed and state["files"] >= 8:
+            killed.extend(caption_actors()[:1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    counts = caption([library], tiny_run, out, actors=(1, 1), progress=kill_one)
+    assert killed and counts["read"] == 60
+    found = windows_of(out)
+    assert set(found.values()) == {1} and found.total() == counts["windows"]
+
+
+def caption_actors() -> list[int]:
+    """Process ids of this machine's actors that caption."""
+    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
+    rows = [row for row in listing.stdout.splitlines() if "_ReadAndDescribe" in row]
+    return [int(row.split()[0]) for row in rows]

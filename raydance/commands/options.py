@@ -151,16 +151,10 @@ def _on_canonical_joints(clip: Clip, mapping: Mapping[str, Any]) -> Clip:
 
     mapped = map_to_canonical(clip, mapping)
     kept = [int(i) for i in np.flatnonzero(mapped.joint_mask)]
-    parents = []
-    for joint in kept:
-        parent = skeleton.PARENTS[joint]
-        while parent >= 0 and parent not in kept:
-            parent = skeleton.PARENTS[parent]
-        parents.append(kept.index(parent) if parent >= 0 else -1)
     return dataclasses.replace(
         clip,
         joint_names=tuple(skeleton.JOINTS[i] for i in kept),
-        parents=tuple(parents),
+        parents=skeleton.parents_among(kept),
         positions=mapped.positions[:, kept],
         rotations=None,
         offsets=None,

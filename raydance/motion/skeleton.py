@@ -7,6 +7,7 @@ The order of the body joints is SMPL's, so the first 22 are HumanML3D's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 _BODY: Final = (
@@ -63,6 +64,25 @@ PARENTS: Final[tuple[int, ...]] = tuple(
 
 NUM_JOINTS: Final = len(JOINTS)
 NUM_BODY_JOINTS: Final = len(_BODY)
+
+
+def parents_among(kept: Sequence[int]) -> tuple[int, ...]:
+    """Parents of some canonical joints among themselves: the nearest ancestor that is kept.
+
+    Args:
+        kept: indices into `JOINTS`, ascending.
+
+    Returns:
+        For each, the parent's position in `kept`; -1 for a root.
+    """
+    place = {joint: i for i, joint in enumerate(kept)}
+    parents = []
+    for joint in kept:
+        parent = PARENTS[joint]
+        while parent >= 0 and parent not in place:
+            parent = PARENTS[parent]
+        parents.append(place.get(parent, -1))
+    return tuple(parents)
 
 
 def swap_side(name: str) -> str:

@@ -409,25 +409,15 @@ class DanceLanguage:
     def as_clip(self, motion: np.ndarray, name: str, caption: str) -> Clip:
         """Generated motion `[T, 50, 3]` as a clip that writers take, with the joints it has."""
         kept = np.flatnonzero(self.joint_mask)
-        place = {int(joint): i for i, joint in enumerate(kept)}
-        parents = [_kept_ancestor(int(joint), place) for joint in kept]
         return Clip(
             clip_id=name,
             source="generated",
             fps=self.fps,
             joint_names=tuple(skeleton.JOINTS[joint] for joint in kept),
-            parents=tuple(parents),
+            parents=skeleton.parents_among(kept.tolist()),
             positions=motion[:, kept],
             captions=(caption,),
         )
-
-
-def _kept_ancestor(joint: int, place: dict[int, int]) -> int:
-    """Position of the nearest ancestor that is kept; -1 for a root."""
-    parent = skeleton.PARENTS[joint]
-    while parent >= 0 and parent not in place:
-        parent = skeleton.PARENTS[parent]
-    return place.get(parent, -1)
 
 
 def load(path: str | Path) -> DanceLanguage:
