@@ -35,6 +35,7 @@ from raydance.cluster.follow import Follow
 from raydance.cluster.session import starts_nodes
 from raydance.cluster.tasks import Apply, ApplyInActor, LoadChunks
 from raydance.errors import InputError
+from raydance.files import remove_partial
 from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
@@ -265,6 +266,7 @@ class RayRunner:
             finally:
                 # Ray's own state of this attempt; ours is in the run folder, without pickle.
                 shutil.rmtree(storage, ignore_errors=True)
+                remove_partial(run.path)  # of workers that were killed as they wrote
 
     def map(
         self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
