@@ -411,6 +411,8 @@ def test_an_elastic_training_does_without_a_lost_node(
     workers = [line["workers"] for line in lines]
     assert workers == sorted(workers, reverse=True) and set(workers) == {1, 2}
     first = workers.index(1)
-    assert said["lost"] == [f"motion_vae: 1 worker from epoch {first + 1} on, 2 before"]
+    # The epoch that was lost may have been told by both before it is done again by one.
+    (line,) = said["lost"]
+    assert line in {f"motion_vae: 1 worker from epoch {first + n} on, 2 before" for n in (1, 2)}
     assert lines[-1]["validation"]["total"] < lines[0]["validation"]["total"]
     assert load_bundle(folder / "lost" / "stages" / f"{STEP}.safetensors")[1]["fit"]["epochs"] == 30
