@@ -27,21 +27,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 _STORE_BYTES = 200 * 2**20
-_SHORT = [
-    *(
-        f"{stage}.train.epochs=2"
-        for stage in (
-            "motion_vae",
-            "text_encoder",
-            "contrastive",
-            "motion_to_text",
-            "text_to_motion",
-        )
-    ),
-    "motion_vae.hidden=32",
-    "clusters.max_k=4",
-    "clusters.num_seeds=2",
-]
 
 
 class LocalCluster:
@@ -158,10 +143,18 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
+def _short() -> list[str]:
+    """Changes with which everything trains in seconds and learns nothing."""
+    from raydance.systems.dance_language_config import TRAINED
+
+    sizes = ["motion_vae.hidden=32", "clusters.max_k=4", "clusters.num_seeds=2"]
+    return [*(f"{stage}.train.epochs=2" for stage in TRAINED), *sizes]
+
+
 def steps(place: Path, small: bool) -> Iterator[tuple[str, list[object]]]:
     """The jobs, in order: script and arguments."""
     dataset, run = place / "dataset", place / "run"
-    changes = [part for change in _SHORT for part in ("--set", change)] if small else []
+    changes = [part for change in _short() for part in ("--set", change)] if small else []
     yield (
         "ingest.py",
         [place / "corpus", "--out", dataset, "--captions", place / "corpus/captions.jsonl"],

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from raydance.systems.dance_language_config import TRAINED
+
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
@@ -71,16 +73,7 @@ TINY = (
     "motion_to_text.hidden=32",
     "clusters.max_k=4",
     "clusters.num_seeds=2",
-    *(
-        f"{stage}.train.epochs=2"
-        for stage in (
-            "motion_vae",
-            "text_encoder",
-            "contrastive",
-            "motion_to_text",
-            "text_to_motion",
-        )
-    ),
+    *(f"{stage}.train.epochs=2" for stage in TRAINED),
 )
 """Changes to the preset `quick` that train in seconds and learn nothing."""
 

@@ -69,6 +69,9 @@ class When:
     then: Range | Whole | Choice
 
 
+Parameter = Range | Whole | Choice | When
+
+
 @dataclass(frozen=True, kw_only=True)
 class Space:
     """One thing to sweep.
@@ -85,7 +88,7 @@ class Space:
 
     name: str
     meaning: str
-    parameters: Mapping[str, Range | Whole | Choice | When]
+    parameters: Mapping[str, Parameter]
     shared_steps: tuple[str, ...]
     steps: tuple[str, ...]
     objectives: tuple[str, ...]
@@ -119,9 +122,7 @@ class Space:
         return chosen
 
 
-def _active(
-    kind: Range | Whole | Choice | When, chosen: Mapping[str, Any]
-) -> Range | Whole | Choice | None:
+def _active(kind: Parameter, chosen: Mapping[str, Any]) -> Range | Whole | Choice | None:
     if isinstance(kind, When):
         return kind.then if chosen.get(kind.key) in kind.values else None
     return kind
@@ -145,13 +146,15 @@ _BETA = Space(
     objectives=("reconstruction_cm", "kl"),
 )
 
+_VAE_WEIGHTS: Final[dict[str, Parameter]] = {
+    "motion_vae.mse_weight": Range(0.0, 1.0),
+    "motion_vae.velocity_weight": Range(0.05, 5.0, log=True),
+}
+
 _VAE_LOSSES = Space(
     name="vae-losses",
     meaning="weights of the motion VAE's loss: MSE against L1, and velocity",
-    parameters={
-        "motion_vae.mse_weight": Range(0.0, 1.0),
-        "motion_vae.velocity_weight": Range(0.05, 5.0, log=True),
-    },
+    parameters=_VAE_WEIGHTS,
     shared_steps=("statistics",),
     steps=("motion_vae",),
     objectives=("reconstruction_cm", "velocity_cm_s"),
@@ -175,13 +178,17 @@ _TEXT_ENCODER = Space(
 
 _SOFTMAX: Final = ("infonce", "supcon")
 
+_CONTRASTIVE_LOSS: Final[dict[str, Parameter]] = {
+    "contrastive.loss": Choice(("infonce", "triplet", "supcon")),
+    "contrastive.temperature": When("contrastive.loss", _SOFTMAX, Range(0.02, 0.3, log=True)),
+    "contrastive.margin": When("contrastive.loss", ("triplet",), Range(0.1, 2.0)),
+}
+
 _CONTRASTIVE = Space(
     name="contrastive",
     meaning="the contrastive space: loss, temperature, or the triplet's margin and mining",
     parameters={
-        "contrastive.loss": Choice(("infonce", "triplet", "supcon")),
-        "contrastive.temperature": When("contrastive.loss", _SOFTMAX, Range(0.02, 0.3, log=True)),
-        "contrastive.margin": When("contrastive.loss", ("triplet",), Range(0.1, 2.0)),
+        **_CONTRASTIVE_LOSS,
         "contrastive.tau": When("contrastive.loss", ("triplet",), Range(0.0, 1.0)),
         "contrastive.distance": When(
             "contrastive.loss", ("triplet",), Choice(("euclidean", "cosine"))
@@ -224,11 +231,8 @@ _PIPELINE = Space(
     meaning="a few of everything from motion to the space that is searched",
     parameters={
         "motion_vae.beta_end": Range(0.01, 0.5, log=True),
-        "motion_vae.mse_weight": Range(0.0, 1.0),
-        "motion_vae.velocity_weight": Range(0.05, 5.0, log=True),
-        "contrastive.loss": Choice(("infonce", "triplet", "supcon")),
-        "contrastive.temperature": When("contrastive.loss", _SOFTMAX, Range(0.02, 0.3, log=True)),
-        "contrastive.margin": When("contrastive.loss", ("triplet",), Range(0.1, 2.0)),
+        **_VAE_WEIGHTS,
+        **_CONTRASTIVE_LOSS,
         "clusters.num_clusters": When("contrastive.loss", ("triplet", "supcon"), Whole(2, 8)),
         "contrastive.text_input": Choice(("embedding", "latent")),
         "text_encoder.alpha": When("contrastive.text_input", ("latent",), Range(0.0, 1.0)),

@@ -25,8 +25,7 @@ def make_run(folder: Path) -> Path:
 
     synthetic.write_corpus(folder / "corpus", 4)
     ingest([folder / "corpus"], folder / "small", captions=[folder / "corpus/captions.jsonl"])
-    stages = ("motion_vae", "text_encoder", "contrastive", "motion_to_text", "text_to_motion")
-    changes = [f"{stage}.train.epochs=1" for stage in stages]
+    changes = [f"{stage}.train.epochs=1" for stage in system.TRAINED]
     config = system.resolve("default", [*changes, "clusters.max_k=3", "clusters.num_seeds=2"])
     return system.train(folder / "run", folder / "small", config, LocalRunner()).path
 

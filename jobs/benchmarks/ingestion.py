@@ -7,20 +7,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.data import PeakMemory, write_library
 
 
-def plain_windows(path: str) -> int:
-    """Windows of a BVH file by a plain NumPy script: no checks, no units, no mapping of joints."""
-    import numpy as np
-
-    lines = Path(path).read_text().split("\n")
-    parents, offsets, channels, open_joints = [], [], [], []
-    for number, line in enumerate(lines):  # noqa: B007 - used after the loop
+def _plain_hierarchy(
+    lines: list[str],
+) -> tuple[list[int], list[np.ndarray], list[list[str]]]:
+    """Parents, offsets and channels of the joints."""
+    parents: list[int] = []
+    offsets: list[np.ndarray] = []
+    channels: list[list[str]] = []
+    open_joints: list[int] = []
+    for line in lines:
         words = line.split()
         if words[0] in ("ROOT", "JOINT", "End"):
             parents.append(open_joints[-1] if open_joints else -1)
-            offsets.append(None)
+            offsets.append(np.zeros(3))
             channels.append([])
         elif words[0] == "{":
             open_joints.append(len(parents) - 1)
@@ -30,10 +34,23 @@ def plain_windows(path: str) -> int:
             offsets[open_joints[-1]] = np.array(words[1:], dtype=float)
         elif words[0] == "CHANNELS":
             channels[open_joints[-1]] = words[2:]
-        elif words[0] == "MOTION":
-            break
-    fps = 1.0 / float(lines[number + 2].split()[-1])
-    values = np.array([[float(x) for x in row.split()] for row in lines[number + 3 :] if row])
+    return parents, offsets, channels
+
+
+def _plain_turn(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Rotation matrices `[T, 3, 3]` about one axis; `angle` in radians."""
+    turn = np.zeros((len(angle), 3, 3))
+    one, two = (axis + 1) % 3, (axis + 2) % 3
+    turn[:, axis, axis] = 1.0
+    turn[:, one, one] = turn[:, two, two] = np.cos(angle)
+    turn[:, two, one] = np.sin(angle)
+    turn[:, one, two] = -turn[:, two, one]
+    return turn
+
+
+def _plain_positions(lines: list[str], values: np.ndarray) -> np.ndarray:
+    """Positions `[T, J, 3]` of all joints, in the file's unit."""
+    parents, offsets, channels = _plain_hierarchy(lines)
     positions = np.zeros((len(values), len(parents), 3))
     turns = np.zeros((len(values), len(parents), 3, 3))
     column = 0
@@ -45,19 +62,22 @@ def plain_windows(path: str) -> int:
             if channel.endswith("position"):
                 place[:, axis] = values[:, column]
             else:
-                angle = np.radians(values[:, column])
-                about = np.zeros((len(values), 3, 3))
-                one, two = (axis + 1) % 3, (axis + 2) % 3
-                about[:, axis, axis] = 1.0
-                about[:, one, one] = about[:, two, two] = np.cos(angle)
-                about[:, two, one] = np.sin(angle)
-                about[:, one, two] = -about[:, two, one]
-                turn = turn @ about
+                turn = turn @ _plain_turn(axis, np.radians(values[:, column]))
             column += 1
         if parent >= 0:
             place = positions[:, parent] + np.einsum("tij,tj->ti", turns[:, parent], place)
             turn = turns[:, parent] @ turn
         positions[:, joint], turns[:, joint] = place, turn
+    return positions
+
+
+def plain_windows(path: str) -> int:
+    """Windows of a BVH file by a plain NumPy script: no checks, no units, no mapping of joints."""
+    lines = Path(path).read_text().split("\n")
+    start = lines.index("MOTION")
+    fps = 1.0 / float(lines[start + 2].split()[-1])
+    values = np.array([[float(x) for x in row.split()] for row in lines[start + 3 :] if row])
+    positions = _plain_positions(lines[:start], values)
     times = np.arange(0.0, (len(values) - 1) / fps, 1.0 / 20.0) * fps
     before = np.minimum(times.astype(int), len(values) - 2)
     share = (times - before)[:, None, None]

@@ -19,7 +19,7 @@ from raydance import index
 from raydance.captioning.store import CaptionStore
 from raydance.errors import ArtifactError, InputError
 from raydance.files import replacing, write_json
-from raydance.systems.dance_language_run import Hit
+from raydance.systems.answers import Hit
 
 EXACT_WINDOWS: Final = 300_000
 """More windows than this are searched approximately."""

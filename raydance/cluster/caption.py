@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,6 +102,57 @@ class _ReadAndDescribe:
             yield self.describe.commit(unit)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What is left to caption, and with what.
+
+    Attributes:
+        groups: items that are read together.
+        dataset: its folder, where the items are shards.
+        salt: of the units' names.
+        describe: arguments of `_Describe`.
+        actors: fewest and most.
+    """
+
+    groups: list[list[units.Item]]
+    settings: Settings
+    dataset: str | None
+    salt: str
+    describe: tuple[str, str, int, int, int]
+    actors: tuple[int, int]
+
+    def carry_out(self) -> Iterator[list[dict[str, Any]]]:
+        """Records of the files of each unit, once it is committed."""
+        if not self.groups:
+            return
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        read = _Read(ray.put(self.groups), self.settings, self.dataset, self.salt)
+        pool = ActorPoolStrategy(
+            min_size=self.actors[0],
+            max_size=self.actors[1],
+            max_tasks_in_flight_per_actor=_GROUPS_AHEAD,
+        )
+        rows = ray.data.range(len(self.groups), override_num_blocks=len(self.groups))
+        if ray.cluster_resources().get("GPU", 0):
+            done = rows.map_batches(read, batch_size=None).map_batches(
+                _Describe,
+                fn_constructor_args=self.describe,
+                batch_size=None,
+                batch_format="pyarrow",
+                compute=pool,
+                num_gpus=1,
+            )
+        else:
+            done = rows.map_batches(
+                _ReadAndDescribe,
+                fn_constructor_args=(read, *self.describe),
+                batch_size=None,
+                compute=pool,
+            )
+        for row in done.iter_rows():
+            yield json.loads(row["record"])
+
+
 def caption(
     library: Sequence[str | Path],
     run: str | Path,
@@ -158,10 +210,15 @@ def caption(
         if gone:
             store.forget(gone, session)
         state = {"files": 0, "of": sum(map(len, groups)), "windows": 0, "skipped": 0}
-        threads = threads or max(1, _node_cpus() // high)
-        for files in _describe_all(
-            groups, settings, dataset, facts, run, out, session, (low, high), threads
-        ):
+        work = _Work(
+            groups=groups,
+            settings=settings,
+            dataset=str(dataset.path) if dataset else None,
+            salt=_salt(facts, session),
+            describe=(str(run), str(out), session, k, threads or max(1, _node_cpus() // high)),
+            actors=(low, high),
+        )
+        for files in work.carry_out():
             state["files"] += len(files)
             state["windows"] += sum(file["windows"] for file in files)
             state["skipped"] += sum(file["status"] == "skipped" for file in files)
@@ -180,46 +237,6 @@ def caption(
 
 def _is_done(item: units.Item, live: Mapping[str, tuple[str, dict[str, Any]]]) -> bool:
     return item.name in live and live[item.name][1]["version"] == item.version
-
-
-def _describe_all(
-    groups: list[list[units.Item]],
-    settings: Settings,
-    dataset: Dataset | None,
-    facts: Mapping[str, Any],
-    run: Path,
-    out: Path,
-    session: int,
-    actors: tuple[int, int],
-    threads: int,
-) -> Iterator[list[dict[str, Any]]]:
-    if not groups:
-        return
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    read = _Read(
-        ray.put(groups), settings, str(dataset.path) if dataset else None, _salt(facts, session)
-    )
-    describe = (str(run), str(out), session, facts["k"], threads)
-    pool = ActorPoolStrategy(
-        min_size=actors[0], max_size=actors[1], max_tasks_in_flight_per_actor=_GROUPS_AHEAD
-    )
-    rows = ray.data.range(len(groups), override_num_blocks=len(groups))
-    if ray.cluster_resources().get("GPU", 0):
-        done = rows.map_batches(read, batch_size=None).map_batches(
-            _Describe,
-            fn_constructor_args=describe,
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=pool,
-            num_gpus=1,
-        )
-    else:
-        done = rows.map_batches(
-            _ReadAndDescribe, fn_constructor_args=(read, *describe), batch_size=None, compute=pool
-        )
-    for row in done.iter_rows():
-        yield json.loads(row["record"])
 
 
 def _node_cpus() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from raydance.commands.options import (
     UnitsOption,
     UpOption,
     check_up,
+    destination,
     local,
     metres_per_unit,
     parse_range,
@@ -107,7 +107,7 @@ def caption(
 
         if any(map(is_uri, [out, run, *library, *(clips or ())])):
             require_shared_cache()
-        folder = _destination(out)
+        folder = destination(out, "captions.json", "captions")
         counts = on_cluster.caption(
             [local(place, progress.say) for place in library],
             local(run, progress.say),
@@ -125,25 +125,6 @@ def caption(
     if strict and counts["skipped"]:
         print(f"raydance: {counts['skipped']} files could not be read", file=sys.stderr)
         raise typer.Exit(_SKIPPED)
-
-
-def _destination(out: str) -> Path:
-    """Where to write captions: a folder, or the copy of what lies at a URI.
-
-    Raises:
-        InputError: a URI at which something else lies.
-    """
-    from raydance import storage
-
-    if not storage.is_uri(out):
-        return Path(out)
-    names = storage.names_in(out)
-    if names and "captions.json" not in names:
-        raise InputError(f"{out}: not empty and not captions of raydance; choose another --out")
-    if names:
-        return storage.fetch(out)
-    shutil.rmtree(storage.local_path(out), ignore_errors=True)  # a copy of what was removed there
-    return storage.local_path(out)
 
 
 def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,6 +62,30 @@ def local(place: str, say: Callable[[str], None] = lambda line: None) -> Path:
     from raydance import storage
 
     return storage.fetch(place, say=say) if storage.is_uri(place) else Path(place)
+
+
+def destination(out: str, record: str, what: str, *, keep_extra: bool = False) -> Path:
+    """Where to write or go on: a folder, or for a URI its copy, brought up to date.
+
+    Args:
+        record: the file that marks such a folder, as `run.json`.
+        what: it is, for the message.
+        keep_extra: files of the copy that the store lacks stay.
+
+    Raises:
+        InputError: a URI at which something else lies.
+    """
+    from raydance import storage
+
+    if not storage.is_uri(out):
+        return Path(out)
+    names = storage.names_in(out)
+    if not names:  # a copy of what was removed there must not come back
+        shutil.rmtree(storage.local_path(out), ignore_errors=True)
+        return storage.local_path(out)
+    if record not in names:
+        raise InputError(f"{out}: not empty and not {what} of raydance; choose another --out")
+    return storage.fetch(out, keep_extra=keep_extra)
 
 
 def parse_range(option: str, text: str) -> tuple[int, int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ from raydance.commands.options import (
     DataOption,
     JsonOption,
     QuietOption,
+    destination,
     parse_range,
     print_json,
 )
@@ -96,35 +96,20 @@ def train(
     uris = [place for place in (data, out) if storage.is_uri(place)]
     with progress, _runner(num_workers, gpu, local, address, progress, bool(uris)) as runner:
         dataset = local_copy(data, progress.say)
-        folder, saved = _destination(out)
+        folder = destination(out, "run.json", "a run", keep_extra=True)
         run = module.train(
-            folder, dataset, resolved, runner, only=stage, say=progress.say, saved=saved
+            folder,
+            dataset,
+            resolved,
+            runner,
+            only=stage,
+            say=progress.say,
+            saved=lambda: storage.publish(folder, out) if storage.is_uri(out) else None,
         )
     if as_json:
         print_json(run_facts(run.path))
     elif not quiet:
         print(f"{out}: trained; try `raydance describe FILE --run {out}`" if stage is None else out)
-
-
-def _destination(out: str) -> tuple[Path, Callable[[], None]]:
-    """Where to write a run, and what brings its URI, if it is one, up to date.
-
-    Raises:
-        InputError: a URI at which something else lies.
-    """
-    from raydance import storage
-
-    if not storage.is_uri(out):
-        return Path(out), lambda: None
-    names = storage.names_in(out)
-    if not names:  # a copy of what was removed there must not come back
-        shutil.rmtree(storage.local_path(out), ignore_errors=True)
-    elif "run.json" in names:
-        storage.fetch(out, keep_extra=True)
-    else:
-        raise InputError(f"{out}: not empty and not a run of raydance; choose another --out")
-    folder = storage.local_path(out)
-    return folder, lambda: storage.publish(folder, out)
 
 
 @contextmanager

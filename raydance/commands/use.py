@@ -22,7 +22,7 @@ from raydance.errors import InputError
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
-    from raydance.systems.dance_language_run import Hit
+    from raydance.systems.answers import Hit
 
 
 def describe(

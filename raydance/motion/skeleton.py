@@ -66,23 +66,24 @@ NUM_JOINTS: Final = len(JOINTS)
 NUM_BODY_JOINTS: Final = len(_BODY)
 
 
-def parents_among(kept: Sequence[int]) -> tuple[int, ...]:
-    """Parents of some canonical joints among themselves: the nearest ancestor that is kept.
+def parents_among(kept: Sequence[int], parents: Sequence[int] = PARENTS) -> tuple[int, ...]:
+    """Parents of some joints among themselves: the nearest ancestor that is kept.
 
     Args:
-        kept: indices into `JOINTS`, ascending.
+        kept: indices of joints.
+        parents: of all joints, the canonical ones by default; -1 for a root.
 
     Returns:
         For each, the parent's position in `kept`; -1 for a root.
     """
     place = {joint: i for i, joint in enumerate(kept)}
-    parents = []
+    found = []
     for joint in kept:
-        parent = PARENTS[joint]
+        parent = parents[joint]
         while parent >= 0 and parent not in place:
-            parent = PARENTS[parent]
-        parents.append(place.get(parent, -1))
-    return tuple(parents)
+            parent = parents[parent]
+        found.append(place.get(parent, -1))
+    return tuple(found)
 
 
 def swap_side(name: str) -> str:

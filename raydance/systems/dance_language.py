@@ -1,20 +1,21 @@
-"""Dance-Language: the steps from a dataset of windows to a run, and its configuration.
+"""Dance-Language: the steps from a dataset of windows to a run.
 
     statistics -> motion_vae -> clusters -> captions -> text_encoder -> contrastive
                -> motion_to_text -> text_to_motion -> library
 
 Each step depends on the ones before it and is done again only when its configuration, the data or
 a step that it builds on has changed. What a run can then do is in
-`raydance.systems.dance_language_run`.
+`raydance.systems.dance_language_run`, the configuration in
+`raydance.systems.dance_language_config`.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,16 +27,16 @@ from raydance.captions import CaptionTable
 from raydance.chunks import BatchSpec
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
-from raydance.errors import ConfigError, InputError
+from raydance.errors import InputError
 from raydance.motion.augment import Augment
-from raydance.motion.normalise import Representation, Statistics
+from raydance.motion.normalise import Statistics
 from raydance.stages.base import Stage
-from raydance.stages.clusters import ClustersConfig, fit_clusters
-from raydance.stages.contrastive import Contrastive, ContrastiveConfig
-from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
-from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_encoder
-from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
-from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
+from raydance.stages.clusters import fit_clusters
+from raydance.stages.contrastive import Contrastive
+from raydance.stages.motion_to_text import MotionToText
+from raydance.stages.motion_vae import MotionVae, build_encoder
+from raydance.stages.text_encoder import TextEncoder
+from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems.base import (
     ColumnWriter,
     FitTask,
@@ -46,100 +47,22 @@ from raydance.systems.base import (
 )
 from raydance.systems.caption_step import (
     CaptionIdWriter,
-    CaptionsConfig,
     EmbedTexts,
     annotations_path,
     collect_captions,
     read_annotations,
 )
+
+# The same names again: they are part of what a training module offers (`raydance.systems.System`).
+from raydance.systems.dance_language_config import PAPER_CHOICES as PAPER_CHOICES
+from raydance.systems.dance_language_config import PRESETS as PRESETS
+from raydance.systems.dance_language_config import TRAINED as TRAINED
+from raydance.systems.dance_language_config import DanceLanguageConfig as DanceLanguageConfig
+from raydance.systems.dance_language_config import resolve as resolve
 from raydance.systems.library_step import write_library
 from raydance.systems.shard_work import ClusterWriter, ShardStatistics
-from raydance.text import TextConfig
 
 NAME = "dance-language"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DanceLanguageConfig:
-    """Everything that a run depends on besides its data.
-
-    Attributes:
-        representation: what networks read: `root_channel` keeps the root's path apart from the
-            pose; `per_frame` removes root position and heading from every frame, as the paper
-            says, which loses locomotion.
-        normalisation: eq. 1 over all frames and joints (`global`, paper), or per `axis`/`feature`.
-    """
-
-    seed: int = 0
-    representation: Representation = "root_channel"
-    normalisation: Literal["global", "axis", "feature"] = "global"
-    augment: Augment = field(default_factory=Augment)
-    text: TextConfig = field(default_factory=TextConfig)
-    captions: CaptionsConfig = field(default_factory=CaptionsConfig)
-    motion_vae: MotionVaeConfig = field(default_factory=MotionVaeConfig)
-    clusters: ClustersConfig = field(default_factory=ClustersConfig)
-    text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
-    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
-    motion_to_text: MotionToTextConfig = field(default_factory=MotionToTextConfig)
-    text_to_motion: TextToMotionConfig = field(default_factory=TextToMotionConfig)
-
-    def __post_init__(self) -> None:
-        if self.text_encoder.latent != self.motion_vae.latent:
-            raise ConfigError(
-                f"text_encoder.latent {self.text_encoder.latent}, motion_vae.latent "
-                f"{self.motion_vae.latent}: text is encoded into the motion latents, so they must "
-                "be equal"
-            )
-        if not 0 <= self.seed < 2**31:
-            raise ConfigError(f"seed: {self.seed}; allowed: 0 to {2**31 - 1}")
-
-
-PAPER_CHOICES: dict[str, Any] = {
-    "text": {"side_features": False},
-    "clusters": {"num_clusters": 3},
-    "contrastive": {
-        "loss": "triplet",
-        "motion_input": "latent",
-        "text_input": "latent",
-        "train": {
-            "epochs": 250,
-            "optimizer": "sgd",
-            "lr": 1e-3,
-            "schedule": "step",
-            "period": 50,
-            "factor": 0.5,
-            "clip_norm": 0.1,
-            "patience": 0,
-        },
-    },
-    "motion_to_text": {"motion_input": "latent"},
-    "text_to_motion": {"source": "prior"},
-}
-"""What the paper does otherwise than the defaults: hardest-pair triplet over frozen latents."""
-
-_QUICK: dict[str, Any] = {
-    "motion_vae": {
-        "hidden": 128,
-        "time_basis": True,
-        "beta_end": 0.05,
-        "train": {"epochs": 22, "lr": 2e-3, "batch_size": 16, "patience": 0},
-    },
-    "clusters": {"num_clusters": 3, "num_seeds": 3},
-    "text_encoder": {"final_relu": False, "train": {"batch_size": 16, "epochs": 20, "patience": 0}},
-    "contrastive": {"train": {"epochs": 14, "batch_size": 64, "patience": 0}},
-    "motion_to_text": {"train": {"epochs": 12, "patience": 0}},
-    "text_to_motion": {"train": {"epochs": 10, "batch_size": 32, "patience": 0}},
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {
-        "motion_vae": {"time_basis": True, "train": {"epochs": 300}},
-        "text_encoder": {"final_relu": False, "train": {"batch_size": 16}},
-    },
-    "paper": PAPER_CHOICES,
-    "quick": _QUICK,
-}
-"""Named changes to the configuration's defaults."""
 
 STEPS: tuple[str, ...] = (
     "statistics",
@@ -164,22 +87,6 @@ _BUILDS_ON: dict[str, tuple[str, ...]] = {
     "text_to_motion": ("motion_vae", "text_encoder"),
     "library": ("contrastive", "motion_to_text"),
 }
-
-
-def resolve(
-    preset: str, overrides: list[str] | None = None, file: str | None = None
-) -> DanceLanguageConfig:
-    """The configuration of a preset, with a file's and then `a.b=value` changes laid over it.
-
-    Raises:
-        ConfigError: an unknown preset, key or value.
-    """
-    if preset not in PRESETS:
-        raise ConfigError(f"preset {preset!r}; allowed: {', '.join(PRESETS)}")
-    resolved = configs.merge(DanceLanguageConfig(), PRESETS[preset])
-    if file is not None:
-        resolved = configs.merge(resolved, configs.load_mapping(file))
-    return configs.override(resolved, overrides or [])
 
 
 def config_of(run: Run) -> DanceLanguageConfig:

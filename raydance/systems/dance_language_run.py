@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import SOURCES, TextToMotion
+from raydance.systems.answers import Description, Hit, Segment
 from raydance.systems.base import load_stage
 from raydance.systems.dance_language import build_stage, config_of, statistics_of
 from raydance.systems.library_step import Library, read_library
@@ -40,51 +40,6 @@ from raydance.training import derive_seed
 MAX_FRAMES = 400
 _NEAREST = 5
 _SHARPNESS = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """A caption found for motion.
-
-    Attributes:
-        score: cosine between the motion's projection and the caption, in [-1, 1].
-        cluster_verified: whether the caption occurs in the motion's own cluster.
-        derived: whether no person wrote these words.
-    """
-
-    text: str
-    score: float
-    cluster_verified: bool
-    derived: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """Descriptions of a part of a clip, in seconds."""
-
-    start_s: float
-    end_s: float
-    cluster: int
-    captions: tuple[Description, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """A window found in a library.
-
-    Attributes:
-        score: larger is nearer; the cosine, or the negative distance.
-        source: the motion file, where the library knows it.
-    """
-
-    clip_id: str
-    start_s: float
-    end_s: float
-    score: float
-    captions: tuple[str, ...]
-    labels: dict[str, str]
-    split: str
-    source: str = ""
 
 
 class DanceLanguage:

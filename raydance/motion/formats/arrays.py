@@ -261,11 +261,5 @@ def _drop(
     if len(mask) != len(names) or not any(mask):
         raise FormatError(place, f"joint_mask: {len(mask)} values for {len(names)} joints")
     kept = [i for i in range(len(names)) if mask[i]]
-    place_of = {old: new for new, old in enumerate(kept)}
-    new_parents = []
-    for i in kept:
-        parent = parents[i]
-        while parent >= 0 and parent not in place_of:
-            parent = parents[parent]
-        new_parents.append(place_of.get(parent, -1))
-    return positions[:, kept], tuple(names[i] for i in kept), tuple(new_parents)
+    left = skeleton.parents_among(kept, parents)
+    return positions[:, kept], tuple(names[i] for i in kept), left

@@ -1,0 +1,50 @@
+"""What a trained system answers: descriptions of motion and hits of a search. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A caption found for motion.
+
+    Attributes:
+        score: cosine between the motion's projection and the caption, in [-1, 1].
+        cluster_verified: whether the caption occurs in the motion's own cluster.
+        derived: whether no person wrote these words.
+    """
+
+    text: str
+    score: float
+    cluster_verified: bool
+    derived: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Descriptions of a part of a clip, in seconds."""
+
+    start_s: float
+    end_s: float
+    cluster: int
+    captions: tuple[Description, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A window found in a library.
+
+    Attributes:
+        score: larger is nearer; the cosine, or the negative distance.
+        source: the motion file, where the library knows it.
+    """
+
+    clip_id: str
+    start_s: float
+    end_s: float
+    score: float
+    captions: tuple[str, ...]
+    labels: dict[str, str]
+    split: str
+    source: str = ""

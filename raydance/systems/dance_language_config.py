@@ -1,0 +1,124 @@
+"""The configuration of Dance-Language, and the presets that change it.
+
+A run is a preset, a file and single values laid over each other; `resolve` does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from raydance import config as configs
+from raydance.errors import ConfigError
+from raydance.motion.augment import Augment
+from raydance.motion.normalise import Representation
+from raydance.stages.clusters import ClustersConfig
+from raydance.stages.contrastive import ContrastiveConfig
+from raydance.stages.motion_to_text import MotionToTextConfig
+from raydance.stages.motion_vae import MotionVaeConfig
+from raydance.stages.text_encoder import TextEncoderConfig
+from raydance.stages.text_to_motion import TextToMotionConfig
+from raydance.systems.caption_step import CaptionsConfig
+from raydance.text import TextConfig
+
+TRAINED: Final = ("motion_vae", "text_encoder", "contrastive", "motion_to_text", "text_to_motion")
+"""The stages that have a `train` section: those that learn by gradient descent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DanceLanguageConfig:
+    """Everything that a run depends on besides its data.
+
+    Attributes:
+        representation: what networks read: `root_channel` keeps the root's path apart from the
+            pose; `per_frame` removes root position and heading from every frame, as the paper
+            says, which loses locomotion.
+        normalisation: eq. 1 over all frames and joints (`global`, paper), or per `axis`/`feature`.
+    """
+
+    seed: int = 0
+    representation: Representation = "root_channel"
+    normalisation: Literal["global", "axis", "feature"] = "global"
+    augment: Augment = field(default_factory=Augment)
+    text: TextConfig = field(default_factory=TextConfig)
+    captions: CaptionsConfig = field(default_factory=CaptionsConfig)
+    motion_vae: MotionVaeConfig = field(default_factory=MotionVaeConfig)
+    clusters: ClustersConfig = field(default_factory=ClustersConfig)
+    text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    motion_to_text: MotionToTextConfig = field(default_factory=MotionToTextConfig)
+    text_to_motion: TextToMotionConfig = field(default_factory=TextToMotionConfig)
+
+    def __post_init__(self) -> None:
+        if self.text_encoder.latent != self.motion_vae.latent:
+            raise ConfigError(
+                f"text_encoder.latent {self.text_encoder.latent}, motion_vae.latent "
+                f"{self.motion_vae.latent}: text is encoded into the motion latents, so they must "
+                "be equal"
+            )
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"seed: {self.seed}; allowed: 0 to {2**31 - 1}")
+
+
+PAPER_CHOICES: dict[str, Any] = {
+    "text": {"side_features": False},
+    "clusters": {"num_clusters": 3},
+    "contrastive": {
+        "loss": "triplet",
+        "motion_input": "latent",
+        "text_input": "latent",
+        "train": {
+            "epochs": 250,
+            "optimizer": "sgd",
+            "lr": 1e-3,
+            "schedule": "step",
+            "period": 50,
+            "factor": 0.5,
+            "clip_norm": 0.1,
+            "patience": 0,
+        },
+    },
+    "motion_to_text": {"motion_input": "latent"},
+    "text_to_motion": {"source": "prior"},
+}
+"""What the paper does otherwise than the defaults: hardest-pair triplet over frozen latents."""
+
+_QUICK: dict[str, Any] = {
+    "motion_vae": {
+        "hidden": 128,
+        "time_basis": True,
+        "beta_end": 0.05,
+        "train": {"epochs": 22, "lr": 2e-3, "batch_size": 16, "patience": 0},
+    },
+    "clusters": {"num_clusters": 3, "num_seeds": 3},
+    "text_encoder": {"final_relu": False, "train": {"batch_size": 16, "epochs": 20, "patience": 0}},
+    "contrastive": {"train": {"epochs": 14, "batch_size": 64, "patience": 0}},
+    "motion_to_text": {"train": {"epochs": 12, "patience": 0}},
+    "text_to_motion": {"train": {"epochs": 10, "batch_size": 32, "patience": 0}},
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {
+        "motion_vae": {"time_basis": True, "train": {"epochs": 300}},
+        "text_encoder": {"final_relu": False, "train": {"batch_size": 16}},
+    },
+    "paper": PAPER_CHOICES,
+    "quick": _QUICK,
+}
+"""Named changes to the configuration's defaults."""
+
+
+def resolve(
+    preset: str, overrides: list[str] | None = None, file: str | None = None
+) -> DanceLanguageConfig:
+    """The configuration of a preset, with a file's and then `a.b=value` changes laid over it.
+
+    Raises:
+        ConfigError: an unknown preset, key or value.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r}; allowed: {', '.join(PRESETS)}")
+    resolved = configs.merge(DanceLanguageConfig(), PRESETS[preset])
+    if file is not None:
+        resolved = configs.merge(resolved, configs.load_mapping(file))
+    return configs.override(resolved, overrides or [])
