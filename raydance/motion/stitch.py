@@ -13,6 +13,7 @@ Dimensions: N windows, L frames of a window, T frames, J joints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +77,20 @@ def place(before: np.ndarray, after: np.ndarray, joint_mask: np.ndarray | None =
     found = Placement(angle, (centres[0] - turned) * (1.0, 0.0, 1.0), 0.0)
     distance = ((found.apply(moved) - fixed) ** 2).sum(axis=-1).mean(axis=-1)
     return found._replace(residual_m=float(np.sqrt(weight @ distance)))
+
+
+def best_overlap(
+    before: np.ndarray,
+    after: np.ndarray,
+    overlaps: Sequence[int],
+    joint_mask: np.ndarray | None = None,
+) -> int:
+    """How many frames the two windows `[L, J, 3]` shall share: where they differ least.
+
+    For windows that were not cut from one motion, of which each begins with a pose of its own.
+    """
+    residuals = [place(before[-n:], after[:n], joint_mask).residual_m for n in overlaps]
+    return overlaps[int(np.argmin(residuals))]
 
 
 def stitch(

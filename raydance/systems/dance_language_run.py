@@ -30,6 +30,7 @@ from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import SOURCES, TextToMotion
+from raydance.systems import long_motion
 from raydance.systems.answers import Description, Hit, Segment
 from raydance.systems.base import load_stage
 from raydance.systems.dance_language import build_stage, config_of, statistics_of
@@ -37,7 +38,6 @@ from raydance.systems.library_step import Library, read_library
 from raydance.text import load_text_encoder
 from raydance.training import derive_seed
 
-MAX_FRAMES = 400
 _NEAREST = 5
 _SHARPNESS = 0.05
 
@@ -269,8 +269,8 @@ class DanceLanguage:
         """Motion for a sentence: `[num_samples, T, 50, 3]`, metres, y up, at `self.fps`.
 
         Args:
-            frames: T; a window's length by default. The decoder was trained on one window, so
-                quality falls with length beyond it.
+            frames: T; a window's length by default, at most a minute. Longer motion than a window
+                is made of several (`long_motion`).
             source: where the motion latent comes from, one of `SOURCES`; the run's own by default.
             clip: with `source="clip"`, the motion to start from.
 
@@ -281,51 +281,50 @@ class DanceLanguage:
         frames = self.window if frames is None else frames
         if source not in SOURCES:
             raise InputError(f"source {source!r}; allowed: {', '.join(SOURCES)}")
-        longest = max(MAX_FRAMES, self.window)
-        if not 2 <= frames <= longest:
-            raise InputError(f"frames: {frames}; allowed: 2 to {longest}")
+        long_motion.check_length(frames, self.window, self.fps)
         if (source == "clip") != (clip is not None):
             raise InputError("source 'clip' and a clip go together")
         words = self.encode_text([text])
-        latents = self._motion_latents(words, source, clip, seed, num_samples)
-        text_latent = torch.from_numpy(words["text_latent"]).expand(num_samples, -1)
-        with torch.inference_mode():
-            network = self.text_to_motion.generate(
-                text_latent.to(self.device), latents.to(self.device), frames
+        count = long_motion.num_windows(frames, self.window)
+        if clip is not None:
+            latents_NZ = self.encode_motion(*self.windows(clip)[:2])["latent"]
+            one_SNZ = long_motion.follow(latents_NZ, count, self.window, self.stride)[None]
+            latents_SNZ = np.repeat(one_SNZ, num_samples, axis=0)
+        else:
+            rng = np.random.default_rng(derive_seed("generate", seed))
+            latents_SNZ = long_motion.latent_walk(
+                lambda n: self._draw_latents(words, source, n, rng), count, num_samples
             )
-        return self.to_metres(network.cpu().numpy())
+        motion = self.decode(words["text_latent"][0], latents_SNZ, min(frames, self.window))
+        return long_motion.join(motion, frames, self.joint_mask)
+
+    def decode(self, text_Z: np.ndarray, latents: np.ndarray, frames: int) -> np.ndarray:
+        """One window of motion `[..., frames, 50, 3]`, metres, for each latent `[..., Z]`."""
+        latents_BZ = torch.from_numpy(latents.reshape(-1, latents.shape[-1])).to(self.device)
+        text_BZ = torch.from_numpy(text_Z).to(self.device).expand(len(latents_BZ), -1)
+        with torch.inference_mode():
+            network = self.text_to_motion.generate(text_BZ, latents_BZ, frames).cpu().numpy()
+        return self.to_metres(network).reshape(*latents.shape[:-1], *network.shape[1:])
 
     def to_metres(self, network: np.ndarray) -> np.ndarray:
         """What networks write, `[N, T, 50, 3]`, back to metres."""
         features = self.statistics.invert(network)
         return normalise.from_features(features, self.config.representation).astype(np.float32)
 
-    def _motion_latents(
-        self,
-        words: dict[str, np.ndarray],
-        source: str,
-        clip: Clip | None,
-        seed: int,
-        num_samples: int,
-    ) -> torch.Tensor:
-        rng = np.random.default_rng(derive_seed("generate", seed))
-        size = (num_samples, self.config.motion_vae.latent)
-        if source == "prior":
-            latents = rng.standard_normal(size)
-        elif source == "cluster":
-            cluster = assign(self.centroids, words["text_latent"])[0][0]
-            mean, std = self._cluster_mean[cluster].numpy(), self._cluster_std[cluster].numpy()
-            latents = mean + std * rng.standard_normal(size)
-        elif source == "nearest":
+    def _draw_latents(
+        self, words: dict[str, np.ndarray], source: str, count: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Motion latents `[count, Z]` from the prior, the caption's cluster or near windows."""
+        if source == "nearest":
             rows, score = self._train_index.search(words["text_projection"][0], _NEAREST)
             weight = np.exp((score - score.max()) / _SHARPNESS)
-            chosen = rng.choice(rows, num_samples, p=weight / weight.sum())
-            latents = self.library.latent[self.library.rows("train")[chosen]]
-        else:
-            assert clip is not None
-            motion, mask, _ = self.windows(clip)
-            latents = np.repeat(self.encode_motion(motion[:1], mask[:1])["latent"], num_samples, 0)
-        return torch.from_numpy(np.asarray(latents, dtype=np.float32))
+            chosen = rng.choice(rows, count, p=weight / weight.sum())
+            return self.library.latent[self.library.rows("train")[chosen]]
+        noise = rng.standard_normal((count, self.config.motion_vae.latent))
+        if source == "prior":
+            return noise
+        cluster = assign(self.centroids, words["text_latent"])[0][0]
+        return self._cluster_mean[cluster].numpy() + self._cluster_std[cluster].numpy() * noise
 
     # Search
 
