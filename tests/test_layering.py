@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema"),
-    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset"),
+    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("sources", "files"),
     ("ingest", "storage"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate", "captioning"),
+    ("serving", "client"),
     ("cluster",),
-    ("", "__main__", "cli", "commands", "progress", "quickstart", "web", "jobs", "tuning"),
+    ("", "__main__", "cli", "commands", "progress", "quickstart", "jobs", "tuning"),
 )
 """Files and packages of `raydance` from the bottom up; `""` is `raydance/__init__.py`, which
 offers the whole and imports lazily. A new file needs its place here."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -287,16 +287,15 @@ def render_gif(
     os.replace(part, path)
 
 
-def render_strip(
-    path: str | Path,
+def strip(
     motion: np.ndarray,
     num_poses: int = 8,
     *,
     title: str = "",
     joint_mask: np.ndarray | None = None,
     size: tuple[int, int] = (160, 240),
-) -> None:
-    """Write a PNG of `num_poses` poses at equal times, from left to right.
+) -> Image.Image:
+    """`num_poses` poses at equal times, from left to right.
 
     Raises:
         InputError: a wrong shape, values that are not finite, or fewer than one pose.
@@ -309,6 +308,12 @@ def render_strip(
     if title:
         font = ImageFont.load_default(size=12)
         ImageDraw.Draw(whole).text((6, 4), title, fill=_INK, font=font)
+    return whole
+
+
+def render_strip(path: str | Path, motion: np.ndarray, num_poses: int = 8, **options: Any) -> None:
+    """Write `strip` as a PNG; arguments and errors are its."""
+    whole = strip(motion, num_poses, **options)
     path = Path(path)
     part = path.with_name(path.name + ".part")
     whole.save(part, format="PNG")

@@ -29,17 +29,13 @@ from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
-from raydance.stages.text_to_motion import SOURCES, TextToMotion
-from raydance.systems import long_motion
+from raydance.stages.text_to_motion import TextToMotion
+from raydance.systems import generation, long_motion
 from raydance.systems.answers import Description, Hit, Segment
 from raydance.systems.base import load_stage
 from raydance.systems.dance_language import build_stage, config_of, statistics_of
 from raydance.systems.library_step import Library, read_library
 from raydance.text import load_text_encoder
-from raydance.training import derive_seed
-
-_NEAREST = 5
-_SHARPNESS = 0.05
 
 
 class DanceLanguage:
@@ -75,7 +71,7 @@ class DanceLanguage:
         self.centroids = clusters["centroids"].numpy()
         facts, _ = load_bundle(run.bundle("library"))
         self.caption_clusters = facts["caption_clusters"].numpy()
-        self._cluster_mean, self._cluster_std = facts["cluster_mean"], facts["cluster_std"]
+        self.cluster_mean, self.cluster_std = facts["cluster_mean"], facts["cluster_std"]
 
         self.device = torch.device("cpu")
 
@@ -107,7 +103,7 @@ class DanceLanguage:
         return index.Index(self.library.embedding, self.metric)
 
     @cached_property
-    def _train_index(self) -> index.Index:
+    def train_index(self) -> index.Index:
         rows = self.library.rows("train")
         return index.Index(self.library.embedding[rows], self.metric)
 
@@ -119,6 +115,11 @@ class DanceLanguage:
     def width(self) -> int:
         """Dimensions of the shared space."""
         return self.config.contrastive.outputs
+
+    @property
+    def max_frames(self) -> int:
+        """Longest motion that can be generated."""
+        return long_motion.longest(self.window, self.fps)
 
     @property
     def metric(self) -> index.Metric:
@@ -277,54 +278,22 @@ class DanceLanguage:
         Raises:
             InputError: an empty sentence, a length or source that is not allowed.
         """
-        source = source or ("clip" if clip is not None else self.config.text_to_motion.source)
-        frames = self.window if frames is None else frames
-        if source not in SOURCES:
-            raise InputError(f"source {source!r}; allowed: {', '.join(SOURCES)}")
-        long_motion.check_length(frames, self.window, self.fps)
-        if (source == "clip") != (clip is not None):
-            raise InputError("source 'clip' and a clip go together")
-        words = self.encode_text([text])
-        count = long_motion.num_windows(frames, self.window)
-        if clip is not None:
-            latents_NZ = self.encode_motion(*self.windows(clip)[:2])["latent"]
-            one_SNZ = long_motion.follow(latents_NZ, count, self.window, self.stride)[None]
-            latents_SNZ = np.repeat(one_SNZ, num_samples, axis=0)
-        else:
-            rng = np.random.default_rng(derive_seed("generate", seed))
-            latents_SNZ = long_motion.latent_walk(
-                lambda n: self._draw_latents(words, source, n, rng), count, num_samples
-            )
-        motion = self.decode(words["text_latent"][0], latents_SNZ, min(frames, self.window))
-        return long_motion.join(motion, frames, self.joint_mask)
+        words = {name: values[0] for name, values in self.encode_text([text]).items()}
+        request = generation.Request(
+            words=words, frames=frames, seed=seed, num_samples=num_samples, source=source, clip=clip
+        )
+        return generation.generate(self, [request])[0]
 
-    def decode(self, text_Z: np.ndarray, latents: np.ndarray, frames: int) -> np.ndarray:
-        """One window of motion `[..., frames, 50, 3]`, metres, for each latent `[..., Z]`."""
-        latents_BZ = torch.from_numpy(latents.reshape(-1, latents.shape[-1])).to(self.device)
-        text_BZ = torch.from_numpy(text_Z).to(self.device).expand(len(latents_BZ), -1)
+    def decode(self, latent_NZ: np.ndarray) -> np.ndarray:
+        """What the motion VAE makes of latents: windows `[N, T, 50, 3]`, metres."""
+        latents = torch.from_numpy(np.asarray(latent_NZ, dtype=np.float32)).to(self.device)
         with torch.inference_mode():
-            network = self.text_to_motion.generate(text_BZ, latents_BZ, frames).cpu().numpy()
-        return self.to_metres(network).reshape(*latents.shape[:-1], *network.shape[1:])
+            return self.to_metres(self.vae.decoder(latents, self.window).cpu().numpy())
 
     def to_metres(self, network: np.ndarray) -> np.ndarray:
         """What networks write, `[N, T, 50, 3]`, back to metres."""
         features = self.statistics.invert(network)
         return normalise.from_features(features, self.config.representation).astype(np.float32)
-
-    def _draw_latents(
-        self, words: dict[str, np.ndarray], source: str, count: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Motion latents `[count, Z]` from the prior, the caption's cluster or near windows."""
-        if source == "nearest":
-            rows, score = self._train_index.search(words["text_projection"][0], _NEAREST)
-            weight = np.exp((score - score.max()) / _SHARPNESS)
-            chosen = rng.choice(rows, count, p=weight / weight.sum())
-            return self.library.latent[self.library.rows("train")[chosen]]
-        noise = rng.standard_normal((count, self.config.motion_vae.latent))
-        if source == "prior":
-            return noise
-        cluster = assign(self.centroids, words["text_latent"])[0][0]
-        return self._cluster_mean[cluster].numpy() + self._cluster_std[cluster].numpy() * noise
 
     # Search
 
@@ -337,10 +306,17 @@ class DanceLanguage:
 
     def search(self, query: str | Clip, k: int = 5) -> list[Hit]:
         """The k clips nearest to a sentence or to a clip, each by its best window."""
-        point = self.point_of(query)
+        return self.nearest(self.point_of(query), k)
+
+    def nearest(self, point_Z: np.ndarray, k: int) -> list[Hit]:
+        """The k clips nearest to a point of the shared space.
+
+        Raises:
+            InputError: k below 1.
+        """
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
-        rows, score = self._index.search(point, len(self.library.cluster))
+        rows, score = self._index.search(point_Z, len(self.library.cluster))
         hits: dict[str, Hit] = {}
         windows = self.library.windows
         for row, value in zip(rows.tolist(), score.tolist()):

@@ -33,15 +33,20 @@ def overlaps(window: int) -> range:
     return range(low, min(high, window // 2) + 1)
 
 
+def longest(window: int, fps: float) -> int:
+    """Most frames that can be generated: a minute, or a window if that is longer."""
+    return max(int(MAX_SECONDS * fps), window)
+
+
 def check_length(frames: int, window: int, fps: float) -> None:
     """Refuse lengths that cannot be generated.
 
     Raises:
-        InputError: fewer than 2 frames, or more than a minute (or a window, if that is longer).
+        InputError: fewer than 2 frames, or more than `longest`.
     """
-    longest = max(int(MAX_SECONDS * fps), window)
-    if not 2 <= frames <= longest:
-        raise InputError(f"frames: {frames}; allowed: 2 to {longest}")
+    most = longest(window, fps)
+    if not 2 <= frames <= most:
+        raise InputError(f"frames: {frames}; allowed: 2 to {most}")
 
 
 def num_windows(frames: int, window: int) -> int:

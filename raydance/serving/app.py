@@ -1,0 +1,142 @@
+"""The service as an ASGI application, over any backend."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+from raydance import __version__
+from raydance.serving import motion_routes, problems, schema, word_routes
+from raydance.serving.backend import Backend
+from raydance.serving.context import Context
+from raydance.serving.gate import Gate
+from raydance.serving.guard import Guard
+from raydance.serving.meter import Meter
+from raydance.serving.reader import Limits
+from raydance.serving.uploads import Uploads
+
+_DESCRIPTION: Final = (
+    "Dance and words in one space: motion from a sentence, words for motion, and clips near either."
+)
+# Named only in bodies that a route reads by itself, so FastAPI does not see them.
+_MORE_SCHEMAS: Final = (schema.Search, schema.Embed, problems.ProblemDetails)
+_ANSWERS_AS_FILES: Final = (schema.Generated, schema.Motion, schema.ClipMotion)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a service is offered.
+
+    Attributes:
+        key_digests: of the API keys (`guard.digest`); none, and no key is asked for.
+        origins: of pages elsewhere that may call the API (CORS); none by default.
+        page: folder of the built web page; without it only the API is there.
+        replica: of this process, for the metrics.
+        most_requests: answered at once; more are turned away.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    key_digests: Sequence[bytes] = ()
+    origins: Sequence[str] = ()
+    page: str | None = None
+    replica: str = ""
+    most_requests: int = 64
+
+
+def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
+    """The application.
+
+    Args:
+        backend: makes what answers; called in the event loop, when the application starts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        uploads = Uploads(settings.limits)
+        app.state.context = Context(backend(), uploads, settings.limits)
+        try:
+            yield
+        finally:
+            await uploads.close()
+
+    app = FastAPI(
+        title="raydance",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.RESPONSES,
+    )
+    problems.install(app)
+    app.include_router(motion_routes.router)
+    app.include_router(word_routes.router)
+    registry = CollectorRegistry()
+    _add_state(app, registry)
+    if settings.page is not None:
+        _add_page(app, Path(settings.page))
+    app.add_middleware(Gate, most=settings.most_requests)
+    app.add_middleware(Guard, digests=settings.key_digests)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["X-API-Key", "Authorization", "Content-Type"],
+        )
+    app.add_middleware(Meter, registry=registry, replica=settings.replica)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    logging.getLogger("raydance.serving").setLevel(logging.INFO)
+    return app
+
+
+def _add_state(app: FastAPI, registry: CollectorRegistry) -> None:
+    @app.get("/healthz", tags=["state"], response_model=schema.Status)
+    async def healthz() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["state"], response_model=schema.Status)
+    async def readyz() -> dict[str, str]:
+        """Whether everything is loaded; waits for it."""
+        await app.state.context.backend.ready()
+        return {"status": "ok"}
+
+    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Figures for Prometheus."""
+        return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_page(app: FastAPI, folder: Path) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/assets", StaticFiles(directory=folder / "assets"), name="assets")
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for model in (*_MORE_SCHEMAS, *_ANSWERS_AS_FILES):
+            found = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= found.pop("$defs", {})
+            schemas[model.__name__] = found
+        app.openapi_schema = document
+    return app.openapi_schema

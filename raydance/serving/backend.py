@@ -1,0 +1,155 @@
+"""Who does the work behind the API: parts in this process, or elsewhere.
+
+The API awaits a `Backend`. `InProcess` calls the parts in threads of this process, which is what
+tests, a laptop without Ray and the benchmark's bare server use; `raydance.cluster.serve` calls
+deployments of Ray Serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from raydance.motion.clip import Clip
+from raydance.serving.motions import ClipPart
+from raydance.serving.parts import (
+    Describer,
+    Failed,
+    Generator,
+    Made,
+    Retriever,
+    Speech,
+    Spoken,
+)
+from raydance.serving.problems import Busy
+from raydance.serving.runs import Shelf
+from raydance.systems.generation import Request
+
+Answer = TypeVar("Answer")
+
+
+class Backend(Protocol):
+    """The parts, awaited; each method is as that of the part in `raydance.serving.parts`."""
+
+    async def ready(self) -> None:
+        """Return once everything that answers is loaded."""
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Facts of the runs."""
+
+    async def speak(self, model: str | None, text: str) -> Spoken:
+        """A sentence in a run's spaces."""
+
+    async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
+        """Motion for a sentence; `wanted` are the further fields of `generation.Request`."""
+
+    async def between(
+        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
+    ) -> Made:
+        """Motion between two windows."""
+
+    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
+        """A clip in words."""
+
+    async def embed(self, model: str | None, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+        """A clip's points."""
+
+    async def search(
+        self, model: str | None, point_Z: np.ndarray, k: int, in_library: bool | None
+    ) -> dict[str, Any]:
+        """Clips near a point."""
+
+    async def part_of(
+        self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
+    ) -> ClipPart:
+        """A clip's motion."""
+
+    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+        """The latent space."""
+
+
+class InProcess:
+    """The parts in this process.
+
+    Args:
+        waiting: requests that may wait for the one thread that computes; more are turned away.
+    """
+
+    def __init__(self, shelf: Shelf, *, waiting: int = 64) -> None:
+        self._speech, self._generator = Speech(shelf), Generator(shelf)
+        self._describer, self._retriever = Describer(shelf), Retriever(shelf)
+        # One thread: torch spreads a computation over the processors itself.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
+        self._waiting = waiting
+        self._present = 0
+
+    async def _do(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
+        if self._present > self._waiting:
+            raise Busy(f"{self._waiting} requests are waiting already; try again soon")
+        self._present += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._present -= 1
+
+    async def ready(self) -> None:
+        """Load all parts."""
+        for part in (self._speech, self._generator, self._describer, self._retriever):
+            await self._do(part.warm_up)
+
+    async def models(self) -> list[dict[str, Any]]:
+        """See `Backend`."""
+        return await self._do(self._retriever.models)
+
+    async def speak(self, model: str | None, text: str) -> Spoken:
+        """See `Backend`."""
+        return only(await self._do(self._speech.encode_together, [(model, text)]))
+
+    async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
+        """See `Backend`."""
+        spoken = await self.speak(model, text)
+        asked = [(model, Request(words=spoken.words, **wanted))]
+        return spoken, only(await self._do(self._generator.generate_together, asked))
+
+    async def between(
+        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
+    ) -> Made:
+        """See `Backend`."""
+        return await self._do(self._generator.between, model, places, shares)
+
+    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
+        """See `Backend`."""
+        return await self._do(self._describer.describe, model, clip, k)
+
+    async def embed(self, model: str | None, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+        """See `Backend`."""
+        return await self._do(self._describer.embed, model, clip)
+
+    async def search(
+        self, model: str | None, point_Z: np.ndarray, k: int, in_library: bool | None
+    ) -> dict[str, Any]:
+        """See `Backend`."""
+        return await self._do(self._retriever.search, model, point_Z, k, in_library)
+
+    async def part_of(
+        self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
+    ) -> ClipPart:
+        """See `Backend`."""
+        return await self._do(self._retriever.part_of, model, clip_id, span, in_library)
+
+    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+        """See `Backend`."""
+        return await self._do(self._retriever.map, model, limit)
+
+
+def only(answers: Sequence[Answer | Failed]) -> Answer:
+    """The one answer of a batch of one, or its error."""
+    (answer,) = answers
+    if isinstance(answer, Failed):
+        raise answer.error
+    return answer

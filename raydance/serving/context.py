@@ -1,0 +1,109 @@
+"""What every route works with, and the small steps that several of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import quote, urlencode
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData
+
+from raydance.serving.backend import Backend
+from raydance.serving.problems import NotHere, Problem
+from raydance.serving.reader import Limits
+from raydance.serving.uploads import Uploads
+
+LONGEST_S: Final = 86_400.0
+"""Longer than any clip."""
+
+_JSON_BYTES: Final = 1 << 20
+
+Body = TypeVar("Body", bound=BaseModel)
+ClipId = Annotated[str, Path(min_length=1, max_length=1000, description="May contain slashes")]
+StartS = Annotated[float, Query(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+EndS = Annotated[float, Query(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+ModelName = Annotated[str | None, Query(max_length=200, description="A served run")]
+InLibrary = Annotated[bool, Query(description="A clip of the captioned library")]
+
+
+@dataclass
+class Context:
+    """The service behind the routes."""
+
+    backend: Backend
+    uploads: Uploads
+    limits: Limits
+    _facts: dict[str, dict[str, Any]] | None = None
+    _default: str = ""
+
+    async def facts(self, model: str | None) -> dict[str, Any]:
+        """What is known of a run; asked for again when a name is new.
+
+        Raises:
+            NotHere: no such run.
+        """
+        if self._facts is None or (model is not None and model not in self._facts):
+            rows = await self.backend.models()
+            self._facts = {row["name"]: row for row in rows}
+            self._default = next(row["name"] for row in rows if row["is_default"])
+        name = self._default if model is None else model
+        if name not in self._facts:
+            raise NotHere(f"model {name!r} is not served; served: {', '.join(self._facts)}")
+        return self._facts[name]
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Service = Annotated[Context, Depends(_context)]
+
+
+def is_form(request: Request) -> bool:
+    """Whether a request brings a file."""
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+async def json_body(request: Request, kind: type[Body]) -> Body:
+    """The JSON of a request that might have brought a form instead.
+
+    Raises:
+        Problem: neither, or too large.
+        RequestValidationError: values that are not allowed.
+    """
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise Problem(415, "content type: application/json or multipart/form-data is needed")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > _JSON_BYTES:
+            raise Problem(413, f"the request is larger than {_JSON_BYTES} bytes")
+    try:
+        return kind.model_validate_json(bytes(content))
+    except ValidationError as error:
+        mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        raise RequestValidationError(mistakes) from None
+
+
+def text_field(form: FormData, name: str, longest: int) -> str | None:
+    """A field of text, or None where it is absent.
+
+    Raises:
+        Problem: too long, or not text.
+    """
+    value = form.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > longest:
+        raise Problem(422, f"{name}: text of at most {longest} characters is needed")
+    return value
+
+
+def clip_url(kind: str, clip_id: str, **query: Any) -> str:
+    """The address of a clip's motion or picture."""
+    known = {key: value for key, value in query.items() if value is not None}
+    return f"/v1/{kind}/{quote(clip_id)}?{urlencode(known)}"

@@ -1,0 +1,208 @@
+"""Routes that answer motion: generate, interpolate, convert, and the clips of a library.
+
+Motion leaves through `orjson` instead of FastAPI's response models, which only describe it in the
+OpenAPI document: checking thirty thousand numbers one by one takes longer than making them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from typing import Annotated, Any, Final
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from raydance.errors import InputError
+from raydance.motion import skeleton
+from raydance.motion.contacts import clean_feet
+from raydance.motion.mapping import map_to_canonical
+from raydance.motion.render import strip
+from raydance.serving import replies, schema
+from raydance.serving.context import (
+    LONGEST_S,
+    ClipId,
+    EndS,
+    InLibrary,
+    ModelName,
+    Service,
+    StartS,
+    text_field,
+)
+from raydance.serving.docs import motion_content, multipart
+from raydance.serving.parts import Made, Spoken, check_frames
+from raydance.serving.problems import Problem
+
+router = APIRouter(prefix="/v1", tags=["motion"])
+
+_POSES: Final = 4
+_THUMBNAIL: Final = (72, 96)
+FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
+
+
+@router.post("/generate", responses=motion_content(schema.Generated))
+async def generate(asked: schema.Generate, service: Service) -> Response:
+    """A sentence into motion. Files hold one sample; JSON holds all of them."""
+    started = time.perf_counter()
+    if asked.format != "json" and asked.num_samples > 1:
+        raise InputError(f"num_samples: {asked.num_samples}; a {asked.format} file holds one")
+    facts = await service.facts(asked.model)
+    spoken, made = await service.backend.generate(
+        facts["name"],
+        asked.text,
+        frames=check_frames(asked.frames, asked.seconds, facts["fps"]),
+        seed=asked.seed,
+        num_samples=asked.num_samples,
+        source=asked.source,
+    )
+    finishing = time.perf_counter()
+    if asked.format != "json":
+        sample, _ = await asyncio.to_thread(_finish, made, 0, asked.clean_feet)
+        clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
+        return await replies.file_response(clip, asked.format, asked.text[:60])
+    samples = await asyncio.to_thread(_samples, made, asked.clean_feet)
+    now = time.perf_counter()
+    timings = {
+        "text": spoken.ms,
+        "motion": made.ms,
+        "finish": 1000.0 * (now - finishing),
+        "total": 1000.0 * (now - started),
+    }
+    return replies.json_response(
+        {
+            "model": facts["name"],
+            "text": asked.text,
+            "seed": asked.seed,
+            "notices": _notices(spoken),
+            "samples": samples,
+            "timings_ms": {name: round(value, 3) for name, value in timings.items()},
+        }
+    )
+
+
+def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, Any]]:
+    motion = made.motion[number]
+    if not clean:
+        return motion, {"skate_before": None, "skate_after": None}
+    cleaned, report = clean_feet(motion, made.fps, made.joint_mask)
+    return cleaned, {
+        "skate_before": _known(report.skate_before_m_s),
+        "skate_after": _known(report.skate_after_m_s),
+    }
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _samples(made: Made, clean: bool) -> list[dict[str, Any]]:
+    samples = []
+    for number in range(len(made.motion)):
+        motion, skate = _finish(made, number, clean)
+        samples.append(replies.motion_facts(motion, made.joint_mask, made.fps) | skate)
+    return samples
+
+
+def _notices(spoken: Spoken) -> list[str]:
+    if spoken.num_pieces < 2:
+        return []
+    return [
+        f"the text is longer than the encoder reads at once: {spoken.num_pieces} parts of it were "
+        "encoded and averaged"
+    ]
+
+
+@router.post("/interpolate", response_model=schema.Interpolated)
+async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
+    """Motion on the line between two windows of the run's library, in the latent space."""
+    if (asked.share is None) == (asked.steps is None):
+        raise InputError("share or steps: one of them is needed")
+    facts = await service.facts(asked.model)
+    shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 2)
+    places = [(place.clip_id, place.start_s) for place in (asked.start, asked.end)]
+    made = await service.backend.between(facts["name"], places, [float(s) for s in shares])
+    samples = [
+        replies.motion_facts(motion, made.joint_mask, made.fps) | {"share": float(share)}
+        for motion, share in zip(made.motion, shares)
+    ]
+    return replies.json_response({"model": facts["name"], "samples": samples})
+
+
+@router.post(
+    "/convert",
+    responses=motion_content(schema.Motion),
+    openapi_extra=multipart(
+        with_model=False,
+        format={"type": "string", "enum": list(replies.FORMATS), "default": "json"},
+    ),
+)
+async def convert(request: Request, service: Service) -> Response:
+    """A motion file of any readable format into another, or into JSON to be shown."""
+    async with service.uploads.form(request) as form:
+        format = text_field(form, "format", 10) or "json"
+        if format not in replies.FORMATS:
+            raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
+        clip = await service.uploads.clip(form)
+    if format == "json":
+        mapped = await asyncio.to_thread(map_to_canonical, clip)
+        body = replies.motion_facts(mapped.positions, mapped.joint_mask, clip.fps)
+        return replies.json_response(body)
+    return await replies.file_response(clip, format, clip.clip_id)
+
+
+@router.get("/clips/{clip_id:path}", responses=motion_content(schema.ClipMotion))
+async def clip_motion(
+    clip_id: ClipId,
+    service: Service,
+    format: FormatQuery = "json",
+    start_s: StartS = 0.0,
+    end_s: EndS = LONGEST_S,
+    model: ModelName = None,
+    library: InLibrary = False,
+) -> Response:
+    """The motion of a clip of a library, or of a part of it."""
+    facts = await service.facts(model)
+    span = _span(start_s, end_s)
+    part = await service.backend.part_of(facts["name"], clip_id, span, library)
+    if format == "json":
+        body = replies.motion_facts(part.motion, part.joint_mask, part.fps)
+        own = {"clip_id": clip_id, "start_s": part.start_s, "captions": list(part.captions)}
+        return replies.json_response(body | own)
+    clip = replies.as_clip(part.motion, part.joint_mask, part.fps, clip_id, part.captions)
+    return await replies.file_response(clip, format, clip_id)
+
+
+@router.get(
+    "/thumbnails/{clip_id:path}",
+    response_class=Response,
+    responses={200: {"description": "A strip of poses", "content": {"image/png": {}}}},
+)
+async def thumbnail(
+    clip_id: ClipId,
+    service: Service,
+    start_s: StartS = 0.0,
+    end_s: EndS = LONGEST_S,
+    model: ModelName = None,
+    library: InLibrary = False,
+) -> Response:
+    """A small picture of a clip: a few poses beside each other."""
+    facts = await service.facts(model)
+    span = _span(start_s, end_s)
+    part = await service.backend.part_of(facts["name"], clip_id, span, library)
+    picture = await asyncio.to_thread(_strip, part.motion, part.joint_mask)
+    return Response(picture, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+
+
+def _span(start_s: float, end_s: float) -> tuple[float, float]:
+    if end_s <= start_s:
+        raise InputError(f"end_s: {end_s:g}; it must be above start_s, {start_s:g}")
+    return start_s, end_s
+
+
+def _strip(motion: np.ndarray, joint_mask: np.ndarray) -> bytes:
+    assert motion.shape[1] == skeleton.NUM_JOINTS
+    picture = io.BytesIO()
+    strip(motion, _POSES, joint_mask=joint_mask, size=_THUMBNAIL).save(picture, "PNG")
+    return picture.getvalue()

@@ -1,0 +1,174 @@
+"""Uploaded motion files, read in a process of their own that can be stopped.
+
+Whoever sends a file may have made it to hurt: the process that reads it has bounded memory and
+time, sees nothing of the service, and is started anew when it is killed. It talks in lines of JSON
+over its pipes; positions come back as an `.npz` of plain arrays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import sys
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from raydance.errors import FormatError, InputError, RaydanceError
+
+_MEMORY_BYTES: Final = 2 << 30
+_LINE_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How large an upload may be.
+
+    Attributes:
+        upload_bytes: of the file.
+        frames, joints: of the motion.
+        parse_seconds: until the process that reads it is stopped.
+    """
+
+    upload_bytes: int = 64 << 20
+    frames: int = 36_000
+    joints: int = 500
+    parse_seconds: float = 20.0
+
+
+@dataclass
+class Reader:
+    """One process that reads files, one after the other; started when it is first needed."""
+
+    limits: Limits
+    _process: asyncio.subprocess.Process | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def read(self, path: Path, options: dict[str, Any]) -> Any:
+        """Read a motion file.
+
+        Args:
+            path: the file; its positions are put beside it and removed again.
+            options: arguments of `read_clip`.
+
+        Returns:
+            The `Clip`.
+
+        Raises:
+            InputError: it cannot be read, or is larger or slower to read than allowed.
+        """
+        async with self._lock:
+            out = path.with_name("motion.npz")
+            order = {"path": str(path), "out": str(out), "options": options}
+            order["limits"] = {"frames": self.limits.frames, "joints": self.limits.joints}
+            answer = await self._ask(json.dumps(order).encode() + b"\n")
+        if "error" in answer:
+            raise InputError(answer["error"].replace(str(path), path.name))
+        return await asyncio.to_thread(_clip_from, out, answer)
+
+    async def _ask(self, order: bytes) -> dict[str, Any]:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "raydance.serving.reader",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=_LINE_BYTES,
+            )
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(order)
+            await process.stdin.drain()
+            line = await asyncio.wait_for(process.stdout.readline(), self.limits.parse_seconds)
+        except TimeoutError:
+            await self.close()
+            raise InputError(
+                f"the file took longer than {self.limits.parse_seconds:g} s to read; send a part"
+            ) from None
+        except BaseException:  # a caller that went away must not leave its answer to the next
+            await self.close()
+            raise
+        if not line:
+            await self.close()
+            raise InputError("the file needs more memory to read than is allowed")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _clip_from(path: Path, answer: dict[str, Any]) -> Any:
+    from raydance.motion.clip import Clip
+
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    path.unlink()
+    return Clip(
+        clip_id=answer["clip_id"],
+        source="upload",
+        fps=answer["fps"],
+        joint_names=tuple(answer["joint_names"]),
+        parents=tuple(answer["parents"]),
+        positions=found["positions"],
+        rotations=found.get("rotations"),
+        offsets=found.get("offsets"),
+    )
+
+
+# In the process
+
+
+def _serve() -> None:
+    """Answer orders until there are no more."""
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers, sys.stdout = sys.stdout, sys.stderr  # nothing that a reader prints is an answer
+    for line in sys.stdin:
+        try:
+            answer = _carry_out(json.loads(line))
+        except FormatError as error:
+            place = f"line {error.line}: " if error.line else ""
+            answer = {"error": f"{Path(error.path).name}: {place}{error.reason}"}
+        except RaydanceError as error:
+            answer = {"error": str(error)}
+        except MemoryError:
+            answer = {"error": "the file needs more memory to read than is allowed"}
+        except Exception as error:  # a damaged file, in a way that no reader foresaw
+            answer = {"error": f"not a motion file that can be read ({type(error).__name__})"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
+    from raydance.motion.formats import read_clip
+
+    limits = order["limits"]
+    clip = read_clip(order["path"], max_frames=limits["frames"], **order["options"])
+    if len(clip.joint_names) > limits["joints"]:
+        raise InputError(f"{len(clip.joint_names)} joints; allowed: {limits['joints']}")
+    arrays = {"positions": clip.positions, "rotations": clip.rotations, "offsets": clip.offsets}
+    kept: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+    np.savez(order["out"], **kept)
+    return {
+        "clip_id": clip.clip_id,
+        "fps": float(clip.fps),
+        "joint_names": list(clip.joint_names),
+        "parents": [int(parent) for parent in clip.parents],
+    }
+
+
+if __name__ == "__main__":
+    _serve()

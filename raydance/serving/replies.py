@@ -1,0 +1,109 @@
+"""Motion as it leaves the service: JSON of positions, or a file that animation tools open."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from fastapi.responses import Response
+
+from raydance.errors import InputError
+from raydance.motion import skeleton
+from raydance.motion.clip import Clip
+from raydance.motion.export import WRITERS
+from raydance.serving.uploads import safe_stem
+
+FORMATS: Final[dict[str, str]] = {
+    "json": "application/json",
+    "npz": "application/octet-stream",
+    "bvh": "text/plain; charset=utf-8",
+    "glb": "model/gltf-binary",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+}
+"""Format -> media type."""
+
+_DECIMALS: Final = 4  # a tenth of a millimetre
+_PICTURES: Final = ("gif", "mp4")
+MAX_PICTURE_FRAMES: Final = 2000
+_drawing = asyncio.Semaphore(2)
+
+
+def json_response(body: Any) -> Response:
+    """A JSON response in which arrays are written as lists."""
+    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(content, media_type="application/json")
+
+
+def motion_facts(motion: np.ndarray, joint_mask: np.ndarray, fps: float) -> dict[str, Any]:
+    """Motion `[T, 50, 3]` as the schema's `Motion`, with the joints that are there."""
+    kept = np.flatnonzero(joint_mask)
+    return {
+        "fps": fps,
+        "num_frames": len(motion),
+        "joints": [skeleton.JOINTS[joint] for joint in kept],
+        "parents": list(skeleton.parents_among(kept.tolist())),
+        "positions": _rounded(motion[:, kept]),
+    }
+
+
+def clip_facts(clip: Clip) -> dict[str, Any]:
+    """A clip on its own skeleton as the schema's `Motion`."""
+    return {
+        "fps": clip.fps,
+        "num_frames": clip.num_frames,
+        "joints": list(clip.joint_names),
+        "parents": list(clip.parents),
+        "positions": _rounded(clip.positions),
+    }
+
+
+def _rounded(positions: np.ndarray) -> np.ndarray:
+    return np.round(np.ascontiguousarray(positions, dtype=np.float64), _DECIMALS)
+
+
+def as_clip(
+    motion: np.ndarray, joint_mask: np.ndarray, fps: float, name: str, captions: Sequence[str]
+) -> Clip:
+    """Motion `[T, 50, 3]` as a clip with the joints that are there."""
+    kept = np.flatnonzero(joint_mask)
+    return Clip(
+        clip_id=name,
+        source="generated",
+        fps=fps,
+        joint_names=tuple(skeleton.JOINTS[joint] for joint in kept),
+        parents=skeleton.parents_among(kept.tolist()),
+        positions=motion[:, kept],
+        captions=tuple(captions),
+    )
+
+
+async def file_response(clip: Clip, format: str, name: str) -> Response:
+    """A clip as a file to download.
+
+    Raises:
+        InputError: a format that is not here, or motion too long for pictures.
+    """
+    if format in _PICTURES and clip.num_frames > MAX_PICTURE_FRAMES:
+        raise InputError(
+            f"{format}: {clip.num_frames} frames; allowed: {MAX_PICTURE_FRAMES} (ask for a part)"
+        )
+    suffix = f".{format}"
+    async with _drawing:
+        content, note = await asyncio.to_thread(_write, clip, suffix)
+    headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
+    if note:
+        headers["X-Raydance-Note"] = note
+    return Response(content, media_type=FORMATS[format], headers=headers)
+
+
+def _write(clip: Clip, suffix: str) -> tuple[bytes, str]:
+    with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
+        path = Path(folder) / f"motion{suffix}"
+        note = WRITERS[suffix](path, clip)
+        return path.read_bytes(), str(note or "").encode("ascii", "replace").decode()

@@ -1,0 +1,161 @@
+"""The runs that a service has, by name, loaded when they are first asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import raydance
+from raydance.artifacts import load_bundle
+from raydance.captioning.finder import Finder
+from raydance.captioning.store import CaptionStore, run_identity
+from raydance.errors import InputError
+from raydance.serving.motions import DatasetMotions, LibraryMotions
+from raydance.serving.problems import NotHere
+from raydance.systems.dance_language_run import DanceLanguage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A run to be served.
+
+    Attributes:
+        name: what callers call it.
+        run: its folder.
+        library: captions that it made, to search in.
+        data: its dataset, where it is no longer where it was trained from.
+    """
+
+    name: str
+    run: str
+    library: str | None = None
+    data: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a Serve configuration."""
+        return asdict(self)
+
+
+class Opened:
+    """A run with its libraries.
+
+    Args:
+        entry: where they lie.
+
+    Raises:
+        ArtifactError: damaged, unfinished, or not what it says.
+        InputError: a library that another run captioned.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.system: DanceLanguage = raydance.load(entry.run)
+        self.own_motions = DatasetMotions(self.system, Path(entry.data) if entry.data else None)
+        self.store: CaptionStore | None = None
+        if entry.library is not None:
+            self.store = CaptionStore.open(entry.library)
+            if self.store.facts["run"]["identity"] != run_identity(Path(entry.run)):
+                raise InputError(
+                    f"{entry.library}: not captioned by {entry.run}, as it is now; caption it again"
+                )
+
+    @cached_property
+    def finder(self) -> Finder | None:
+        """The search in the captioned library."""
+        return Finder(self.store) if self.store is not None else None
+
+    @cached_property
+    def library_motions(self) -> LibraryMotions | None:
+        """Motion of the captioned library."""
+        return LibraryMotions(self.store) if self.store is not None else None
+
+    def motions(self, in_library: bool) -> DatasetMotions | LibraryMotions:
+        """Where the clips of a library are shown from.
+
+        Raises:
+            NotHere: there is no captioned library.
+        """
+        if not in_library:
+            return self.own_motions
+        if self.library_motions is None:
+            raise NotHere(f"{self.entry.name} is served without a captioned library")
+        return self.library_motions
+
+    @cached_property
+    def cluster_words(self) -> dict[int, str]:
+        """Cluster -> the words that stand for it; empty where none were written or derived."""
+        _, facts = load_bundle(self.system.run.bundle("captions"))
+        texts = facts["texts"]
+        return {
+            int(cluster): "; ".join(texts[i] for i in ids)
+            for cluster, ids in facts["of_cluster"].items()
+        }
+
+
+class Shelf:
+    """Runs by name; the ones not asked for longest are put away when there are too many.
+
+    Args:
+        most: loaded at once.
+    """
+
+    def __init__(self, entries: Sequence[Entry], most: int = 4) -> None:
+        names = [entry.name for entry in entries]
+        if not entries or len(set(names)) < len(names):
+            raise InputError(f"runs are served by different names; found {', '.join(names)}")
+        self.entries = {entry.name: entry for entry in entries}
+        self.default = names[0]
+        self._most = most
+        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def name_of(self, model: str | None) -> str:
+        """The name that a caller means.
+
+        Raises:
+            NotHere: no such run.
+        """
+        name = self.default if model is None else model
+        if name not in self.entries:
+            raise NotHere(f"model {name!r} is not served; served: {', '.join(self.entries)}")
+        return name
+
+    def open(self, model: str | None) -> Opened:
+        """A run, loaded now if it was not before."""
+        name = self.name_of(model)
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = Opened(self.entries[name])
+                while len(self._opened) > self._most:
+                    self._opened.popitem(last=False)
+            self._opened.move_to_end(name)
+            return self._opened[name]
+
+
+def entries_of(runs: Sequence[str], library: str | None, data: str | None) -> list[Entry]:
+    """`RUN` or `NAME=RUN` of a command line; the library and the dataset are the first one's.
+
+    Raises:
+        InputError: two runs of one name.
+    """
+    entries = []
+    for number, text in enumerate(runs):
+        name, mark, path = text.partition("=")
+        if not mark or "/" in name:
+            name, path = Path(text).resolve().name, text
+        first = number == 0
+        entries.append(
+            Entry(
+                name=name,
+                run=str(Path(path).resolve()),
+                library=str(Path(library).resolve()) if library and first else None,
+                data=str(Path(data).resolve()) if data and first else None,
+            )
+        )
+    Shelf(entries)  # names are checked here
+    return entries

@@ -1,0 +1,288 @@
+"""What the API takes and gives, typed: the source of its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from raydance.stages.text_to_motion import SOURCES
+
+MAX_TEXT: Final = 2000
+"""Characters of a sentence."""
+
+MAX_SAMPLES: Final = 8
+MAX_HITS: Final = 100
+MAX_TEXTS: Final = 64
+MAX_CAPTIONS: Final = 20
+MAX_STEPS: Final = 9
+MAX_POINTS: Final = 5000
+MAX_SEED: Final = 2**31 - 1
+
+Format = Literal["json", "npz", "bvh", "glb", "gif", "mp4"]
+"""What motion can be answered as."""
+
+Source = Literal["prior", "cluster", "nearest", "clip"]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+Model = Annotated[
+    str | None, Field(default=None, max_length=200, description="A served run; the first if absent")
+]
+
+assert set(Source.__args__) == set(SOURCES)  # type: ignore[attr-defined]
+
+
+class _Strict(BaseModel):
+    """Unknown keys are refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Generate(_Strict):
+    """A sentence to be danced."""
+
+    text: Text = Field(examples=["a dancer turns slowly"])
+    frames: int | None = Field(default=None, ge=2, description="Length; or give `seconds`")
+    seconds: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Another seed, another motion")
+    num_samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
+    source: Literal["prior", "cluster", "nearest"] | None = Field(
+        default=None, description="Where the motion latent comes from; the run's own by default"
+    )
+    format: Format = Field(default="json", description="Files hold one sample")
+    clean_feet: bool = Field(default=True, description="Keep feet that stand from sliding")
+    model: Model
+
+
+class Search(_Strict):
+    """A sentence to search with."""
+
+    text: Text = Field(examples=["sharp kicks"])
+    k: int = Field(default=5, ge=1, le=MAX_HITS)
+    library: bool | None = Field(
+        default=None, description="Search the captioned library; by default where there is one"
+    )
+    model: Model
+
+
+class Embed(_Strict):
+    """Sentences to be placed in the shared space."""
+
+    texts: list[Text] = Field(min_length=1, max_length=MAX_TEXTS)
+    model: Model
+
+
+class Place(_Strict):
+    """A window of a clip of the run's own library."""
+
+    clip_id: str = Field(min_length=1, max_length=1000)
+    start_s: Seconds = 0.0
+
+
+class Interpolate(_Strict):
+    """Two windows, and what lies between them in the latent space."""
+
+    start: Place
+    end: Place
+    share: float | None = Field(
+        default=None, ge=0, le=1, allow_inf_nan=False, description="0 the start, 1 the end"
+    )
+    steps: int | None = Field(default=None, ge=2, le=MAX_STEPS, description="Evenly spaced shares")
+    model: Model
+
+
+class Motion(BaseModel):
+    """Joint positions over time: metres, y up; facing +z, the dancer's left is +x."""
+
+    fps: float
+    num_frames: int
+    joints: list[str] = Field(description="Names of the J joints, of the canonical fifty")
+    parents: list[int] = Field(description="Index of each joint's parent, -1 for the root")
+    positions: list[list[list[float]]] = Field(description="[frames, joints, 3]")
+
+
+class Sample(Motion):
+    """A generated motion."""
+
+    skate_before: float | None = Field(description="Foot skate before the clean-up, m/s")
+    skate_after: float | None = Field(description="Foot skate after it, m/s")
+
+
+class Generated(BaseModel):
+    """Motion for a sentence."""
+
+    model: str
+    text: str
+    seed: int
+    notices: list[str] = Field(description="What the caller should know of the answer")
+    samples: list[Sample]
+    timings_ms: dict[str, float] = Field(description="text, motion, finish: where the time went")
+
+
+class Between(Motion):
+    """A motion between two others."""
+
+    share: float
+
+
+class Interpolated(BaseModel):
+    """Motions between two windows."""
+
+    model: str
+    samples: list[Between]
+
+
+class Caption(BaseModel):
+    """Words found for motion."""
+
+    text: str
+    score: float = Field(description="Cosine, in [-1, 1]")
+    cluster_verified: bool = Field(description="Whether the words occur in the motion's cluster")
+    derived: bool = Field(description="Whether no person wrote these words")
+
+
+class Segment(BaseModel):
+    """A part of a clip with its captions, the best first."""
+
+    start_s: float
+    end_s: float
+    cluster: int
+    captions: list[Caption]
+
+
+class Described(BaseModel):
+    """The whole clip first, then each of its windows."""
+
+    model: str
+    file: str
+    seconds: float
+    segments: list[Segment]
+
+
+class Hit(BaseModel):
+    """A clip found, by its best window."""
+
+    clip_id: str
+    start_s: float
+    end_s: float
+    score: float
+    captions: list[str]
+    labels: dict[str, str]
+    split: str
+    has_motion: bool = Field(description="Whether the service can show it")
+    motion_url: str
+    thumbnail_url: str
+
+
+class Found(BaseModel):
+    """Clips, the nearest first."""
+
+    model: str
+    hits: list[Hit]
+
+
+class Embedded(BaseModel):
+    """Points of the shared space."""
+
+    model: str
+    metric: Literal["cosine", "euclidean"]
+    width: int
+    vectors: list[list[float]]
+    start_s: list[float] | None = Field(
+        default=None, description="For motion: where each vector's window begins"
+    )
+
+
+class ClipMotion(Motion):
+    """A clip of a library."""
+
+    clip_id: str
+    start_s: float
+    captions: list[str]
+
+
+class Point(BaseModel):
+    """A window on the map."""
+
+    clip_id: str
+    start_s: float
+    end_s: float
+    cluster: int
+    x: float
+    y: float
+    caption: str
+
+
+class Cluster(BaseModel):
+    """A group of similar movement."""
+
+    id: int
+    description: str
+    num_windows: int
+
+
+class Map(BaseModel):
+    """The latent space, seen from above."""
+
+    model: str
+    method: Literal["pca"]
+    explained: list[float] = Field(description="Share of the variance along x and along y")
+    points: list[Point]
+    clusters: list[Cluster]
+
+
+class LibraryFacts(BaseModel):
+    """A captioned library."""
+
+    num_windows: int
+    num_files: int
+
+
+class ModelFacts(BaseModel):
+    """A served run."""
+
+    name: str
+    is_default: bool
+    fps: float
+    window: int
+    stride: int
+    metric: Literal["cosine", "euclidean"] = Field(description="Of the shared space")
+    num_windows: int
+    num_clips: int
+    clusters: list[Cluster]
+    sources: list[str]
+    max_frames: int
+    library: LibraryFacts | None
+
+
+class LimitFacts(BaseModel):
+    """What is refused beyond."""
+
+    upload_bytes: int
+    frames: int
+    joints: int
+    parse_seconds: float
+    text_characters: int
+    samples: int
+
+
+class Formats(BaseModel):
+    """Suffixes of files that can be read, and formats that motion is given in."""
+
+    read: list[str]
+    write: list[str]
+
+
+class Models(BaseModel):
+    """What is served."""
+
+    version: str
+    models: list[ModelFacts]
+    limits: LimitFacts
+    formats: Formats
+
+
+class Status(BaseModel):
+    """Whether the service is well."""
+
+    status: Literal["ok"]

@@ -1,0 +1,142 @@
+"""Routes that answer words, places and facts: describe, search, embed, the map, the models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from raydance import __version__
+from raydance.errors import InputError
+from raydance.motion.formats import SUFFIXES
+from raydance.serving import replies, schema
+from raydance.serving.context import (
+    ModelName,
+    Service,
+    clip_url,
+    is_form,
+    json_body,
+    text_field,
+)
+from raydance.serving.docs import multipart, or_multipart, whole
+from raydance.serving.uploads import whole_number
+
+router = APIRouter(prefix="/v1", tags=["words"])
+
+_LONGEST_NAME = 200
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@router.get("/models", response_model=schema.Models)
+async def models(service: Service) -> dict[str, Any]:
+    """What is served, what is refused, and which files can be read and written."""
+    limits = asdict(service.limits)
+    return {
+        "version": __version__,
+        "models": await service.backend.models(),
+        "limits": limits | {"text_characters": schema.MAX_TEXT, "samples": schema.MAX_SAMPLES},
+        "formats": {"read": list(SUFFIXES), "write": list(replies.FORMATS)},
+    }
+
+
+@router.post(
+    "/describe",
+    response_model=schema.Described,
+    openapi_extra=multipart(k=whole(1, schema.MAX_CAPTIONS, 3)),
+)
+async def describe(request: Request, service: Service) -> dict[str, Any]:
+    """A motion file into words: the whole clip first, then each of its windows."""
+    async with service.uploads.form(request) as form:
+        facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
+        k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
+        clip = await service.uploads.clip(form)
+    found = await service.backend.describe(facts["name"], clip, k)
+    return {"model": facts["name"], "file": clip.clip_id, **found}
+
+
+@router.post(
+    "/search",
+    response_model=schema.Found,
+    openapi_extra=or_multipart(
+        schema.Search, k=whole(1, schema.MAX_HITS, 5), library={"type": "boolean"}
+    ),
+)
+async def search(request: Request, service: Service) -> dict[str, Any]:
+    """The clips nearest to a sentence (JSON) or to a motion file (a form)."""
+    if is_form(request):
+        async with service.uploads.form(request) as form:
+            facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
+            k = whole_number(form, "k", 5, 1, schema.MAX_HITS)
+            library = _boolean(text_field(form, "library", 10))
+            clip = await service.uploads.clip(form)
+        vectors, _ = await service.backend.embed(facts["name"], clip)
+        point = vectors.mean(axis=0)
+    else:
+        asked = await json_body(request, schema.Search)
+        facts = await service.facts(asked.model)
+        k, library = asked.k, asked.library
+        spoken = await service.backend.speak(facts["name"], asked.text)
+        point = spoken.words["text_projection"]
+    found = await service.backend.search(facts["name"], point, k, library)
+    hits = [_with_addresses(hit, facts["name"], found["in_library"]) for hit in found["hits"]]
+    return {"model": facts["name"], "hits": hits}
+
+
+def _boolean(text: str | None) -> bool | None:
+    if text is None:
+        return None
+    if text.lower() not in _BOOLEANS:
+        raise InputError(f"library: {text!r}; allowed: true, false")
+    return _BOOLEANS[text.lower()]
+
+
+def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[str, Any]:
+    query = {
+        "start_s": hit["start_s"],
+        "end_s": hit["end_s"],
+        "model": model,
+        "library": "true" if in_library else None,
+    }
+    return hit | {
+        "motion_url": clip_url("clips", hit["clip_id"], **query),
+        "thumbnail_url": clip_url("thumbnails", hit["clip_id"], **query),
+    }
+
+
+@router.post("/embed", response_model=schema.Embedded, openapi_extra=or_multipart(schema.Embed))
+async def embed(request: Request, service: Service) -> Response:
+    """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
+    starts: list[float] | None = None
+    if is_form(request):
+        async with service.uploads.form(request) as form:
+            facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
+            clip = await service.uploads.clip(form)
+        vectors, start_s = await service.backend.embed(facts["name"], clip)
+        rows, starts = list(vectors), [float(start) for start in start_s]
+    else:
+        asked = await json_body(request, schema.Embed)
+        facts = await service.facts(asked.model)
+        spoken = [await service.backend.speak(facts["name"], text) for text in asked.texts]
+        rows = [one.words["text_projection"] for one in spoken]
+    return replies.json_response(
+        {
+            "model": facts["name"],
+            "metric": facts["metric"],
+            "width": len(rows[0]),
+            "vectors": rows,
+            "start_s": starts,
+        }
+    )
+
+
+@router.get("/map", response_model=schema.Map)
+async def latent_map(
+    service: Service,
+    model: ModelName = None,
+    limit: Annotated[int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows")] = 2000,
+) -> dict[str, Any]:
+    """Windows of the run's library on the two main axes of the latent space."""
+    facts = await service.facts(model)
+    return {"model": facts["name"], **await service.backend.map(facts["name"], limit)}
