@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import data, info, judge, library, sweep, train, use
+from raydance.commands import data, info, judge, library, serve, sweep, train, use
 from raydance.errors import InputError, RaydanceError
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ COMMANDS = (
     use.generate,
     use.search,
     library.caption,
+    serve.serve,
     judge.evaluate,
     judge.report,
     judge.annotate,

@@ -390,3 +390,8 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
         cpus=float(args.get("cpus", 1.0)),
         gpu=bool(args.get("gpu", False)),
     )
+
+
+def stop() -> None:
+    """End the application; what is being answered is answered first."""
+    serve.delete(APPLICATION)

@@ -12,10 +12,10 @@ import numpy as np
 import orjson
 from fastapi.responses import Response
 
+from raydance.commands.use import WRITERS
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.export import WRITERS
 from raydance.serving.uploads import safe_stem
 
 FORMATS: Final[dict[str, str]] = {

@@ -1,0 +1,198 @@
+"""`raydance serve`: runs behind HTTP, with the page."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raydance.commands.options import AddressOption, QuietOption, local, parse_range
+from raydance.errors import InputError
+
+_KEYS_VARIABLE = "RAYDANCE_API_KEYS_FILE"
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Trained runs, each RUN or NAME=RUN; the first is the default."
+        ),
+    ],
+    library: Annotated[
+        str | None,
+        typer.Option(metavar="CAPTIONS", help="A captioned library to search in (first run)."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET", help="The first run's dataset, where it is not where it was."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 8000,
+    replicas: Annotated[
+        str, typer.Option(metavar="N|MIN:MAX", help="Of each part; follows the load.")
+    ] = "1",
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar=_KEYS_VARIABLE,
+            help="API keys, one a line; without it whoever reaches the port may ask.",
+        ),
+    ] = None,
+    origins: Annotated[
+        list[str] | None,
+        typer.Option("--cors", metavar="ORIGIN", help="A page elsewhere that may call the API."),
+    ] = None,
+    max_upload: Annotated[
+        int, typer.Option(min=1, max=4096, metavar="MIB", help="Largest upload.")
+    ] = 64,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Answered at once; more get 503 and Retry-After.")
+    ] = 64,
+    page: Annotated[bool, typer.Option(help="Offer the web page at /.")] = True,
+    ray: Annotated[
+        bool, typer.Option("--ray/--no-ray", help="Ray Serve, or one plain process without Ray.")
+    ] = True,
+    address: AddressOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Serve runs over HTTP: generate, describe, search, and a page to do it on.
+
+    Listens until Ctrl-C. The API's document is at /v1/openapi.json. On a running cluster
+    (--address) the same command rolls new runs out over the old ones; there, prefer
+    `serve deploy` with a file (see deploy/serve.yaml), which does not need this process.
+
+    \b
+    Examples:
+      raydance serve runs/mine
+      raydance serve runs/mine --library captions/mocap --port 9000
+      raydance serve new=runs/b old=runs/a --replicas 1:4 --keys keys.txt --host 0.0.0.0
+    """
+    from raydance.serving.app import Settings
+    from raydance.serving.guard import read_keys
+    from raydance.serving.reader import Limits
+    from raydance.serving.runs import Opened, entries_of
+
+    pool = parse_range("--replicas", replicas)
+    say = _silent if quiet else _say
+    digests = read_keys(keys) if keys else []
+    if host not in _LOCAL and not digests:
+        say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
+    _check_free(host, port)
+    entries = entries_of(
+        [_fetched(run, say) for run in runs],
+        str(local(library, say)) if library else None,
+        str(local(data, say)) if data else None,
+    )
+    for entry in entries:  # a mistake is told here, not in the log of a replica
+        Opened(entry)
+    settings = Settings(
+        limits=Limits(upload_bytes=max_upload << 20),
+        key_digests=digests,
+        origins=tuple(origins or ()),
+        page=_page(say) if page else None,
+        most_requests=max_requests,
+    )
+    names = ", ".join(entry.name for entry in entries)
+    if ray:
+        _with_ray(entries, settings, host, port, pool, address, names, say)
+    else:
+        _plain(entries, settings, host, port, names, say)
+
+
+def _fetched(run: str, say: Any) -> str:
+    name, mark, place = run.partition("=")
+    if mark and "/" not in name:
+        return f"{name}={local(place, say)}"
+    return str(local(run, say))
+
+
+def _page(say: Any) -> str | None:
+    from raydance import web
+    from raydance.errors import RaydanceError
+
+    try:
+        return str(web.dist())
+    except RaydanceError as error:
+        say(f"warning: no page at / ({error})")
+        return None
+
+
+def _with_ray(
+    entries: Any,
+    settings: Any,
+    host: str,
+    port: int,
+    pool: tuple[int, int],
+    address: str | None,
+    names: str,
+    say: Any,
+) -> None:
+    from raydance.cluster.session import ray_session
+
+    # Parts wait for each other more than they compute: more of them than processors.
+    with ray_session(address, num_cpus=max(8, 2 * (os.cpu_count() or 1))):
+        from raydance.cluster import serve as on_cluster
+
+        say(f"starting {names}")
+        application = on_cluster.build(entries, settings, replicas=pool)
+        on_cluster.start(application, host=host, port=port, everywhere=address is not None)
+        say(f"serving {names} at http://{host}:{port} (Ctrl-C ends it)")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            say("ending: requests that are being answered are finished first")
+        finally:
+            on_cluster.stop()
+
+
+def _plain(entries: Any, settings: Any, host: str, port: int, names: str, say: Any) -> None:
+    import uvicorn
+
+    from raydance.serving.app import create_app
+    from raydance.serving.backend import InProcess
+    from raydance.serving.runs import Shelf
+
+    app = create_app(lambda: InProcess(Shelf(entries)), settings)
+    say(f"serving {names} at http://{host}:{port} (Ctrl-C ends it)")
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=30,
+    )
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at.
+
+    Raises:
+        InputError: it is taken, or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((host, port))
+        except OSError as error:
+            raise InputError(f"{host}:{port}: {error.strerror}; choose another --port") from None
+
+
+def _say(line: str) -> None:
+    print(f"raydance: {line}", file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass
