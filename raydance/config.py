@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from raydance.errors import ConfigError
+from raydance.errors import ConfigError, InputError
 
 T = TypeVar("T")
 
@@ -104,6 +104,23 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a mapping of keys is needed, found {type(data).__name__}")
     return data
+
+
+def parse_range(option: str, text: str) -> tuple[int, int]:
+    """`4` -> (4, 4), `1:8` -> (1, 8).
+
+    Raises:
+        InputError: neither form, less than one, or MIN above MAX; `option` is named.
+    """
+    parts = text.split(":")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"{option} {text}; allowed: a number, or MIN:MAX such as 1:4")
+    least, most = int(parts[0]), int(parts[-1])
+    if least < 1:
+        raise InputError(f"{option} {text}; at least 1")
+    if least > most:
+        raise InputError(f"{option} {text}; MIN:MAX needs MIN <= MAX")
+    return least, most
 
 
 def _lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

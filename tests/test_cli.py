@@ -393,7 +393,7 @@ def test_numbers_of_workers_that_make_no_sense(refused, dataset, tmp_path, worke
 
 
 def test_numbers_of_workers():
-    from raydance.commands.options import parse_range
+    from raydance.config import parse_range
 
     assert parse_range("--workers", "3") == (3, 3)
     assert parse_range("--workers", "1:4") == (1, 4)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,27 +20,19 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from raydance import web
-from raydance.errors import ConfigError
 from raydance.motion.clip import Clip
 from raydance.serving import parts
-from raydance.serving.app import Settings, create_app
 from raydance.serving.backend import only
-from raydance.serving.guard import read_keys
 from raydance.serving.motions import ClipPart
 from raydance.serving.problems import Busy
-from raydance.serving.reader import Limits
 from raydance.serving.runs import Entry, Shelf
 from raydance.systems.generation import Request
 
-APPLICATION: Final = "raydance"
 _TRIES: Final = 4
-_REQUEST_S: Final = 120.0
 _PAUSE_S: Final = 0.2
-_BATCH: Final = 32
+BATCH: Final = 32
 _BATCH_WAIT_S: Final = 0.002
 _LOADED_RUNS: Final = 4
-_PARTS: Final = ("Speech", "Generator", "Describer", "Retriever")
 
 
 class _Replica:
@@ -93,7 +84,7 @@ class Speech(_Replica):
 
     kind = parts.Speech
 
-    @serve.batch(max_batch_size=_BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
     async def encode(self, asked: list[tuple[str | None, str]]) -> list[Any]:
         """See `parts.Speech.encode_together`."""
         return list(await self.compute(self.part.encode_together, asked))
@@ -104,8 +95,8 @@ class Generator(_Replica):
 
     kind = parts.Generator
 
-    @serve.batch(max_batch_size=_BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)  # type: ignore
-    async def generate(
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)  # type: ignore
+    async def generate(  # type: ignore[misc]
         self, models: list[str | None], spoken: list[Any], wanted: list[Mapping[str, Any]]
     ) -> list[Any]:
         """Motion for what `Speech.encode` answered and the further fields of `Request`.
@@ -161,6 +152,9 @@ class Retriever(_Replica):
         return await self.compute(self.part.map, *arguments)
 
 
+KINDS: Final = (Speech, Generator, Describer, Retriever)
+
+
 class Deployments:
     """The deployments as a `raydance.serving.backend.Backend`.
 
@@ -174,7 +168,7 @@ class Deployments:
 
     async def ready(self) -> None:
         """See `Backend`."""
-        await asyncio.gather(*(self._ask(name, "ready", None) for name in _PARTS))
+        await asyncio.gather(*(self._ask(name, "ready", None) for name in self._handles))
 
     async def models(self) -> list[dict[str, Any]]:
         """See `Backend`."""
@@ -252,146 +246,3 @@ async def _steadily(call: Callable[[], Any]) -> Any:
                 raise Busy("this part of the service is being started again") from None
             await asyncio.sleep(_PAUSE_S * 2**attempt)
     raise AssertionError
-
-
-def build(
-    entries: Sequence[Entry],
-    settings: Settings,
-    *,
-    replicas: tuple[int, int] = (1, 1),
-    cpus: float = 0.25,
-    gpu: bool = False,
-) -> serve.Application:
-    """The application.
-
-    Args:
-        replicas: fewest and most of each part; between them Serve follows the load.
-        cpus: processors that a replica reserves; a share lets all parts live on a laptop.
-        gpu: whether `Generator` and `Describer` get a GPU each.
-    """
-    low, high = replicas
-    if not 1 <= low <= high:
-        raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
-    scale: dict[str, Any] = (
-        {"num_replicas": low}
-        if low == high
-        else {
-            "autoscaling_config": {
-                "min_replicas": low,
-                "max_replicas": high,
-                "target_ongoing_requests": 4,
-                "upscale_delay_s": 5,
-                "downscale_delay_s": 60,
-            }
-        }
-    )
-    common = scale | {
-        "user_config": {"runs": [entry.to_dict() for entry in entries]},
-        "health_check_period_s": 5,
-        "health_check_timeout_s": 30,
-        "graceful_shutdown_timeout_s": 30,
-    }
-    bound = {}
-    for kind in (Speech, Generator, Describer, Retriever):
-        on_gpu = gpu and kind in (Generator, Describer)
-        is_batched = kind in (Speech, Generator)
-        bound[kind.__name__] = serve.deployment(
-            name=kind.__name__,
-            max_ongoing_requests=2 * _BATCH if is_batched else 8,
-            max_queued_requests=2 * settings.most_requests,
-            ray_actor_options={"num_cpus": cpus, "num_gpus": 1 if on_gpu else 0},
-            **common,
-        )(kind).bind()
-
-    def application() -> Any:
-        handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in _PARTS}
-        replica = serve.get_replica_context().replica_id.unique_id
-        return create_app(lambda: Deployments(handles), replace(settings, replica=replica))
-
-    del common["user_config"]
-    ingress = serve.deployment(
-        name="Ingress",
-        # The gate inside turns requests away in our own words; Serve's bounds are behind it.
-        max_ongoing_requests=2 * settings.most_requests,
-        max_queued_requests=8 * settings.most_requests,
-        ray_actor_options={"num_cpus": cpus},
-        **common,
-    )(serve.ingress(application)())
-    return ingress.bind(**bound)
-
-
-def start(
-    application: serve.Application, *, host: str, port: int, everywhere: bool = False
-) -> None:
-    """Serve an application, or roll it out over the one that is served; needs a Ray session.
-
-    Args:
-        everywhere: listen on every node that has a replica, not on the head alone.
-
-    Raises:
-        ConfigError: it did not come up; Serve's log has why.
-    """
-    serve.start(
-        proxy_location="EveryNode" if everywhere else "HeadOnly",
-        http_options={"host": host, "port": port, "request_timeout_s": _REQUEST_S},
-        logging_config={"log_level": "WARNING", "enable_access_log": False},
-    )
-    try:
-        serve.run(
-            application,
-            name=APPLICATION,
-            route_prefix="/",
-            logging_config={"log_level": "WARNING", "enable_access_log": False},
-        )
-    except RuntimeError as error:
-        raise ConfigError(f"the service did not come up: {error}") from None
-
-
-def from_config(args: Mapping[str, Any]) -> serve.Application:
-    """The application of a Serve configuration file (`serve deploy`); see `deploy/serve.yaml`.
-
-    Args:
-        args: `runs` (each `name`, `run`, and `library` or `data` where there are), `replicas`
-            (`MIN:MAX`), `cpus`, `gpu`, `page`, `limits`, `most_requests`, `origins`, `keys_file`.
-
-    Raises:
-        ConfigError: an unknown key, or no run.
-    """
-    known = {
-        "runs",
-        "replicas",
-        "cpus",
-        "gpu",
-        "page",
-        "limits",
-        "most_requests",
-        "origins",
-        "keys_file",
-    }
-    unknown = sorted(set(args) - known)
-    if unknown or not args.get("runs"):
-        raise ConfigError(
-            f"args: unknown {', '.join(unknown)}; allowed: {', '.join(sorted(known))}"
-            if unknown
-            else "args: runs is missing; at least one is needed"
-        )
-    low, _, high = str(args.get("replicas", "1")).partition(":")
-    settings = Settings(
-        limits=Limits(**args.get("limits", {})),
-        key_digests=read_keys(args["keys_file"]) if args.get("keys_file") else (),
-        origins=tuple(args.get("origins", ())),
-        page=str(web.dist()) if args.get("page", True) else None,
-        most_requests=int(args.get("most_requests", 64)),
-    )
-    return build(
-        [Entry(**row) for row in args["runs"]],
-        settings,
-        replicas=(int(low), int(high or low)),
-        cpus=float(args.get("cpus", 1.0)),
-        gpu=bool(args.get("gpu", False)),
-    )
-
-
-def stop() -> None:
-    """End the application; what is being answered is answered first."""
-    serve.delete(APPLICATION)

@@ -21,9 +21,9 @@ from raydance.commands.options import (
     destination,
     local,
     metres_per_unit,
-    parse_range,
     print_json,
 )
+from raydance.config import parse_range
 from raydance.errors import InputError
 
 _SKIPPED = 3

@@ -88,23 +88,6 @@ def destination(out: str, record: str, what: str, *, keep_extra: bool = False) -
     return storage.fetch(out, keep_extra=keep_extra)
 
 
-def parse_range(option: str, text: str) -> tuple[int, int]:
-    """`4` -> (4, 4), `1:8` -> (1, 8).
-
-    Raises:
-        InputError: neither form, less than one, or MIN above MAX; `option` is named.
-    """
-    parts = text.split(":")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"{option} {text}; allowed: a number, or MIN:MAX such as 1:4")
-    least, most = int(parts[0]), int(parts[-1])
-    if least < 1:
-        raise InputError(f"{option} {text}; at least 1")
-    if least > most:
-        raise InputError(f"{option} {text}; MIN:MAX needs MIN <= MAX")
-    return least, most
-
-
 def print_json(data: Any) -> None:
     """Print data, dataclasses and paths included, as indented JSON on standard output."""
     print(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))

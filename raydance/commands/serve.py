@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from raydance.commands.options import AddressOption, QuietOption, local, parse_range
+from raydance.commands.options import AddressOption, QuietOption, local
+from raydance.config import parse_range
 from raydance.errors import InputError
 
 _KEYS_VARIABLE = "RAYDANCE_API_KEYS_FILE"
@@ -141,7 +142,7 @@ def _with_ray(
 
     # Parts wait for each other more than they compute: more of them than processors.
     with ray_session(address, num_cpus=max(8, 2 * (os.cpu_count() or 1))):
-        from raydance.cluster import serve as on_cluster
+        from raydance.cluster import serving as on_cluster
 
         say(f"starting {names}")
         application = on_cluster.build(entries, settings, replicas=pool)

@@ -17,10 +17,10 @@ from raydance.commands.options import (
     JsonOption,
     QuietOption,
     destination,
-    parse_range,
     print_json,
 )
 from raydance.commands.options import local as local_copy
+from raydance.config import parse_range
 from raydance.errors import InputError
 from raydance.progress import Progress
 

@@ -1,0 +1,227 @@
+"""A client of the HTTP service: the same questions from another program or machine.
+
+    from raydance.client import Client
+    service = Client("http://127.0.0.1:8000")
+    clip = service.generate("a dancer turns slowly", seed=1)[0]
+    service.save("sharp kicks", "kicks.glb")
+
+Needs neither torch nor Ray. When the service is busy, the client waits as long as it is told to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import numpy as np
+import requests
+
+from raydance.errors import InputError, RaydanceError
+from raydance.files import replacing
+from raydance.motion.clip import Clip
+
+_LONGEST_WAIT_S: Final = 30.0
+
+
+class ServiceError(RaydanceError):
+    """The service refused or failed.
+
+    Attributes:
+        status: of HTTP; 0 where the service was not reached.
+        detail: what was wrong, and what is allowed.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class Client:
+    """A running `raydance serve`.
+
+    Args:
+        url: where it listens, such as `http://127.0.0.1:8000`.
+        key: an API key, where the service asks for one.
+        model: the run to ask; the service's first by default.
+        timeout_s: until an answer must have begun.
+        tries: how often a busy service is asked before giving up.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        key: str | None = None,
+        model: str | None = None,
+        timeout_s: float = 60.0,
+        tries: int = 5,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f"url {url!r}: http:// or https:// is needed")
+        self._url = url.rstrip("/")
+        self._model = model
+        self._timeout_s = timeout_s
+        self._tries = tries
+        self._session = requests.Session()
+        if key is not None:
+            self._session.headers["X-API-Key"] = key
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def models(self) -> list[dict[str, Any]]:
+        """Facts of the runs that are served: name, rate, window, clusters and so on."""
+        found: list[dict[str, Any]] = self._ask("GET", "/v1/models").json()["models"]
+        return found
+
+    def generate(self, text: str, **wanted: Any) -> list[Clip]:
+        """Motion for a sentence.
+
+        Args:
+            wanted: `frames` or `seconds`, `seed`, `num_samples`, `source`, `clean_feet`.
+
+        Raises:
+            ServiceError: refused; says why.
+        """
+        answer = self._ask("POST", "/v1/generate", json=self._body(text=text, **wanted)).json()
+        return [
+            _clip(sample, f"sample_{number}", (text,))
+            for number, sample in enumerate(answer["samples"])
+        ]
+
+    def save(self, text: str, path: str | Path, **wanted: Any) -> Path:
+        """Motion for a sentence as a file; its suffix (bvh, glb, npz, gif, mp4) says the format.
+
+        Raises:
+            ServiceError: refused; says why.
+        """
+        path = Path(path)
+        body = self._body(text=text, format=path.suffix.lstrip(".").lower(), **wanted)
+        answer = self._ask("POST", "/v1/generate", json=body)
+        with replacing(path) as temporary:
+            temporary.write_bytes(answer.content)
+        return path
+
+    def describe(self, file: str | Path, k: int = 3, **reading: Any) -> list[dict[str, Any]]:
+        """A motion file in words: the whole clip first, then each window.
+
+        Args:
+            reading: `fps`, `units`, `up`, where the file is silent or wrong.
+
+        Raises:
+            ServiceError: refused; says why.
+        """
+        answer = self._send("/v1/describe", file, k=k, **reading).json()
+        segments: list[dict[str, Any]] = answer["segments"]
+        return segments
+
+    def search(self, query: str | Path, k: int = 5, **wanted: Any) -> list[dict[str, Any]]:
+        """The clips nearest to a sentence (`str`) or to a motion file (`Path`).
+
+        Args:
+            wanted: `library`: in the captioned library or not.
+
+        Raises:
+            ServiceError: refused; says why.
+        """
+        if isinstance(query, Path):
+            answer = self._send("/v1/search", query, k=k, **wanted)
+        else:
+            answer = self._ask("POST", "/v1/search", json=self._body(text=query, k=k, **wanted))
+        hits: list[dict[str, Any]] = answer.json()["hits"]
+        return hits
+
+    def embed(self, query: Sequence[str] | Path) -> np.ndarray:
+        """Points `[N, Z]` of sentences, or of the windows of a motion file (`Path`).
+
+        Raises:
+            ServiceError: refused; says why.
+        """
+        if isinstance(query, Path):
+            answer = self._send("/v1/embed", query)
+        else:
+            answer = self._ask("POST", "/v1/embed", json=self._body(texts=list(query)))
+        return np.array(answer.json()["vectors"], dtype=np.float32)
+
+    def clip(self, clip_id: str, **part: Any) -> Clip:
+        """The motion of a clip of a library.
+
+        Args:
+            part: `start_s`, `end_s`, and `library` for the captioned one.
+
+        Raises:
+            ServiceError: not there; says why.
+        """
+        query = self._body(**part)
+        answer = self._ask("GET", f"/v1/clips/{quote(clip_id)}", params=_plain(query)).json()
+        return _clip(answer, clip_id, tuple(answer["captions"]))
+
+    def _body(self, **fields: Any) -> dict[str, Any]:
+        own = {} if self._model is None else {"model": self._model}
+        return {key: value for key, value in (own | fields).items() if value is not None}
+
+    def _send(self, path: str, file: str | Path, **fields: Any) -> requests.Response:
+        content = Path(file).read_bytes()
+        files = {"file": (Path(file).name, content)}
+        return self._ask("POST", path, files=files, data=_plain(self._body(**fields)))
+
+    def _ask(self, method: str, path: str, **request: Any) -> requests.Response:
+        for attempt in range(self._tries):
+            try:
+                answer = self._session.request(
+                    method, self._url + path, timeout=self._timeout_s, **request
+                )
+            except requests.RequestException as error:
+                raise ServiceError(0, f"{self._url}: not reached ({error})") from None
+            if answer.status_code != 503 or attempt == self._tries - 1:
+                break
+            time.sleep(_wait_s(answer))
+        if not answer.ok:
+            raise ServiceError(answer.status_code, _detail(answer))
+        return answer
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Values as a form or a query has them."""
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in fields.items()
+    }
+
+
+def _wait_s(answer: requests.Response) -> float:
+    text = answer.headers.get("Retry-After", "1")
+    return min(float(text), _LONGEST_WAIT_S) if text.isdigit() else 1.0
+
+
+def _detail(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP status {answer.status_code}"
+
+
+def _clip(motion: Mapping[str, Any], name: str, captions: tuple[str, ...]) -> Clip:
+    return Clip(
+        clip_id=name,
+        source="service",
+        fps=float(motion["fps"]),
+        joint_names=tuple(motion["joints"]),
+        parents=tuple(motion["parents"]),
+        positions=np.array(motion["positions"], dtype=np.float32),
+        captions=captions,
+    )

@@ -1,0 +1,176 @@
+"""The service on Ray Serve: built, started, rolled out, ended; also from a Serve config file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from ray import serve
+
+from raydance import config, web
+from raydance.cluster import serve as deployments
+from raydance.errors import ConfigError
+from raydance.serving.app import Settings, create_app
+from raydance.serving.guard import read_keys
+from raydance.serving.reader import Limits
+from raydance.serving.runs import Entry
+
+APPLICATION: Final = "raydance"
+_REQUEST_S: Final = 120.0
+_ON_GPU: Final = ("Generator", "Describer")
+_BATCHED: Final = ("Speech", "Generator")
+
+
+def build(
+    entries: Sequence[Entry],
+    settings: Settings,
+    *,
+    replicas: tuple[int, int] = (1, 1),
+    cpus: float = 0.25,
+    gpu: bool = False,
+) -> serve.Application:
+    """The application.
+
+    Args:
+        replicas: fewest and most of each part; between them Serve follows the load.
+        cpus: processors that a replica reserves; a share lets all parts live on a laptop.
+        gpu: whether `Generator` and `Describer` get a GPU each.
+    """
+    low, high = replicas
+    if not 1 <= low <= high:
+        raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
+    scale: dict[str, Any] = (
+        {"num_replicas": low}
+        if low == high
+        else {
+            "autoscaling_config": {
+                "min_replicas": low,
+                "max_replicas": high,
+                "target_ongoing_requests": 4,
+                "upscale_delay_s": 5,
+                "downscale_delay_s": 60,
+            }
+        }
+    )
+    common = scale | {
+        "user_config": {"runs": [entry.to_dict() for entry in entries]},
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 30,
+        "graceful_shutdown_timeout_s": 30,
+    }
+    bound = {}
+    for kind in deployments.KINDS:
+        on_gpu = gpu and kind.__name__ in _ON_GPU
+        is_batched = kind.__name__ in _BATCHED
+        bound[kind.__name__] = serve.deployment(
+            name=kind.__name__,
+            max_ongoing_requests=2 * deployments.BATCH if is_batched else 8,
+            max_queued_requests=2 * settings.most_requests,
+            ray_actor_options={"num_cpus": cpus, "num_gpus": 1 if on_gpu else 0},
+            **common,
+        )(kind).bind()
+
+    def application() -> Any:
+        handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in bound}
+        replica = serve.get_replica_context().replica_id.unique_id
+        return create_app(
+            lambda: deployments.Deployments(handles), replace(settings, replica=replica)
+        )
+
+    del common["user_config"]
+    ingress = serve.deployment(
+        name="Ingress",
+        # The gate inside turns requests away in our own words; Serve's bounds are behind it.
+        max_ongoing_requests=2 * settings.most_requests,
+        max_queued_requests=8 * settings.most_requests,
+        ray_actor_options={"num_cpus": cpus},
+        **common,
+    )(serve.ingress(application)())
+    return ingress.bind(**bound)
+
+
+def start(
+    application: serve.Application, *, host: str, port: int, everywhere: bool = False
+) -> None:
+    """Serve an application, or roll it out over the one that is served; needs a Ray session.
+
+    Args:
+        everywhere: listen on every node that has a replica, not on the head alone.
+
+    Raises:
+        ConfigError: it did not come up; Serve's log has why.
+    """
+    serve.start(
+        proxy_location="EveryNode" if everywhere else "HeadOnly",
+        http_options={"host": host, "port": port, "request_timeout_s": _REQUEST_S},
+        logging_config={"log_level": "WARNING", "enable_access_log": False},
+    )
+    try:
+        serve.run(
+            application,
+            name=APPLICATION,
+            route_prefix="/",
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
+        )
+    except RuntimeError as error:
+        raise ConfigError(f"the service did not come up: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfig:
+    """The `args` of a Serve configuration file; see `deploy/serve.yaml`.
+
+    Attributes:
+        runs: the first is the default.
+        replicas: `N` or `MIN:MAX` of each part.
+        cpus: processors that a replica reserves.
+        gpu: whether `Generator` and `Describer` get a GPU each.
+        page: whether the web page is at /.
+        most_requests: answered at once by each ingress replica; more are turned away.
+        keys_file: API keys, one a line; none, and no key is asked for.
+        origins: of pages elsewhere that may call the API.
+    """
+
+    runs: tuple[Entry, ...]
+    replicas: str = "1"
+    cpus: float = 1.0
+    gpu: bool = False
+    page: bool = True
+    most_requests: int = 64
+    keys_file: str | None = None
+    origins: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+def from_config(args: Mapping[str, Any]) -> serve.Application:
+    """The application of a Serve configuration file (`serve deploy`).
+
+    Args:
+        args: a `ServiceConfig` as plain data.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, or no run.
+    """
+    wanted = config.from_dict(ServiceConfig, args, "args")
+    if not wanted.runs:
+        raise ConfigError("args.runs: at least one is needed")
+    settings = Settings(
+        limits=wanted.limits,
+        key_digests=tuple(read_keys(wanted.keys_file)) if wanted.keys_file else (),
+        origins=wanted.origins,
+        page=str(web.dist()) if wanted.page else None,
+        most_requests=wanted.most_requests,
+    )
+    return build(
+        wanted.runs,
+        settings,
+        replicas=config.parse_range("args.replicas", wanted.replicas),
+        cpus=wanted.cpus,
+        gpu=wanted.gpu,
+    )
+
+
+def stop() -> None:
+    """End the application; what is being answered is answered first."""
+    serve.delete(APPLICATION)
