@@ -28,7 +28,7 @@ FEET: Final = (
 """Heel and toe of each foot: the skeleton's ankle and ball of the foot."""
 
 _ENTER_HEIGHT_M, _LEAVE_HEIGHT_M = 0.04, 0.07
-_ENTER_SPEED_M_S, _LEAVE_SPEED_M_S = 0.45, 0.9
+_ENTER_SPEED_M_S, _LEAVE_SPEED_M_S = 0.4, 0.8
 _SPEED_REACH_S = 0.05
 _SHORTEST_S = 0.12
 _LOW: Final = 10.0  # percent
@@ -41,6 +41,7 @@ _FADE_S: Final = 0.1
 _HOME_S: Final = 0.4
 _RESTING_M: Final = (0.0, 0.02)  # over the floor, as a contact's mean
 _BELOW_M: Final = 0.01  # under the level at which feet rest: they roll
+_FURTHEST_M: Final = 0.20
 _MOST_SUNK_M: Final = 0.10
 
 
@@ -207,8 +208,12 @@ def _hold(points: np.ndarray, contacts: np.ndarray, levels: np.ndarray, fps: flo
     home = max(2, round(_HOME_S * fps))
     soft = _softened(contacts, fade)
     hold = np.stack([soft[..., 0] * (1.0 - soft[..., 1]), soft[..., 1]], axis=-1)  # [T, 2, 2]
-    step_share = 0.5 * (hold[1:] + hold[:-1])[..., None]
-    taken = (np.diff(points, axis=0) * step_share).sum(axis=2)
+    steps = np.diff(points, axis=0)
+    # Nothing is taken of a step that is too fast to stand: it belongs to the swing.
+    haste = np.linalg.norm(steps, axis=-1) * fps / _LEAVE_SPEED_M_S
+    still = 1.0 - smooth_step(np.clip(2.0 * haste - 1.0, 0.0, 1.0))
+    step_share = 0.5 * (hold[1:] + hold[:-1]) * still
+    taken = (steps * step_share[..., None]).sum(axis=2)
     drift = np.concatenate([np.zeros((1, 2, 3)), -np.cumsum(taken, axis=0)])
     moves = np.empty_like(drift)
     stands = _standing(contacts)
@@ -230,10 +235,17 @@ def _hold(points: np.ndarray, contacts: np.ndarray, levels: np.ndarray, fps: flo
             nodes.insert(0, (-np.inf, start, np.zeros(3)))
             nodes.append((finish, np.inf, -drift[-1, foot]))
         moves[:, foot] = drift[:, foot] + _between(nodes, len(points))
+    moves = _limited(moves)
     floor = levels - _BELOW_M
     below = np.maximum(floor - (points[..., 1] + moves[:, :, None, 1]), 0.0).max(axis=-1)
     moves[..., 1] += legs.cover(below, fade)
     return moves
+
+
+def _limited(moves: np.ndarray) -> np.ndarray:
+    """Moves `[..., 3]` bent so as not to pass the limit; up to half of it hardly changed."""
+    far = np.linalg.norm(moves, axis=-1, keepdims=True) / _FURTHEST_M
+    return moves / (1.0 + far**4) ** 0.25
 
 
 def _softened(contacts: np.ndarray, num_frames: int) -> np.ndarray:
@@ -256,8 +268,11 @@ def _between(nodes: list[tuple[float, float, np.ndarray]], num_frames: int) -> n
     frames = np.arange(num_frames)
     here = np.searchsorted(firsts, frames, side="right") - 1
     after = np.minimum(here + 1, len(nodes) - 1)
-    gap = np.where(frames > lasts[here], firsts[after] - lasts[here], np.inf)
-    share = smooth_step(np.where(frames > lasts[here], (frames - lasts[here]) / gap, 0.0))
+    # Outside of a gap, of which the first and last node have none, the division has no meaning.
+    is_between = frames > lasts[here]
+    begin = np.where(is_between, lasts[here], 0.0)
+    gap = np.where(is_between, firsts[after] - begin, 1.0)
+    share = smooth_step(np.where(is_between, (frames - begin) / gap, 0.0))
     return constants[here] + (constants[after] - constants[here]) * share[:, None]
 
 
