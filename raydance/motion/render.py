@@ -24,7 +24,7 @@ _GRID: Final = (214, 217, 222)
 _TRAIL: Final = (150, 196, 160)
 _SHADOW: Final = (228, 229, 231)
 _INK: Final = (46, 52, 64)
-_COLOURS: Final = {"left": (28, 110, 200), "right": (226, 106, 40), "middle": _INK}
+COLOURS: Final = {"left": (28, 110, 200), "right": (226, 106, 40), "middle": _INK}
 _SCALE: Final = 2  # drawn at twice the size and averaged, for smooth lines
 _MAX_FRAMES: Final = 20_000
 
@@ -148,7 +148,7 @@ class _Panel:
         depth = (joints - self.centre) @ self.camera[2]
         thick = max(1.0, 0.019 * self.zoom) * _SCALE
         colours = {}
-        for side, colour in _COLOURS.items():
+        for side, colour in COLOURS.items():
             mixed = [round(c + fade * (p - c)) for c, p in zip(colour, _PAPER)]
             colours[side] = (mixed[0], mixed[1], mixed[2])
         for joint, parent in sorted(self.bones, key=lambda b: float(depth[list(b)].sum())):
@@ -322,10 +322,10 @@ def render_strip(path: str | Path, motion: np.ndarray, num_poses: int = 8, **opt
 
 def _palette() -> Image.Image:
     """Every colour used and its shades towards the others, for smooth edges without a search."""
-    inks = [_GRID, _TRAIL, _SHADOW, *_COLOURS.values()]
+    inks = [_GRID, _TRAIL, _SHADOW, *COLOURS.values()]
     shades = [_PAPER]
     for ink in inks:
-        for under in (_PAPER, _GRID, *_COLOURS.values()):
+        for under in (_PAPER, _GRID, *COLOURS.values()):
             for weight in (1.0, 0.75, 0.5, 0.25):
                 shades.append(
                     tuple(round(u + weight * (i - u)) for i, u in zip(ink, under))  # type: ignore

@@ -19,15 +19,37 @@ _AXES = {"x": 0, "y": 1, "z": 2}
 def normalise(quaternions: np.ndarray) -> np.ndarray:
     """Unit quaternions `[..., 4]` of the same direction; zero becomes the identity."""
     q = np.asarray(quaternions, dtype=np.float64)
-    norm = np.linalg.norm(q, axis=-1, keepdims=True)
+    norm = length(q)
     return np.where(norm > 1e-12, q / np.maximum(norm, 1e-12), IDENTITY)
+
+
+def length(vectors: np.ndarray) -> np.ndarray:
+    """Lengths `[..., 1]` of vectors `[..., N]`; np.linalg.norm takes several times as long."""
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors `[..., N]` made one long; zero stays zero."""
+    return vectors / np.maximum(length(vectors), 1e-12)
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product a b of quaternions `[..., 4]`: first the turn `b`, then `a`."""
-    left = np.moveaxis(np.asarray(a, dtype=np.float64), -1, 0)
-    right = np.moveaxis(np.asarray(b, dtype=np.float64), -1, 0)
-    return np.stack(_product(left, right), axis=-1)
+    return _joined(_product(_components(a), _components(b)))
+
+
+def _components(values: np.ndarray) -> list[np.ndarray]:
+    """`[..., N]` -> N views `[...]`: np.moveaxis costs more than the arithmetic on small arrays."""
+    values = np.asarray(values, dtype=np.float64)
+    return [values[..., i] for i in range(values.shape[-1])]
+
+
+def _joined(components: Sequence[np.ndarray]) -> np.ndarray:
+    """N of `[...]` -> `[..., N]`; np.stack takes several times as long on small arrays."""
+    result = np.empty((*components[0].shape, len(components)))
+    for i, component in enumerate(components):
+        result[..., i] = component
+    return result
 
 
 def _product(a: Iterable[np.ndarray], b: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -49,9 +71,7 @@ def conjugate(quaternions: np.ndarray) -> np.ndarray:
 
 def rotate(quaternions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Vectors `[..., 3]` turned by unit quaternions `[..., 4]`."""
-    turn = np.moveaxis(np.asarray(quaternions, dtype=np.float64), -1, 0)
-    vector = np.moveaxis(np.asarray(vectors, dtype=np.float64), -1, 0)
-    return np.stack(_turned(turn, vector), axis=-1)
+    return _joined(_turned(_components(quaternions), _components(vectors)))
 
 
 def _turned(q: Iterable[np.ndarray], v: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -81,7 +101,7 @@ def to_rotation_vector(quaternions: np.ndarray) -> np.ndarray:
     """Rotation vectors `[..., 3]` (radians, at most pi long) of unit quaternions `[..., 4]`."""
     q = np.asarray(quaternions, dtype=np.float64)
     q = np.where(q[..., :1] < 0, -q, q)
-    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    sine = length(q[..., 1:])
     angle = 2.0 * np.arctan2(sine, q[..., :1])
     return q[..., 1:] * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)
 
@@ -132,13 +152,13 @@ def to_euler(quaternions: np.ndarray, order: str, *, degrees: bool = False) -> n
 
 def to_matrix(quaternions: np.ndarray) -> np.ndarray:
     """Rotation matrices `[..., 3, 3]` of unit quaternions `[..., 4]`."""
-    w, x, y, z = np.moveaxis(np.asarray(quaternions, dtype=np.float64), -1, 0)
+    w, x, y, z = _components(quaternions)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
         (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     )
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    return _joined([value for row in rows for value in row]).reshape(*w.shape, 3, 3)
 
 
 def from_matrix(matrices: np.ndarray) -> np.ndarray:
@@ -149,15 +169,14 @@ def from_matrix(matrices: np.ndarray) -> np.ndarray:
     e, f, g = m[..., 1, 2], m[..., 2, 0], m[..., 0, 1]
     # Four forms of the same quaternion, each scaled by 4 times one of its parts; the one with the
     # largest part divides by no small number.
-    forms = np.stack(
+    forms = _joined(
         (
-            np.stack((1 + d0 + d1 + d2, a - e, b - f, c - g), axis=-1),
-            np.stack((a - e, 1 + d0 - d1 - d2, c + g, b + f), axis=-1),
-            np.stack((b - f, c + g, 1 - d0 + d1 - d2, a + e), axis=-1),
-            np.stack((c - g, b + f, a + e, 1 - d0 - d1 + d2), axis=-1),
-        ),
-        axis=-2,
-    )
+            *(1 + d0 + d1 + d2, a - e, b - f, c - g),
+            *(a - e, 1 + d0 - d1 - d2, c + g, b + f),
+            *(b - f, c + g, 1 - d0 + d1 - d2, a + e),
+            *(c - g, b + f, a + e, 1 - d0 - d1 + d2),
+        )
+    ).reshape(*d0.shape, 4, 4)
     best = np.argmax(np.diagonal(forms, axis1=-2, axis2=-1), axis=-1)
     q = normalise(np.take_along_axis(forms, best[..., None, None], axis=-2)[..., 0, :])
     return np.where(q[..., :1] < 0, -q, q)
@@ -170,13 +189,23 @@ def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     identity.
     """
     a, b = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
-    a, b = _unit(a), _unit(b)
+    a, b = unit(a), unit(b)
     cosine = np.sum(a * b, axis=-1, keepdims=True)
-    turn = np.concatenate((1.0 + cosine, np.cross(a, b)), axis=-1)
-    # Across `a`: the axis along which it is shortest gives the best conditioned cross product.
-    across = np.cross(a, np.eye(3)[np.argmin(np.abs(a), axis=-1)])
-    half_way = np.concatenate((np.zeros_like(cosine), _unit(across)), axis=-1)
-    return normalise(np.where(cosine > -1.0 + 1e-9, turn, half_way))
+    turn = np.concatenate((1.0 + cosine, cross(a, b)), axis=-1)
+    is_opposite = cosine <= -1.0 + 1e-9
+    if is_opposite.any():
+        # Across `a`: the axis along which it is shortest gives the best conditioned product.
+        across = cross(a, np.eye(3)[np.argmin(np.abs(a), axis=-1)])
+        half_way = np.concatenate((np.zeros_like(cosine), unit(across)), axis=-1)
+        turn = np.where(is_opposite, half_way, turn)
+    return normalise(turn)
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cross product of vectors `[..., 3]`; np.cross takes several times as long."""
+    i, j, k = _components(a)
+    x, y, z = _components(b)
+    return _joined((j * z - k * y, k * x - i * z, i * y - j * x))
 
 
 def continuous(quaternions: np.ndarray) -> np.ndarray:
@@ -225,8 +254,3 @@ def global_transforms(
         places[:, here] = places[:, above[here]] + np.stack(_turned(turn, places[:, here]))
         turns[:, here] = np.stack(_product(turn, turns[:, here]))
     return np.transpose(turns, (2, 1, 0)), np.transpose(places, (2, 1, 0))
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(norm, 1e-12)

@@ -1,0 +1,147 @@
+"""A clip as formats with rotations need it: one tree, local rotations, bones, and what is lost.
+
+A clip that has rotations keeps them. A clip of positions alone (generated motion) gets them from
+`fit`, with bones of constant length and, on canonical joints, within `limits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from raydance.errors import InputError
+from raydance.motion import rotations as rot
+from raydance.motion.clip import Clip
+from raydance.motion.export.fit import fit_rotations
+from raydance.motion.export.written import Residual, Written
+from raydance.motion.skeleton import parents_among
+
+_STRETCH_M: Final = 1e-4  # a bone that moves more than this in its parent's frame gets positions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose:
+    """Local rotations and bones whose forward kinematics is (nearly) a clip's motion.
+
+    Attributes:
+        joint_names: J names as the clip gives them; joint 0 is the only root.
+        parents: J indices; a parent precedes its children.
+        rotations: `[T, J, 4]` float64 unit quaternions, local, y up, signs continuous in time.
+        offsets: `[J, 3]` metres: the rest pose; zero for the root.
+        places: `[T, J, 3]` metres, where each joint is in its parent's frame: `offsets`, but for
+            the root and for the joints of `moves`.
+        moves: `[J]` bool: the root, and joints at no fixed distance from their parent (such as
+            hips below a ground marker, or files with position channels on every joint).
+        residual: distance of the joints from the clip's.
+        is_fitted: whether the rotations were recovered from positions.
+    """
+
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    rotations: np.ndarray
+    offsets: np.ndarray
+    places: np.ndarray
+    moves: np.ndarray
+    residual: Residual
+    is_fitted: bool
+
+    def written(self, *notes: str) -> Written:
+        """What to tell of a file that holds this pose."""
+        if self.is_fitted:
+            said = f"rotations fitted to bones of fixed length: joints are {self.residual}"
+            notes = (f"{said} from where they were", *notes)
+        return Written(self.residual, notes)
+
+
+def pose_of(
+    clip: Clip,
+    *,
+    limits: bool = True,
+    joint_mask: Sequence[bool] | np.ndarray | None = None,
+) -> Pose:
+    """Rotations and bones of a clip.
+
+    Args:
+        clip: with rotations and offsets, or with positions alone.
+        limits: whether fitted rotations stay within a human's range (`limits.LIMITS`).
+        joint_mask: `[J]`, for a clip of positions: joints that are False are left out, and their
+            children hang from the nearest joint above that is there.
+
+    Raises:
+        InputError: no frames, values or a rate that cannot be, several roots, or a mask that does
+            not fit.
+    """
+    if not (np.isfinite(clip.fps) and clip.fps > 0):
+        raise InputError(f"{clip.clip_id}: {clip.fps} frames per second; above 0 is needed")
+    kept, parents, positions = _present(clip, joint_mask)
+    names = tuple(clip.joint_names[i] for i in kept)
+    is_fitted = clip.rotations is None or clip.offsets is None
+    if is_fitted:
+        rotations, offsets, is_free = fit_rotations(positions, parents, names, limits=limits)
+    else:
+        if len(names) < len(clip.joint_names):
+            raise InputError("joint_mask: for clips of positions; this one has rotations")
+        rotations = rot.continuous(rot.normalise(np.asarray(clip.rotations)))
+        offsets = np.array(clip.offsets, dtype=np.float64)
+        is_free = None
+    offsets[0] = 0.0
+    places, moves = _places(rotations, offsets, positions, parents, is_free)
+    there = rot.forward_kinematics(rotations, places, parents)
+    return Pose(
+        joint_names=names,
+        parents=parents,
+        rotations=rotations,
+        offsets=offsets,
+        places=places,
+        moves=moves,
+        residual=Residual.between(there, positions),
+        is_fitted=is_fitted,
+    )
+
+
+def _present(
+    clip: Clip, joint_mask: Sequence[bool] | np.ndarray | None
+) -> tuple[list[int], tuple[int, ...], np.ndarray]:
+    """Indices, parents and positions `[T, J, 3]` of the joints to be written."""
+    num_joints = len(clip.joint_names)
+    mask = np.ones(num_joints, bool) if joint_mask is None else np.asarray(joint_mask, dtype=bool)
+    if mask.shape != (num_joints,):
+        raise InputError(f"joint_mask: {mask.size} values, the clip has {num_joints} joints")
+    kept = [int(i) for i in np.flatnonzero(mask)]
+    parents = parents_among(kept, clip.parents)
+    if parents.count(-1) != 1:
+        raise InputError(f"{clip.clip_id}: {parents.count(-1)} root joints, exactly one is needed")
+    positions = np.asarray(clip.positions[:, kept], dtype=np.float64)
+    if not len(positions):
+        raise InputError(f"{clip.clip_id}: no frames to write")
+    if not np.isfinite(positions).all():
+        raise InputError(f"{clip.clip_id}: positions must be finite")
+    return kept, parents, positions
+
+
+def _places(
+    rotations: np.ndarray,
+    offsets: np.ndarray,
+    positions: np.ndarray,
+    parents: tuple[int, ...],
+    is_free: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each joint's place in its parent's frame `[T, J, 3]`, and which of them move `[J]`.
+
+    That is its offset, but for free joints, which are where the positions say. Where `is_free` is
+    None they are found: the clip's own bones that stretch.
+    """
+    places = np.broadcast_to(offsets, positions.shape).copy()
+    places[:, 0] = positions[:, 0]
+    turns, _ = rot.global_transforms(rotations, places, parents)
+    above = list(parents[1:])
+    local = rot.rotate(rot.conjugate(turns[:, above]), positions[:, 1:] - positions[:, above])
+    if is_free is None:
+        free = np.linalg.norm(local - offsets[1:], axis=-1).max(axis=0) > _STRETCH_M
+    else:
+        free = is_free[1:]
+    places[:, 1:][:, free] = local[:, free]
+    return places, np.concatenate(([True], free))
