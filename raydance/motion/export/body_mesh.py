@@ -14,10 +14,26 @@ import numpy as np
 
 from raydance.motion import rotations as rot
 from raydance.motion.joint_spelling import normalise
+from raydance.motion.mapping import match_names
 from raydance.motion.render import COLOURS
 
-_SHARE: Final = 0.16  # radius of a capsule as a share of its bone's length
-_RADIUS_M: Final = (0.006, 0.05)
+_RADII_M: Final = {  # of the bone that ends at this part of the body
+    "hip": 0.085,
+    "spine1": 0.1,
+    "spine2": 0.11,
+    "spine3": 0.12,
+    "neck": 0.065,
+    "head": 0.05,
+    "collar": 0.075,
+    "shoulder": 0.055,
+    "elbow": 0.045,
+    "wrist": 0.036,
+    "knee": 0.068,
+    "ankle": 0.05,
+    "foot": 0.038,
+}
+_SHARE: Final = 0.2  # radius of any other capsule as a share of its bone's length
+_OTHER_M: Final = (0.006, 0.05)
 _SKULL_M: Final = (0.085, 0.12, 0.1)  # half the width, height and depth
 _SKULL_UP_M: Final = 0.09  # from the head joint, at the base of the skull, to its middle
 _SHORT_M: Final = 0.005  # bones below this have no capsule
@@ -54,28 +70,30 @@ def body_mesh(
         rest: `[J, 3]` metres, joints in the rest pose.
         moves: `[J]` bool, joints at no fixed distance from their parent: no bone leads there.
     """
+    _, sources = match_names(names)
+    known = {index: name for name, found in sources.items() for index in found}
     parts: list[tuple[str, int, np.ndarray, np.ndarray, np.ndarray]] = []
     for joint, parent in enumerate(parents):
         if parent < 0 or moves[joint]:
             continue
         length = float(np.linalg.norm(rest[joint] - rest[parent]))
         if length > _SHORT_M:
-            radius = float(np.clip(_SHARE * length, *_RADIUS_M))
-            around = 10 if radius > 0.015 else 6
-            parts.append((side_of(names[joint]), parent, *_capsule(length, radius, around)))
+            side, part = _side_and_part(known.get(joint, names[joint]))
+            radius = _RADII_M.get(part) or float(np.clip(_SHARE * length, *_OTHER_M))
+            around = 12 if radius > 0.015 else 6
+            parts.append((side, parent, *_capsule(length, radius, around)))
             points, normals = parts[-1][2:4]
             turn = rot.between(np.array([0.0, 1.0, 0.0]), rest[joint] - rest[parent])
             points[:] = rot.rotate(turn, points) + rest[parent]
             normals[:] = rot.rotate(turn, normals)
-    head = next((i for i, name in enumerate(names) if normalise(name) == "head"), None)
-    if head is not None:
+    for head in sources.get("head", ()):
         points, normals, triangles = _ball(12)
         normals = rot.unit(normals / _SKULL_M)
         points = points * _SKULL_M + rest[head] + (0.0, _SKULL_UP_M, 0.02)
         parts.append(("middle", head, points, normals, triangles))
     if not parts:  # a lone joint is still something to see
         points, normals, triangles = _ball(12)
-        parts.append(("middle", 0, points * _RADIUS_M[1] + rest[0], normals, triangles))
+        parts.append(("middle", 0, points * _OTHER_M[1] + rest[0], normals, triangles))
     start = np.cumsum([0, *(len(points) for _, _, points, _, _ in parts)])
     triangles_of = {
         side: [t + start[i] for i, (s, _, _, _, t) in enumerate(parts) if s == side]
@@ -93,10 +111,11 @@ def body_mesh(
     )
 
 
-def side_of(name: str) -> str:
-    """`left`, `right` or `middle`, by a joint's name in any spelling."""
+def _side_and_part(name: str) -> tuple[str, str]:
+    """`left`, `right` or `middle`, and the rest of a joint's name, from any spelling."""
     plain = normalise(name)
-    return next((side for side in ("left", "right") if plain.startswith(f"{side}_")), "middle")
+    side, _, part = plain.partition("_")
+    return (side, part) if side in ("left", "right") else ("middle", plain)
 
 
 def _capsule(length: float, radius: float, around: int) -> tuple[np.ndarray, ...]:

@@ -22,7 +22,9 @@ from raydance.motion.formats import smpl_body
 
 _ROUNDS: Final = 2
 _FREE: Final = 0.2  # a bone whose length varies by more than this share is none
+_SURE_M: Final = 0.01  # a bone that strays less than this from the others' frame counts in full
 _STRAIGHT: Final = 0.1  # sine of the bend below which a hinge hardly tells the twist above it
+_AROUND: Final = 5  # frames, a quarter of a second at the rate of generated motion
 _HINGES: Final = {"hip": "knee", "shoulder": "elbow"}
 _SMPL_REST: Final = units.rest_positions(smpl_body.SMPLH_OFFSETS, smpl_body.SMPLH_PARENTS)
 
@@ -67,15 +69,11 @@ def fit_rotations(
     turns = np.empty((num_frames, num_joints, 4))
     turns[:] = rot.IDENTITY
     local = turns.copy()
-    # Joints with several children depend on nothing above them, but for a grain of the root's turn.
-    forks = [joint for joint in range(1, num_joints) if len(below[joint]) > 1]
-    forked = np.empty_like(turns)
-    frame = turns[:, [0]]
-    for joints in ([0] if len(below[0]) > 1 else [], forks):
-        if joints:
-            children = [below[joint] for joint in joints]
-            frame = _rigid(bones, offsets, children, frame[:, :1], own_rest)
-            forked[:, joints] = frame
+    # The turns of joints with several children do not depend on those above, so all go at once.
+    forks = [joint for joint in range(num_joints) if len(below[joint]) > 1]
+    whole = turns.copy()
+    if forks:
+        whole[:, forks] = _rigid(bones, offsets, [below[joint] for joint in forks], own_rest)
     for level in _levels(parents):
         if not any(below[joint] for joint in level):
             turns[:, level] = turns[:, above[level]]
@@ -85,8 +83,8 @@ def fit_rotations(
         single = [i for i, joint in enumerate(level) if len(below[joint]) == 1]
         here = np.array(np.broadcast_to(rot.IDENTITY, frame.shape))
         if several:
-            whole = forked[:, [level[i] for i in several]]
-            here[:, several] = rot.multiply(rot.conjugate(frame[:, several]), whole)
+            wanted = whole[:, [level[i] for i in several]]
+            here[:, several] = rot.multiply(rot.conjugate(frame[:, several]), wanted)
         if single:
             child = [below[level[i]][0] for i in single]
             current = rot.rotate(rot.conjugate(frame[:, single]), bones[:, child])
@@ -123,8 +121,8 @@ def _twist_to_hinges(
 ) -> None:
     """Twist thighs and upper arms, in place, so that the joint below bends as a hinge.
 
-    Where the limb is nearly straight the twist tends to the least one: what is left bends the
-    hinge sideways by at most `_STRAIGHT` radians.
+    Where the limb is nearly straight the twist tends to that of the frames around: what is left
+    bends the hinge sideways by at most `_STRAIGHT` radians.
 
     Args:
         here: `[T, K, 4]` local turns of the joints of `level`; `frame` is their parents' turns.
@@ -147,22 +145,34 @@ def _twist_to_hinges(
     ahead = rot.unit(rot.cross(axis, bone))  # where flexion moves the tip
     turned = rot.multiply(frame[:, columns], here[:, columns])
     tip = rot.unit(rot.rotate(rot.conjugate(turned), bones[:, tips]))
-    along = np.sum(tip * ahead, axis=-1)
-    aside = np.sum(tip * rot.cross(bone, ahead), axis=-1)
-    twist = rot.from_axis_angle(
-        np.broadcast_to(bone, tip.shape), np.arctan2(aside, along + _STRAIGHT)
-    )
+    # A complex number for each frame: its angle is the twist, its size how clearly it shows.
+    shown = np.sum(tip * ahead, axis=-1) + 1j * np.sum(tip * rot.cross(bone, ahead), axis=-1)
+    twist = np.angle(shown + _STRAIGHT * _usual(shown))
+    twist = rot.from_axis_angle(np.broadcast_to(bone, tip.shape), twist)
     here[:, columns] = rot.multiply(here[:, columns], twist)
+
+
+def _usual(shown: np.ndarray) -> np.ndarray:
+    """The twist of the frames around each, for when it does not show: `[T, K]`, at most 1 long.
+
+    Where it does not show there either it is none.
+    """
+    steps = np.arange(-3 * _AROUND, 3 * _AROUND + 1)
+    kernel = np.exp(-0.5 * (steps / _AROUND) ** 2)
+    weighted = shown * np.abs(shown)
+    around = np.stack([np.convolve(column, kernel, "full") for column in weighted.T], axis=-1)
+    around = around[3 * _AROUND : 3 * _AROUND + len(shown)] / kernel.sum()
+    size = np.abs(around)
+    return (around + _STRAIGHT**2) / (size + _STRAIGHT**2)
 
 
 def _rigid(
     bones: np.ndarray,
     offsets: np.ndarray,
     children: list[list[int]],
-    frame: np.ndarray,
     own_rest: bool,
 ) -> np.ndarray:
-    """Global turns `[T, K, 4]` of K joints with several children; `frame` `[T, 1, 4]` is above.
+    """Global turns `[T, K, 4]` of K joints with several children.
 
     The rest offsets are an assumption, so with `own_rest` they are averaged anew, in place, in the
     turned frame (generalised Procrustes); lengths keep their means.
@@ -173,14 +183,16 @@ def _rigid(
     weight = np.array([[1.0] * len(row) + [0.0] * (width - len(row)) for row in children])
     current, rest = bones[:, index], offsets[index]
     lengths = np.linalg.norm(rest, axis=-1, keepdims=True)
-    # A grain of the turn above decides what children in one line leave open.
-    grain = 1e-6 * np.sum(lengths**2, axis=1, keepdims=True) * rot.to_matrix(frame)
+    # A grain of no turn decides what children in one line leave open.
+    grain = 1e-6 * np.sum(lengths**2, axis=1, keepdims=True) * np.eye(3)
     turns = _kabsch(rest, current, weight, grain)
     for _ in range(_ROUNDS if own_rest else 0):
-        mean = rot.rotate(rot.conjugate(turns)[:, :, None], current).mean(axis=0)
-        norm = np.linalg.norm(mean, axis=-1, keepdims=True)
+        local = rot.rotate(rot.conjugate(turns)[:, :, None], current)
+        mean = local.mean(axis=0)
+        norm = rot.length(mean)
         rest = np.where(norm > 1e-9, mean / np.maximum(norm, 1e-9) * lengths, rest)
-        turns = _kabsch(rest, current, weight, grain)
+        spread = np.mean(np.sum((local - rest) ** 2, axis=-1), axis=0)
+        turns = _kabsch(rest, current, weight * _SURE_M**2 / (_SURE_M**2 + spread), grain)
     for row, joints in enumerate(children):
         offsets[joints] = rest[row, : len(joints)]
     return turns

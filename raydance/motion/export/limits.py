@@ -55,16 +55,16 @@ _CURL: Final = Limit(_OUT, _BACK, (-25, 125), (-25, 25), (-25, 25))
 
 LIMITS: Final[dict[str, Limit]] = {
     # part, bone, flexion axis; degrees of ours                        normal (AAOS)
-    "hip": Limit(_DOWN, _IN, (-80, 160), (-60, 110), (-100, 100)),  # -30..120, -30..45, -45..45
+    "hip": Limit(_DOWN, _IN, (-80, 160), (-60, 110), (-115, 115)),  # -30..120, -30..45, -45..45
     "knee": Limit(_DOWN, _OUT, (-10, 165), (-12, 12), (-15, 15)),  # 0..135; a hinge
-    "ankle": Limit(_AHEAD, _IN, (-75, 50), (-50, 50), (-50, 50)),  # -50..20, -35..15
+    "ankle": Limit(_AHEAD, _IN, (-85, 75), (-50, 50), (-50, 50)),  # -50..20, -35..15
     "spine1": _SPINE,  # the whole back: -25..80, -35..35, -45..45, by three joints
     "spine2": _SPINE,
     "spine3": _SPINE,
-    "neck": Limit(_UP, _OUT, (-75, 75), (-60, 60), (-90, 90)),  # -45..45, -45..45, -60..60
-    "collar": Limit(_OUT, _DOWN, (-45, 45), (-35, 60), (-40, 40)),
+    "neck": Limit(_UP, _OUT, (-100, 75), (-60, 60), (-90, 90)),  # -45..45, -45..45, -60..60
+    "collar": Limit(_OUT, _DOWN, (-45, 60), (-60, 60), (-40, 40)),
     # From arms out: forward 135, back 45; up 90, down 90 and across the body; twist -70..90.
-    "shoulder": Limit(_OUT, _DOWN, (-90, 150), (-120, 120), (-135, 135)),
+    "shoulder": Limit(_OUT, _DOWN, (-90, 150), (-120, 120), (-150, 150)),
     "elbow": Limit(_OUT, _DOWN, (-12, 165), (-12, 12), (-15, 15)),  # 0..150; a hinge
     "wrist": Limit(_OUT, _BACK, (-95, 100), (-50, 55), (-110, 110)),  # -70..80, -20..30; forearm 90
     **{f"{finger}1": Limit(_OUT, _BACK, (-60, 110), (-40, 40), (-30, 30)) for finger in (
@@ -105,23 +105,23 @@ def clamp(rotations: np.ndarray, joints: Sequence[str]) -> np.ndarray:
     if not limited:
         return rotations
     axes, low, high = _frames(tuple(joints[i] for i in limited))
-    parts, turns = _parts(rotations[:, limited], axes)
+    parts = _parts(rotations[:, limited], axes)
     inside = _soft(parts, low, high)
-    changed = np.any(inside != parts, axis=-1, keepdims=True)
-    if not changed.any():
+    if inside is parts:
         return rotations
+    changed = np.any(inside != parts, axis=-1, keepdims=True)
     swing = np.einsum("tkp,kpi->tki", inside[..., :2], axes[:, :2])
     twist = inside[..., 2:] * axes[:, 2]
     clamped = rot.multiply(rot.from_rotation_vector(swing), rot.from_rotation_vector(twist))
     result = np.array(rotations)
-    result[:, limited] = np.where(changed, clamped, turns)
+    result[:, limited] = np.where(changed, clamped, rotations[:, limited])
     return result
 
 
 def angles(rotations: np.ndarray, joint: str) -> np.ndarray:
     """Flexion, side and twist `[..., 3]` in degrees of a canonical joint's turns `[..., 4]`."""
     axes, _, _ = _frames((joint,))
-    return np.rad2deg(_parts(np.asarray(rotations)[..., None, :], axes)[0][..., 0, :])
+    return np.rad2deg(_parts(np.asarray(rotations)[..., None, :], axes)[..., 0, :])
 
 
 @cache
@@ -139,21 +139,31 @@ def _frames(joints: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.array(axes), np.deg2rad(low), np.deg2rad(high)
 
 
-def _parts(rotations: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Angles about the axes `[..., K, 3]`, and the turns `[..., K, 4]` that they are of."""
+def _parts(rotations: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Angles `[..., K, 3]` of turns `[..., K, 4]`: the swing's rotation vector along the first two
+    axes `[K, 3, 3]`, the twist about the third."""
+    # Of q = swing twist with w >= 0, in the (left-handed) frame of the axes; spelt out in
+    # components, for most of a fit's time would be spent here.
     turns = np.asarray(rotations, dtype=np.float64)
-    along = np.sum(turns[..., 1:] * axes[:, 2], axis=-1, keepdims=True)
-    twist = rot.normalise(np.concatenate((turns[..., :1], along * axes[:, 2]), axis=-1))
-    swing = rot.to_rotation_vector(rot.multiply(turns, rot.conjugate(twist)))
-    angle = np.sum(rot.to_rotation_vector(twist) * axes[:, 2], axis=-1, keepdims=True)
-    across = np.einsum("...ki,kpi->...kp", swing, axes[:, :2])
-    return np.concatenate((across, angle), axis=-1), turns
+    turns = np.where(turns[..., :1] < 0, -turns, turns)
+    along = np.matmul(axes, turns[..., 1:, None])[..., 0]
+    w, a, b, c = turns[..., 0], along[..., 0], along[..., 1], along[..., 2]
+    cosine = np.maximum(np.hypot(w, c), 1e-12)
+    x, y = (a * w + b * c) / cosine, (b * w - a * c) / cosine
+    sine = np.hypot(x, y)
+    scale = np.where(sine > 1e-12, 2.0 * np.arctan2(sine, cosine) / np.maximum(sine, 1e-12), 2.0)
+    result = np.empty(along.shape)
+    result[..., 0], result[..., 1] = scale * x, scale * y
+    result[..., 2] = 2.0 * np.arctan2(c, w)
+    return result
 
 
 def _soft(angle: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """`angle` within (low, high); the identity up to the margin, with a continuous slope."""
+    """`angle` within (low, high); with a continuous slope.
+
+    What is within by the margin is as it was; where all is, `angle` itself is returned.
+    """
     margin = np.deg2rad(_SOFT_DEG)
-    over = np.maximum(angle - (high - margin), 0.0)
-    under = np.maximum((low + margin) - angle, 0.0)
-    result = np.where(over > 0, high - margin + margin * np.tanh(over / margin), angle)
-    return np.where(under > 0, low + margin - margin * np.tanh(under / margin), result)
+    inner = np.clip(angle, low + margin, high - margin)
+    beyond = angle - inner
+    return angle if not beyond.any() else inner + margin * np.tanh(beyond / margin)
