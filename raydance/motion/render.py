@@ -7,7 +7,7 @@ onto a floor grid (half-metre squares); motion in metres, y up.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -244,6 +244,28 @@ def render_frame(
     return _join([panel.draw(frame) for panel in _panels(motions, joint_mask, titles, size)])
 
 
+def frames(
+    motions: np.ndarray | Sequence[np.ndarray],
+    *,
+    fps: float,
+    stride: int = 1,
+    titles: Sequence[str] | None = None,
+    joint_mask: np.ndarray | Sequence[np.ndarray | None] | None = None,
+    size: tuple[int, int] = (320, 320),
+) -> Iterator[Image.Image]:
+    """The frames of an animation, every `stride`-th, drawn one by one as they are asked for.
+
+    Arguments and errors as `render_frame`, and errors at once; `fps` is only checked.
+    """
+    if not 0 < fps <= 1000:
+        raise InputError(f"{fps} frames per second: allowed are above 0 and up to 1000")
+    panels = _panels(motions, joint_mask, titles, size)
+    num_frames = max(len(panel.motion) for panel in panels)
+    if num_frames > _MAX_FRAMES:
+        raise InputError(f"{num_frames} frames to draw: allowed are {_MAX_FRAMES}")
+    return (_join([panel.draw(i) for panel in panels]) for i in range(0, num_frames, stride))
+
+
 def render_gif(
     path: str | Path,
     motions: np.ndarray | Sequence[np.ndarray],
@@ -258,28 +280,20 @@ def render_gif(
     GIF times are whole hundredths of a second and viewers slow down below two, so above 50 frames
     per second some frames are left out and the speed stays true.
     """
-    if not 0 < fps <= 1000:
-        raise InputError(f"{fps} frames per second: allowed are above 0 and up to 1000")
-    panels = _panels(motions, joint_mask, titles, size)
-    num_frames = max(len(panel.motion) for panel in panels)
-    if num_frames > _MAX_FRAMES:
-        raise InputError(f"{num_frames} frames to draw: allowed are {_MAX_FRAMES}")
     stride = max(1, int(np.ceil(fps / 50)))
+    drawn = frames(motions, fps=fps, stride=stride, titles=titles, joint_mask=joint_mask, size=size)
     palette, plain = _palette(), Image.Dither.NONE
-    frames = [
-        _join([panel.draw(i) for panel in panels]).quantize(palette=palette, dither=plain)
-        for i in range(0, num_frames, stride)
-    ]
+    pictures = [picture.quantize(palette=palette, dither=plain) for picture in drawn]
     # Rounding the ends, not the lengths, keeps the whole as long as it should be.
-    ends = np.round(np.arange(1, len(frames) + 1) * stride * 100 / fps)
+    ends = np.round(np.arange(1, len(pictures) + 1) * stride * 100 / fps)
     durations_ms = [int(d) * 10 for d in np.diff(ends, prepend=0)]
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    frames[0].save(
+    pictures[0].save(
         part,
         format="GIF",
         save_all=True,
-        append_images=frames[1:],
+        append_images=pictures[1:],
         duration=durations_ms,
         loop=0,
         optimize=False,

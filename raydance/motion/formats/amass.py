@@ -25,8 +25,8 @@ _FRAMES_AT_ONCE: Final = 4096
 
 
 def is_amass(keys: tuple[str, ...]) -> bool:
-    """Whether an .npz with these keys is an AMASS recording."""
-    return "poses" in keys and "trans" in keys
+    """Whether an .npz with these keys is an AMASS recording, and has no positions beside it."""
+    return "poses" in keys and "trans" in keys and "positions" not in keys
 
 
 def read(

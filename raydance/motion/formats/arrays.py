@@ -1,7 +1,8 @@
 """Joint positions `[T, J, 3]` in .npy and .npz files.
 
 An .npz may say more than positions: `joint_names`, `parents`, `fps`, `joint_mask` (joints that are
-False are left out), and so may a side-car `<stem>.json` with `joint_names`, `parents` and `fps`.
+False are left out), `metres_per_unit` and `up`, and a skeleton as `ROTATION_KEYS`; so may a
+side-car `<stem>.json` with `joint_names`, `parents` and `fps`.
 Without names, the number of joints tells the well-known skeletons; any other needs names, for
 nothing can be mapped without.
 """
@@ -15,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.errors import FormatError
+from raydance.motion import rotations as rot
 from raydance.motion import skeleton
 from raydance.motion import units as un
 from raydance.motion.captions import read_sidecar
@@ -65,6 +67,9 @@ POSITION_KEYS: Final = (
     "motion",
 )
 FPS_KEYS: Final = ("fps", "framerate", "frame_rate", "mocap_framerate", "mocap_frame_rate")
+ROTATION_KEYS: Final = ("local_quaternions_wxyz", "rest_offsets")
+"""`[T, J, 4]` and `[J, 3]`, as `Clip.rotations` and `Clip.offsets`, in the positions' frame."""
+
 MAX_JOINTS: Final = 1024
 
 
@@ -126,10 +131,18 @@ def read_with_scale(
         raise FormatError(name, reason)
     rate = check_rate(rate, name)
     mask = facts.get("joint_mask")
+    turns = _rotations(facts, positions.shape[:2], name)
     if mask is not None:
+        turns = turns if all(mask) else None  # a turn is local to a parent that may be gone
         positions, names, parents = _drop(positions, names, parents, mask, name)
     tree = parents if sum(p < 0 for p in parents) == 1 else None
-    scale = un.detect(positions, parents=tree, joint_names=names, units=units, up=up)
+    scale = un.detect(
+        positions,
+        parents=tree,
+        joint_names=names,
+        units=units if units is not None else facts.get("units"),
+        up=up or facts.get("up"),
+    )
     clip = Clip(
         clip_id=Path(path).stem,
         source=name,
@@ -137,6 +150,8 @@ def read_with_scale(
         joint_names=names,
         parents=parents,
         positions=scale.vectors(positions),
+        rotations=scale.rotations(turns[0]) if turns else None,
+        offsets=scale.vectors(turns[1]) if turns else None,
     )
     return clip, scale
 
@@ -188,7 +203,29 @@ def _read_archive(archive: NpzReader) -> tuple[np.ndarray, dict[str, Any]]:
         if key in archive:
             found["fps"] = archive.number(key)
             break
+    if "metres_per_unit" in archive:
+        found["units"] = archive.number("metres_per_unit")
+    if "up" in archive:
+        found["up"] = _texts(archive.read("up").reshape(-1), archive.path)[0]
+        if found["up"] not in un.AXES:
+            raise FormatError(archive.path, f"up {found['up']!r}; allowed: {', '.join(un.AXES)}")
+    if all(key in archive for key in ROTATION_KEYS):
+        found["rotations"] = tuple(archive.read(key) for key in ROTATION_KEYS)
     return archive.read(_position_key(archive)), found
+
+
+def _rotations(
+    facts: Mapping[str, Any], size: tuple[int, ...], place: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Local quaternions `[T, J, 4]`, one long, and rest offsets `[J, 3]`, where there are any."""
+    if "rotations" not in facts:
+        return None
+    for key, array, shape in zip(ROTATION_KEYS, facts["rotations"], ((*size, 4), (size[1], 3))):
+        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+            reason = f"{key}: {array.dtype} {list(array.shape)}; finite numbers {list(shape)}"
+            raise FormatError(place, f"{reason} are needed")
+    turns, offsets = facts["rotations"]
+    return rot.normalise(turns), offsets
 
 
 def _position_key(archive: NpzReader) -> str:

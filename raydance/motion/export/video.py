@@ -1,0 +1,110 @@
+"""Clips to pictures that move, GIF and MP4, drawn without a GPU.
+
+GIF is written with Pillow alone. MP4 (H.264) is encoded by the ffmpeg program of the package
+imageio-ffmpeg, which comes with `pip install 'raydance[video]'`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from raydance.errors import InputError, RaydanceError
+from raydance.files import replacing
+from raydance.motion import render, skeleton
+from raydance.motion.clip import Clip
+from raydance.motion.export.written import Written
+from raydance.motion.mapping import map_to_canonical
+
+_MAX_FPS: Final = 60
+_SIZE: Final = (480, 480)  # even numbers, as H.264 needs them
+
+
+def write_gif(path: str | Path, clip: Clip) -> Written:
+    """Write an animation of a stick figure that loops, whole or not at all.
+
+    Raises:
+        InputError: a clip without a body (see `map_to_canonical`) or that `render` refuses.
+    """
+    motion, mask = _figure(clip)
+    titles = list(clip.captions[:1]) or None
+    render.render_gif(path, motion, fps=clip.fps, titles=titles, joint_mask=mask)
+    return Written()
+
+
+def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) -> Written:
+    """Write a video of a stick figure, whole or not at all.
+
+    Above 60 frames per second some frames are left out and the speed stays true.
+
+    Args:
+        path: the file; replaced where it exists.
+        clip: with joints of a body.
+        size: (width, height), pixels, even numbers.
+
+    Raises:
+        InputError: no ffmpeg, a size that cannot be, or as `write_gif`.
+        RaydanceError: ffmpeg failed.
+    """
+    if any(side < 16 or side % 2 for side in size):
+        raise InputError(f"size {size[0]} x {size[1]}: even numbers from 16 are needed")
+    motion, mask = _figure(clip)
+    stride = max(1, int(np.ceil(clip.fps / _MAX_FPS)))
+    frames = render.frames(
+        motion,
+        fps=clip.fps,
+        stride=stride,
+        titles=list(clip.captions[:1]) or None,
+        joint_mask=mask,
+        size=size,
+    )
+    command = [
+        *(_ffmpeg(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
+        *("-s", f"{size[0]}x{size[1]}", "-r", f"{clip.fps / stride:.6f}", "-i", "-", "-an"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
+        *("-movflags", "+faststart", "-f", "mp4"),
+    ]
+    with replacing(Path(path)) as temporary, tempfile.TemporaryFile() as said:
+        # What ffmpeg says goes to a file: a pipe that nobody reads would stop it when full.
+        process = subprocess.Popen([*command, str(temporary)], stdin=subprocess.PIPE, stderr=said)
+        assert process.stdin is not None
+        try:
+            for frame in frames:
+                process.stdin.write(frame.tobytes())
+        except BrokenPipeError:
+            pass  # it has ended early, and says why
+        finally:
+            process.stdin.close()
+            failed = process.wait()
+        if failed:
+            said.seek(0)
+            reason = said.read().decode("utf-8", "replace").strip() or f"exit code {failed}"
+            raise RaydanceError(f"{path}: ffmpeg failed: {reason[-300:]}")
+    return Written()
+
+
+def _ffmpeg() -> str:
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f".mp4 needs ffmpeg ({error}): pip install 'raydance[video]', or write a .gif"
+        ) from None
+
+
+def _figure(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """Motion `[T, 50, 3]` of the figure that is drawn, and which of its joints there are `[50]`."""
+    if not set(clip.joint_names) <= set(skeleton.JOINTS):
+        mapped = map_to_canonical(clip)
+        return mapped.positions, mapped.joint_mask
+    # Generated motion has the joints of the training data, the figure all fifty.
+    places = [skeleton.INDEX[name] for name in clip.joint_names]
+    motion = np.zeros((clip.num_frames, skeleton.NUM_JOINTS, 3), np.float32)
+    motion[:, places] = clip.positions
+    return motion, np.isin(np.arange(skeleton.NUM_JOINTS), places)
