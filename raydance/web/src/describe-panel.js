@@ -1,0 +1,96 @@
+// The tab for the reader's own files: drop one to see it, its captions in time and its neighbours.
+
+import { announce, byId, inSeconds, make } from "./dom.js";
+import { showHits } from "./hits.js";
+import { fileTake } from "./takes.js";
+
+const NUM_NEIGHBOURS = 3;
+
+export class DescribePanel {
+  constructor(app) {
+    this.app = app;
+    byId("file").addEventListener("change", () => {
+      const [file] = byId("file").files;
+      if (file) this.open(file);
+      byId("file").value = "";
+    });
+    this.attachDrop();
+  }
+
+  attachDrop() {
+    const hint = byId("drop-hint");
+    const hasFile = (event) => event.dataTransfer?.types.includes("Files");
+    let depth = 0;
+    addEventListener("dragenter", (event) => {
+      if (hasFile(event)) hint.hidden = ++depth === 0;
+    });
+    addEventListener("dragleave", (event) => {
+      if (hasFile(event)) hint.hidden = --depth <= 0;
+    });
+    addEventListener("dragover", (event) => {
+      if (hasFile(event)) event.preventDefault();
+    });
+    addEventListener("drop", (event) => {
+      if (!hasFile(event)) return;
+      event.preventDefault();
+      depth = 0;
+      hint.hidden = true;
+      const [file] = event.dataTransfer.files;
+      if (file) this.open(file);
+    });
+  }
+
+  setLimits(formats, limits) {
+    byId("file").accept = formats.join(",");
+    byId("readable").textContent = `${formats.join(", ")}, up to ${Math.round(limits.upload_bytes / 2 ** 20)} MB`;
+    this.most_bytes = limits.upload_bytes;
+  }
+
+  get fields() {
+    return { fps: byId("file-fps").value, units: byId("file-units").value, up: byId("file-up").value };
+  }
+
+  open(file) {
+    const { app, fields } = this;
+    app.chooseTab("describe");
+    return app.during(`Reading ${file.name}`, async (isCurrent) => {
+      if (file.size > this.most_bytes) throw new Error(`${file.name} has ${file.size} bytes: at most ${this.most_bytes} are allowed.`);
+      const describing = app.service.describe(file, fields);
+      const searching = app.service.searchFile(file, { ...fields, k: NUM_NEIGHBOURS });
+      for (const later of [describing, searching]) later.catch(() => {}); // told below, in order
+      const data = await app.service.convert(file, fields);
+      if (!isCurrent()) return;
+      app.show([fileTake(app.service, data, file, fields)], { what: "file" });
+      const description = await describing;
+      if (!isCurrent()) return;
+      this.showWords(description);
+      app.setSegments(description.segments.slice(1));
+      const { hits } = await searching;
+      byId("neighbours-title").hidden = hits.length === 0;
+      showHits(byId("neighbours"), hits, app);
+    });
+  }
+
+  clear() {
+    byId("description").replaceChildren();
+    byId("neighbours").replaceChildren();
+    byId("neighbours-title").hidden = true;
+  }
+
+  showWords({ file, seconds, segments }) {
+    const [whole] = segments;
+    const words = whole?.captions ?? [];
+    byId("neighbours").replaceChildren();
+    byId("description").replaceChildren(
+      make("h2", {}, file),
+      make("p", { className: "quiet" }, `${inSeconds(seconds)} s, ${Math.max(0, segments.length - 1)} windows`),
+      make("ul", { className: "captions" }, ...words.map((caption) => captionItem(caption))),
+    );
+    if (words.length) announce(`${file}: ${words[0].text}`);
+  }
+}
+
+function captionItem({ text, score, cluster_verified, derived }) {
+  const marks = [score.toFixed(2), cluster_verified ? "fits its cluster" : null, derived ? "derived from kinematics" : null];
+  return make("li", {}, make("span", {}, text), make("small", { className: "quiet" }, marks.filter(Boolean).join(" · ")));
+}

@@ -1,0 +1,66 @@
+// The download menu: the chosen dancer as a file.
+
+import { announce, byId, make } from "./dom.js";
+
+const WORDS = {
+  bvh: "BVH: for animation tools",
+  glb: "GLB: for 3-D scenes and the web",
+  gif: "GIF: a moving picture",
+  mp4: "MP4: a film",
+  npz: "NPZ: for Python",
+};
+
+export function attachDownload(app) {
+  const button = byId("download");
+  const list = byId("download-menu");
+  const items = () => [...list.querySelectorAll("button")];
+
+  const close = (refocus) => {
+    list.hidden = true;
+    button.setAttribute("aria-expanded", "false");
+    if (refocus) button.focus();
+  };
+  const open = () => {
+    const take = app.chosen;
+    if (!take) return app.fail(new Error("There is nothing on the stage to download yet."));
+    const written = app.formats.filter((format) => WORDS[format]);
+    list.replaceChildren(
+      make("p", { className: "quiet", role: "presentation" }, `${take.label}: ${take.note}`),
+      ...written.map((format) => {
+        const item = make("button", { type: "button", role: "menuitem", tabIndex: -1 }, WORDS[format]);
+        item.dataset.format = format;
+        item.addEventListener("click", () => save(take, format));
+        return item;
+      }),
+    );
+    list.hidden = false;
+    button.setAttribute("aria-expanded", "true");
+    items()[0]?.focus();
+  };
+  const save = async (take, format) => {
+    close(true);
+    await app.during(`Writing ${format.toUpperCase()}`, async () => {
+      const { blob, name } = await take.save(format);
+      const url = URL.createObjectURL(blob);
+      make("a", { href: url, download: name ?? `${take.stem}.${format}` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 30_000);
+      announce(`${format.toUpperCase()} downloaded`);
+    });
+  };
+
+  button.addEventListener("click", () => (list.hidden ? open() : close(true)));
+  list.addEventListener("keydown", (event) => {
+    const every = items();
+    const place = every.indexOf(document.activeElement);
+    const moves = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: -1 };
+    if (event.key === "Escape") close(true);
+    else if (event.key === "Tab") close(false);
+    else if (event.key in moves) {
+      event.preventDefault();
+      every.at(moves[event.key] % every.length).focus();
+    }
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (!list.hidden && !event.target.closest(".menu")) close(false);
+  });
+}

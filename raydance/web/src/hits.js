@@ -1,0 +1,48 @@
+// A list of clips that were found: a strip of poses, words, and buttons that play or add the clip.
+
+import { inSeconds, make } from "./dom.js";
+
+export const refOf = (hit, library) => ({
+  clip_id: hit.clip_id,
+  start_s: hit.start_s,
+  end_s: hit.end_s,
+  ...(library && { library: true }),
+});
+
+export function showHits(list, hits, app, { library = false } = {}) {
+  list.replaceChildren(...hits.map((hit) => item(hit, app, library)));
+}
+
+function item(hit, app, library) {
+  const ref = refOf(hit, library);
+  const words = hit.captions[0] ?? hit.clip_id;
+  const picture = make("span", { className: "strip", "aria-hidden": "true" });
+  if (hit.has_motion) loadPicture(picture, ref, app);
+  const facts = `${hit.clip_id} · ${inSeconds(hit.start_s)}–${inSeconds(hit.end_s)} s${hit.split ? ` · ${hit.split}` : ""}`;
+  const play = make(
+    "button",
+    { type: "button", className: "hit", disabled: !hit.has_motion },
+    picture,
+    make("span", { className: "hit-words" }, words),
+    make("span", { className: "quiet" }, facts),
+    make("span", { className: "score", title: "Cosine similarity" }, hit.score.toFixed(2)),
+  );
+  play.setAttribute("aria-label", `Play ${words}, ${facts}, score ${hit.score.toFixed(2)}`);
+  play.addEventListener("click", () => app.playClips([ref]));
+  const add = make("button", { type: "button", className: "add", disabled: !hit.has_motion, title: "Beside what is on the stage" }, "+");
+  add.setAttribute("aria-label", `Add ${words} beside what is on the stage`);
+  add.addEventListener("click", () => app.addClip(ref));
+  const note = hit.has_motion ? null : make("span", { className: "quiet" }, "its motion is not stored here");
+  return make("li", {}, play, add, note);
+}
+
+async function loadPicture(place, ref, app) {
+  try {
+    const url = URL.createObjectURL(await app.service.thumbnail(ref));
+    const image = make("img", { alt: "", src: url, decoding: "async" });
+    image.addEventListener("load", () => URL.revokeObjectURL(url));
+    place.append(image);
+  } catch {
+    place.remove(); // the words alone will do
+  }
+}

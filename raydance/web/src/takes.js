@@ -1,0 +1,51 @@
+// A take is one dancer on the stage: motion, the words beside it, and how to save it as a file.
+
+import { inSeconds } from "./dom.js";
+import { Motion } from "./motion.js";
+import { motionFile } from "./npz.js";
+
+const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "motion";
+
+/** Saves the motion as it is seen: the service turns the page's own `.npz` into other formats. */
+function saveShown(service, motion, stem) {
+  return async (format) => {
+    const file = motionFile(motion, stem);
+    return format === "npz" ? { blob: file, name: file.name } : service.convertTo(file, format);
+  };
+}
+
+function take(kind, data, label, note, stem, more = {}) {
+  return { kind, motion: new Motion(data), label, note, stem, captions: [], ...more };
+}
+
+export function generatedTake(service, data, text, seed, index, num) {
+  const made = take("generated", data, num > 1 ? `Sample ${index + 1}` : "Generated", text, `${plain(text)}-${seed}-${index + 1}`);
+  made.save = saveShown(service, made.motion, made.stem);
+  return made;
+}
+
+export function blendTake(service, data, index) {
+  const percent = Math.round(100 * data.share);
+  const label = percent === 0 ? "First" : percent === 100 ? "Second" : `${percent} %`;
+  const made = take("blend", data, label, `${percent} % of the second`, `between-${percent}`, { share: data.share, index });
+  made.save = saveShown(service, made.motion, made.stem);
+  return made;
+}
+
+export function clipTake(service, data, ref, label = "Clip") {
+  const part = ref.start_s === undefined ? "" : ` · ${inSeconds(ref.start_s)}${ref.end_s === undefined ? " s on" : `–${inSeconds(ref.end_s)} s`}`;
+  const made = take("clip", data, label, `${ref.clip_id}${part}`, plain(ref.clip_id), { ref, captions: data.captions ?? [] });
+  made.save = (format) => service.clipTo(ref, format);
+  return made;
+}
+
+export function fileTake(service, data, file, fields) {
+  const made = take("file", data, "File", file.name, plain(file.name.replace(/\.\w+$/, "")), { file, fields });
+  made.save = (format) => service.convertTo(file, format, fields);
+  return made;
+}
+
+/** What the service is to look for: the file itself, or the motion as it is seen. */
+export function fileOf(made) {
+  return made.file ?? motionFile(made.motion, made.stem);
+}
