@@ -126,3 +126,28 @@ def tiny_run(tiny_dataset: Path) -> Path:
         return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_library(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of six BVH files, captioned by `tiny_run`. Do not change it: copy it."""
+    from serving import write_library
+
+    return write_library(tmp_path_factory.mktemp("served"), tiny_run)
+
+
+@pytest.fixture(scope="session")
+def service_url(tiny_run: Path, tiny_library: Path) -> Iterator[str]:
+    """The address of a running service of `tiny_run` and `tiny_library`, without Ray; with the
+    page where it is built or can be."""
+    from serving import plain_service
+
+    from raydance import web
+    from raydance.errors import RaydanceError
+
+    try:
+        page = str(web.dist())
+    except RaydanceError:
+        page = None
+    with plain_service(tiny_run, tiny_library, page) as address:
+        yield address

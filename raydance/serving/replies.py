@@ -12,10 +12,10 @@ import numpy as np
 import orjson
 from fastapi.responses import Response
 
-from raydance.commands.use import WRITERS
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
+from raydance.motion.export import write_clip
 from raydance.serving.uploads import safe_stem
 
 FORMATS: Final[dict[str, str]] = {
@@ -105,5 +105,8 @@ async def file_response(clip: Clip, format: str, name: str) -> Response:
 def _write(clip: Clip, suffix: str) -> tuple[bytes, str]:
     with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
-        note = WRITERS[suffix](path, clip)
-        return path.read_bytes(), str(note or "").encode("ascii", "replace").decode()
+        written = write_clip(path, clip)
+        notes = [*written.notes]
+        if written.residual is not None:
+            notes.append(f"joints are off by {written.residual}")
+        return path.read_bytes(), "; ".join(notes).encode("ascii", "replace").decode()

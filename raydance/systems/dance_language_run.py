@@ -286,7 +286,7 @@ class DanceLanguage:
 
     def decode(self, latent_NZ: np.ndarray) -> np.ndarray:
         """What the motion VAE makes of latents: windows `[N, T, 50, 3]`, metres."""
-        latents = torch.from_numpy(np.asarray(latent_NZ, dtype=np.float32)).to(self.device)
+        latents = torch.from_numpy(np.array(latent_NZ, dtype=np.float32)).to(self.device)
         with torch.inference_mode():
             return self.to_metres(self.vae.decoder(latents, self.window).cpu().numpy())
 

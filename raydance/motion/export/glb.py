@@ -74,9 +74,7 @@ def _document(pose: Pose, clip: Clip) -> bytes:
     inverse = np.tile(np.eye(4, dtype=np.float32), (num_joints, 1, 1))
     inverse[:, 3, :3] = -rest  # stored column by column
     gltf.skins.append(
-        gl.Skin(
-            joints=list(range(num_joints)), skeleton=0, inverseBindMatrices=data.add(inverse)
-        )
+        gl.Skin(joints=list(range(num_joints)), skeleton=0, inverseBindMatrices=data.add(inverse))
     )
     # The skin's own node stands beside the skeleton: by the specification its place is ignored.
     gltf.nodes.append(gl.Node(name="body", mesh=0, skin=0))

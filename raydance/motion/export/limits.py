@@ -67,9 +67,10 @@ LIMITS: Final[dict[str, Limit]] = {
     "shoulder": Limit(_OUT, _DOWN, (-90, 150), (-120, 120), (-150, 150)),
     "elbow": Limit(_OUT, _DOWN, (-12, 165), (-12, 12), (-15, 15)),  # 0..150; a hinge
     "wrist": Limit(_OUT, _BACK, (-95, 100), (-50, 55), (-110, 110)),  # -70..80, -20..30; forearm 90
-    **{f"{finger}1": Limit(_OUT, _BACK, (-60, 110), (-40, 40), (-30, 30)) for finger in (
-        "index", "middle", "pinky", "ring"
-    )},  # -45..90
+    **{
+        f"{finger}1": Limit(_OUT, _BACK, (-60, 110), (-40, 40), (-30, 30))
+        for finger in ("index", "middle", "pinky", "ring")
+    },  # -45..90
     **{f"{finger}2": _CURL for finger in ("index", "middle", "pinky", "ring")},  # 0..100; a hinge
 }
 """Part of the body -> range. Joints that are not here are free: the pelvis, and those at the end

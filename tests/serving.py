@@ -1,0 +1,94 @@
+"""A service for tests: a tiny run with a captioned library, behind a real HTTP server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+import uvicorn
+
+from raydance.captioning import units
+from raydance.captioning.describer import Describer
+from raydance.captioning.store import CaptionStore, run_identity
+from raydance.motion import synthetic
+from raydance.motion.export import bvh
+from raydance.serving.app import Settings, create_app
+from raydance.serving.backend import InProcess
+from raydance.serving.runs import Entry, Shelf
+from raydance.systems import load_run
+
+
+def write_library(folder: Path, run: Path) -> Path:
+    """Six BVH files and the captions that a run gives them; returns the captions' folder."""
+    files = folder / "files" / "takes"
+    files.mkdir(parents=True)
+    for movement in synthetic.MOVEMENTS[:6]:
+        bvh.write(files / f"{movement.name}.bvh", synthetic.make_clip(movement, 0))
+    system = load_run(run)
+    facts = {
+        "run": {"path": str(run), "identity": run_identity(run)},
+        "fps": system.fps,
+        "window": system.window,
+        "stride": system.stride,
+        "k": 2,
+        "metric": system.metric,
+        "width": system.width,
+        "reading": {},
+    }
+    store = CaptionStore.create(folder / "captions", facts)
+    settings = units.settings_of(system.fps, system.window, system.stride, {})
+    _, items = units.find_items([folder / "files"])
+    describe = Describer(system, 2)
+    for group in units.group_items(items, lambda item: False):
+        for unit in units.read_units(group, settings, None, "tests"):
+            store.commit(unit.name, 1, unit.files, *describe(unit))
+    return store.path
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(app: Any) -> Iterator[str]:
+    """An application behind uvicorn, in a thread; yields its address."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="on"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{port}"
+    wait_for(lambda: requests.get(f"{address}/readyz", timeout=60).ok)
+    try:
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def plain_service(run: Path, library: Path | None, page: str | None = None, **settings: Any) -> Any:
+    """A service without Ray as a context; yields its address."""
+    entry = Entry(name="tiny", run=str(run), library=str(library) if library else None)
+    app = create_app(lambda: InProcess(Shelf([entry])), Settings(page=page, **settings))
+    return running(app)
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if is_so():
+                return
+        except requests.RequestException:
+            pass
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.1)

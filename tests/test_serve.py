@@ -1,0 +1,228 @@
+"""The service on Ray Serve, asked by a real client while things happen to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from serving import free_port, wait_for
+
+from raydance.client import Client
+from raydance.errors import ConfigError, InputError
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+TURN = "a dancer turns slowly"
+
+
+class Service:
+    """A service of two runs on the shared cluster."""
+
+    def __init__(self, runs: dict[str, Path], **settings: Any) -> None:
+        from raydance.serving.app import Settings
+        from raydance.serving.runs import Entry
+
+        self.entries = [Entry(name=name, run=str(path)) for name, path in runs.items()]
+        self.settings = Settings(**settings)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def deploy(self, replicas: int) -> None:
+        """Start it, or roll it out."""
+        from raydance.cluster import serving
+
+        application = serving.build(
+            self.entries, self.settings, replicas=(replicas, replicas), cpus=0.1
+        )
+        serving.start(application, host="127.0.0.1", port=self.port)
+
+
+@pytest.fixture(scope="module")
+def service(ray_cluster: None, tiny_run: Path, tmp_path_factory: Any) -> Iterator[Service]:
+    """Two runs behind two replicas of each part."""
+    from ray import serve
+
+    other = tmp_path_factory.mktemp("runs") / "other"
+    shutil.copytree(tiny_run, other)
+    one = Service({"tiny": tiny_run, "other": other}, most_requests=16)
+    one.deploy(2)
+    wait_for(lambda: requests.get(f"{one.url}/readyz", timeout=60).ok, 120)
+    yield one
+    serve.shutdown()
+
+
+@contextmanager
+def load(url: str, num_clients: int = 3, **request: Any) -> Iterator[Counter[int]]:
+    """Clients that ask without pause; yields the statuses they got."""
+    statuses: Counter[int] = Counter()
+    is_over = threading.Event()
+
+    def ask(number: int) -> None:
+        session = requests.Session()
+        body = {"text": TURN, "seed": number} | request
+        while not is_over.is_set():
+            try:
+                answer = session.post(f"{url}/v1/generate", json=body, timeout=60)
+                statuses[answer.status_code] += 1
+            except requests.RequestException:
+                statuses[0] += 1
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(num_clients)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: sum(statuses.values()) >= num_clients, 60)
+    try:
+        yield statuses
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(70)
+
+
+def pids_of(part: str) -> list[int]:
+    """Processes of a part's replicas."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if "ServeReplica" in words and f":{part}" in words:
+            found.append(int(place.name))
+    return found
+
+
+def test_answers_are_those_of_a_plain_process(service: Service, tiny_run: Path):
+    import numpy as np
+
+    import raydance
+
+    expected = raydance.load(tiny_run).generate(TURN, seed=4)[0]
+    clip = Client(service.url).generate(TURN, seed=4, clean_feet=False)[0]
+    np.testing.assert_allclose(clip.positions[:, 0], expected[:, 0], atol=1e-4)
+
+
+def test_every_route_answers(service: Service, tmp_path: Path):
+    client = Client(service.url, model="other")
+    assert {facts["name"] for facts in client.models()} == {"tiny", "other"}
+    file = client.save(TURN, tmp_path / "turn.npz", frames=60)
+    assert client.describe(file, k=1)
+    hit = client.search(TURN, k=1)[0]
+    assert client.clip(hit["clip_id"]).num_frames >= 50
+    assert client.embed([TURN]).shape[0] == 1
+    points = requests.get(f"{service.url}/v1/map?model=other", timeout=60).json()["points"]
+    place = {"clip_id": points[0]["clip_id"]}
+    answer = requests.post(
+        f"{service.url}/v1/interpolate",
+        json={"start": place, "end": place, "share": 0.5, "model": "other"},
+        timeout=60,
+    )
+    assert answer.ok, answer.text
+    refused = requests.post(
+        f"{service.url}/v1/generate", json={"text": "x", "frames": 10**6}, timeout=60
+    )
+    assert refused.status_code == 422 and "allowed: 2 to 1200" in refused.json()["detail"]
+
+
+def test_requests_together_get_their_own_answers(service: Service):
+    """Batches hold what several clients asked; nobody gets a neighbour's motion."""
+    alone = {seed: Client(service.url).generate(TURN, seed=seed)[0] for seed in range(4)}
+    found: dict[int, Any] = {}
+
+    def ask(seed: int) -> None:
+        found[seed] = Client(service.url).generate(TURN, seed=seed)[0]
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for seed, clip in alone.items():
+        assert abs(clip.positions - found[seed].positions).max() < 2e-3
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("part", ["Generator", "Ingress"])
+def test_a_killed_replica_costs_no_request(service: Service, part: str):
+    with load(service.url) as statuses:
+        before = sum(statuses.values())
+        victims = pids_of(part)
+        assert len(victims) == 2, f"replicas of {part}: {victims}"
+        os.kill(victims[0], signal.SIGKILL)
+        wait_for(lambda: sum(statuses.values()) > before + 20, 60)
+        wait_for(lambda: len(set(pids_of(part)) - {victims[0]}) == 2, 60)
+    assert set(statuses) == {200}, statuses
+
+
+def test_new_runs_are_rolled_out_without_a_failed_request(
+    service: Service, tiny_run: Path, tmp_path: Path
+):
+    from raydance.serving.runs import Entry
+
+    newer = tmp_path / "newer"
+    shutil.copytree(tiny_run, newer)
+    before = list(service.entries)
+    with load(service.url, num_clients=2) as statuses:
+        service.entries = [Entry(name="tiny", run=str(newer)), before[1]]
+        service.deploy(2)
+        done = sum(statuses.values())
+        wait_for(lambda: sum(statuses.values()) > done + 10, 60)
+    assert set(statuses) == {200}, statuses
+    service.entries = before
+    service.deploy(2)
+
+
+def test_overload_is_turned_away_and_passes(service: Service):
+    with load(service.url, num_clients=48, seconds=10.0) as statuses:
+        wait_for(lambda: statuses[503] > 5 and statuses[200] > 5, 90)
+    assert set(statuses) <= {200, 503}, statuses
+    answer = requests.post(f"{service.url}/v1/generate", json={"text": TURN}, timeout=60)
+    assert answer.ok
+
+
+def test_a_slow_client_and_one_that_goes_away_harm_nobody(service: Service):
+    import socket
+
+    slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]
+    for one in slow:
+        one.sendall(b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    gone = socket.create_connection(("127.0.0.1", service.port))
+    body = b'{"text": "a long dance", "seconds": 60}'
+    gone.sendall(
+        b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    gone.close()
+    started = time.monotonic()
+    assert requests.post(f"{service.url}/v1/generate", json={"text": TURN}, timeout=60).ok
+    assert time.monotonic() - started < 30
+    for one in slow:
+        one.close()
+
+
+def test_a_configuration_file_is_read_strictly(tiny_run: Path):
+    import yaml
+
+    from raydance.cluster.serving import from_config
+
+    root = Path(__file__).parents[1]
+    file = yaml.safe_load((root / "deploy" / "serve.yaml").read_text(encoding="utf-8"))
+    (application,) = file["applications"]
+    assert application["import_path"] == "raydance.cluster.serving:from_config"
+    args = application["args"] | {"page": False}
+    from_config(args)  # opens nothing: that is the replicas' work
+    with pytest.raises(ConfigError, match="args.replica"):
+        from_config(args | {"replica": "1:2"})
+    with pytest.raises(InputError, match="MIN <= MAX"):
+        from_config(args | {"replicas": "3:1"})
+    with pytest.raises(ConfigError, match="at least one"):
+        from_config({"runs": [], "page": False})
