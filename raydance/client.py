@@ -5,7 +5,8 @@
     clip = service.generate("a dancer turns slowly", seed=1)[0]
     service.save("sharp kicks", "kicks.glb")
 
-Needs neither torch nor Ray. When the service is busy, the client waits as long as it is told to.
+Needs neither torch nor Ray. When the service is busy, the client waits as long as it is told to;
+when the process that was answering dies, it asks again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from raydance.files import replacing
 from raydance.motion.clip import Clip
 
 _LONGEST_WAIT_S: Final = 30.0
+_PAUSE_S: Final = 0.2
 
 
 class ServiceError(RaydanceError):
@@ -51,7 +53,7 @@ class Client:
         key: an API key, where the service asks for one.
         model: the run to ask; the service's first by default.
         timeout_s: until an answer must have begun.
-        tries: how often a busy service is asked before giving up.
+        tries: how often a service that is busy or breaks off is asked before giving up.
     """
 
     def __init__(
@@ -181,18 +183,31 @@ class Client:
 
     def _ask(self, method: str, path: str, **request: Any) -> requests.Response:
         for attempt in range(self._tries):
+            is_last = attempt == self._tries - 1
             try:
                 answer = self._session.request(
                     method, self._url + path, timeout=self._timeout_s, **request
                 )
             except requests.RequestException as error:
-                raise ServiceError(0, f"{self._url}: not reached ({error})") from None
-            if answer.status_code != 503 or attempt == self._tries - 1:
+                if is_last or isinstance(error, requests.Timeout):
+                    raise ServiceError(0, f"{self._url}: not reached ({error})") from None
+                time.sleep(_PAUSE_S * 2**attempt)
+                continue
+            if is_last or not (answer.status_code == 503 or _is_lost(answer)):
                 break
-            time.sleep(_wait_s(answer))
+            time.sleep(_wait_s(answer) if answer.status_code == 503 else _PAUSE_S)
         if not answer.ok:
             raise ServiceError(answer.status_code, _detail(answer))
         return answer
+
+
+def _is_lost(answer: requests.Response) -> bool:
+    """Whether the process that was answering died: then nobody wrote the error's details.
+
+    Every question of the API may be asked again.
+    """
+    is_ours = answer.headers.get("Content-Type", "").startswith("application/problem+json")
+    return answer.status_code >= 500 and not is_ours
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -293,9 +293,7 @@ def test_the_map_keeps_near_what_is_near(service_url: str, tiny_run: Path):
 
 def test_convert_keeps_a_files_rotations(service_url: str, take: Path, tmp_path: Path):
     with take.open("rb") as file:
-        answer = post(
-            service_url, "/v1/convert", files={"file": file}, data={"format": "bvh"}
-        )
+        answer = post(service_url, "/v1/convert", files={"file": file}, data={"format": "bvh"})
     (tmp_path / "again.bvh").write_bytes(answer.content)
     before, after = read_clip(take), read_clip(tmp_path / "again.bvh")
     assert before.joint_names == after.joint_names
