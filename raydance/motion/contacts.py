@@ -16,10 +16,11 @@ from typing import Final
 
 import numpy as np
 
+from raydance.errors import InputError
 from raydance.motion import legs
 from raydance.motion.bones import fix_bone_lengths
+from raydance.motion.pinning import FADE_S, moves_to_stand, runs, standing
 from raydance.motion.skeleton import INDEX, NUM_JOINTS
-from raydance.motion.stitch import smooth_step
 
 FEET: Final = (
     (INDEX["left_ankle"], INDEX["left_foot"]),
@@ -28,7 +29,7 @@ FEET: Final = (
 """Heel and toe of each foot: the skeleton's ankle and ball of the foot."""
 
 _ENTER_HEIGHT_M, _LEAVE_HEIGHT_M = 0.04, 0.07
-_ENTER_SPEED_M_S, _LEAVE_SPEED_M_S = 0.4, 0.8
+_ENTER_SPEED_M_S, _LEAVE_SPEED_M_S = 0.45, 0.9
 _SPEED_REACH_S = 0.05
 _SHORTEST_S = 0.12
 _LOW: Final = 10.0  # percent
@@ -37,40 +38,30 @@ _LEGS: Final = tuple(
     for side in ("left", "right")
 )
 _MIN_FRAMES: Final = 4
-_FADE_S: Final = 0.1
-_HOME_S: Final = 0.4
-_RESTING_M: Final = (0.0, 0.02)  # over the floor, as a contact's mean
-_BELOW_M: Final = 0.01  # under the level at which feet rest: they roll
-_FURTHEST_M: Final = 0.20
 _MOST_SUNK_M: Final = 0.10
 
 
-def floor_levels(motion: np.ndarray, fps: float) -> np.ndarray:
+def _floor_levels(points: np.ndarray, fps: float) -> np.ndarray:
     """Heights `[2]` (heel, toe) at which the two feet rest: low ones of the frames without haste.
 
     Robust: a tenth of those frames may lie below. A motion that never rests (a jump, a run) takes
     a tenth of all frames instead.
-
-    Args:
-        motion: `[T, 50, 3]`, metres, y up.
     """
-    height = motion[:, FEET, 1].astype(np.float64)
-    is_slow = speeds(motion, fps) < _LEAVE_SPEED_M_S
+    is_slow = _speeds(points, fps) < _LEAVE_SPEED_M_S
     levels = np.empty(2)
     for point in range(2):
-        slow = height[:, :, point][is_slow[:, :, point]]
-        some = slow if len(slow) > 0.1 * 2 * len(motion) else height[:, :, point]
-        levels[point] = np.percentile(some, _LOW)
+        height = points[:, :, point, 1]
+        slow = height[is_slow[:, :, point]]
+        levels[point] = np.percentile(slow if len(slow) > 0.1 * height.size else height, _LOW)
     return levels
 
 
-def speeds(motion: np.ndarray, fps: float) -> np.ndarray:
-    """Speeds `[T, 2, 2]` of heel and toe of each foot, m/s, over about a tenth of a second."""
-    feet = motion[:, FEET].astype(np.float64)
+def _speeds(points: np.ndarray, fps: float) -> np.ndarray:
+    """Speeds `[T, 2, 2]` of `[T, 2, 2, 3]`, m/s, over about a tenth of a second."""
     reach = max(1, round(_SPEED_REACH_S * fps))
-    frames = np.arange(len(feet))
-    before, after = np.maximum(frames - reach, 0), np.minimum(frames + reach, len(feet) - 1)
-    way = np.linalg.norm(feet[after] - feet[before], axis=-1)
+    frames = np.arange(len(points))
+    before, after = np.maximum(frames - reach, 0), np.minimum(frames + reach, len(points) - 1)
+    way = np.linalg.norm(points[after] - points[before], axis=-1)
     return way * fps / np.maximum(after - before, 1)[:, None, None]
 
 
@@ -88,10 +79,16 @@ def foot_contacts(
 
     Returns:
         `[T, 2, 2]` bool: left and right foot, heel and toe.
+
+    Raises:
+        InputError: a wrong shape, or values that are not finite in joints that are there.
     """
-    mask = np.ones(NUM_JOINTS, dtype=bool) if joint_mask is None else np.asarray(joint_mask, bool)
-    height = motion[:, FEET, 1] - floor_levels(motion, fps)
-    speed = speeds(motion, fps)
+    mask = _checked(motion, joint_mask)
+    if not len(motion):
+        return np.zeros((0, 2, 2), dtype=bool)
+    points = _points(motion, mask)
+    height = points[..., 1] - _floor_levels(points, fps)
+    speed = _speeds(points, fps)
     certain = (height < _ENTER_HEIGHT_M) & (speed < _ENTER_SPEED_M_S)
     possible = (height < _LEAVE_HEIGHT_M) & (speed < _LEAVE_SPEED_M_S)
     contacts = np.zeros_like(certain)
@@ -103,12 +100,6 @@ def foot_contacts(
             if end - first >= shortest and certain[first:end, foot, point].any():
                 contacts[first:end, foot, point] = True
     return contacts
-
-
-def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """`(first, end)` of each stretch of True in `[T]`."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +131,7 @@ def clean_feet(
     """Motion whose feet stand still where they stand, on legs that keep their lengths.
 
     Bones get constant lengths (`fix_bone_lengths`). Then, as each foot stands, the standing point
-    (the toe where it stands, else the heel) is held where it was on average, no higher than 2 cm
+    (the toe where it stands, else the heel) is held where it was on average, no higher than 3 cm
     over the floor, with the whole foot moved alike; the moves fade in and out, and between two
     contacts one goes over into the other. Knees follow (`legs.solve_knee`), and the body sinks by
     at most 10 cm where a leg cannot reach. A foot that slides fast (`foot_contacts`) is taken to
@@ -154,8 +145,11 @@ def clean_feet(
     Returns:
         `[T, 50, 3]`, of the motion's type, and what was done. Without leg joints or contacts the
         motion comes back as it is.
+
+    Raises:
+        InputError: a wrong shape, or values that are not finite in joints that are there.
     """
-    mask = np.ones(NUM_JOINTS, dtype=bool) if joint_mask is None else np.asarray(joint_mask, bool)
+    mask = _checked(motion, joint_mask)
     if not mask[[joint for leg in _LEGS for joint in leg]].all():
         return motion, Report(note="hips, knees or ankles are not there")
     if len(motion) < _MIN_FRAMES:
@@ -165,7 +159,7 @@ def clean_feet(
     if not contacts.any():
         return motion, Report(note="no foot stands on the floor")
     points = _points(rigid, mask)
-    moves = _hold(points, contacts, floor_levels(rigid, fps), fps)
+    moves = moves_to_stand(points, contacts, _floor_levels(points, fps), fps, _LEAVE_SPEED_M_S)
     cleaned, sunk = _follow(rigid, moves, fps)
     kept = motion.copy()
     kept[:, mask] = cleaned[:, mask]
@@ -179,6 +173,18 @@ def clean_feet(
     )
 
 
+def _checked(motion: np.ndarray, joint_mask: np.ndarray | None) -> np.ndarray:
+    mask = np.ones(NUM_JOINTS, dtype=bool) if joint_mask is None else np.asarray(joint_mask, bool)
+    if motion.ndim != 3 or motion.shape[1:] != (NUM_JOINTS, 3) or mask.shape != (NUM_JOINTS,):
+        raise InputError(
+            f"motion of shape {motion.shape}, joint mask of {mask.shape}; "
+            f"[T, {NUM_JOINTS}, 3] and [{NUM_JOINTS}] are needed"
+        )
+    if not np.isfinite(motion[:, mask]).all():
+        raise InputError("motion holds values that are not finite in joints it has")
+    return mask
+
+
 def _points(motion: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Heel and toe of each foot, `[T, 2, 2, 3]`; an absent toe lies in the heel."""
     return motion[:, [[heel, toe if mask[toe] else heel] for heel, toe in FEET]].astype(np.float64)
@@ -187,103 +193,20 @@ def _points(motion: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _skate(points: np.ndarray, contacts: np.ndarray, fps: float) -> float:
     """Mean horizontal speed of the standing points, m/s."""
     way = np.linalg.norm(np.diff(points[..., [0, 2]], axis=0), axis=-1)
-    stands = _standing(contacts)
+    stands = standing(contacts)
     stands = stands[1:] * stands[:-1]
     return float((way * stands).sum() / max(stands.sum(), 1.0) * fps)
-
-
-def _standing(contacts: np.ndarray) -> np.ndarray:
-    """Which point holds each foot, `[T, 2, 2]`, 0 to 1: the toe where it stands, else the heel."""
-    shares = contacts.astype(np.float64)
-    return np.stack([shares[..., 0] * (1.0 - shares[..., 1]), shares[..., 1]], axis=-1)
-
-
-def _hold(points: np.ndarray, contacts: np.ndarray, levels: np.ndarray, fps: float) -> np.ndarray:
-    """How each foot has to be moved, `[T, 2, 3]`, to stand still as it stands.
-
-    What a contact takes away is the standing point's velocity, so that moves are smooth whatever
-    point stands; what is left free, a constant for each contact, puts it where it was on average.
-    """
-    fade = max(1, round(_FADE_S * fps))
-    home = max(2, round(_HOME_S * fps))
-    soft = _softened(contacts, fade)
-    hold = np.stack([soft[..., 0] * (1.0 - soft[..., 1]), soft[..., 1]], axis=-1)  # [T, 2, 2]
-    steps = np.diff(points, axis=0)
-    # Nothing is taken of a step that is too fast to stand: it belongs to the swing.
-    haste = np.linalg.norm(steps, axis=-1) * fps / _LEAVE_SPEED_M_S
-    still = 1.0 - smooth_step(np.clip(2.0 * haste - 1.0, 0.0, 1.0))
-    step_share = 0.5 * (hold[1:] + hold[:-1]) * still
-    taken = (steps * step_share[..., None]).sum(axis=2)
-    drift = np.concatenate([np.zeros((1, 2, 3)), -np.cumsum(taken, axis=0)])
-    moves = np.empty_like(drift)
-    stands = _standing(contacts)
-    for foot in range(2):
-        nodes: list[tuple[float, float, np.ndarray]] = []  # first and last frame, constant
-        for first, end in runs(contacts[:, foot].any(axis=-1)):
-            part = slice(first, end)
-            constant = -drift[part, foot].mean(axis=0)
-            weight = stands[part, foot]
-            over_floor = points[part, foot, :, 1] + (drift[part, foot, 1] + constant[1])[:, None]
-            over_floor = ((over_floor - levels) * weight).sum() / weight.sum()
-            constant[1] += np.clip(over_floor, *_RESTING_M) - over_floor
-            if nodes and first - nodes[-1][1] > 2 * home:
-                away = nodes[-1][1] + home
-                nodes.append((away, first - home, -drift[away, foot]))
-            nodes.append((first, end - 1, constant))
-        if nodes:
-            start, finish = nodes[0][0] - home, nodes[-1][1] + home
-            nodes.insert(0, (-np.inf, start, np.zeros(3)))
-            nodes.append((finish, np.inf, -drift[-1, foot]))
-        moves[:, foot] = drift[:, foot] + _between(nodes, len(points))
-    moves = _limited(moves)
-    floor = levels - _BELOW_M
-    below = np.maximum(floor - (points[..., 1] + moves[:, :, None, 1]), 0.0).max(axis=-1)
-    moves[..., 1] += legs.cover(below, fade)
-    return moves
-
-
-def _limited(moves: np.ndarray) -> np.ndarray:
-    """Moves `[..., 3]` bent so as not to pass the limit; up to half of it hardly changed."""
-    far = np.linalg.norm(moves, axis=-1, keepdims=True) / _FURTHEST_M
-    return moves / (1.0 + far**4) ** 0.25
-
-
-def _softened(contacts: np.ndarray, num_frames: int) -> np.ndarray:
-    """Contacts as shares `[T, ...]` that fade over some frames before and after them."""
-    num = len(contacts)
-    soft = contacts.astype(np.float64)
-    for step in range(1, min(num_frames, num - 1) + 1):
-        share = smooth_step(np.array(1.0 - step / (num_frames + 1)))
-        soft[step:] = np.maximum(soft[step:], share * contacts[:-step])
-        soft[:-step] = np.maximum(soft[:-step], share * contacts[step:])
-    return soft
-
-
-def _between(nodes: list[tuple[float, float, np.ndarray]], num_frames: int) -> np.ndarray:
-    """`[T, 3]`: each node's constant in its frames, a smooth way from one to the next between."""
-    if not nodes:
-        return np.zeros((num_frames, 3))
-    firsts, lasts = np.array([n[0] for n in nodes]), np.array([n[1] for n in nodes])
-    constants = np.stack([n[2] for n in nodes])
-    frames = np.arange(num_frames)
-    here = np.searchsorted(firsts, frames, side="right") - 1
-    after = np.minimum(here + 1, len(nodes) - 1)
-    # Outside of a gap, of which the first and last node have none, the division has no meaning.
-    is_between = frames > lasts[here]
-    begin = np.where(is_between, lasts[here], 0.0)
-    gap = np.where(is_between, firsts[after] - begin, 1.0)
-    share = smooth_step(np.where(is_between, (frames - begin) / gap, 0.0))
-    return constants[here] + (constants[after] - constants[here]) * share[:, None]
 
 
 def _follow(motion: np.ndarray, moves: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """The whole body after its feet's moves `[T, 2, 3]`, and how far it sank, `[T]`."""
     across = motion[:, INDEX["left_hip"]] - motion[:, INDEX["right_hip"]]
+    targets = [motion[:, ankle] + moves[:, side] for side, (_, _, ankle) in enumerate(_LEGS)]
     needed = [
-        legs.too_far(*(motion[:, joint] for joint in leg), motion[:, leg[2]] + moves[:, side])
-        for side, leg in enumerate(_LEGS)
+        legs.too_far(motion[:, hip], motion[:, knee], motion[:, ankle], target)
+        for (hip, knee, ankle), target in zip(_LEGS, targets)
     ]
-    sunk = legs.cover(np.maximum(*needed), max(1, round(_FADE_S * fps)))
+    sunk = legs.cover(np.maximum(*needed), max(1, round(FADE_S * fps)))
     sunk = _MOST_SUNK_M * np.tanh(sunk / _MOST_SUNK_M)
     cleaned = motion.copy()
     cleaned[..., 1] -= sunk[:, None]
@@ -293,7 +216,7 @@ def _follow(motion: np.ndarray, moves: np.ndarray, fps: float) -> tuple[np.ndarr
             motion[:, knee],
             motion[:, ankle],
             cleaned[:, hip],
-            motion[:, ankle] + moves[:, side],
+            targets[side],
             across,
         )
         cleaned[:, knee], cleaned[:, ankle] = new_knee, new_ankle
