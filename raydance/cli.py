@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import data, info, judge, library, serve, sweep, train, use
+from raydance.commands import convert, data, info, judge, library, serve, sweep, train, use
 from raydance.errors import InputError, RaydanceError
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ COMMANDS = (
     use.describe,
     use.generate,
     use.search,
+    convert.convert,
     library.caption,
     serve.serve,
     judge.evaluate,

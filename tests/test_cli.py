@@ -196,9 +196,13 @@ def test_values_out_of_range(refused, npz, tmp_path):
     assert "-k 0" in refused("describe", npz, "--run", tmp_path, "-k", 0)
     assert "furlong" in refused("info", npz, "--units", "furlong")
     assert "x, y, z" in refused("info", npz, "--up", "w")
-    assert ".npz, .bvh, .gif" in refused(
-        "generate", "a turn", "--run", tmp_path, "--out", tmp_path / "a.mp4"
-    )
+    generate = ("generate", "a turn", "--run", tmp_path, "--out")
+    assert ".npz, .bvh, .glb, .gif, .mp4" in refused(*generate, tmp_path / "a.fbx")
+    assert "unit is for .bvh" in refused(*generate, tmp_path / "a.glb", "--unit", "m")
+    assert "limits is for .npz" in refused(*generate, tmp_path / "a.gif", "--no-limits")
+    convert = ("convert", npz, "--out", tmp_path / "a.bvh")
+    assert "allowed: m, cm" in refused(*convert, "--out-unit", "feet")
+    assert "allowed: y, z" in refused(*convert, "--out-up", "x")
     assert "not both" in refused("search", "a turn", "--motion", npz, "--run", tmp_path)
     assert "sentence" in refused("search", "--run", tmp_path)
 
@@ -441,13 +445,13 @@ def test_describe(call, run, npz):
 
 def test_generate_writes_every_format(call, run, tmp_path):
     clips, notes = {}, {}
-    for suffix in (".npz", ".bvh", ".gif"):
+    for suffix in (".npz", ".bvh", ".glb", ".gif"):
         path = tmp_path / "new" / f"turn{suffix}"
         code, notes[suffix], err = call(
             *("generate", "a slow turn", "--run", run, "--out", path, "--frames", 12, "--seed", 4)
         )
         assert code == 0, err
-        if suffix != ".gif":
+        if suffix in (".npz", ".bvh"):
             clips[suffix] = read_clip(path, units=1.0 if suffix == ".npz" else 0.01, up="y")
     assert path.read_bytes().startswith(b"GIF89a")
     assert clips[".npz"].joint_names == skeleton.JOINTS and clips[".npz"].fps == 20.0
@@ -458,8 +462,27 @@ def test_generate_writes_every_format(call, run, tmp_path):
     names = clips[".bvh"].joint_names
     written = clips[".bvh"].positions[:, [names.index(joint) for joint in skeleton.JOINTS]]
     apart_cm = np.linalg.norm(written - expected, axis=-1).mean() * 100
-    assert f"{apart_cm:.1f} cm from the generated points on average" in notes[".bvh"]
-    assert sorted(p.name for p in path.parent.iterdir()) == ["turn.bvh", "turn.gif", "turn.npz"]
+    assert f"joints are {apart_cm:.1f} cm on average" in notes[".bvh"]
+    assert notes[".glb"].splitlines()[1] == notes[".bvh"].splitlines()[1]  # one fit for both
+    files = ["turn.bvh", "turn.gif", "turn.glb", "turn.npz"]
+    assert sorted(p.name for p in path.parent.iterdir()) == files
+
+
+def test_convert_says_what_it_wrote(call, npz, tmp_path):
+    clip = read_clip(npz)
+    out = tmp_path / "new" / "a.bvh"
+    code, said, err = call("convert", npz, "--out", out, "--out-unit", "m", "--out-up", "z")
+    assert (code, err) == (0, "")
+    assert f"{clip.num_frames} frames at {clip.fps:g} fps" in said
+    assert "rotations fitted to bones of fixed length" in said
+    again = read_clip(out, units=1.0, up="z")
+    columns = [again.joint_names.index(name) for name in clip.joint_names]
+    assert np.abs(again.positions[:, columns] - clip.positions).max() < 0.01
+    back = tmp_path / "back.npz"
+    code, said, err = call("convert", out, "--units", 1, "--up", "z", "--out", back, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(said)["residual"] is None
+    np.testing.assert_allclose(read_clip(back).positions, again.positions, atol=1e-6)
 
 
 def test_generate_refuses_and_writes_nothing(refused, run, tmp_path):

@@ -51,6 +51,19 @@ UpOption = Annotated[
 SkeletonOption = Annotated[
     Path | None, typer.Option("--skeleton", help="The ASF file of an AMC file.")
 ]
+LimitsOption = Annotated[
+    bool,
+    typer.Option(
+        "--limits/--no-limits",
+        help="Whether rotations that are fitted stay within what human joints can do.",
+    ),
+]
+
+
+def writing_options(unit: str | None, up: str | None, limits: bool) -> dict[str, Any]:
+    """What `raydance.motion.export.write_clip` takes: the options that were given."""
+    given = {"unit": unit, "up": up, "limits": None if limits else False}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def local(place: str, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -135,15 +148,18 @@ def check_up(up: str | None) -> str | None:
     return up
 
 
-def read_motion(place: str, fps: float | None, mapping: Path | None) -> Clip:
+def read_motion(place: str, fps: float | None, mapping: Path | None, **reading: Any) -> Clip:
     """Read a motion file; with a mapping file, its joints are the canonical ones afterwards.
+
+    Args:
+        reading: further arguments of `read_clip`.
 
     Raises:
         InputError: a file that cannot be read, or a mapping that does not fit it.
     """
     from raydance.motion.formats import read_clip
 
-    clip = read_clip(local(place), fps=fps)
+    clip = read_clip(local(place), fps=fps, **reading)
     if mapping is None:
         return clip
     from raydance.motion.mapping import load_mapping

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +11,13 @@ import raydance
 from raydance.commands.options import (
     FpsOption,
     JsonOption,
+    LimitsOption,
     MappingOption,
     RunOption,
     local,
     print_json,
     read_motion,
+    writing_options,
 )
 from raydance.errors import InputError
 
@@ -62,7 +63,9 @@ def describe(
 def generate(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence about movement.")],
     run: RunOption,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .npz, .bvh or .gif file to write.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="A .npz, .bvh, .glb, .gif or .mp4 file to write.")
+    ],
     frames: Annotated[int | None, typer.Option(help="Length; a window by default.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
     source: Annotated[
@@ -72,32 +75,43 @@ def generate(
     clip: Annotated[
         str | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
     ] = None,
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="Of a .bvh file: m, cm (by default), mm or inch.")
+    ] = None,
+    up: Annotated[
+        str | None, typer.Option("--up", help="The up axis of a .bvh file: y (by default) or z.")
+    ] = None,
+    limits: LimitsOption = True,
     fps: FpsOption = None,
     mapping: MappingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a sentence into motion.
 
+    Formats with rotations (.bvh, .glb) get them by a fit to bones of constant length, within what
+    human joints can do; how far that moves the joints is said.
+
     \b
     Examples:
       raydance generate "a dancer turns slowly" --run runs/mine --out turn.gif
       raydance generate "sharp kicks" --run runs/mine --out kicks.bvh --frames 80 --seed 3
       raydance generate "the same, but low" --run runs/mine --out low.npz --clip walk.bvh
+      raydance generate "a slow turn" --run runs/mine --out turn.glb
     """
-    write = WRITERS.get(out.suffix.lower())
-    if write is None:
-        raise InputError(f"--out {out}: suffix {out.suffix or 'missing'}; {', '.join(WRITERS)}")
+    from raydance.motion import export
+
+    options = writing_options(unit, up, limits)
+    export.check_suffix(out, **options)
     start = read_motion(clip, fps, mapping) if clip else None
     system = raydance.load(local(run))
     motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    note = write(out, system.as_clip(motion, out.stem, text))
+    written = export.write_clip(out, system.as_clip(motion, out.stem, text), **options)
     facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
-        print_json(facts | {"note": note})
+        print_json(facts | {"residual": written.residual, "notes": written.notes})
     else:
         print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
-        if note:
+        for note in written.notes:
             print(f"  {note}")
 
 
@@ -169,55 +183,3 @@ def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> li
 def _check_k(k: int) -> None:
     if k < 1:
         raise InputError(f"-k {k}; at least 1")
-
-
-def _write_npz(path: Path, clip: Clip) -> str:
-    import numpy as np
-
-    from raydance.files import replacing
-
-    arrays: dict[str, Any] = {
-        "positions": clip.positions.astype(np.float32),
-        "joint_names": np.array(clip.joint_names),
-        "parents": np.array(clip.parents, dtype=np.int64),
-        "fps": np.float64(clip.fps),
-    }
-    with replacing(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
-    return ""
-
-
-def _write_bvh(path: Path, clip: Clip) -> str:
-    from raydance.motion.export import bvh
-
-    left = bvh.write(path, clip)
-    return (
-        f"rotations fitted to bones of fixed length: joints are {left.mean_m * 100:.1f} cm from "
-        f"the generated points on average, {left.max_m * 100:.1f} cm at most"
-    )
-
-
-def _write_gif(path: Path, clip: Clip) -> str:
-    import numpy as np
-
-    from raydance.motion import skeleton
-    from raydance.motion.render import render_gif
-
-    # A generated clip has the joints of the training data, the figure all fifty.
-    places = [skeleton.JOINTS.index(name) for name in clip.joint_names]
-    motion = np.zeros((clip.num_frames, len(skeleton.JOINTS), 3), np.float32)
-    motion[:, places] = clip.positions
-    mask = np.isin(np.arange(len(skeleton.JOINTS)), places)
-    titles = list(clip.captions) or None
-    render_gif(path, motion, fps=clip.fps, titles=titles, joint_mask=mask)
-    return ""
-
-
-WRITERS: Final[dict[str, Callable[[Path, Clip], str]]] = {
-    ".npz": _write_npz,
-    ".bvh": _write_bvh,
-    ".gif": _write_gif,
-}
-"""Suffix -> what writes a generated clip (`[T, 50, 3]` metres), whole or not at all.
-
-A writer returns what a user should know of the file, or nothing."""

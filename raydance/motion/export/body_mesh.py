@@ -38,6 +38,8 @@ _SKULL_M: Final = (0.085, 0.12, 0.1)  # half the width, height and depth
 _SKULL_UP_M: Final = 0.09  # from the head joint, at the base of the skull, to its middle
 _SHORT_M: Final = 0.005  # bones below this have no capsule
 
+_Shape = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 SIDES: Final = tuple(COLOURS)
 """`left`, `right`, `middle`."""
 
@@ -81,11 +83,10 @@ def body_mesh(
             side, part = _side_and_part(known.get(joint, names[joint]))
             radius = _RADII_M.get(part) or float(np.clip(_SHARE * length, *_OTHER_M))
             around = 12 if radius > 0.015 else 6
-            parts.append((side, parent, *_capsule(length, radius, around)))
-            points, normals = parts[-1][2:4]
+            points, normals, triangles = _capsule(length, radius, around)
             turn = rot.between(np.array([0.0, 1.0, 0.0]), rest[joint] - rest[parent])
-            points[:] = rot.rotate(turn, points) + rest[parent]
-            normals[:] = rot.rotate(turn, normals)
+            points = rot.rotate(turn, points) + rest[parent]
+            parts.append((side, parent, points, rot.rotate(turn, normals), triangles))
     for head in sources.get("head", ()):
         points, normals, triangles = _ball(12)
         normals = rot.unit(normals / _SKULL_M)
@@ -118,22 +119,20 @@ def _side_and_part(name: str) -> tuple[str, str]:
     return (side, part) if side in ("left", "right") else ("middle", plain)
 
 
-def _capsule(length: float, radius: float, around: int) -> tuple[np.ndarray, ...]:
+def _capsule(length: float, radius: float, around: int) -> _Shape:
     """Points, normals `[V, 3]` and triangles `[N, 3]` from the origin up to (0, length, 0)."""
     latitudes = np.deg2rad([-90, -45, 0, 0, 45, 90])
     heights = np.array([0.0, 0.0, 0.0, length, length, length])
     return _revolve(latitudes, heights, radius, around)
 
 
-def _ball(around: int) -> tuple[np.ndarray, ...]:
+def _ball(around: int) -> _Shape:
     """A ball of radius 1 about the origin."""
     latitudes = np.deg2rad(np.linspace(-90, 90, 1 + around // 2))
     return _revolve(latitudes, np.zeros_like(latitudes), 1.0, around)
 
 
-def _revolve(
-    latitudes: np.ndarray, heights: np.ndarray, radius: float, around: int
-) -> tuple[np.ndarray, ...]:
+def _revolve(latitudes: np.ndarray, heights: np.ndarray, radius: float, around: int) -> _Shape:
     """Rings of a sphere about the y axis, each lifted by its height; poles are single points."""
     turns = np.linspace(0, 2 * np.pi, around, endpoint=False)
     circle = np.stack((np.cos(turns), np.zeros(around), np.sin(turns)), axis=-1)

@@ -24,6 +24,7 @@ _ROUNDS: Final = 2
 _FREE: Final = 0.2  # a bone whose length varies by more than this share is none
 _SURE_M: Final = 0.01  # a bone that strays less than this from the others' frame counts in full
 _STRAIGHT: Final = 0.1  # sine of the bend below which a hinge hardly tells the twist above it
+_NEVER: Final = 0.002  # its mean square below which the frames around tell nothing, either
 _AROUND: Final = 5  # frames, a quarter of a second at the rate of generated motion
 _HINGES: Final = {"hip": "knee", "shoulder": "elbow"}
 _SMPL_REST: Final = units.rest_positions(smpl_body.SMPLH_OFFSETS, smpl_body.SMPLH_PARENTS)
@@ -163,7 +164,7 @@ def _usual(shown: np.ndarray) -> np.ndarray:
     around = np.stack([np.convolve(column, kernel, "full") for column in weighted.T], axis=-1)
     around = around[3 * _AROUND : 3 * _AROUND + len(shown)] / kernel.sum()
     size = np.abs(around)
-    return (around + _STRAIGHT**2) / (size + _STRAIGHT**2)
+    return (around + _NEVER) / (size + _NEVER)
 
 
 def _rigid(
