@@ -5,7 +5,8 @@ of the American Academy of Orthopaedic Surgeons (Joint Motion: Method of Measuri
 1965), as textbooks repeat them (Norkin and White, Measurement of Joint Motion). Ours are wider on
 purpose: dancers go beyond the normal, the joints of recordings are not the anatomical centres, and
 a rest pose of average proportions is not the dancer's. They are there to refuse what nobody can
-do, such as a knee that bends forwards.
+do, such as a knee that bends forwards; on recordings of CMU and Bandai Namco they cost less than a
+millimetre on average.
 
 A turn is split into a twist about the bone and a swing across it (swing-twist decomposition,
 Dobrowolski, Swing-twist decomposition in Clifford algebra, 2015); the swing's rotation vector has
