@@ -2,30 +2,36 @@
 
 /** Radii in metres (at the parent, at the joint) of the bone that ends in a joint. */
 const RADII = {
-  spine1: [0.1, 0.098],
-  spine2: [0.098, 0.104],
-  spine3: [0.104, 0.1],
-  neck: [0.07, 0.043],
-  head: [0.043, 0.045],
-  hip: [0.085, 0.088],
+  spine1: [0.09, 0.09],
+  spine2: [0.09, 0.095],
+  spine3: [0.095, 0.1],
+  neck: [0.072, 0.05],
+  head: [0.047, 0.045],
+  hip: [0.088, 0.088],
   knee: [0.08, 0.052],
   ankle: [0.054, 0.034],
   foot: [0.04, 0.032],
   collar: [0.06, 0.06],
-  shoulder: [0.058, 0.056],
-  elbow: [0.05, 0.038],
+  shoulder: [0.06, 0.058],
+  elbow: [0.056, 0.039],
   wrist: [0.039, 0.026],
 };
 const FINGER = [0.0105, 0.009];
 const PALM = [0.022, 0.0125];
 const UNKNOWN = [0.03, 0.03];
+const LEG = new Set(["knee", "ankle", "foot"]);
 
-/** Extra volume between joints that no bone joins. */
+/**
+ * Extra volume where no bone runs: [one end, other end, radii], each end a mixture of joints. Four
+ * strands side by side make a trunk of pelvis, waist and ribs that is wider than deep.
+ */
 const TRUNK = [
-  ["left_hip", "right_hip", 0.092],
-  ["left_shoulder", "right_shoulder", 0.062],
-  ["left_hip", "left_collar", 0.076],
-  ["right_hip", "right_collar", 0.076],
+  [{ left_hip: 1 }, { right_hip: 1 }, [0.09, 0.09]],
+  [{ left_shoulder: 0.55, spine3: 0.45 }, { right_shoulder: 0.55, spine3: 0.45 }, [0.1, 0.1]],
+  ...["left", "right"].flatMap((side) => [
+    [{ [`${side}_hip`]: 0.7, pelvis: 0.3 }, { [`${side}_shoulder`]: 0.52, spine3: 0.48 }, [0.088, 0.1]],
+    [{ [`${side}_hip`]: 0.3, pelvis: 0.7 }, { [`${side}_shoulder`]: 0.22, spine3: 0.78 }, [0.096, 0.108]],
+  ]),
 ];
 
 const isFinger = (name) => /_(index|middle|pinky|ring|thumb)\d$/.test(name);
@@ -33,34 +39,39 @@ const sideOf = (name) => (name.startsWith("left_") ? "left" : name.startsWith("r
 const bare = (name) => name.replace(/^(left|right)_/, "");
 
 /**
- * The limbs of a skeleton.
+ * The limbs of a skeleton: capsules between mixtures of joints.
  *
- * A limb runs from joint `from` to joint `to`, or, where `beyond` is given, from joint `to` on by
- * `beyond` metres in the direction of the bone `from`-`to`; `radii` are those at its two ends.
+ * `from` and `to` are lists of [joint, weight]; `radii` are those at the two ends. With `beyond`, a
+ * limb does not join the two but goes on from `to` by `start` to `beyond` metres (a head, toes).
  */
 export function limbsOf(joints, parents) {
   const limbs = [];
   const index = new Map(joints.map((name, i) => [name, i]));
   joints.forEach((name, joint) => {
-    const parent = parents[joint];
-    if (parent < 0) return;
+    if (parents[joint] < 0) return;
     const part = bare(name);
-    const radii = isFinger(name) ? (isFinger(joints[parent]) ? FINGER : PALM) : (RADII[part] ?? UNKNOWN);
-    const isTrunk = part === "hip" || part === "collar";
-    limbs.push({ from: parent, to: joint, radii, side: isTrunk ? "middle" : sideOf(name) });
-    if (name === "head") limbs.push({ from: parent, to: joint, beyond: 0.11, start: 0.055, radii: [0.084, 0.092], side: "middle" });
-    if (part === "foot") limbs.push({ from: parent, to: joint, beyond: 0.06, radii: [0.032, 0.026], side: sideOf(name), isFlat: true });
+    const side = part === "hip" || part === "collar" ? "middle" : sideOf(name);
+    const bone = { from: [[parents[joint], 1]], to: [[joint, 1]], side };
+    const fingers = isFinger(joints[parents[joint]]) ? FINGER : PALM;
+    limbs.push({ ...bone, radii: isFinger(name) ? fingers : (RADII[part] ?? UNKNOWN), isThin: isFinger(name), isLeg: LEG.has(part) });
+    if (name === "head") limbs.push({ ...bone, start: 0.05, beyond: 0.115, radii: [0.078, 0.086] });
+    if (part === "foot") limbs.push({ ...bone, start: 0, beyond: 0.06, radii: [0.032, 0.026], isFlat: true });
     const hasFingers = joints.some((other, i) => parents[i] === joint && isFinger(other));
-    if (part === "wrist" && !hasFingers) {
-      limbs.push({ from: parent, to: joint, beyond: 0.12, radii: [0.032, 0.022], side: sideOf(name) });
-    }
+    if (part === "wrist" && !hasFingers) limbs.push({ ...bone, start: 0, beyond: 0.12, radii: [0.032, 0.022] });
   });
-  for (const [first, second, radius] of TRUNK) {
-    const ends = [index.get(first), index.get(second)];
-    if (ends.includes(undefined)) continue;
-    limbs.push({ from: ends[0], to: ends[1], radii: [radius, radius * 0.94], side: "middle" });
+  for (const [first, second, radii] of TRUNK) {
+    const ends = [first, second].map((mixture) => Object.entries(mixture).map(([name, weight]) => [index.get(name), weight]));
+    if (ends.flat().some(([joint]) => joint === undefined)) continue;
+    limbs.push({ from: ends[0], to: ends[1], radii, side: "middle" });
   }
   return limbs;
+}
+
+/** One coordinate (0, 1 or 2) of a limb's end in a pose [J * 3]. */
+export function along(end, pose, axis) {
+  let sum = 0;
+  for (const [joint, weight] of end) sum += weight * pose[3 * joint + axis];
+  return sum;
 }
 
 /** Joints whose paths are traced, with their side. */

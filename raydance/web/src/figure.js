@@ -1,15 +1,15 @@
 // One dancer in 3-D: a body of tapered capsules, a contact shadow and traces.
 
 import { BufferAttribute, CapsuleGeometry, Color, DynamicDrawUsage, Group, InstancedBufferAttribute, InstancedMesh, Matrix4, MeshStandardMaterial, Quaternion, Vector3 } from "three";
-import { limbsOf } from "./body.js";
+import { along, limbsOf } from "./body.js";
 import { ContactShadow } from "./shadow.js";
 import { Trails } from "./trails.js";
 
 const UP = new Vector3(0, 1, 0);
 
 /** A unit capsule whose upper half is marked `along` = 1: the shader stretches and tapers it. */
-function capsule() {
-  const geometry = new CapsuleGeometry(1, 2, 7, 18);
+function capsule(num_cap, num_around) {
+  const geometry = new CapsuleGeometry(1, 2, num_cap, num_around);
   const { position } = geometry.attributes;
   const along = new Float32Array(position.count);
   for (let i = 0; i < position.count; i++) {
@@ -34,31 +34,76 @@ function skin() {
   return material;
 }
 
+/** Limbs of one fineness, drawn at once. */
+class Limbs {
+  constructor(limbs, num_cap, num_around) {
+    this.limbs = limbs;
+    const geometry = capsule(num_cap, num_around);
+    this.sweep = new InstancedBufferAttribute(new Float32Array(limbs.length * 3), 3).setUsage(DynamicDrawUsage);
+    geometry.setAttribute("sweep", this.sweep);
+    this.mesh = new InstancedMesh(geometry, skin(), limbs.length);
+    this.mesh.instanceMatrix.setUsage(DynamicDrawUsage);
+    this.mesh.frustumCulled = false;
+  }
+
+  setColours(colours) {
+    const colour = new Color();
+    this.limbs.forEach((limb, i) => this.mesh.setColorAt(i, colour.set(colours[limb.side])));
+    if (this.limbs.length) this.mesh.instanceColor.needsUpdate = true;
+  }
+
+  moveTo(pose) {
+    const start = new Vector3();
+    const end = new Vector3();
+    const way = new Vector3();
+    const turn = new Quaternion();
+    const matrix = new Matrix4();
+    const one = new Vector3(1, 1, 1);
+    this.limbs.forEach((limb, i) => {
+      start.set(along(limb.from, pose, 0), along(limb.from, pose, 1), along(limb.from, pose, 2));
+      end.set(along(limb.to, pose, 0), along(limb.to, pose, 1), along(limb.to, pose, 2));
+      if (limb.beyond) {
+        way.subVectors(end, start);
+        if (limb.isFlat) way.y *= 0.25;
+        way.normalize();
+        start.copy(end).addScaledVector(way, limb.start);
+        end.addScaledVector(way, limb.beyond);
+      }
+      way.subVectors(end, start);
+      const length = way.length();
+      turn.setFromUnitVectors(UP, length > 1e-6 ? way.divideScalar(length) : UP);
+      this.mesh.setMatrixAt(i, matrix.compose(start, turn, one));
+      this.sweep.setXYZ(i, length, limb.radii[0], limb.radii[1]);
+    });
+    this.mesh.instanceMatrix.needsUpdate = true;
+    this.sweep.needsUpdate = true;
+  }
+
+  dispose() {
+    this.mesh.geometry.dispose();
+    this.mesh.material.dispose();
+    this.mesh.dispose();
+  }
+}
+
 export class Figure {
   /** @param motion a Motion; it is centred on the figure's own group. */
   constructor(motion) {
     this.motion = motion;
     this.pose = new Float32Array(motion.num_joints * 3);
-    this.limbs = limbsOf(motion.joints, motion.parents);
     this.group = new Group();
     const { low, high } = motion.bounds;
-    this.centre = [(low[0] + high[0]) / 2, (low[2] + high[2]) / 2];
-    this.inner = new Group();
-    this.inner.position.set(-this.centre[0], 0, -this.centre[1]);
-    this.group.add(this.inner);
-
-    const geometry = capsule();
-    this.sweep = new InstancedBufferAttribute(new Float32Array(this.limbs.length * 3), 3).setUsage(DynamicDrawUsage);
-    geometry.setAttribute("sweep", this.sweep);
-    this.body = new InstancedMesh(geometry, skin(), this.limbs.length);
-    this.body.instanceMatrix.setUsage(DynamicDrawUsage);
-    this.body.frustumCulled = false;
-    this.inner.add(this.body);
-
-    this.shadow = new ContactShadow(motion, this.limbs);
-    this.inner.add(this.shadow.mesh);
+    const inner = new Group();
+    inner.position.set(-(low[0] + high[0]) / 2, 0, -(low[2] + high[2]) / 2);
+    this.group.add(inner);
+    const limbs = limbsOf(motion.joints, motion.parents);
+    const thick = limbs.filter((limb) => !limb.isThin);
+    const thin = limbs.filter((limb) => limb.isThin);
+    this.limbs = [new Limbs(thick, 5, 16)];
+    if (thin.length) this.limbs.push(new Limbs(thin, 2, 7));
+    this.shadow = new ContactShadow(thick);
     this.trails = new Trails(motion);
-    this.inner.add(this.trails.group);
+    inner.add(...this.limbs.map(({ mesh }) => mesh), this.shadow.mesh, this.trails.group);
   }
 
   /** Width, height and depth that the dance takes, metres. */
@@ -67,49 +112,23 @@ export class Figure {
     return [high[0] - low[0], high[1], high[2] - low[2]];
   }
 
+  get parts() {
+    return [...this.limbs, this.shadow, this.trails];
+  }
+
   setColours(colours) {
-    const colour = new Color();
-    this.limbs.forEach((limb, i) => this.body.setColorAt(i, colour.set(colours[limb.side])));
-    this.body.instanceColor.needsUpdate = true;
-    this.shadow.setColours(colours);
-    this.trails.setColours(colours);
+    for (const part of this.parts) part.setColours(colours);
   }
 
   /** Takes the pose of a time. */
   moveTo(time_s) {
     const pose = this.motion.poseAt(time_s, this.pose);
-    const start = new Vector3();
-    const end = new Vector3();
-    const turn = new Quaternion();
-    const matrix = new Matrix4();
-    const one = new Vector3(1, 1, 1);
-    this.limbs.forEach((limb, i) => {
-      start.fromArray(pose, limb.from * 3);
-      end.fromArray(pose, limb.to * 3);
-      if (limb.beyond) {
-        const way = end.clone().sub(start);
-        if (limb.isFlat) way.y *= 0.25;
-        way.normalize();
-        start.copy(end).addScaledVector(way, limb.start ?? 0);
-        end.addScaledVector(way, limb.beyond);
-      }
-      const way = end.sub(start);
-      const length = way.length();
-      turn.setFromUnitVectors(UP, length > 1e-6 ? way.divideScalar(length) : UP);
-      this.body.setMatrixAt(i, matrix.compose(start, turn, one));
-      this.sweep.setXYZ(i, length, limb.radii[0], limb.radii[1]);
-    });
-    this.body.instanceMatrix.needsUpdate = true;
-    this.sweep.needsUpdate = true;
+    for (const limbs of this.limbs) limbs.moveTo(pose);
     this.shadow.moveTo(pose);
     this.trails.moveTo(Math.min(time_s, this.motion.duration_s));
   }
 
   dispose() {
-    this.body.geometry.dispose();
-    this.body.material.dispose();
-    this.body.dispose();
-    this.shadow.dispose();
-    this.trails.dispose();
+    for (const part of this.parts) part.dispose();
   }
 }

@@ -5,7 +5,7 @@ import { CircleGeometry, Color, Mesh, ShaderMaterial } from "three";
 const VERTEX = `
 varying vec2 place;
 void main() {
-  place = position.xz;
+  place = (modelMatrix * vec4(position, 1.0)).xz;
   gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
 }`;
 
@@ -34,7 +34,7 @@ void main() {
 
 export class Floor {
   constructor() {
-    const geometry = new CircleGeometry(40, 64);
+    const geometry = new CircleGeometry(1, 64);
     geometry.rotateX(-Math.PI / 2);
     const colour = () => ({ value: new Color() });
     const material = new ShaderMaterial({
@@ -50,6 +50,7 @@ export class Floor {
   /** How far the pool of light reaches, metres. */
   setReach(reach) {
     this.mesh.material.uniforms.reach.value = reach;
+    this.mesh.scale.set(2 * reach, 1, 2 * reach); // further out nothing is left of it
   }
 
   setColours(colours) {

@@ -156,7 +156,7 @@ class App {
   }
 
   generate(form, clips = []) {
-    this.asked_ms = performance.now();
+    const asked_ms = performance.now();
     const { text, seed, num_samples, seconds, source, nearest } = form;
     return this.during("Generating", async (isCurrent) => {
       const answer = await this.service.generate({ text, seed, num_samples, seconds, source });
@@ -164,6 +164,7 @@ class App {
       const num = answer.samples.length;
       const takes = answer.samples.map((data, i) => generatedTake(this.service, data, text, seed, i, num));
       this.show(takes, { ...form, clips: clips.length ? clips : undefined });
+      this.asked_ms = asked_ms;
       showAnswer(answer);
       announce(`${num === 1 ? "A dancer dances" : `${num} dancers dance`} “${text}”`);
       await this.addReal(text, nearest, clips, isCurrent);
@@ -218,7 +219,7 @@ class App {
     const one = this.steps.reduce((best, step) => (Math.abs(step.share - shown.share) < Math.abs(best.share - shown.share) ? step : best));
     const takes = shown.side_by_side ? SIDE_BY_SIDE.map((i) => this.steps[i]).filter(Boolean) : [one];
     this.show(takes, { ...shown, share: one.share }, keeps);
-    announce(shown.side_by_side ? "Five steps from the first clip to the second" : one.note);
+    announce(shown.side_by_side ? "Five steps from the first clip to the second" : `${one.label} ${one.note}`);
   }
 
   setShare(share) {

@@ -91,7 +91,7 @@ export class MapPanel {
     card.style.left = `${x}px`;
     card.style.top = `${y}px`;
     card.classList.toggle("is-left", x > this.scatter.width / 2);
-    card.classList.toggle("is-above", y > this.scatter.height / 2);
+    card.classList.toggle("is-above", y > this.scatter.height * 0.4);
     card.querySelector("p").textContent = point.caption || point.clip_id;
     setTimeout(async () => {
       if (this.hovered !== point) return;
@@ -143,6 +143,7 @@ export class MapPanel {
     const words = (ref) => this.pointOf(ref)?.caption || ref.clip_id;
     byId("blend-ends").textContent = `From “${words(shown.start)}” to “${words(shown.end)}”`;
     byId("share").value = String(100 * shown.share);
+    byId("share").style.setProperty("--share", shown.share);
     byId("share").disabled = shown.side_by_side;
     byId("side-by-side").checked = shown.side_by_side;
   }

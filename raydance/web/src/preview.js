@@ -1,6 +1,6 @@
 // A small dancer in two dimensions, for the card that follows the pointer on the map.
 
-import { limbsOf } from "./body.js";
+import { along, limbsOf } from "./body.js";
 import { isReducedMotion } from "./dom.js";
 import { COLOURS } from "./theme.js";
 
@@ -21,7 +21,7 @@ export class Preview {
     const { low, high } = motion.bounds;
     this.middle = [0, 1, 2].map((axis) => (low[axis] + high[axis]) / 2);
     const size = Math.max(high[1] - low[1], Math.hypot(high[0] - low[0], high[2] - low[2]), 1);
-    this.scale = (0.84 * this.canvas.width) / size;
+    this.scale = (0.8 * this.canvas.width) / size;
     const begin_ms = performance.now();
     const draw = (now_ms) => {
       this.draw(((now_ms - begin_ms) / 1000) % Math.max(motion.duration_s, 0.05));
@@ -39,8 +39,8 @@ export class Preview {
     const { context, canvas, scale, middle } = this;
     const pose = this.motion.poseAt(time_s, this.pose);
     const [cos, sin] = [Math.cos(YAW), Math.sin(YAW)];
-    const at = (joint) => {
-      const [x, y, z] = [0, 1, 2].map((axis) => pose[3 * joint + axis] - middle[axis]);
+    const at = (end) => {
+      const [x, y, z] = [0, 1, 2].map((axis) => along(end, pose, axis) - middle[axis]);
       return [canvas.width / 2 + scale * (cos * x - sin * z), canvas.height / 2 - scale * y, sin * x + cos * z];
     };
     context.clearRect(0, 0, canvas.width, canvas.height);

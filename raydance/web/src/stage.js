@@ -9,7 +9,7 @@ import { Floor } from "./floor.js";
 
 const FIELD_OF_VIEW = 30;
 const FRONT = { yaw: 0.42, pitch: 0.2, zoom: 1 };
-const NARROWEST_PX = 210; // a dancer's width on the screen below which views are split
+const NARROWEST_PX = 180; // a dancer's width on the screen below which views are split
 const SLOW_MS = 30;
 const LABEL_PX = 64;
 
@@ -19,7 +19,8 @@ export class Stage {
     this.canvas = canvas;
     this.onFrame = onFrame;
     this.onDrawn = onDrawn;
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    // Smooth edges cost four times the work, which a processor that plays the GPU cannot do.
+    this.renderer = new WebGLRenderer({ canvas, antialias: !isSoftwareDrawn(), powerPreference: "high-performance" });
     this.renderer.setScissorTest(true);
     this.ratio = Math.min(devicePixelRatio, 2);
     this.scene = new Scene();
@@ -208,11 +209,17 @@ export class Stage {
   labelPlaces() {
     const rects = this.rects();
     if (this.isSplit) return rects.map((rect) => ({ x: rect.x + rect.width / 2, y: rect.y + rect.height - 8, room: rect.width - 16 }));
-    const room = Math.max(90, this.width / Math.max(1, this.figures.length) - 16);
-    return this.figures.map((figure) => {
-      const at = new Vector3(figure.group.position.x, 0, 0).project(this.camera);
-      return { x: clamp(((at.x + 1) / 2) * this.width, room / 2 + 8, this.width - room / 2 - 8), y: this.height - 8, room };
+    const places = this.figures.map((figure) => {
+      const { x } = figure.group.position;
+      const across = new Vector3(x, 0, 0).project(this.camera).x;
+      const down = new Vector3(x, 0, 0.5 * figure.size[2]).project(this.camera).y;
+      return { x: ((across + 1) / 2) * this.width, y: ((1 - down) / 2) * this.height };
     });
+    // As wide as the gap to the nearest neighbour on the screen, all on one line.
+    const gaps = places.flatMap((a, i) => places.slice(i + 1).map((b) => Math.abs(a.x - b.x)));
+    const room = clamp(Math.min(...gaps, this.width - 16) - 8, 80, 280);
+    const y = clamp(Math.max(...places.map((place) => place.y)) + LABEL_PX, LABEL_PX, this.height - 8);
+    return places.map(({ x }) => ({ x: clamp(x, room / 2 + 4, this.width - room / 2 - 4), y, room }));
   }
 
   setRunning(isRunning) {
@@ -267,4 +274,13 @@ export class Stage {
       this.renderer.setSize(this.width, this.height, false);
     }
   }
+}
+
+/** Whether WebGL is drawn by the processor, as on machines without a graphics driver. */
+function isSoftwareDrawn() {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const facts = context?.getExtension("WEBGL_debug_renderer_info");
+  const name = facts ? context.getParameter(facts.UNMASKED_RENDERER_WEBGL) : "";
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }

@@ -26,8 +26,8 @@ export function generatedTake(service, data, text, seed, index, num) {
 
 export function blendTake(service, data, index) {
   const percent = Math.round(100 * data.share);
-  const label = percent === 0 ? "First" : percent === 100 ? "Second" : `${percent} %`;
-  const made = take("blend", data, label, `${percent} % of the second`, `between-${percent}`, { share: data.share, index });
+  const label = `${percent} %`;
+  const made = take("blend", data, label, percent === 0 ? "the first clip, decoded" : percent === 100 ? "the second clip, decoded" : "of the second clip", `between-${percent}`, { share: data.share, index });
   made.save = saveShown(service, made.motion, made.stem);
   return made;
 }
