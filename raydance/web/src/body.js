@@ -19,7 +19,6 @@ const RADII = {
 const FINGER = [0.0105, 0.009];
 const PALM = [0.022, 0.0125];
 const UNKNOWN = [0.03, 0.03];
-const LEG = new Set(["knee", "ankle", "foot"]);
 
 /**
  * Extra volume where no bone runs: [one end, other end, radii], each end a mixture of joints. Four
@@ -43,6 +42,7 @@ const bare = (name) => name.replace(/^(left|right)_/, "");
  *
  * `from` and `to` are lists of [joint, weight]; `radii` are those at the two ends. With `beyond`, a
  * limb does not join the two but goes on from `to` by `start` to `beyond` metres (a head, toes).
+ * Those that are bones have the joint's `name`, without its side.
  */
 export function limbsOf(joints, parents) {
   const limbs = [];
@@ -53,7 +53,7 @@ export function limbsOf(joints, parents) {
     const side = part === "hip" || part === "collar" ? "middle" : sideOf(name);
     const bone = { from: [[parents[joint], 1]], to: [[joint, 1]], side };
     const fingers = isFinger(joints[parents[joint]]) ? FINGER : PALM;
-    limbs.push({ ...bone, radii: isFinger(name) ? fingers : (RADII[part] ?? UNKNOWN), isThin: isFinger(name), isLeg: LEG.has(part) });
+    limbs.push({ ...bone, radii: isFinger(name) ? fingers : (RADII[part] ?? UNKNOWN), isThin: isFinger(name), name: part });
     if (name === "head") limbs.push({ ...bone, start: 0.05, beyond: 0.115, radii: [0.078, 0.086] });
     if (part === "foot") limbs.push({ ...bone, start: 0, beyond: 0.06, radii: [0.032, 0.026], isFlat: true });
     const hasFingers = joints.some((other, i) => parents[i] === joint && isFinger(other));

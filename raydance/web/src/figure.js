@@ -99,7 +99,7 @@ export class Figure {
     const limbs = limbsOf(motion.joints, motion.parents);
     const thick = limbs.filter((limb) => !limb.isThin);
     const thin = limbs.filter((limb) => limb.isThin);
-    this.limbs = [new Limbs(thick, 5, 16)];
+    this.limbs = [new Limbs(thick, 5, 14)];
     if (thin.length) this.limbs.push(new Limbs(thin, 2, 7));
     this.shadow = new ContactShadow(thick);
     this.trails = new Trails(motion);

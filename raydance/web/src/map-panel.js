@@ -11,6 +11,7 @@ const HOVER_MS = 90;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const refOf = ({ clip_id, start_s, end_s }) => ({ clip_id, start_s, end_s });
+const placeOf = ({ clip_id, start_s }) => ({ clip_id, start_s }); // a latent is of a whole window
 
 export class MapPanel {
   constructor(app) {
@@ -20,7 +21,7 @@ export class MapPanel {
     this.motions = new Map();
     this.scatter.addEventListener("hover", ({ detail }) => this.hover(detail));
     this.scatter.addEventListener("pick", ({ detail }) => this.play(detail));
-    this.scatter.addEventListener("join", ({ detail }) => app.blend(refOf(detail.start), refOf(detail.end)));
+    this.scatter.addEventListener("join", ({ detail }) => app.blend(placeOf(detail.start), placeOf(detail.end)));
     byId("map").addEventListener("keydown", (event) => this.key(event));
     byId("map").addEventListener("blur", () => this.setFocus(null));
     byId("share").addEventListener("input", () => app.setShare(Number(byId("share").value) / 100));
@@ -128,7 +129,7 @@ export class MapPanel {
       announce("Start marked");
     } else if (focus && event.key.toLowerCase() === "e" && scatter.ends.start) {
       scatter.ends.end = focus;
-      this.app.blend(refOf(scatter.ends.start), refOf(focus));
+      this.app.blend(placeOf(scatter.ends.start), placeOf(focus));
     } else return;
     event.preventDefault();
     scatter.draw();

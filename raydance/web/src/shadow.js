@@ -4,7 +4,8 @@
 import { Color, Mesh, PlaneGeometry, ShaderMaterial, Vector3, Vector4 } from "three";
 import { along } from "./body.js";
 
-const NUM_SPHERES = 28;
+const NUM_SPHERES = 22;
+const SPARED = new Set(["collar", "neck", "spine2"]); // others lie beside them
 const MARGIN_M = 0.85;
 
 const VERTEX = `
@@ -38,10 +39,11 @@ void main() {
 
 export class ContactShadow {
   constructor(limbs) {
-    // Legs are near the floor and get a second sphere half-way.
+    // Shins are near the floor and get a second sphere half-way; the trunk's own bones are enough.
     this.places = limbs
-      .filter((limb) => !limb.beyond)
-      .flatMap((limb) => [{ limb, share: 1 }, ...(limb.isLeg ? [{ limb, share: 0.5 }] : [])])
+      .filter((limb) => !limb.beyond && limb.name)
+      .flatMap((limb) => [{ limb, share: 1 }, ...(limb.name === "ankle" || limb.name === "foot" ? [{ limb, share: 0.5 }] : [])])
+      .filter(({ limb }) => !SPARED.has(limb.name))
       .slice(0, NUM_SPHERES);
     this.spheres = Array.from({ length: NUM_SPHERES }, () => new Vector4(0, -9, 0, 0));
     const geometry = new PlaneGeometry(1, 1);

@@ -10,7 +10,9 @@ import { Floor } from "./floor.js";
 const FIELD_OF_VIEW = 30;
 const FRONT = { yaw: 0.42, pitch: 0.2, zoom: 1 };
 const NARROWEST_PX = 180; // a dancer's width on the screen below which views are split
-const SLOW_MS = 30;
+const SLOW_MS = 36;
+const PATIENCE_MS = 1200;
+const LEAST_RATIO = 0.6;
 const LABEL_PX = 64;
 
 export class Stage {
@@ -20,9 +22,10 @@ export class Stage {
     this.onFrame = onFrame;
     this.onDrawn = onDrawn;
     // Smooth edges cost four times the work, which a processor that plays the GPU cannot do.
-    this.renderer = new WebGLRenderer({ canvas, antialias: !isSoftwareDrawn(), powerPreference: "high-performance" });
+    const isSoftware = isSoftwareDrawn();
+    this.renderer = new WebGLRenderer({ canvas, antialias: !isSoftware, powerPreference: "high-performance" });
     this.renderer.setScissorTest(true);
-    this.ratio = Math.min(devicePixelRatio, 2);
+    this.ratio = isSoftware ? 1 : Math.min(devicePixelRatio, 2);
     this.scene = new Scene();
     this.scene.background = new Color();
     this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, 120);
@@ -264,15 +267,13 @@ export class Stage {
 
   /** Fewer pixels where the machine is slow: smooth motion matters more than sharp edges. */
   adapt(elapsed_ms) {
-    if (!elapsed_ms || elapsed_ms > 500) return;
-    this.frame_ms += 0.06 * (elapsed_ms - this.frame_ms);
-    this.num_slow = this.frame_ms > SLOW_MS ? (this.num_slow ?? 0) + 1 : 0;
-    if (this.num_slow > 45 && this.ratio > 0.75) {
-      this.num_slow = 0;
-      this.ratio = Math.max(0.75, this.ratio * 0.8);
-      this.renderer.setPixelRatio(this.ratio);
-      this.renderer.setSize(this.width, this.height, false);
-    }
+    this.frame_ms += 0.15 * (Math.min(elapsed_ms, 500) - this.frame_ms);
+    this.slow_ms = this.frame_ms > SLOW_MS ? (this.slow_ms ?? 0) + elapsed_ms : 0;
+    if (this.slow_ms < PATIENCE_MS || this.ratio <= LEAST_RATIO) return;
+    this.slow_ms = 0;
+    this.ratio = Math.max(LEAST_RATIO, this.ratio * 0.75);
+    this.renderer.setPixelRatio(this.ratio);
+    this.renderer.setSize(this.width, this.height, false);
   }
 }
 
