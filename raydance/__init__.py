@@ -11,17 +11,13 @@ package imports neither torch nor Ray; using a run never needs Ray.
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raydance.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from raydance.systems.dance_language_run import DanceLanguage
-
-try:
-    __version__ = importlib.metadata.version("raydance")
-except importlib.metadata.PackageNotFoundError:  # a source tree shipped to a cluster's workers
-    __version__ = "0+source"
 
 __all__ = ["__version__", "load"]
 

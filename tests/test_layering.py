@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "schema", "files"),
+    ("errors", "config", "schema", "files", "version"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("sources",),
     ("ingest", "storage"),

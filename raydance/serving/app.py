@@ -16,7 +16,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from raydance import __version__
 from raydance.serving import motion_routes, problems, schema, word_routes
 from raydance.serving.backend import Backend
 from raydance.serving.context import Context
@@ -25,6 +24,7 @@ from raydance.serving.guard import Guard
 from raydance.serving.meter import Meter
 from raydance.serving.reader import Limits
 from raydance.serving.uploads import Uploads
+from raydance.version import VERSION
 
 _DESCRIPTION: Final = (
     "Dance and words in one space: motion from a sentence, words for motion, and clips near either."
@@ -72,7 +72,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="raydance",
-        version=__version__,
+        version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",

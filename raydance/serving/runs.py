@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import raydance
 from raydance.artifacts import load_bundle
 from raydance.captioning.finder import Finder
 from raydance.captioning.store import CaptionStore, run_identity
 from raydance.errors import InputError
 from raydance.serving.motions import DatasetMotions, LibraryMotions
 from raydance.serving.problems import NotHere
+from raydance.systems import load_run
 from raydance.systems.dance_language_run import DanceLanguage
 
 
@@ -54,7 +54,7 @@ class Opened:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.system: DanceLanguage = raydance.load(entry.run)
+        self.system: DanceLanguage = load_run(entry.run)
         self.own_motions = DatasetMotions(self.system, Path(entry.data) if entry.data else None)
         self.store: CaptionStore | None = None
         if entry.library is not None:

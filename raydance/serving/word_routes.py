@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from raydance import __version__
 from raydance.errors import InputError
 from raydance.motion.formats import SUFFIXES
 from raydance.serving import replies, schema
@@ -22,6 +21,7 @@ from raydance.serving.context import (
 )
 from raydance.serving.docs import multipart, or_multipart, whole
 from raydance.serving.uploads import whole_number
+from raydance.version import VERSION
 
 router = APIRouter(prefix="/v1", tags=["words"])
 
@@ -34,7 +34,7 @@ async def models(service: Service) -> dict[str, Any]:
     """What is served, what is refused, and which files can be read and written."""
     limits = asdict(service.limits)
     return {
-        "version": __version__,
+        "version": VERSION,
         "models": await service.backend.models(),
         "limits": limits | {"text_characters": schema.MAX_TEXT, "samples": schema.MAX_SAMPLES},
         "formats": {"read": list(SUFFIXES), "write": list(replies.FORMATS)},
