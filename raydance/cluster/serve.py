@@ -48,6 +48,7 @@ class _Replica:
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Change over to other runs; Ray calls it before the first request and when they change."""
         entries = [Entry(**row) for row in config["runs"]]
+        self.set_batch(config["batch"])
         if entries == self._entries:
             return
         part = self.kind(Shelf(entries, _LOADED_RUNS))
@@ -59,6 +60,9 @@ class _Replica:
         """Note, for Serve's routing, that this replica has a run loaded."""
         await asyncio.to_thread(self.part.shelf.open, model)
         return model
+
+    def set_batch(self, size: int) -> None:
+        """How many requests are answered together, by parts that do."""
 
     @property
     def part(self) -> Any:
@@ -84,6 +88,10 @@ class Speech(_Replica):
 
     kind = parts.Speech
 
+    def set_batch(self, size: int) -> None:
+        """See `_Replica`."""
+        self.encode.set_max_batch_size(size)  # type: ignore[attr-defined]
+
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
     async def encode(self, asked: list[tuple[str | None, str]]) -> list[Any]:
         """See `parts.Speech.encode_together`."""
@@ -94,6 +102,10 @@ class Generator(_Replica):
     """Points into motion, those that arrive together in one batch."""
 
     kind = parts.Generator
+
+    def set_batch(self, size: int) -> None:
+        """See `_Replica`."""
+        self.generate.set_max_batch_size(size)  # type: ignore
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)  # type: ignore
     async def generate(  # type: ignore[misc]

@@ -29,6 +29,7 @@ def build(
     replicas: tuple[int, int] = (1, 1),
     cpus: float = 0.25,
     gpu: bool = False,
+    batch: int = deployments.BATCH,
 ) -> serve.Application:
     """The application.
 
@@ -36,8 +37,11 @@ def build(
         replicas: fewest and most of each part; between them Serve follows the load.
         cpus: processors that a replica reserves; a share lets all parts live on a laptop.
         gpu: whether `Generator` and `Describer` get a GPU each.
+        batch: most sentences, and most motions, that are made together; 1 for each alone.
     """
     low, high = replicas
+    if not 1 <= batch <= 1024:
+        raise ConfigError(f"batch: {batch}; allowed: 1 to 1024")
     if not 1 <= low <= high:
         raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
     scale: dict[str, Any] = (
@@ -54,7 +58,7 @@ def build(
         }
     )
     common = scale | {
-        "user_config": {"runs": [entry.to_dict() for entry in entries]},
+        "user_config": {"runs": [entry.to_dict() for entry in entries], "batch": batch},
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": 30,
@@ -126,6 +130,7 @@ class ServiceConfig:
         replicas: `N` or `MIN:MAX` of each part.
         cpus: processors that a replica reserves.
         gpu: whether `Generator` and `Describer` get a GPU each.
+        batch: most requests that are answered together.
         page: whether the web page is at /.
         most_requests: answered at once by each ingress replica; more are turned away.
         keys_file: API keys, one a line; none, and no key is asked for.
@@ -136,6 +141,7 @@ class ServiceConfig:
     replicas: str = "1"
     cpus: float = 1.0
     gpu: bool = False
+    batch: int = deployments.BATCH
     page: bool = True
     most_requests: int = 64
     keys_file: str | None = None
@@ -168,6 +174,7 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
         replicas=config.parse_range("args.replicas", wanted.replicas),
         cpus=wanted.cpus,
         gpu=wanted.gpu,
+        batch=wanted.batch,
     )
 
 

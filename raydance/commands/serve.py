@@ -59,6 +59,9 @@ def serve(
     max_requests: Annotated[
         int, typer.Option(min=1, help="Answered at once; more get 503 and Retry-After.")
     ] = 64,
+    batch: Annotated[
+        int, typer.Option(min=1, max=1024, help="Most motions that are made together.")
+    ] = 32,
     page: Annotated[bool, typer.Option(help="Offer the web page at /.")] = True,
     ray: Annotated[
         bool, typer.Option("--ray/--no-ray", help="Ray Serve, or one plain process without Ray.")
@@ -105,7 +108,7 @@ def serve(
     )
     names = ", ".join(entry.name for entry in entries)
     if ray:
-        _with_ray(entries, settings, host, port, pool, address, names, say)
+        _with_ray(entries, settings, host, port, pool, batch, address, names, say)
     else:
         _plain(entries, settings, host, port, names, say)
 
@@ -134,6 +137,7 @@ def _with_ray(
     host: str,
     port: int,
     pool: tuple[int, int],
+    batch: int,
     address: str | None,
     names: str,
     say: Any,
@@ -145,7 +149,7 @@ def _with_ray(
         from raydance.cluster import serving as on_cluster
 
         say(f"starting {names}")
-        application = on_cluster.build(entries, settings, replicas=pool)
+        application = on_cluster.build(entries, settings, replicas=pool, batch=batch)
         on_cluster.start(application, host=host, port=port, everywhere=address is not None)
         say(f"serving {names} at http://{host}:{port} (Ctrl-C ends it)")
         try:

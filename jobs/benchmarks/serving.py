@@ -1,0 +1,268 @@
+"""The service: latency and throughput through Ray Serve, behind bare uvicorn, and in process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.captioning import make_run
+
+_TEXT = "a dancer turns slowly"
+_CLIENTS = 32
+_START_S = 180.0
+_JSON = {"Content-Type": "application/json"}
+
+
+def serving(folder: Path, num_windows: int) -> dict[str, Any]:
+    """p50 and p99 in ms of generate, describe and search: in process, behind uvicorn, and Serve.
+
+    `serve_cost_ms` is Serve's p50 less uvicorn's, the largest of the three; `batching_ratio` is
+    the motions per second at 32 clients with batching over those without.
+
+    Args:
+        num_windows: stands for the number of requests: a fifth of it each.
+    """
+    run = make_run(folder)
+    count = max(20, num_windows // 5)
+    bodies = _bodies(folder)
+    found: dict[str, Any] = {"requests": count}
+    for name, (p50, p99) in in_process(run, folder / "take.bvh", count).items():
+        found |= {f"in_process_{name}_p50_ms": p50, f"in_process_{name}_p99_ms": p99}
+    for way, arguments in (("uvicorn", ["--no-ray"]), ("serve", [])):
+        with _service(run, arguments) as port:
+            for name, request in bodies.items():
+                times = _times(port, request, count)
+                found[f"{way}_{name}_p50_ms"] = float(np.median(times))
+                found[f"{way}_{name}_p99_ms"] = float(np.quantile(times, 0.99))
+            found[f"{way}_motions_per_s"] = _throughput(port, bodies["generate"], count)
+    with _service(run, ["--batch", "1"]) as port:
+        _times(port, bodies["generate"], count // 4)
+        found["unbatched_motions_per_s"] = _throughput(port, bodies["generate"], count)
+    found["batching_ratio"] = found["serve_motions_per_s"] / found["unbatched_motions_per_s"]
+    found["serve_cost_ms"] = max(
+        found[f"serve_{name}_p50_ms"] - found[f"uvicorn_{name}_p50_ms"] for name in bodies
+    )
+    return found | {"serve_cost_target_ms": 12.0, "in_process_target_ms": 60.0}
+
+
+def in_process(run: Path, take: Path, count: int) -> dict[str, tuple[float, float]]:
+    """p50 and p99 in ms without HTTP; generation also by its parts."""
+    import torch
+
+    import raydance
+    from raydance.motion.contacts import clean_feet
+    from raydance.motion.export.pose import pose_of
+    from raydance.motion.formats import read_clip
+    from raydance.serving import replies
+    from raydance.systems import generation
+
+    torch.set_num_threads(2)
+    system = raydance.load(run)
+    times: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        answer = work()
+        times.setdefault(name, []).append(1000.0 * (time.perf_counter() - started))
+        return answer
+
+    def words(seed: int) -> dict[str, np.ndarray]:
+        found = system.encode_text([f"{_TEXT} {seed}"])
+        return {name: values[0] for name, values in found.items()}
+
+    def motion(text: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
+        return generation.generate(system, [generation.Request(words=text, seed=seed)])[0][0]
+
+    def encoded(made: np.ndarray) -> bytes:
+        facts = replies.motion_facts(made, system.joint_mask, system.fps)
+        return bytes(replies.json_response(facts).body)
+
+    def whole(seed: int) -> bytes:
+        made = motion(words(seed), seed)
+        return encoded(clean_feet(made, system.fps, system.joint_mask)[0])
+
+    for seed in range(-3, count):
+        if seed == 0:
+            times.clear()  # the first ones load what all others find
+        timed("generate", lambda s=seed: whole(s))
+        text = timed("generate_text", lambda s=seed: words(s))
+        made = timed("generate_decoder", lambda t=text, s=seed: motion(t, s))
+        clean = timed("generate_feet", lambda m=made: clean_feet(m, system.fps, system.joint_mask))
+        timed("generate_encoding", lambda c=clean[0]: encoded(c))
+        clip = replies.as_clip(clean[0], system.joint_mask, system.fps, "made", [])
+        timed(
+            "rotation_fit",
+            lambda c=clip: pose_of(c),
+        )
+        timed("describe", lambda: system.describe(read_clip(take), 3))
+        timed("search", lambda: system.search(_TEXT, 5))
+    return {
+        name: (float(np.median(values)), float(np.quantile(values, 0.99)))
+        for name, values in times.items()
+    }
+
+
+def library_search(folder: Path, num_windows: int) -> dict[str, Any]:
+    """p50 and p99 in ms of an exact search over a hundred times as many windows."""
+    import pyarrow as pa
+
+    from raydance.captioning.describer import CLIP_SCHEMA, window_schema
+    from raydance.captioning.finder import Finder
+    from raydance.captioning.store import CaptionStore
+
+    width, unit_size = 256, 1000
+    facts = {"run": {"path": "x", "identity": "x"}, "fps": 20.0, "window": 50, "stride": 20}
+    store = CaptionStore.create(
+        folder / "captions", facts | {"k": 1, "metric": "cosine", "width": width, "reading": {}}
+    )
+    rng = np.random.default_rng(0)
+    total = 100 * num_windows
+    for unit in range(total // unit_size):
+        points = rng.standard_normal((unit_size, width)).astype(np.float32)
+        starts = [float(i % 5) for i in range(unit_size)]
+        rows = {
+            "clip_id": [f"clip_{unit}_{i // 5}" for i in range(unit_size)],
+            "item": [f"file_{unit}"] * unit_size,
+            "source": ["somewhere"] * unit_size,
+            "start_s": starts,
+            "end_s": [start + 2.5 for start in starts],
+            "captions": [["a step"]] * unit_size,
+            "scores": [[0.5]] * unit_size,
+            "derived": [[False]] * unit_size,
+            "cluster": [0] * unit_size,
+            "cluster_confidence": [0.5] * unit_size,
+            "embedding": list(points),
+        }
+        table = pa.table(rows, schema=window_schema(width))
+        files = [{"name": f"file_{unit}", "version": "1", "status": "read", "windows": unit_size}]
+        clips = pa.Table.from_pylist([], schema=CLIP_SCHEMA)
+        store.commit(f"{unit:020d}", 1, files, table, clips)
+    queries = rng.standard_normal((100, width)).astype(np.float32)
+    found: dict[str, Any] = {"windows": total, "target_ms": 10.0}
+    started = time.perf_counter()
+    finder = Finder(CaptionStore.open(store.path), exact_windows=total, keep=False)
+    found["build_s"] = time.perf_counter() - started
+    finder.search(queries[0], 5)
+    times = []
+    for query in queries:
+        started = time.perf_counter()
+        finder.search(query, 5)
+        times.append(1000.0 * (time.perf_counter() - started))
+    return found | {"p50_ms": float(np.median(times)), "p99_ms": float(np.quantile(times, 0.99))}
+
+
+Request = tuple[str, bytes, dict[str, str]]
+
+
+def _bodies(folder: Path) -> dict[str, Request]:
+    """Path, body and headers of each question."""
+    from raydance.motion import synthetic
+    from raydance.motion.export import write_clip
+
+    take = folder / "take.bvh"
+    write_clip(take, synthetic.make_clip(synthetic.MOVEMENTS[0], 0))
+    edge = "raydance-benchmark"
+    form = (
+        f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="take.bvh"\r\n\r\n'
+    ).encode()
+    form += take.read_bytes() + f"\r\n--{edge}--\r\n".encode()
+    text = json.dumps({"text": _TEXT}).encode()
+    return {
+        "generate": ("/v1/generate", text, _JSON),
+        "search": ("/v1/search", text, _JSON),
+        "describe": (
+            "/v1/describe",
+            form,
+            {"Content-Type": f"multipart/form-data; boundary={edge}"},
+        ),
+    }
+
+
+def _ask(connection: http.client.HTTPConnection, request: Request) -> None:
+    path, body, headers = request
+    connection.request("POST", path, body, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    assert answer.status == 200, content[:300]
+
+
+def _times(port: int, request: Request, count: int) -> list[float]:
+    """Milliseconds of each of so many questions, one after the other on one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    times = []
+    for i in range(-5, count):
+        started = time.perf_counter()
+        _ask(connection, request)
+        if i >= 0:
+            times.append(1000.0 * (time.perf_counter() - started))
+    connection.close()
+    return times
+
+
+def _throughput(port: int, request: Request, count: int) -> float:
+    """Answers per second to many clients at once."""
+    each = max(2, 4 * count // _CLIENTS)
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        for _ in range(each):
+            _ask(connection, request)
+        connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(_CLIENTS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return _CLIENTS * each / (time.perf_counter() - started)
+
+
+@contextmanager
+def _service(run: Path, arguments: list[str]) -> Iterator[int]:
+    """`raydance serve` in a process of its own; yields its port."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = int(one.getsockname()[1])
+    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_JOB_ID")}
+    command = [sys.executable, "-m", "raydance", "serve", str(run), "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--no-page", "--quiet", *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_ready(port, process)
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_S
+    while time.monotonic() < end:
+        assert process.poll() is None, "the service ended"
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.3)
+    raise TimeoutError(f"the service was not ready in {_START_S:g} s")
