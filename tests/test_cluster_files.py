@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,48 @@ def test_the_training_job_is_a_command_that_exists():
     submitter = spec["submitterPodTemplate"]
     assert submitter["metadata"]["labels"] == {"app": "raydance"}
     assert submitter["spec"]["restartPolicy"] == "Never"  # Kubernetes' default fits no Job
+
+
+def test_the_container_builds_the_page_and_copies_every_package():
+    text = uncommented(DOCKERFILE)
+    assert re.search(r"^FROM node:\S+ AS page$", text, re.MULTILINE)
+    assert re.search(r"^COPY .*--from=page /page/dist raydance/web/dist$", text, re.MULTILINE)
+    assert text.index("--from=page") < text.index("--no-deps .")  # in the wheel, too
+    copied = {
+        word
+        for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE)
+        if "--from" not in line
+        for word in line.split()[:-1]
+        if not word.startswith("--")
+    }
+    for path in copied:
+        assert (ROOT / path).exists(), path
+    assert {"raydance", "tuning", "jobs"} <= copied
+    sent = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {path.split("/")[0] for path in copied} == {w[1:] for w in sent if w.startswith("!")}
+    assert sent.index("raydance/web/node_modules") > sent.index("!raydance")  # the last one wins
+
+
+def test_what_npm_makes_is_not_sent_to_a_cluster():
+    from ray._private.runtime_env.packaging import get_excludes_from_ignore_files
+
+    excludes = get_excludes_from_ignore_files(ROOT, include_gitignore=True)
+
+    def is_sent(path: str) -> bool:
+        return not any(leaves_out(ROOT / path) for leaves_out in excludes)
+
+    assert not is_sent("raydance/web/node_modules/three/package.json")
+    assert not is_sent("raydance/web/dist/index.html")  # jobs/serve.py says what follows
+    assert is_sent("raydance/web/src/main.js") and is_sent("jobs/serve.py")
+
+
+def test_a_wheel_holds_the_built_page_and_nothing_of_npm():
+    setuptools = pytest.importorskip("setuptools")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert project["package-data"] == {"raydance.web": ["dist/**"]}
+    found = setuptools.find_namespace_packages(str(ROOT), **project["packages"]["find"])
+    assert {"raydance.web", "raydance.serving", "tuning"} <= set(found)
+    assert not [name for name in found if name.startswith("raydance.web.")]
 
 
 def test_claims_and_policies_fit_the_pods():
