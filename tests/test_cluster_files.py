@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import re
 import tomllib
@@ -18,6 +19,8 @@ LAUNCHER = ROOT / "cluster.yaml"
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 IMAGE = f"YOUR_REGISTRY/raydance:{raydance.__version__}"
+# Of the RayService's proxies, the one exception: a test below sees that keys and a policy close it.
+PROXY = "host: 0.0.0.0"
 RAY = re.search(r"^ARG RAY_VERSION=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
 
 
@@ -30,14 +33,24 @@ def documents() -> list[dict]:
     return [found for path in MANIFESTS for found in yaml.safe_load_all(path.read_text())]
 
 
-def of_kind(kind: str) -> dict:
-    (found,) = [document for document in documents() if document["kind"] == kind]
+def of_kind(kind: str, name: str | None = None) -> dict:
+    (found,) = [
+        document
+        for document in documents()
+        if document["kind"] == kind and name in (None, document["metadata"]["name"])
+    ]
     return found
+
+
+def served() -> dict:
+    """The Serve configuration of the RayService."""
+    return yaml.safe_load(of_kind("RayService")["spec"]["serveConfigV2"])
 
 
 CLUSTERS = {
     "RayCluster": lambda: of_kind("RayCluster")["spec"],
     "RayJob": lambda: of_kind("RayJob")["spec"]["rayClusterSpec"],
+    "RayService": lambda: of_kind("RayService")["spec"]["rayClusterConfig"],
 }
 
 
@@ -105,7 +118,7 @@ def test_the_launcher_asks_for_the_token_and_listens_on_the_head_alone(launcher)
 def test_one_image_everywhere(launcher):
     assert launcher["docker"]["image"] == IMAGE
     images = values(documents(), "image")
-    assert len(images) == 7 and set(images) == {IMAGE}
+    assert len(images) == 10 and set(images) == {IMAGE}
     assert f"-t {IMAGE}" in DOCKERFILE.read_text()
     assert f"-t {IMAGE}" in (ROOT / "README.md").read_text()
 
@@ -126,6 +139,8 @@ def test_the_container_gets_the_torch_that_the_project_allows():
 @pytest.mark.parametrize("path", [LAUNCHER, DOCKERFILE, *MANIFESTS], ids=lambda p: p.name)
 def test_nothing_listens_wider_than_it_must(path):
     text = uncommented(path)
+    if path.name == "rayservice.yaml":
+        text = text.replace(PROXY, "", 1)
     for word in ("0.0.0.0", "LoadBalancer", "NodePort", "hostPort", "hostNetwork", "privileged"):
         assert word not in text, word
 
@@ -143,7 +158,10 @@ def test_manifests_hold_what_kuberays_v1_requires(kind):
     assert [group["groupName"] for group in groups] == ["cpu-pool", "gpu-pool"]
     for group in [head, *groups]:
         pod = group["template"]["spec"]
-        assert group["template"]["metadata"]["labels"] == {"app": "raydance"}  # network.yaml's
+        labels = {"app": "raydance"}  # network.yaml's
+        if kind == "RayService" and group is not head:
+            labels["raydance-serves"] = "true"
+        assert group["template"]["metadata"]["labels"] == labels
         assert pod["securityContext"]["runAsNonRoot"] is True
         (container,) = pod["containers"]
         assert container["resources"]["requests"] == container["resources"]["limits"]
@@ -153,12 +171,14 @@ def test_manifests_hold_what_kuberays_v1_requires(kind):
 
 
 @pytest.mark.parametrize("kind", CLUSTERS)
-def test_kubernetes_pools_start_from_nothing(kind):
+def test_kubernetes_pools_start_from_nothing_but_for_a_service(kind):
     spec = CLUSTERS[kind]()
     assert spec["enableInTreeAutoscaling"] is True
+    fewest = {"cpu-pool": 1 if kind == "RayService" else 0, "gpu-pool": 0}
     for group in spec["workerGroupSpecs"]:
         assert isinstance(group["rayStartParams"], dict)
-        assert group["replicas"] == group["minReplicas"] == 0 < group["maxReplicas"]
+        assert group["replicas"] == group["minReplicas"] == fewest[group["groupName"]]
+        assert group["minReplicas"] < group["maxReplicas"]
     gpus = spec["workerGroupSpecs"][1]["template"]["spec"]["containers"][0]["resources"]["limits"]
     assert gpus["nvidia.com/gpu"] == "1"
 
@@ -177,6 +197,76 @@ def test_the_training_job_is_a_command_that_exists():
     submitter = spec["submitterPodTemplate"]
     assert submitter["metadata"]["labels"] == {"app": "raydance"}
     assert submitter["spec"]["restartPolicy"] == "Never"  # Kubernetes' default fits no Job
+
+
+def test_the_service_is_that_of_the_serve_file():
+    from ray.serve.schema import ServeDeploySchema
+
+    from raydance import config
+    from raydance.cluster.serving import ServiceConfig
+
+    ours, theirs = served(), yaml.safe_load((ROOT / "deploy" / "serve.yaml").read_text())
+    ServeDeploySchema.model_validate(ours)
+    (application,), (plain,) = ours["applications"], theirs["applications"]
+    module, _, attribute = application["import_path"].partition(":")
+    assert callable(getattr(importlib.import_module(module), attribute))
+    wanted = config.from_dict(ServiceConfig, application["args"], "args")
+    assert wanted.page and all(run.run.startswith("/mnt/raydance/") for run in wanted.runs)
+    del application["args"]["keys_file"], ours["http_options"]["host"]
+    del theirs["http_options"]["host"]
+    assert application == plain and ours == theirs
+
+
+def test_the_smallest_service_fits_in_the_smallest_pool():
+    from raydance.cluster.serve import KINDS
+    from raydance.config import parse_range
+
+    args = served()["applications"][0]["args"]
+    parts = len(KINDS) + 1  # and the ingress
+    fewest, most = parse_range("replicas", args["replicas"])
+    pool = CLUSTERS["RayService"]()["workerGroupSpecs"][0]
+    node = int(pool["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert parts * args["cpus"] * fewest <= pool["minReplicas"] * node
+    assert parts * args["cpus"] * most <= pool["maxReplicas"] * node
+
+
+def test_the_service_is_behind_keys_and_a_policy_where_it_listens_widely():
+    assert served()["http_options"]["host"] == PROXY.split()[1]
+    keys = Path(served()["applications"][0]["args"]["keys_file"])
+    cluster = CLUSTERS["RayService"]()
+    for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+        pod = group["template"]["spec"]  # any of them may build the application
+        (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "keys"]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "keys"]
+        assert mount["mountPath"] == str(keys.parent) and mount["readOnly"] is True
+        assert volume["secret"] == {"secretName": "raydance-keys", "defaultMode": 0o440}
+    policy = of_kind("NetworkPolicy", "raydance-api")["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    labels = cluster["workerGroupSpecs"][0]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    assert policy["ingress"] == [
+        {
+            "from": [{"podSelector": {"matchLabels": {"raydance-client": "true"}}}],
+            "ports": [{"protocol": "TCP", "port": served()["http_options"]["port"]}],
+        }
+    ]
+
+
+def test_a_changed_cluster_takes_over_once_it_is_ready():
+    spec = of_kind("RayService")["spec"]
+    assert spec["upgradeStrategy"] == {"type": "NewCluster"}
+    assert spec["rayClusterDeletionDelaySeconds"] > served()["http_options"]["request_timeout_s"]
+    assert spec["excludeHeadPodFromServeSvc"] is True
+    assert "readinessProbe" not in json.dumps(spec)  # KubeRay's own asks Serve; another would not
+    # KubeRay names Services after both, such as NAME-head-svc.
+    assert of_kind("RayService")["metadata"]["name"] != of_kind("RayCluster")["metadata"]["name"]
+
+
+def test_the_readme_says_how_to_reach_the_service():
+    text = (ROOT / "README.md").read_text()
+    name = of_kind("RayService")["metadata"]["name"]
+    assert f"service/{name}-serve-svc {served()['http_options']['port']}" in text
+    assert "secret generic raydance-keys" in text and "deploy/kubernetes/rayservice.yaml" in text
 
 
 def test_the_container_builds_the_page_and_copies_every_package():
@@ -225,7 +315,7 @@ def test_claims_and_policies_fit_the_pods():
     (claim,) = {claim["claimName"] for claim in values(documents(), "persistentVolumeClaim")}
     assert of_kind("PersistentVolumeClaim")["metadata"]["name"] == claim
     assert of_kind("PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
-    policy = of_kind("NetworkPolicy")["spec"]
+    policy = of_kind("NetworkPolicy", "raydance")["spec"]
     assert policy["podSelector"]["matchLabels"] == {"app": "raydance"}
     assert policy["policyTypes"] == ["Ingress"]
     assert [port["port"] for port in values(policy, "ports")[0]] == [8265]
