@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import captioning, ingestion, serving, training
+from benchmarks import captioning, ingestion, overhead, serving, training
 
 from raydance.cluster.session import ray_session
 
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "captioning": captioning.captioning,
     "caption_memory": captioning.caption_memory,
     "restart": captioning.restart,
+    "job_overhead": overhead.job_overhead,
     "serving": serving.serving,
     "library_search": serving.library_search,
 }

@@ -58,6 +58,10 @@ class TextEncoder(Protocol):
         """Embed n texts: `[n, dim]` float32."""
         ...
 
+    def num_pieces(self, text: str) -> int:
+        """In how many pieces a text is embedded; above 1 it is longer than the model reads."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
@@ -174,6 +178,10 @@ class _TransformersEncoder:
             if self._config.side_features:
                 rows[i, len(sentence) :] = self._config.side_scale * side_vector(texts[i])
         return rows
+
+    def num_pieces(self, text: str) -> int:
+        """See `TextEncoder`."""
+        return len(self._split(text))
 
     def _embed(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Pooled states `[n, hidden]` and token counts `[n]`."""

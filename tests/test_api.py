@@ -72,6 +72,16 @@ def test_seconds_and_frames_are_two_ways_to_say_how_long(service_url: str):
     assert "one of them" in problem(both, 422)
 
 
+def test_a_long_text_is_read_whole_and_that_is_said(service_url: str):
+    steps = ", ".join(f"step {i} turns slowly to the left and bends low" for i in range(40))
+    one, other = (
+        post(service_url, "/v1/generate", {"text": f"{steps}, {end}"}).json()
+        for end in ("a high jump", "a deep bow to the floor")
+    )
+    assert "parts of it" in one["notices"][0]
+    assert one["samples"][0]["positions"] != other["samples"][0]["positions"]
+
+
 def test_feet_slide_less_when_they_are_cleaned(service_url: str):
     body = {"text": "walking with quick steps", "seconds": 6.0, "num_samples": 4}
     samples = post(service_url, "/v1/generate", body).json()["samples"]

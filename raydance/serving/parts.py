@@ -98,7 +98,7 @@ class Speech(Part):
             ms = 1000.0 * (time.perf_counter() - started)
             for row, i in enumerate(places):
                 words = {name: values[row] for name, values in found.items()}
-                pieces = 1
+                pieces = system.num_pieces(asked[i][1])
                 answers[i] = Spoken(words=words, ms=ms, num_pieces=pieces)
         return [answer for answer in answers if answer is not None]
 

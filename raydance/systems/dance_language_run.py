@@ -176,6 +176,10 @@ class DanceLanguage:
             batch |= self.contrastive.infer_captions(batch)
         return {name: value.cpu().numpy() for name, value in batch.items()}
 
+    def num_pieces(self, text: str) -> int:
+        """In how many pieces a sentence is read; above 1 it is long, and they are averaged."""
+        return int(self._sentences.num_pieces(text))
+
     # Motion to text
 
     def describe(self, clip: Clip, k: int = 3) -> list[Segment]:
