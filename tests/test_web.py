@@ -156,9 +156,11 @@ def test_a_sentence_becomes_a_motion_that_moves(visit: Visit) -> None:
     assert shown["takes"][0]["note"] == SENTENCE
     assert shown["takes"][0]["kind"] == "generated"
     assert shown["is_playing"] and shown["duration_s"] > 1
-    first, pose = shown["time_s"], np.array(page.evaluate("raydance.pose()"))
+    moment = "[raydance.playback().time_s, raydance.pose()]"
+    first, pose = page.evaluate(moment)
     wait(page, lambda: abs(playback(page)["time_s"] - first) > 0.2)
-    assert np.abs(np.array(page.evaluate("raydance.pose()")) - pose).max() > 0.005
+    later, after = page.evaluate(moment)
+    assert later != first and np.abs(np.array(after) - pose).max() > 0.005
     page.keyboard.press("Escape")
     page.locator("#canvas").focus()
     page.keyboard.press(" ")
