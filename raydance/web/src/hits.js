@@ -2,19 +2,18 @@
 
 import { inSeconds, make } from "./dom.js";
 
-export const refOf = (hit, library) => ({
-  clip_id: hit.clip_id,
-  start_s: hit.start_s,
-  end_s: hit.end_s,
-  ...(library && { library: true }),
-});
-
-export function showHits(list, hits, app, { library = false } = {}) {
-  list.replaceChildren(...hits.map((hit) => item(hit, app, library)));
+/** A hit as what a link names; its address says which library it is of. */
+export function refOf({ clip_id, start_s, end_s, motion_url }) {
+  const isOfLibrary = new URL(motion_url ?? "", location.href).searchParams.get("library") === "true";
+  return { clip_id, start_s, end_s, ...(isOfLibrary && { library: true }) };
 }
 
-function item(hit, app, library) {
-  const ref = refOf(hit, library);
+export function showHits(list, hits, app) {
+  list.replaceChildren(...hits.map((hit) => item(hit, app)));
+}
+
+function item(hit, app) {
+  const ref = refOf(hit);
   const words = hit.captions[0] ?? hit.clip_id;
   const picture = make("span", { className: "strip", "aria-hidden": "true" });
   if (hit.has_motion) loadPicture(picture, ref, app);

@@ -4,6 +4,7 @@ import { DescribePanel } from "./describe-panel.js";
 import { announce, byId, isReducedMotion, make, setPressed } from "./dom.js";
 import { attachDownload } from "./download.js";
 import { attachGenerate, fillForm, firstExample, offer, readForm, showAnswer } from "./generate-panel.js";
+import { refOf } from "./hits.js";
 import { fromHash, toHash } from "./link.js";
 import { MapPanel } from "./map-panel.js";
 import { Player } from "./player.js";
@@ -177,7 +178,7 @@ class App {
     if (nearest) {
       const { hits } = await this.service.searchText({ text, k: 1 });
       const [hit] = hits;
-      if (hit?.has_motion) refs.unshift({ ref: { clip_id: hit.clip_id, start_s: hit.start_s, end_s: hit.end_s }, label: "Nearest real clip" });
+      if (hit?.has_motion) refs.unshift({ ref: refOf(hit), label: "Nearest real clip" });
     }
     const takes = await Promise.all(refs.map(async ({ ref, label }) => clipTake(this.service, await this.service.clip(ref), ref, label)));
     if (isCurrent() && takes.length) this.show([...this.takes, ...takes], this.shown, { isAddition: true });

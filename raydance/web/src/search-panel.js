@@ -24,9 +24,9 @@ export class SearchPanel {
     const library = this.inLibrary;
     byId("search-text").value = text;
     return this.app.during("Searching", async () => {
-      const answer = await this.app.service.searchText({ text, k: NUM_HITS, ...(library && { library }) });
+      const answer = await this.app.service.searchText({ text, k: NUM_HITS, library });
       this.query = text;
-      this.show(answer.hits, `like “${text}”`, library);
+      this.show(answer.hits, `like “${text}”`);
       this.app.remember();
     });
   }
@@ -36,16 +36,16 @@ export class SearchPanel {
     const library = this.inLibrary;
     if (!take) return this.app.fail(new Error("There is no dancer on the stage yet."));
     return this.app.during("Searching", async () => {
-      const answer = await this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, ...(library && { library }) });
+      const answer = await this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, library });
       this.query = undefined;
-      this.show(answer.hits, `like ${take.label.toLowerCase()}, ${take.note}`, library);
+      this.show(answer.hits, `like ${take.label.toLowerCase()}, ${take.note}`);
     });
   }
 
-  show(hits, what, library) {
+  show(hits, what) {
     const summary = hits.length ? `${hits.length} clips ${what}, the nearest first` : `Nothing ${what}`;
     byId("search-summary").textContent = summary;
     announce(summary);
-    showHits(byId("hits"), hits, this.app, { library });
+    showHits(byId("hits"), hits, this.app);
   }
 }

@@ -25,7 +25,8 @@ export class Stage {
     const isSoftware = isSoftwareDrawn();
     this.renderer = new WebGLRenderer({ canvas, antialias: !isSoftware, powerPreference: "high-performance" });
     this.renderer.setScissorTest(true);
-    this.ratio = isSoftware ? 1 : Math.min(devicePixelRatio, 2);
+    this.sharpest = isSoftware ? 1 : Math.min(devicePixelRatio, 2);
+    this.ratio = this.sharpest;
     this.scene = new Scene();
     this.scene.background = new Color();
     this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, 120);
@@ -182,11 +183,16 @@ export class Stage {
     const view = this.box && this.width ? this.readView() : this.view;
     this.width = Math.max(1, clientWidth);
     this.height = Math.max(1, clientHeight);
-    this.renderer.setPixelRatio(this.ratio);
-    this.renderer.setSize(this.width, this.height, false);
+    this.setSize();
     this.view = view;
     if (this.figures.length) this.arrange();
     else this.invalidate();
+  }
+
+  setSize() {
+    const ratio = this.isRunning ? this.ratio : this.sharpest;
+    this.renderer.setPixelRatio(ratio); // both calls clear the picture
+    this.renderer.setSize(this.width, this.height, false);
   }
 
   /** Where each view is on the canvas, pixels from its top left. */
@@ -227,6 +233,7 @@ export class Stage {
 
   setRunning(isRunning) {
     this.isRunning = isRunning;
+    this.setSize(); // a picture that stands still is sharp again
     this.last_ms = undefined;
     this.invalidate();
   }
@@ -272,8 +279,7 @@ export class Stage {
     if (this.slow_ms < PATIENCE_MS || this.ratio <= LEAST_RATIO) return;
     this.slow_ms = 0;
     this.ratio = Math.max(LEAST_RATIO, this.ratio * 0.75);
-    this.renderer.setPixelRatio(this.ratio);
-    this.renderer.setSize(this.width, this.height, false);
+    this.setSize();
   }
 }
 
