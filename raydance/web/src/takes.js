@@ -27,7 +27,7 @@ export function generatedTake(service, data, text, seed, index, num) {
 export function blendTake(service, data, index) {
   const percent = Math.round(100 * data.share);
   const label = `${percent} %`;
-  const made = take("blend", data, label, percent === 0 ? "the first clip, decoded" : percent === 100 ? "the second clip, decoded" : "of the second clip", `between-${percent}`, { share: data.share, index });
+  const made = take("blend", data, label, percent === 0 ? "first clip" : percent === 100 ? "second clip" : "between", `between-${percent}`, { share: data.share, index });
   made.save = saveShown(service, made.motion, made.stem);
   return made;
 }
