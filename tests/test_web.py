@@ -182,15 +182,14 @@ def test_several_samples_and_the_nearest_clip_stand_side_by_side(visit: Visit) -
     assert np.abs(poses[0] - poses[1]).max() > 1e-3
 
     def rows() -> int:
-        page.wait_for_timeout(500)
         boxes = [label.bounding_box() for label in page.locator("#labels button").all()]
         return len({round(box["y"]) for box in boxes if box})
 
     assert page.get_attribute("#layout", "aria-pressed") == "true", "four do not fit in a row here"
-    assert rows() == 2
+    wait(page, lambda: rows() == 2)  # labels move when a picture is drawn
     page.click("#layout")
     assert page.get_attribute("#layout", "aria-pressed") == "false"
-    assert rows() == 1
+    wait(page, lambda: rows() == 1)
     page.click("#trails")
     assert page.get_attribute("#trails", "aria-pressed") == "true"
 

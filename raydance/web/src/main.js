@@ -251,6 +251,7 @@ class App {
     this.map.showBlend(shown.start ? shown : null);
     stage.show(takes.map((take) => take.motion), { keepsView });
     this.showLabels();
+    this.markLayout();
     if (!isAddition) player.time_s = 0;
     player.load(Math.max(...takes.map((take) => take.motion.duration_s)), Math.max(...takes.map((take) => take.motion.fps)));
     if (resume.camera) stage.setView(resume.camera);
@@ -288,6 +289,12 @@ class App {
     byId("labels").classList.toggle("is-choice", labels.length > 1);
   }
 
+  /** Splitting also depends on the room there is, so this follows every picture too. */
+  markLayout() {
+    byId("layout").hidden = this.takes.length < 2;
+    setPressed(byId("layout"), this.stage.isSplit);
+  }
+
   setSegments(segments) {
     this.timeline.show(segments, this.player.duration_s || 1);
   }
@@ -314,6 +321,7 @@ class App {
     byId("camera-reset").addEventListener("click", recentre);
     byId("layout").addEventListener("click", () => {
       this.stage.setLayout(this.stage.isSplit ? "together" : "split");
+      this.markLayout();
       this.remember();
     });
     byId("copy-link").addEventListener("click", () => this.copyLink());
@@ -351,9 +359,7 @@ class App {
       label.style.transform = `translate(-50%, -100%) translate(${places[i].x.toFixed(1)}px, ${places[i].y}px)`;
       label.style.maxWidth = `${places[i].room}px`;
     });
-    const layout = byId("layout");
-    layout.hidden = this.takes.length < 2;
-    setPressed(layout, this.stage.isSplit);
+    this.markLayout();
     if (this.asked_ms !== undefined && this.player.isPlaying && this.player.time_s > 0) {
       this.first_frame_ms = performance.now() - this.asked_ms;
       this.asked_ms = undefined;
