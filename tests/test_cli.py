@@ -448,7 +448,8 @@ def test_generate_writes_every_format(call, run, tmp_path):
     for suffix in (".npz", ".bvh", ".glb", ".gif"):
         path = tmp_path / "new" / f"turn{suffix}"
         code, notes[suffix], err = call(
-            *("generate", "a slow turn", "--run", run, "--out", path, "--frames", 12, "--seed", 4)
+            *("generate", "a slow turn", "--run", run, "--out", path, "--frames", 12, "--seed", 4),
+            "--raw",
         )
         assert code == 0, err
         if suffix in (".npz", ".bvh"):
@@ -466,6 +467,20 @@ def test_generate_writes_every_format(call, run, tmp_path):
     assert notes[".glb"].splitlines()[1] == notes[".bvh"].splitlines()[1]  # one fit for both
     files = ["turn.bvh", "turn.gif", "turn.glb", "turn.npz"]
     assert sorted(p.name for p in path.parent.iterdir()) == files
+
+
+def test_generate_holds_standing_feet_unless_told_not_to(call, run, tmp_path):
+    common = ("generate", "walking with quick steps", "--run", run, "--frames", 120, "--json")
+    found = {}
+    for way in ("--clean-feet", "--raw"):
+        code, said, err = call(*common, "--out", tmp_path / f"{way}.npz", way)
+        assert code == 0, err
+        found[way] = json.loads(said)["feet"]
+    assert found["--raw"] is None
+    feet = found["--clean-feet"]
+    assert feet["note"] or feet["skate_after_m_s"] < feet["skate_before_m_s"]
+    one, other = (read_clip(tmp_path / f"{way}.npz").positions for way in found)
+    assert np.abs(one - other).max() > 1e-3
 
 
 def test_convert_says_what_it_wrote(call, npz, tmp_path):

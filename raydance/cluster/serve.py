@@ -31,7 +31,7 @@ from raydance.systems.generation import Request
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
 BATCH: Final = 32
-_BATCH_WAIT_S: Final = 0.002
+_BATCH_WAIT_S: Final = 0.0  # a batch is what came while the one before was computed
 _LOADED_RUNS: Final = 4
 
 

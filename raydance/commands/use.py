@@ -66,7 +66,13 @@ def generate(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="A .npz, .bvh, .glb, .gif or .mp4 file to write.")
     ],
-    frames: Annotated[int | None, typer.Option(help="Length; a window by default.")] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Length; a window by default, at most a minute. Longer motion than a window is "
+            "stitched from several."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
     source: Annotated[
         str | None,
@@ -82,6 +88,13 @@ def generate(
         str | None, typer.Option("--up", help="The up axis of a .bvh file: y (by default) or z.")
     ] = None,
     limits: LimitsOption = True,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean-feet/--raw",
+            help="Keep feet that stand from sliding, and bones at one length.",
+        ),
+    ] = True,
     fps: FpsOption = None,
     mapping: MappingOption = None,
     as_json: JsonOption = False,
@@ -99,18 +112,26 @@ def generate(
       raydance generate "a slow turn" --run runs/mine --out turn.glb
     """
     from raydance.motion import export
+    from raydance.motion.contacts import clean_feet
 
     options = writing_options(unit, up, limits)
     export.check_suffix(out, **options)
     start = read_motion(clip, fps, mapping) if clip else None
     system = raydance.load(local(run))
     motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
+    report = None
+    if clean:
+        motion, report = clean_feet(motion, system.fps, system.joint_mask)
     written = export.write_clip(out, system.as_clip(motion, out.stem, text), **options)
     facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
-        print_json(facts | {"residual": written.residual, "notes": written.notes})
+        found = {"residual": written.residual, "notes": written.notes, "feet": report}
+        print_json(facts | found)
     else:
         print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
+        if report is not None and not report.note:
+            slid, slides = report.skate_before_m_s, report.skate_after_m_s
+            print(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")
         for note in written.notes:
             print(f"  {note}")
 
