@@ -91,7 +91,8 @@ def serve(
     digests = read_keys(keys) if keys else []
     if host not in _LOCAL and not digests:
         say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
-    _check_free(host, port)
+    if address is None:  # on a cluster it may be our own service that listens there
+        _check_free(host, port)
     entries = entries_of(
         [_fetched(run, say) for run in runs],
         str(local(library, say)) if library else None,
