@@ -5,13 +5,14 @@
     clip = service.generate("a dancer turns slowly", seed=1)[0]
     service.save("sharp kicks", "kicks.glb")
 
-Needs neither torch nor Ray. When the service is busy, the client waits as long as it is told to;
-when the process that was answering dies, it asks again.
+Needs neither torch nor Ray. When the service is busy, the client waits as long as it is told to, up
+to 30 s; when the process that was answering dies, it asks again.
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -98,8 +99,13 @@ class Client:
 
         Raises:
             ServiceError: refused; says why.
+            InputError: a `format`, which is what `save` is for.
         """
+        if "format" in wanted:
+            raise InputError("format: generate gives clips; use save for files")
         answer = self._ask("POST", "/v1/generate", json=self._body(text=text, **wanted)).json()
+        for notice in answer["notices"]:
+            warnings.warn(notice, stacklevel=2)
         return [
             _clip(sample, f"sample_{number}", (text,))
             for number, sample in enumerate(answer["samples"])
@@ -177,7 +183,10 @@ class Client:
         return {key: value for key, value in (own | fields).items() if value is not None}
 
     def _send(self, path: str, file: str | Path, **fields: Any) -> requests.Response:
-        content = Path(file).read_bytes()
+        try:
+            content = Path(file).read_bytes()
+        except OSError as error:
+            raise InputError(f"{file}: {error.strerror}") from None
         files = {"file": (Path(file).name, content)}
         return self._ask("POST", path, files=files, data=_plain(self._body(**fields)))
 
@@ -186,7 +195,11 @@ class Client:
             is_last = attempt == self._tries - 1
             try:
                 answer = self._session.request(
-                    method, self._url + path, timeout=self._timeout_s, **request
+                    method,
+                    self._url + path,
+                    timeout=self._timeout_s,
+                    allow_redirects=False,  # a key is for this service alone
+                    **request,
                 )
             except requests.RequestException as error:
                 if is_last or isinstance(error, requests.Timeout):

@@ -9,9 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -216,18 +216,15 @@ def _throughput(port: int, request: Request, count: int) -> float:
     """Answers per second to many clients at once."""
     each = max(2, 4 * count // _CLIENTS)
 
-    def client() -> None:
+    def client(_: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         for _ in range(each):
             _ask(connection, request)
         connection.close()
 
-    threads = [threading.Thread(target=client) for _ in range(_CLIENTS)]
     started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        list(pool.map(client, range(_CLIENTS)))  # an answer that failed is raised here
     return _CLIENTS * each / (time.perf_counter() - started)
 
 

@@ -53,6 +53,7 @@ class Finder:
     ) -> None:
         self.store = store
         self._units = dict(store.units())
+        self._num_clips = sum(r["clips"] for r in store.records if r["unit"] in self._units)
         total = sum(r["windows"] for r in store.records if r["unit"] in self._units)
         self.is_exact = total <= exact_windows
         self._kind = "exact" if self.is_exact else "hnsw"
@@ -63,7 +64,7 @@ class Finder:
             self._add(unit)
         if fresh and keep:
             self._save()
-        self._tables: OrderedDict[str, pa.Table] = OrderedDict()
+        self._tables: OrderedDict[str, tuple[list[str], list[str], pa.Table]] = OrderedDict()
         self._ends = np.cumsum([count for _, count in self._order], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -77,10 +78,11 @@ class Finder:
         """
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
-        look = k * _FIRST_LOOK
+        wanted = min(k, self._num_clips)
+        look = wanted * _FIRST_LOOK
         while True:
-            hits = self._look(point_Z, k, min(look, len(self)))
-            if len(hits) >= k or look >= len(self):
+            hits = self._look(point_Z, wanted, min(look, len(self)))
+            if len(hits) >= wanted or look >= len(self):
                 return hits
             look *= 4
 
@@ -104,9 +106,10 @@ class Finder:
             if unit not in self._units:
                 continue
             window = row - (int(self._ends[place]) - size)
-            (found,) = self._table(unit).slice(window, 1).to_pylist()
-            if found["item"] not in self._units[unit] or found["clip_id"] in hits:
+            names, items, table = self._table(unit)
+            if items[window] not in self._units[unit] or names[window] in hits:
                 continue
+            (found,) = table.slice(window, 1).to_pylist()
             score = value if self.store.facts["metric"] == "cosine" else -float(np.sqrt(value))
             hits[found["clip_id"]] = Hit(
                 clip_id=found["clip_id"],
@@ -122,10 +125,12 @@ class Finder:
                 break
         return list(hits.values())
 
-    def _table(self, unit: str) -> pa.Table:
-        """What is told of a unit's windows; kept in memory for the units last needed."""
+    def _table(self, unit: str) -> tuple[list[str], list[str], pa.Table]:
+        """A unit's clips, files and all that is told of its windows; kept while it is needed."""
         if unit not in self._tables:
-            self._tables[unit] = self.store.read("windows", unit, _TOLD)
+            table = self.store.read("windows", unit, _TOLD)
+            names, items = (table[column].to_pylist() for column in ("clip_id", "item"))
+            self._tables[unit] = names, items, table
             if len(self._tables) > _KEPT_TABLES:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(unit)

@@ -121,6 +121,21 @@ class CaptionStore:
             raise ArtifactError(f"{path}/captions.json: damaged")
         return cls(path, facts)
 
+    def check_run(self, identity: str, place: str | Path) -> None:
+        """Refuse a run that did not make these captions.
+
+        Args:
+            identity: its `run_identity`.
+            place: where it lies, for the message.
+
+        Raises:
+            InputError: another run.
+        """
+        if self.facts["run"]["identity"] != identity:
+            raise InputError(
+                f"{self.path}: not captioned by {place}, as it is now; caption it again"
+            )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process writes; the lock goes with the process.

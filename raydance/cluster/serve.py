@@ -3,15 +3,18 @@
     client -> proxy -> Ingress -> Speech -> Generator
                               \\-> Describer, Retriever
 
-Each part has replicas, a queue and an autoscaler of its own. The runs are the parts' user
-configuration: when it changes, replicas open the new runs beside the old ones and then change over,
-so a roll-out fails no request. Every call may be repeated, so one whose replica died is.
+Each part has replicas, a queue and an autoscaler of its own. When runs are rolled out, new replicas
+start beside the old ones, which end when the new ones answer. Meanwhile parts of both kinds are
+there, so what a part answers names the run that it used, and the parts after it use that very one,
+whatever its name stands for by then. Every call may be repeated, so one whose replica died is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -24,15 +27,15 @@ from raydance.motion.clip import Clip
 from raydance.serving import parts
 from raydance.serving.backend import only
 from raydance.serving.motions import ClipPart
-from raydance.serving.problems import Busy
+from raydance.serving.problems import Busy, Changed
 from raydance.serving.runs import Entry, Shelf
-from raydance.systems.generation import Request
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
 BATCH: Final = 32
 _BATCH_WAIT_S: Final = 0.0  # a batch is what came while the one before was computed
 _LOADED_RUNS: Final = 4
+_STUCK_S: Final = 300.0
 
 
 class _Replica:
@@ -42,23 +45,31 @@ class _Replica:
 
     def __init__(self) -> None:
         self._part: parts.Part | None = None
-        self._entries: list[Entry] = []
-        self._computing = asyncio.Semaphore(1)
+        # One thread also when a caller goes away while it computes: parts are not for several.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
+        self._busy_since: float | None = None
 
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
-        """Change over to other runs; Ray calls it before the first request and when they change."""
-        entries = [Entry(**row) for row in config["runs"]]
+        """Open the runs; Ray calls it before the first request."""
         self.set_batch(config["batch"])
-        if entries == self._entries:
-            return
-        part = self.kind(Shelf(entries, _LOADED_RUNS))
-        await asyncio.to_thread(part.warm_up)  # the old runs answer until these are there
-        self._part, self._entries = part, entries
+        part = self.kind(Shelf([Entry(**row) for row in config["runs"]], _LOADED_RUNS))
+        await self._in_thread(part.warm_up)
+        self._part = part
+
+    def check_health(self) -> None:
+        """Ray asks now and then, and replaces a replica that raises.
+
+        Raises:
+            RuntimeError: one computation has taken longer than any may.
+        """
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > _STUCK_S:
+            raise RuntimeError(f"computing for {time.monotonic() - since:.0f} s")
 
     @serve.multiplexed(max_num_models_per_replica=_LOADED_RUNS)
     async def hold(self, model: str) -> str:
         """Note, for Serve's routing, that this replica has a run loaded."""
-        await asyncio.to_thread(self.part.shelf.open, model)
+        await self._in_thread(self.part.shelf.open, model)
         return model
 
     def set_batch(self, size: int) -> None:
@@ -71,12 +82,21 @@ class _Replica:
         return self._part
 
     async def compute(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do the work of one request, or of one batch, in a thread."""
+        """Do the work of one request, or of one batch, in the thread."""
         model = serve.get_multiplexed_model_id()
         if model:
             await self.hold(model)
-        async with self._computing:
-            return await asyncio.to_thread(work, *arguments)
+        return await self._in_thread(work, *arguments)
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        def timed() -> Any:
+            self._busy_since = time.monotonic()
+            try:
+                return work(*arguments)
+            finally:
+                self._busy_since = None
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, timed)
 
     async def ready(self) -> bool:
         """Answers once the replica does."""
@@ -109,18 +129,21 @@ class Generator(_Replica):
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)  # type: ignore
     async def generate(  # type: ignore[misc]
-        self, models: list[str | None], spoken: list[Any], wanted: list[Mapping[str, Any]]
+        self, spoken: list[Any], wanted: list[Mapping[str, Any]]
     ) -> list[Any]:
-        """Motion for what `Speech.encode` answered and the further fields of `Request`.
+        """`(Spoken, Made)` or `Failed` for what `Speech.encode` answered, and what is wanted."""
+        return await self._generate(list(zip(spoken, wanted)))
 
-        Answers `(Spoken, Made)` or `Failed` for each.
-        """
-        answers = list(spoken)
-        good = [i for i, one in enumerate(spoken) if not isinstance(one, parts.Failed)]
-        requests = [(models[i], Request(words=spoken[i].words, **wanted[i])) for i in good]
-        made = await self.compute(self.part.generate_together, requests)
+    async def generate_alone(self, spoken: Any, wanted: Mapping[str, Any]) -> Any:
+        """`generate` for long motion, which would hold up all others of its batch."""
+        return (await self._generate([(spoken, wanted)]))[0]
+
+    async def _generate(self, asked: list[tuple[Any, Mapping[str, Any]]]) -> list[Any]:
+        answers: list[Any] = [spoken for spoken, _ in asked]
+        good = [i for i, one in enumerate(answers) if not isinstance(one, parts.Failed)]
+        made = await self.compute(self.part.generate_together, [asked[i] for i in good])
         for i, one in zip(good, made):
-            answers[i] = one if isinstance(one, parts.Failed) else (spoken[i], one)
+            answers[i] = one if isinstance(one, parts.Failed) else (answers[i], one)
         return answers
 
     async def between(self, *arguments: Any) -> Any:
@@ -190,19 +213,28 @@ class Deployments:
 
     async def speak(self, model: str | None, text: str) -> parts.Spoken:
         """See `Backend`."""
-        return only([await self._ask("Speech", "encode", model, (model, text))])
+        handle = self._handle("Speech", model)
+
+        async def call() -> Any:
+            return only([await handle.encode.remote((model, text))])
+
+        return await _steadily(call)
 
     async def generate(
         self, model: str | None, text: str, **wanted: Any
     ) -> tuple[parts.Spoken, parts.Made]:
         """See `Backend`."""
 
-        def call() -> Any:
+        is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
+        method = "generate_alone" if is_long else "generate"
+
+        async def call() -> Any:
             # The answer goes from replica to replica, not by way of this one.
             spoken = self._handle("Speech", model).encode.remote((model, text))
-            return self._handle("Generator", model).generate.remote(model, spoken, wanted)
+            generator = getattr(self._handle("Generator", model), method)
+            return only([await generator.remote(spoken, wanted)])
 
-        return only([await _steadily(call)])
+        return await _steadily(call)
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
@@ -214,15 +246,15 @@ class Deployments:
         """See `Backend`."""
         return await self._ask("Describer", "describe", model, model, clip, k)
 
-    async def embed(self, model: str | None, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    async def embed(self, model: str | None, clip: Clip) -> parts.Placed:
         """See `Backend`."""
         return await self._ask("Describer", "embed", model, model, clip)
 
     async def search(
-        self, model: str | None, point_Z: np.ndarray, k: int, in_library: bool | None
+        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
     ) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._ask("Retriever", "search", model, model, point_Z, k, in_library)
+        return await self._ask("Retriever", "search", entry.name, entry, point_Z, k, in_library)
 
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
@@ -243,17 +275,21 @@ class Deployments:
 
     async def _ask(self, name: str, method: str, model: str | None, *arguments: Any) -> Any:
         handle = self._handle(name, model)
-        return await _steadily(lambda: getattr(handle, method).remote(*arguments))
+
+        async def call() -> Any:
+            return await getattr(handle, method).remote(*arguments)
+
+        return await _steadily(call)
 
 
-async def _steadily(call: Callable[[], Any]) -> Any:
-    """Await a call to a replica; once more, elsewhere, if that replica dies."""
+async def _steadily(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Await calls to replicas; once more, if one of them dies or its run was replaced."""
     for attempt in range(_TRIES):
         try:
             return await call()
         except BackPressureError:
             raise Busy("too many requests are waiting; try again soon") from None
-        except (RayActorError, DeploymentUnavailableError):
+        except (RayActorError, DeploymentUnavailableError, Changed):
             if attempt == _TRIES - 1:
                 raise Busy("this part of the service is being started again") from None
             await asyncio.sleep(_PAUSE_S * 2**attempt)

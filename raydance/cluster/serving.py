@@ -59,6 +59,7 @@ def build(
     )
     common = scale | {
         "user_config": {"runs": [entry.to_dict() for entry in entries], "batch": batch},
+        "max_surge_percent": 100,  # new replicas are there before old ones end
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": 30,
@@ -69,7 +70,7 @@ def build(
         is_batched = kind.__name__ in _BATCHED
         bound[kind.__name__] = serve.deployment(
             name=kind.__name__,
-            max_ongoing_requests=2 * deployments.BATCH if is_batched else 8,
+            max_ongoing_requests=2 * max(batch, deployments.BATCH) if is_batched else 8,
             max_queued_requests=2 * settings.most_requests,
             ray_actor_options={"num_cpus": cpus, "num_gpus": 1 if on_gpu else 0},
             **common,
@@ -96,11 +97,14 @@ def build(
 
 def start(
     application: serve.Application, *, host: str, port: int, everywhere: bool = False
-) -> None:
+) -> float:
     """Serve an application, or roll it out over the one that is served; needs a Ray session.
 
     Args:
         everywhere: listen on every node that has a replica, not on the head alone.
+
+    Returns:
+        When it was deployed, for `stop`.
 
     Raises:
         ConfigError: it did not come up; Serve's log has why.
@@ -119,6 +123,7 @@ def start(
         )
     except RuntimeError as error:
         raise ConfigError(f"the service did not come up: {error}") from None
+    return _deployed_at()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +183,16 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
     )
 
 
-def stop() -> None:
-    """End the application; what is being answered is answered first."""
-    serve.delete(APPLICATION)
+def stop(started: float | None = None) -> None:
+    """End the application; what is being answered is answered first.
+
+    Args:
+        started: end it only if it is still the one that `start` returned this for.
+    """
+    if started is None or _deployed_at() == started:
+        serve.delete(APPLICATION)
+
+
+def _deployed_at() -> float:
+    """When the application was last deployed."""
+    return float(serve.status().applications[APPLICATION].last_deployed_time_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -16,6 +17,7 @@ from raydance.config import parse_range
 from raydance.errors import InputError
 
 _KEYS_VARIABLE = "RAYDANCE_API_KEYS_FILE"
+_BATCH = 32
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -61,7 +63,7 @@ def serve(
     ] = 64,
     batch: Annotated[
         int, typer.Option(min=1, max=1024, help="Most motions that are made together.")
-    ] = 32,
+    ] = _BATCH,
     page: Annotated[bool, typer.Option(help="Offer the web page at /.")] = True,
     ray: Annotated[
         bool, typer.Option("--ray/--no-ray", help="Ray Serve, or one plain process without Ray.")
@@ -85,8 +87,11 @@ def serve(
     from raydance.serving.guard import read_keys
     from raydance.serving.reader import Limits
     from raydance.serving.runs import Opened, entries_of
+    from raydance.storage import is_uri
 
     pool = parse_range("--replicas", replicas)
+    if not ray and (pool != (1, 1) or batch != _BATCH or address is not None):
+        raise InputError("--replicas, --batch and --address are for Ray; --no-ray has none of them")
     say = _silent if quiet else _say
     digests = read_keys(keys) if keys else []
     if host not in _LOCAL and not digests:
@@ -109,7 +114,9 @@ def serve(
     )
     names = ", ".join(entry.name for entry in entries)
     if ray:
-        _with_ray(entries, settings, host, port, pool, batch, address, names, say)
+        places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
+        is_copied = any(map(is_uri, places))
+        _with_ray(entries, settings, host, port, pool, batch, address, names, is_copied, say)
     else:
         _plain(entries, settings, host, port, names, say)
 
@@ -141,17 +148,27 @@ def _with_ray(
     batch: int,
     address: str | None,
     names: str,
+    is_copied: bool,
     say: Any,
 ) -> None:
-    from raydance.cluster.session import ray_session
+    from raydance.cluster.session import ray_session, require_shared_cache
 
     # Parts wait for each other more than they compute: more of them than processors.
     with ray_session(address, num_cpus=max(8, 2 * (os.cpu_count() or 1))):
+        if is_copied:
+            require_shared_cache()
         from raydance.cluster import serving as on_cluster
 
         say(f"starting {names}")
         application = on_cluster.build(entries, settings, replicas=pool, batch=batch)
-        on_cluster.start(application, host=host, port=port, everywhere=address is not None)
+        started = on_cluster.start(
+            application, host=host, port=port, everywhere=address is not None
+        )
+        if address is not None and not _answers(host, port):
+            say(
+                f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
+                "first started with on a cluster"
+            )
         say(f"serving {names} at http://{host}:{port} (Ctrl-C ends it)")
         try:
             while True:
@@ -159,7 +176,7 @@ def _with_ray(
         except KeyboardInterrupt:
             say("ending: requests that are being answered are finished first")
         finally:
-            on_cluster.stop()
+            on_cluster.stop(started)
 
 
 def _plain(entries: Any, settings: Any, host: str, port: int, names: str, say: Any) -> None:
@@ -179,6 +196,15 @@ def _plain(entries: Any, settings: Any, host: str, port: int, names: str, say: A
         access_log=False,
         timeout_graceful_shutdown=30,
     )
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether somebody listens there, in a while."""
+    for _ in range(20):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), 1.0):
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def _check_free(host: str, port: int) -> None:

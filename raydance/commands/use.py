@@ -196,8 +196,7 @@ def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> li
 
     store = CaptionStore.open(local(library))
     place = local(run or store.facts["run"]["path"])
-    if run_identity(place) != store.facts["run"]["identity"]:
-        raise InputError(f"{library}: not captioned by {place}, as it is now; caption it again")
+    store.check_run(run_identity(place), place)
     return Finder(store).search(raydance.load(place).point_of(query), k)
 
 

@@ -21,13 +21,13 @@ from raydance.serving.parts import (
     Failed,
     Generator,
     Made,
+    Placed,
     Retriever,
     Speech,
     Spoken,
 )
 from raydance.serving.problems import Busy
-from raydance.serving.runs import Shelf
-from raydance.systems.generation import Request
+from raydance.serving.runs import Entry, Shelf
 
 Answer = TypeVar("Answer")
 
@@ -45,7 +45,7 @@ class Backend(Protocol):
         """A sentence in a run's spaces."""
 
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
-        """Motion for a sentence; `wanted` are the further fields of `generation.Request`."""
+        """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
@@ -55,11 +55,11 @@ class Backend(Protocol):
     async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
         """A clip in words."""
 
-    async def embed(self, model: str | None, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    async def embed(self, model: str | None, clip: Clip) -> Placed:
         """A clip's points."""
 
     async def search(
-        self, model: str | None, point_Z: np.ndarray, k: int, in_library: bool | None
+        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
     ) -> dict[str, Any]:
         """Clips near a point."""
 
@@ -86,9 +86,11 @@ class InProcess:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
         self._waiting = waiting
         self._present = 0
+        self._loading = asyncio.Lock()
+        self._is_loaded = False
 
     async def _do(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
-        if self._present > self._waiting:
+        if self._present >= self._waiting:
             raise Busy(f"{self._waiting} requests are waiting already; try again soon")
         self._present += 1
         try:
@@ -98,9 +100,12 @@ class InProcess:
             self._present -= 1
 
     async def ready(self) -> None:
-        """Load all parts."""
-        for part in (self._speech, self._generator, self._describer, self._retriever):
-            await self._do(part.warm_up)
+        """Load all parts, once, however many ask."""
+        async with self._loading:
+            if not self._is_loaded:
+                for part in (self._speech, self._generator, self._describer, self._retriever):
+                    await self._do(part.warm_up)
+                self._is_loaded = True
 
     async def models(self) -> list[dict[str, Any]]:
         """See `Backend`."""
@@ -113,8 +118,8 @@ class InProcess:
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """See `Backend`."""
         spoken = await self.speak(model, text)
-        asked = [(model, Request(words=spoken.words, **wanted))]
-        return spoken, only(await self._do(self._generator.generate_together, asked))
+        made = await self._do(self._generator.generate_together, [(spoken, wanted)])
+        return spoken, only(made)
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
@@ -126,15 +131,15 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._describer.describe, model, clip, k)
 
-    async def embed(self, model: str | None, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    async def embed(self, model: str | None, clip: Clip) -> Placed:
         """See `Backend`."""
         return await self._do(self._describer.embed, model, clip)
 
     async def search(
-        self, model: str | None, point_Z: np.ndarray, k: int, in_library: bool | None
+        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
     ) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._do(self._retriever.search, model, point_Z, k, in_library)
+        return await self._do(self._retriever.search, entry, point_Z, k, in_library)
 
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool

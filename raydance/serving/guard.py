@@ -88,7 +88,7 @@ def read_keys(path: str | Path) -> list[bytes]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    keys = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
     if not keys:
         raise InputError(f"{path}: no API key; one a line is needed")
     short = [number for number, key in enumerate(keys, 1) if len(key) < _SHORTEST]

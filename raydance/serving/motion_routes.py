@@ -32,7 +32,7 @@ from raydance.serving.context import (
     text_field,
 )
 from raydance.serving.docs import motion_content, multipart
-from raydance.serving.parts import Made, Spoken, check_frames
+from raydance.serving.parts import Made, Spoken
 from raydance.serving.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["motion"])
@@ -52,7 +52,8 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     spoken, made = await service.backend.generate(
         facts["name"],
         asked.text,
-        frames=check_frames(asked.frames, asked.seconds, facts["fps"]),
+        frames=asked.frames,
+        seconds=asked.seconds,
         seed=asked.seed,
         num_samples=asked.num_samples,
         source=asked.source,
@@ -61,7 +62,8 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     if asked.format != "json":
         sample, _ = await asyncio.to_thread(_finish, made, 0, asked.clean_feet)
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
-        return await replies.file_response(clip, asked.format, asked.text[:60])
+        notices = _notices(spoken)
+        return await replies.file_response(clip, asked.format, asked.text[:60], notices)
     samples = await asyncio.to_thread(_samples, made, asked.clean_feet)
     now = time.perf_counter()
     timings = {
@@ -192,7 +194,9 @@ async def thumbnail(
     span = _span(start_s, end_s)
     part = await service.backend.part_of(facts["name"], clip_id, span, library)
     picture = await asyncio.to_thread(_strip, part.motion, part.joint_mask)
-    return Response(picture, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+    return Response(
+        picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
+    )
 
 
 def _span(start_s: float, end_s: float) -> tuple[float, float]:

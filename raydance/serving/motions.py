@@ -6,7 +6,6 @@ and says plainly what does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from raydance.errors import ArtifactError, RaydanceError
 from raydance.motion import windows
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import map_to_canonical
-from raydance.motion.stitch import stitch_at
+from raydance.motion.stitch import rebuild
 from raydance.serving.problems import NotHere
 from raydance.systems.dance_language_run import DanceLanguage
 
@@ -97,23 +96,23 @@ class DatasetMotions:
         where, starts = self._clips[clip_id]
         fps = self.dataset.fps
         length_s = int(self.dataset.manifest["window"]) / fps
-        run = _unbroken(starts, length_s, start_s, end_s)
-        if not run:
+        near = [
+            i
+            for i, start in enumerate(starts)
+            if start < end_s - 0.5 / fps and start + length_s > start_s + 0.5 / fps
+        ]
+        if not near:
             raise NotHere(f"{clip_id!r} has no motion from {start_s:g} to {end_s:g} s")
-        pieces: dict[str, Mapping[str, Any]] = {}
-        for i in run:
-            shard = where[i][0]
-            if shard.name not in pieces:
-                pieces[shard.name] = self.dataset.read_shard(
-                    shard, ["motion", "joint_mask", "captions"]
-                )
-        motion = np.stack([pieces[where[i][0].name]["motion"][where[i][1]] for i in run])
-        first = pieces[where[run[0]][0].name]
-        mask, captions = first["joint_mask"][where[run[0]][1]], first["captions"][where[run[0]][1]]
-        offset = starts[run[0]]
-        frames = np.round((np.array([starts[i] for i in run]) - offset) * fps).astype(int)
-        whole = stitch_at(motion, frames, joint_mask=mask)
-        begin = max(0, round((start_s - offset) * fps))
+        rows = self._read([where[i] for i in near])
+        mask = rows[0]["joint_mask"]
+        # A recording with a gap ends there: motion on its other side is a clip of its own.
+        offset, whole = rebuild(
+            np.stack([row["motion"] for row in rows]),
+            np.array([starts[i] for i in near]),
+            fps,
+            joint_mask=mask,
+        )[0]
+        begin = min(max(0, round((start_s - offset) * fps)), len(whole) - 1)
         end = min(len(whole), max(begin + 1, round((end_s - offset) * fps)))
         return ClipPart(
             clip_id=clip_id,
@@ -121,19 +120,16 @@ class DatasetMotions:
             joint_mask=mask,
             fps=fps,
             start_s=offset + begin / fps,
-            captions=tuple(captions),
+            captions=tuple(rows[0]["captions"]),
         )
 
-
-def _unbroken(starts: list[float], length_s: float, start_s: float, end_s: float) -> list[int]:
-    """Windows that cover a span, as far as they overlap: a recording with a gap ends there."""
-    inside = [i for i, s in enumerate(starts) if s < end_s - 1e-6 and s + length_s > start_s + 1e-6]
-    run: list[int] = []
-    for i in inside:
-        if run and starts[i] > starts[run[-1]] + length_s - 1e-6:
-            break
-        run.append(i)
-    return run
+    def _read(self, places: list[tuple[Shard, int]]) -> list[dict[str, Any]]:
+        """Motion, joint mask and captions of windows."""
+        assert self.dataset is not None
+        columns = ["motion", "joint_mask", "captions"]
+        shards = {shard.name: shard for shard, _ in places}
+        read = {name: self.dataset.read_shard(s, columns) for name, s in shards.items()}
+        return [{c: read[shard.name][c][row] for c in columns} for shard, row in places]
 
 
 class LibraryMotions:

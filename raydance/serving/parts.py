@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from raydance.errors import InputError, RaydanceError
 from raydance.motion.clip import Clip
 from raydance.serving.motions import ClipPart
 from raydance.serving.problems import NotHere
-from raydance.serving.runs import Opened, Shelf
+from raydance.serving.runs import Entry, Opened, Shelf
+from raydance.stages.text_to_motion import SOURCES
 from raydance.systems.generation import Request, generate
 
 Words = dict[str, np.ndarray]
@@ -45,11 +46,33 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Spoken:
-    """Sentences in a run's spaces, and how long that took."""
+    """A sentence in a run's spaces.
 
+    Attributes:
+        entry: the run, which every later part must use too: points of another mean nothing.
+        ms: how long the networks took, for all sentences that were read together.
+        num_pieces: above 1, it is longer than the encoder reads at once.
+    """
+
+    entry: Entry
     words: Words
     ms: float
     num_pieces: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A clip's windows as points of a run's shared space.
+
+    Attributes:
+        entry: the run, as for `Spoken`.
+        points: `[N, Z]`.
+        start_s: `[N]` seconds.
+    """
+
+    entry: Entry
+    points: np.ndarray
+    start_s: np.ndarray
 
 
 class Failed:
@@ -89,7 +112,8 @@ class Speech(Part):
         for model, places in by_model.items():
             started = time.perf_counter()
             try:
-                system = self.shelf.open(model).system
+                opened = self.shelf.open(model)
+                system = opened.system
                 found = system.encode_text([asked[i][1] for i in places])
             except RaydanceError as error:
                 for i in places:
@@ -99,7 +123,7 @@ class Speech(Part):
             for row, i in enumerate(places):
                 words = {name: values[row] for name, values in found.items()}
                 pieces = system.num_pieces(asked[i][1])
-                answers[i] = Spoken(words=words, ms=ms, num_pieces=pieces)
+                answers[i] = Spoken(entry=opened.entry, words=words, ms=ms, num_pieces=pieces)
         return [answer for answer in answers if answer is not None]
 
 
@@ -111,17 +135,24 @@ class Generator(Part):
         point = np.zeros((1, system.config.motion_vae.latent), np.float32)
         system.decode(point)
 
-    def generate_together(self, asked: Sequence[tuple[str | None, Request]]) -> list[Made | Failed]:
-        """Motion for (model, request); what one model is to make is decoded in one batch."""
+    def generate_together(
+        self, asked: Sequence[tuple[Spoken, Mapping[str, Any]]]
+    ) -> list[Made | Failed]:
+        """Motion for sentences; what one run is to make is decoded in one batch.
+
+        Args:
+            asked: each with further fields of `Request`, or `seconds` in place of `frames`.
+        """
         answers: list[Made | Failed | None] = [None] * len(asked)
-        by_model: dict[str | None, list[int]] = defaultdict(list)
-        for i, (model, _) in enumerate(asked):
-            by_model[model].append(i)
-        for model, places in by_model.items():
+        by_run: dict[Entry, list[int]] = defaultdict(list)
+        for i, (spoken, _) in enumerate(asked):
+            by_run[spoken.entry].append(i)
+        for entry, places in by_run.items():
             started = time.perf_counter()
             try:
-                system = self.shelf.open(model).system
-                motions = generate(system, [asked[i][1] for i in places])
+                system = self.shelf.open(entry).system
+                requests = [_request(*asked[i], system.fps) for i in places]
+                motions = generate(system, requests)
             except RaydanceError as error:
                 if len(places) == 1:
                     answers[places[0]] = Failed(error)
@@ -155,6 +186,21 @@ class Generator(Part):
         return Made(motion=motion, joint_mask=system.joint_mask, fps=system.fps, ms=ms)
 
 
+def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float) -> Request:
+    """The request for a sentence.
+
+    Raises:
+        InputError: frames and seconds are given.
+    """
+    fields = dict(wanted)
+    seconds = fields.pop("seconds", None)
+    if seconds is not None:
+        if fields.get("frames") is not None:
+            raise InputError("frames and seconds: give one of them")
+        fields["frames"] = max(2, round(seconds * fps))
+    return Request(words=spoken.words, **fields)
+
+
 def _row_of(windows: dict[str, list[Any]], clip_id: str, start_s: float) -> int:
     """The window of a clip that begins nearest to a time."""
     rows = [i for i, name in enumerate(windows["clip_id"]) if name == clip_id]
@@ -178,15 +224,16 @@ class Describer(Part):
         segments = self.shelf.open(model).system.describe(clip, k)
         return {"seconds": clip.duration_s, "segments": [asdict(segment) for segment in segments]}
 
-    def embed(self, model: str | None, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-        """Points `[N, Z]` of a clip's windows in the shared space, and their starts `[N]` in s.
+    def embed(self, model: str | None, clip: Clip) -> Placed:
+        """A clip's windows as points of the shared space.
 
         Raises:
             InputError: as for `describe`.
         """
-        system = self.shelf.open(model).system
-        motion, mask, starts = system.windows(clip)
-        return system.encode_motion(motion, mask)["motion_embedding"], starts
+        opened = self.shelf.open(model)
+        motion, mask, starts = opened.system.windows(clip)
+        points = opened.system.encode_motion(motion, mask)["motion_embedding"]
+        return Placed(entry=opened.entry, points=points, start_s=starts)
 
 
 class Retriever(Part):
@@ -196,9 +243,16 @@ class Retriever(Part):
         opened = self.shelf.open(None)
         _ = opened.system.library, opened.finder
 
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(shelf)
+        self._known: dict[str, dict[str, Any]] = {}
+
     def models(self) -> list[dict[str, Any]]:
-        """Facts of every run that is served."""
-        return [self._facts(name) for name in self.shelf.entries]
+        """Facts of every run that is served; each is loaded for them once."""
+        for name in self.shelf.entries:
+            if name not in self._known:
+                self._known[name] = self._facts(name)
+        return list(self._known.values())
 
     def _facts(self, name: str) -> dict[str, Any]:
         opened = self.shelf.open(name)
@@ -214,7 +268,7 @@ class Retriever(Part):
             "num_windows": len(system.library.cluster),
             "num_clips": len(set(system.library.windows["clip_id"])),
             "clusters": _clusters(opened),
-            "sources": ["prior", "cluster", "nearest"],
+            "sources": [source for source in SOURCES if source != "clip"],
             "max_frames": system.max_frames,
             "library": {"num_windows": counts["windows"], "num_files": counts["read"]}
             if counts
@@ -222,14 +276,17 @@ class Retriever(Part):
         }
 
     def search(
-        self, model: str | None, point_Z: np.ndarray, k: int, in_library: bool | None
+        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
     ) -> dict[str, Any]:
         """The k clips nearest to a point, and which library they are of.
+
+        Args:
+            entry: the run whose point it is.
 
         Raises:
             NotHere: there is no captioned library, and one was asked for.
         """
-        opened = self.shelf.open(model)
+        opened = self.shelf.open(entry)
         if in_library is None:
             in_library = opened.finder is not None
         motions = opened.motions(in_library)
@@ -301,14 +358,3 @@ def _clusters(opened: Opened) -> list[dict[str, Any]]:
         {"id": i, "description": opened.cluster_words.get(i, ""), "num_windows": int(number)}
         for i, number in enumerate(count)
     ]
-
-
-def check_frames(frames: int | None, seconds: float | None, fps: float) -> int | None:
-    """The length that a caller wants, in frames.
-
-    Raises:
-        InputError: both are given.
-    """
-    if frames is not None and seconds is not None:
-        raise InputError("frames and seconds: give one of them")
-    return max(2, round(seconds * fps)) if seconds is not None else frames

@@ -61,6 +61,10 @@ class Busy(RaydanceError):
     """More work than is allowed to wait; come back later."""
 
 
+class Changed(RaydanceError):
+    """A run was replaced while a request was on its way; ask again from the start."""
+
+
 class NotHere(RaydanceError):
     """A model, a clip or a motion that this service does not have."""
 
@@ -147,7 +151,7 @@ async def _of_a_value(request: Request, error: RequestValidationError) -> JSONRe
 
 async def _raised(request: Request, error: Exception) -> JSONResponse:
     cause = cause_of(error)
-    if isinstance(cause, Busy):
+    if isinstance(cause, (Busy, Changed)):
         return busy(str(cause))
     if isinstance(cause, NotHere):
         return response(404, str(cause))

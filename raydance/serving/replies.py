@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +29,14 @@ FORMATS: Final[dict[str, str]] = {
 }
 """Format -> media type."""
 
+_LONGEST_NOTE: Final = 1000
 _DECIMALS: Final = 4  # a tenth of a millimetre
 _PICTURES: Final = ("gif", "mp4")
 MAX_PICTURE_FRAMES: Final = 2000
-_drawing = asyncio.Semaphore(2)
+MAX_FILE_VALUES: Final = 1_000_000
+"""Frames times joints of a file that is written: about ten seconds of work."""
+
+_at_once = threading.Semaphore(2)
 
 
 def json_response(body: Any) -> Response:
@@ -49,17 +54,6 @@ def motion_facts(motion: np.ndarray, joint_mask: np.ndarray, fps: float) -> dict
         "joints": [skeleton.JOINTS[joint] for joint in kept],
         "parents": list(skeleton.parents_among(kept.tolist())),
         "positions": _rounded(motion[:, kept]),
-    }
-
-
-def clip_facts(clip: Clip) -> dict[str, Any]:
-    """A clip on its own skeleton as the schema's `Motion`."""
-    return {
-        "fps": clip.fps,
-        "num_frames": clip.num_frames,
-        "joints": list(clip.joint_names),
-        "parents": list(clip.parents),
-        "positions": _rounded(clip.positions),
     }
 
 
@@ -83,8 +77,10 @@ def as_clip(
     )
 
 
-async def file_response(clip: Clip, format: str, name: str) -> Response:
-    """A clip as a file to download.
+async def file_response(
+    clip: Clip, format: str, name: str, notices: Sequence[str] = ()
+) -> Response:
+    """A clip as a file to download; notices go into the header `X-Raydance-Note`.
 
     Raises:
         InputError: a format that is not here, or motion too long for pictures.
@@ -93,20 +89,30 @@ async def file_response(clip: Clip, format: str, name: str) -> Response:
         raise InputError(
             f"{format}: {clip.num_frames} frames; allowed: {MAX_PICTURE_FRAMES} (ask for a part)"
         )
+    if clip.num_frames * len(clip.joint_names) > MAX_FILE_VALUES:
+        raise InputError(
+            f"{clip.num_frames} frames of {len(clip.joint_names)} joints; a file holds "
+            f"{MAX_FILE_VALUES} of them (ask for a part)"
+        )
     suffix = f".{format}"
-    async with _drawing:
-        content, note = await asyncio.to_thread(_write, clip, suffix)
+    content, written = await asyncio.to_thread(_write, clip, suffix)
+    note = "; ".join([*notices, written] if written else notices)
     headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
     if note:
-        headers["X-Raydance-Note"] = note
+        headers["X-Raydance-Note"] = _header_text(note)
     return Response(content, media_type=FORMATS[format], headers=headers)
 
 
+def _header_text(note: str) -> str:
+    """Text that may come from a file, as a header can hold it."""
+    return " ".join(note.encode("ascii", "replace").decode().split())[:_LONGEST_NOTE]
+
+
 def _write(clip: Clip, suffix: str) -> tuple[bytes, str]:
-    with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
+    with _at_once, tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
         written = write_clip(path, clip)
         notes = [*written.notes]
         if written.residual is not None:
             notes.append(f"joints are off by {written.residual}")
-        return path.read_bytes(), "; ".join(notes).encode("ascii", "replace").decode()
+        return path.read_bytes(), "; ".join(notes)

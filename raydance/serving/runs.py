@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from raydance.captioning.finder import Finder
 from raydance.captioning.store import CaptionStore, run_identity
 from raydance.errors import InputError
 from raydance.serving.motions import DatasetMotions, LibraryMotions
-from raydance.serving.problems import NotHere
+from raydance.serving.problems import Changed, NotHere
 from raydance.systems import load_run
 from raydance.systems.dance_language_run import DanceLanguage
 
@@ -29,12 +29,14 @@ class Entry:
         run: its folder.
         library: captions that it made, to search in.
         data: its dataset, where it is no longer where it was trained from.
+        identity: of its weights, where it must be this very run and no later one in its place.
     """
 
     name: str
     run: str
     library: str | None = None
     data: str | None = None
+    identity: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """For a Serve configuration."""
@@ -50,19 +52,20 @@ class Opened:
     Raises:
         ArtifactError: damaged, unfinished, or not what it says.
         InputError: a library that another run captioned.
+        Changed: another run lies there by now.
     """
 
     def __init__(self, entry: Entry) -> None:
-        self.entry = entry
+        identity = run_identity(Path(entry.run))
+        if entry.identity not in ("", identity):
+            raise Changed(f"{entry.name} was replaced; try again")
+        self.entry = replace(entry, identity=identity)
         self.system: DanceLanguage = load_run(entry.run)
         self.own_motions = DatasetMotions(self.system, Path(entry.data) if entry.data else None)
         self.store: CaptionStore | None = None
         if entry.library is not None:
             self.store = CaptionStore.open(entry.library)
-            if self.store.facts["run"]["identity"] != run_identity(Path(entry.run)):
-                raise InputError(
-                    f"{entry.library}: not captioned by {entry.run}, as it is now; caption it again"
-                )
+            self.store.check_run(identity, entry.run)
 
     @cached_property
     def finder(self) -> Finder | None:
@@ -111,30 +114,43 @@ class Shelf:
         self.entries = {entry.name: entry for entry in entries}
         self.default = names[0]
         self._most = most
-        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, str | None, str | None], Opened] = OrderedDict()
         self._lock = threading.Lock()
 
-    def name_of(self, model: str | None) -> str:
-        """The name that a caller means.
+    def entry_of(self, model: str | None) -> Entry:
+        """The run that a caller means.
 
         Raises:
             NotHere: no such run.
         """
         name = self.default if model is None else model
         if name not in self.entries:
-            raise NotHere(f"model {name!r} is not served; served: {', '.join(self.entries)}")
-        return name
+            raise NotHere(f"model {name[:100]!r} is not served; served: {', '.join(self.entries)}")
+        return self.entries[name]
 
-    def open(self, model: str | None) -> Opened:
-        """A run, loaded now if it was not before."""
-        name = self.name_of(model)
+    def open(self, which: str | Entry | None) -> Opened:
+        """A run, loaded now if it was not before.
+
+        Args:
+            which: a name, or what another part answered with: that very run then, also if its name
+                stands for a newer one by now.
+
+        Raises:
+            NotHere: no such run.
+            Changed: another run lies in its place by now.
+        """
+        entry = which if isinstance(which, Entry) else self.entry_of(which)
+        key = (entry.run, entry.library, entry.data)
         with self._lock:
-            if name not in self._opened:
-                self._opened[name] = Opened(self.entries[name])
+            if key not in self._opened:
+                self._opened[key] = Opened(entry)
                 while len(self._opened) > self._most:
                     self._opened.popitem(last=False)
-            self._opened.move_to_end(name)
-            return self._opened[name]
+            self._opened.move_to_end(key)
+            opened = self._opened[key]
+        if entry.identity not in ("", opened.entry.identity):
+            raise Changed(f"{entry.name} was replaced; try again")
+        return opened
 
 
 def entries_of(runs: Sequence[str], library: str | None, data: str | None) -> list[Entry]:

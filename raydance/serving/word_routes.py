@@ -71,15 +71,15 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
             k = whole_number(form, "k", 5, 1, schema.MAX_HITS)
             library = _boolean(text_field(form, "library", 10))
             clip = await service.uploads.clip(form)
-        vectors, _ = await service.backend.embed(facts["name"], clip)
-        point = vectors.mean(axis=0)
+        placed = await service.backend.embed(facts["name"], clip)
+        entry, point = placed.entry, placed.points.mean(axis=0)
     else:
         asked = await json_body(request, schema.Search)
         facts = await service.facts(asked.model)
         k, library = asked.k, asked.library
         spoken = await service.backend.speak(facts["name"], asked.text)
-        point = spoken.words["text_projection"]
-    found = await service.backend.search(facts["name"], point, k, library)
+        entry, point = spoken.entry, spoken.words["text_projection"]
+    found = await service.backend.search(entry, point, k, library)
     hits = [_with_addresses(hit, facts["name"], found["in_library"]) for hit in found["hits"]]
     return {"model": facts["name"], "hits": hits}
 
@@ -113,8 +113,8 @@ async def embed(request: Request, service: Service) -> Response:
         async with service.uploads.form(request) as form:
             facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
             clip = await service.uploads.clip(form)
-        vectors, start_s = await service.backend.embed(facts["name"], clip)
-        rows, starts = list(vectors), [float(start) for start in start_s]
+        placed = await service.backend.embed(facts["name"], clip)
+        rows, starts = list(placed.points), [float(start) for start in placed.start_s]
     else:
         asked = await json_body(request, schema.Embed)
         facts = await service.facts(asked.model)
