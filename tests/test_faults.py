@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,7 +32,9 @@ from small_training import (
 )
 
 from raydance.artifacts import Checkpoints, load_bundle, save_bundle
+from raydance.captioning.store import CaptionStore
 from raydance.errors import ArtifactError, StorageError
+from raydance.motion import synthetic
 from raydance.systems.base import FitTask, LocalRunner
 
 pytestmark = pytest.mark.faults
@@ -416,3 +419,42 @@ def test_an_elastic_training_does_without_a_lost_node(
     assert line in {f"motion_vae: 1 worker from epoch {first + n} on, 2 before" for n in (1, 2)}
     assert lines[-1]["validation"]["total"] < lines[0]["validation"]["total"]
     assert load_bundle(folder / "lost" / "stages" / f"{STEP}.safetensors")[1]["fit"]["epochs"] == 30
+
+
+def tables_of(captions: Path) -> dict[str, list[dict[str, Any]]]:
+    """What the committed units of a captioned library say, in one order."""
+    store = CaptionStore.open(captions)
+    names = [record["unit"] for record in store.records]
+    return {
+        folder: sorted(
+            (row for name in names for row in store.read(folder, name).to_pylist()),
+            key=lambda row: (row["clip_id"], row.get("start_s", 0.0)),
+        )
+        for folder in ("windows", "clips")
+    }
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_node_that_dies_costs_no_caption(tiny_run: Path, tmp_path: Path) -> None:
+    synthetic.write_corpus(tmp_path / "library", 5)
+    script = str(TESTS / "cluster_scripts" / "lose_a_captioning_node.py")
+    done = subprocess.run(
+        [sys.executable, script, str(tmp_path / "library"), str(tiny_run), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    num_files = len(list((tmp_path / "library").rglob("*.npz")))
+    assert seen["actors"] == [1, 1] and 0 < seen["done"] < num_files
+    counts = seen["counts"]
+    assert counts["read"] == counts["done"] == num_files and counts["skipped"] == 0
+    assert seen["again"]["done"] == 0 and seen["again"]["kept"] == num_files
+    found = tables_of(tmp_path / "disturbed")
+    windows = Counter((row["clip_id"], row["start_s"]) for row in found["windows"])
+    assert set(windows.values()) == {1} and windows.total() == counts["windows"]
+    assert found == tables_of(tmp_path / "calm")
