@@ -6,7 +6,7 @@
 Each part has replicas, a queue and an autoscaler of its own. When runs are rolled out, new replicas
 start beside the old ones, which end when the new ones answer. Meanwhile parts of both kinds are
 there, so what a part answers names the run that it used, and the parts after it use that very one,
-whatever its name stands for by then. Every call may be repeated, so one whose replica died is.
+whatever its name stands for by then. Every call may be repeated, so one whose replica or node died is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 from ray import serve
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.exceptions import ObjectLostError, RayActorError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+)
 from ray.serve.handle import DeploymentHandle
 
 from raydance.motion.clip import Clip
@@ -283,14 +287,24 @@ class Deployments:
 
 
 async def _steadily(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Await calls to replicas; once more, if one of them dies or its run was replaced."""
+    """Await calls to replicas; once more, if one of them or its node dies, or its run was replaced."""
     for attempt in range(_TRIES):
         try:
             return await call()
         except BackPressureError:
             raise Busy("too many requests are waiting; try again soon") from None
-        except (RayActorError, DeploymentUnavailableError, Changed):
+        except (RayActorError, ObjectLostError, RayServeException, Changed) as error:
+            if not (isinstance(error, Changed) or _is_lost(error)):
+                raise
             if attempt == _TRIES - 1:
                 raise Busy("this part of the service is being started again") from None
             await asyncio.sleep(_PAUSE_S * 2**attempt)
     raise AssertionError
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a call failed because of where it ran."""
+    if isinstance(error, RayServeException) and not isinstance(error, DeploymentUnavailableError):
+        # The replica that lived waited for the answer of one that died.
+        return isinstance(error.__cause__, RayActorError | ObjectLostError)
+    return True
