@@ -30,6 +30,7 @@ def build(
     cpus: float = 0.25,
     gpu: bool = False,
     batch: int = deployments.BATCH,
+    replicas_per_node: int | None = None,
 ) -> serve.Application:
     """The application.
 
@@ -38,12 +39,17 @@ def build(
         cpus: processors that a replica reserves; a share lets all parts live on a laptop.
         gpu: whether `Generator` and `Describer` get a GPU each.
         batch: most sentences, and most motions, that are made together; 1 for each alone.
+        replicas_per_node: of each part at most, so that a lost node leaves others; further ones
+            wait for a node. Serve spreads them at first in any case, but starts one that died
+            wherever there is room, also beside the last.
     """
     low, high = replicas
     if not 1 <= batch <= 1024:
         raise ConfigError(f"batch: {batch}; allowed: 1 to 1024")
     if not 1 <= low <= high:
         raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
+    if replicas_per_node is not None and not 1 <= replicas_per_node <= 100:
+        raise ConfigError(f"replicas_per_node {replicas_per_node}; allowed: 1 to 100")
     scale: dict[str, Any] = (
         {"num_replicas": low}
         if low == high
@@ -59,7 +65,9 @@ def build(
     )
     common = scale | {
         "user_config": {"runs": [entry.to_dict() for entry in entries], "batch": batch},
-        "max_surge_percent": 100,  # new replicas are there before old ones end
+        "max_replicas_per_node": replicas_per_node,
+        # New replicas are there before old ones end, where there is room for both.
+        "max_surge_percent": 100 if replicas_per_node is None else 0,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": 30,
@@ -136,6 +144,7 @@ class ServiceConfig:
         cpus: processors that a replica reserves.
         gpu: whether `Generator` and `Describer` get a GPU each.
         batch: most requests that are answered together.
+        replicas_per_node: of each part at most; see `build`.
         page: whether the web page is at /.
         most_requests: answered at once by each ingress replica; more are turned away.
         keys_file: API keys, one a line; none, and no key is asked for.
@@ -147,6 +156,7 @@ class ServiceConfig:
     cpus: float = 1.0
     gpu: bool = False
     batch: int = deployments.BATCH
+    replicas_per_node: int | None = None
     page: bool = True
     most_requests: int = 64
     keys_file: str | None = None
@@ -180,6 +190,7 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
         cpus=wanted.cpus,
         gpu=wanted.gpu,
         batch=wanted.batch,
+        replicas_per_node=wanted.replicas_per_node,
     )
 
 
