@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,15 @@ import uvicorn
 from raydance.captioning import units
 from raydance.captioning.describer import Describer
 from raydance.captioning.store import CaptionStore, run_identity
+from raydance.client import Client, ServiceError
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
 from raydance.serving.app import Settings, create_app
 from raydance.serving.backend import InProcess
 from raydance.serving.runs import Entry, Shelf
 from raydance.systems import load_run
+
+TURN = "a dancer turns slowly"
 
 
 def write_library(folder: Path, run: Path) -> Path:
@@ -92,3 +96,30 @@ def wait_for(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
             pass
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.1)
+
+
+@contextmanager
+def load(url: str, num_clients: int = 3, tries: int = 1, **wanted: Any) -> Iterator[Counter[int]]:
+    """Clients that ask without pause; yields the statuses they got."""
+    statuses: Counter[int] = Counter()
+    is_over = threading.Event()
+
+    def ask(number: int) -> None:
+        with Client(url, tries=tries) as client:
+            while not is_over.is_set():
+                try:
+                    client.generate(TURN, seed=number, **wanted)
+                    statuses[200] += 1
+                except ServiceError as error:
+                    statuses[error.status] += 1
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(num_clients)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: sum(statuses.values()) >= num_clients, 60)
+    try:
+        yield statuses
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(70)
