@@ -6,7 +6,8 @@
 Each part has replicas, a queue and an autoscaler of its own. When runs are rolled out, new replicas
 start beside the old ones, which end when the new ones answer. Meanwhile parts of both kinds are
 there, so what a part answers names the run that it used, and the parts after it use that very one,
-whatever its name stands for by then. Every call may be repeated, so one whose replica or node died is.
+whatever its name stands for by then. Every call may be repeated, so one whose replica or node died
+is.
 """
 
 from __future__ import annotations
@@ -287,7 +288,7 @@ class Deployments:
 
 
 async def _steadily(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Await calls to replicas; once more, if one of them or its node dies, or its run was replaced."""
+    """Await calls to replicas; again, if one of them or its node dies or its run was replaced."""
     for attempt in range(_TRIES):
         try:
             return await call()
