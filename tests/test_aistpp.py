@@ -256,6 +256,16 @@ def test_motion_is_turned_into_positions_of_an_upright_body(tmp_path: Path) -> N
             "smpl_scaling",
         ),
         ({"keypoints3d": np.zeros((0, 17, 3))}, "0 frames"),
+        ({1 << 20_000: 1}, "keys nothing"),  # more digits than Python prints
+        ({"\ud800": 1}, r"keys .ud800"),
+        (
+            {
+                "smpl_poses": np.zeros((4, 72)),
+                "smpl_trans": np.zeros((4, 3)),
+                "smpl_scaling": [[1.0], [1.0, 2.0]],
+            },
+            "smpl_scaling: found list",
+        ),
     ],
 )
 def test_wrong_content_is_named(tmp_path: Path, content: object, message: str) -> None:

@@ -262,6 +262,20 @@ def test_broken_skeletons_are_refused_with_the_line(tmp_path: Path, case: str) -
     assert caught.value.path.endswith(".asf")
 
 
+def test_a_body_that_nothing_moves_is_refused(tmp_path: Path) -> None:
+    text = ":root\norder\n:bonedata\n:hierarchy\nbegin\nend\n"
+    with pytest.raises(FormatError, match="no bone of .*man.asf has degrees of freedom"):
+        amc.read(_man(tmp_path, text, "1\n2\n"))
+
+
+def test_a_tip_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    skeleton = ASF.replace("name foot", "name head_end").replace("thigh foot", "thigh head_end")
+    motion = AMC.replace("foot", "head_end")
+    clip = amc.read(_man(tmp_path, skeleton, motion), units=1.0, up="y")
+    assert clip.joint_names[-2:] == ("head_end_", "head_end_end")
+    assert len(set(clip.joint_names)) == len(clip.joint_names)
+
+
 def test_too_many_frames(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="more than the 1 frames allowed"):
         amc.read(_man(tmp_path), max_frames=1)

@@ -238,6 +238,65 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
                 member.write(bytes(1 << 20))
     with NpzReader(path) as reader:  # what the header does not announce is never unpacked
         assert reader.read("positions").shape == (1, 22, 3)
+    np.savez_compressed(path, positions=np.zeros((1, 1000, 3)), fps=np.zeros(3 << 20))
+    with pytest.raises(FormatError, match="bytes would unpack to 25165824; above 16777216"):
+        read_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"joint_names": np.array([[1 << 30, 97]], "u4").view("U2")[0]}, "0x40000000 is no char"),
+        ({"joint_names": np.array(["\ud800"])}, "0xd800 is no character"),
+        ({"joint_names": np.array(["n" * 201])}, "joint_names: 201 characters; at most 200"),
+        ({"up": np.array([], "U1")}, "up nothing; allowed: x, y, z"),
+        ({"up": np.array(["y", "z"])}, "up 'y', 'z'; allowed"),
+        ({"metres_per_unit": 1e300}, "units: found 1e[+]300, metres per unit are needed; allowed"),
+    ],
+)
+def test_facts_that_no_body_has_are_named(
+    tmp_path: Path, more: dict[str, object], words: str
+) -> None:
+    facts: dict[str, object] = {"joint_names": np.array(["a"]), "fps": 20.0}
+    np.savez(tmp_path / "a.npz", positions=np.zeros((2, 1, 3)), **(facts | more))  # type: ignore
+    with pytest.raises(InputError, match=words):
+        read_clip(tmp_path / "a.npz")
+
+
+def test_text_of_either_byte_order_is_read(tmp_path: Path) -> None:
+    for order in "<>":
+        names = np.array([*arrays.SMPLH_JOINTS[:21], "Kopf\U0001f600"]).astype(f"{order}U20")
+        np.savez(tmp_path / "a.npz", positions=standing(22), fps=20, joint_names=names)
+        assert read_clip(tmp_path / "a.npz").joint_names[21] == "Kopf\U0001f600"
+
+
+def test_turns_and_offsets_beyond_any_body_are_refused(tmp_path: Path) -> None:
+    facts = {"local_quaternions_wxyz": np.ones((5, 52, 4)), "rest_offsets": np.zeros((52, 3))}
+    facts["rest_offsets"][3] = 1e300
+    np.savez(tmp_path / "a.npz", positions=standing(), fps=20, **facts)  # type: ignore
+    with pytest.raises(FormatError, match="rest_offsets.* up to 1e[+]07 are needed"):
+        read_clip(tmp_path / "a.npz")
+
+
+def test_strange_archives_are_refused_by_member(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("positions.npy", _npy(_head("(0,)").replace("<f4", "<U0"), b""))
+    with NpzReader(path) as reader, pytest.raises(FormatError, match="they have no size"):
+        reader.read("positions")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("positions.npy", _npy(_head("(99, 22, 3)"), bytes(range(256)) * 103))
+    data = bytearray(path.read_bytes())
+    data[60:90] = b"\xff" * 30
+    path.write_bytes(data)
+    with NpzReader(path) as reader, pytest.raises(FormatError, match=r"positions\]: "):
+        reader.read("positions")
+
+
+def test_many_positions_from_few_bytes_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((30_001, 1000, 3), "i1"))
+    with pytest.raises(FormatError, match="at most 30000000 joint positions"):
+        arrays.read(tmp_path / "a.npy", fps=20)
 
 
 def test_fortran_order_is_kept(tmp_path: Path) -> None:

@@ -303,6 +303,15 @@ def test_absurd_sizes_are_refused(tmp_path: Path) -> None:
         bvh.read(sparse)
 
 
+def test_few_values_do_not_make_gigabytes(tmp_path: Path) -> None:
+    joints = "".join(f"JOINT j{i} {{ OFFSET 1 0 0 }}\n" for i in range(500))
+    head = f"HIERARCHY\nROOT a\n{{ OFFSET 0 0 0 CHANNELS 1 Xposition\n{joints}}}\nMOTION\n"
+    error = _refusal(tmp_path, f"{head}Frames: 4000\nFrame Time: .01\n" + "0\n" * 4000)
+    assert "4000 frames of 501 joints with 1 values each; above 2000000" in str(error)
+    few = _write(tmp_path, f"{head}Frames: 3\nFrame Time: .01\n" + "0\n" * 3)
+    assert bvh.read(few, units=0.01, up="y").num_frames == 3
+
+
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.bvh", tmp_path):
         with pytest.raises(FormatError, match="cannot be opened"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,10 @@ UNITS: Final[dict[str, float]] = {
 }
 """Metres per unit of the units that detection chooses from."""
 
+MIN_UNIT: Final = 1e-9
+MAX_UNIT: Final = 1e9
+"""Metres per unit beyond which no body is measured, and float32 ends soon."""
+
 AXES: Final = ("x", "y", "z")
 
 # The longest path through a body's bones (fingertip or foot to fingertip, foot to head) is
@@ -34,6 +38,7 @@ AXES: Final = ("x", "y", "z")
 # distance between two joints is about the standing height.
 _BONE_PATH_M: Final = 2.1
 _BODY_SPAN_M: Final = 1.65
+_BLOCK_VALUES: Final = 1 << 20
 _PLAUSIBLE_FACTOR: Final = 1.6
 
 _TOP: Final = re.compile(r"head|skull|nose", re.IGNORECASE)
@@ -81,7 +86,11 @@ class Scale:
 
     def vectors(self, vectors: np.ndarray) -> np.ndarray:
         """Source vectors `[..., 3]` as float32 metres, y up."""
-        return (rot.rotate(self.turn, vectors) * self.metres_per_unit).astype(np.float32)
+
+        def turned(part: np.ndarray) -> np.ndarray:
+            return rot.rotate(self.turn, part) * self.metres_per_unit
+
+        return _in_blocks(turned, vectors)
 
     def warn(self, path: str) -> None:
         """Warn about each doubt, naming the file and the arguments that settle it."""
@@ -92,8 +101,24 @@ class Scale:
         """Source local rotations `[..., 4]` in the y-up frame, float32 (a change of basis)."""
         if self.up == "y":
             return np.asarray(rotations, dtype=np.float32)
-        turned = rot.multiply(rot.multiply(self.turn, rotations), rot.conjugate(self.turn))
-        return turned.astype(np.float32)
+
+        def turned(part: np.ndarray) -> np.ndarray:
+            return rot.multiply(rot.multiply(self.turn, part), rot.conjugate(self.turn))
+
+        return _in_blocks(turned, rotations)
+
+
+def _in_blocks(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
+    """`function` of `values` `[..., N]`, float32, some rows at a time: its float64 steps take six
+    times as much memory as the result."""
+    values = np.asarray(values)
+    if values.size <= _BLOCK_VALUES:
+        return function(values).astype(np.float32)
+    rows = max(1, _BLOCK_VALUES * len(values) // values.size)
+    result = np.empty(values.shape, dtype=np.float32)
+    for start in range(0, len(values), rows):
+        result[start : start + rows] = function(values[start : start + rows])
+    return result
 
 
 def detect(
@@ -118,10 +143,11 @@ def detect(
         declared: metres per unit as the file states it; believed when a body of human size follows.
 
     Raises:
-        InputError: `units` is not a positive number, or `up` is not an axis.
+        InputError: `units` is not a number from `MIN_UNIT` to `MAX_UNIT`, or `up` is not an axis.
     """
-    if units is not None and not (np.isfinite(units) and units > 0):
-        raise InputError(f"units: found {units!r}, metres per unit (a number above 0) is needed")
+    if units is not None and not MIN_UNIT <= units <= MAX_UNIT:
+        allowed = f"{MIN_UNIT:g} to {MAX_UNIT:g}"
+        raise InputError(f"units: found {units!r}, metres per unit are needed; allowed: {allowed}")
     if up is not None and up not in AXES:
         raise InputError(f"up: found {up!r}; allowed: {', '.join(AXES)}")
     step = max(1, len(positions) // 200)

@@ -68,7 +68,8 @@ def read(
         )
     key = next((key for key in _KEYPOINTS if key in content), None)
     if key is None:
-        found = ", ".join(map(str, content)) or "nothing"
+        names = (ascii(key)[1:-1] for key in content if isinstance(key, str))
+        found = ", ".join(names) or "nothing"
         reason = f"keys {found[:200]}; AIST++ has keypoints3d or smpl_poses, smpl_trans"
         raise FormatError(name, reason)
     points = _array(content, key, name)
@@ -97,9 +98,13 @@ def _scaling(content: Mapping[Any, Any], name: str) -> float:
     """The factor between translation and metres, about 93 (the body model is fitted in metres)."""
     if "smpl_scaling" not in content:
         return 1.0
-    value = np.asarray(content["smpl_scaling"])
+    found = content["smpl_scaling"]
+    is_plain = isinstance(found, (int, float, np.generic, np.ndarray))
+    value = np.asarray(found if is_plain else None)
     if value.size != 1 or value.dtype.kind not in "iuf" or not 1e-3 < float(value.item()) < 1e6:
-        raise FormatError(name, f"smpl_scaling: found {str(value)[:80]}, one positive number")
+        kind = type(found).__name__
+        reason = f"smpl_scaling: found {kind} {str(value)[:80]}, one positive number is needed"
+        raise FormatError(name, reason)
     return float(value.item())
 
 

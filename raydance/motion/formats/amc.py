@@ -120,6 +120,8 @@ def _parse(
     """The values `[T, num_dof]` of each bone that has any, and whether angles are in degrees."""
     degrees = body.degrees
     num_values = {bone.name: len(bone.dof) for bone in body.bones if bone.dof}
+    if not num_values:
+        raise FormatError(path, f"no bone of {body.path} has degrees of freedom")
     table: dict[str, list[list[float]]] = {name: [] for name in num_values}
     num_frames, first_line = 0, 1
     lines = text.split("\n")
@@ -163,7 +165,8 @@ def _parse(
     close_frame(len(lines))
     if num_frames == 0:
         raise FormatError(path, "no frames")
-    tx.check_size(path, num_frames, len(body.bones), max_frames)
+    num_all = sum(num_values.values())
+    tx.check_size(path, num_frames, len(body.bones), max_frames, num_all)
     values = {name: np.array(rows, dtype=np.float64) for name, rows in table.items()}
     if not all((np.abs(rows) <= tx.MAX_VALUE).all() for rows in values.values()):
         for number, line in enumerate(lines, start=1):
@@ -187,7 +190,10 @@ def _joints(body: asf.Skeleton) -> tuple[tuple[str, ...], tuple[int, ...], np.nd
     starts = [body.position, *(offsets[parent] for parent in parents[1:])]
     for i, bone in enumerate(body.bones):
         if i not in parents:
-            names.append(f"{bone.name}_end")
+            tip = f"{bone.name}_end"
+            while tip in index:
+                tip += "_"
+            names.append(tip)
             parents.append(i)
             starts.append(offsets[i])
     return tuple(names), tuple(parents), np.array(starts)

@@ -9,6 +9,7 @@ nothing can be mapped without.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -170,6 +171,7 @@ def check_positions(positions: np.ndarray, place: str, max_frames: int) -> np.nd
         raise FormatError(place, f"{num_frames} frames; 1 to {max_frames} are allowed")
     if not 1 <= num_joints <= MAX_JOINTS:
         raise FormatError(place, f"{num_joints} joints; 1 to {MAX_JOINTS} are allowed")
+    tx.check_size(place, num_frames, num_joints, max_frames)
     wrong = ~(np.abs(positions.reshape(num_frames, -1)) < tx.MAX_VALUE)  # also true for NaN
     if wrong.any():
         frame, column = divmod(int(wrong.argmax()), num_joints * 3)
@@ -195,7 +197,7 @@ def check_rate(rate: Any, place: str) -> float:
 def _read_archive(archive: NpzReader) -> tuple[np.ndarray, dict[str, Any]]:
     found: dict[str, Any] = {}
     if "joint_names" in archive:
-        found["joint_names"] = _texts(archive.read("joint_names"), archive.path)
+        found["joint_names"] = _texts(archive.read("joint_names"), archive.path, "joint_names")
     for key in ("parents", "joint_mask"):
         if key in archive:
             found[key] = archive.read(key).reshape(-1).tolist()
@@ -206,9 +208,11 @@ def _read_archive(archive: NpzReader) -> tuple[np.ndarray, dict[str, Any]]:
     if "metres_per_unit" in archive:
         found["units"] = archive.number("metres_per_unit")
     if "up" in archive:
-        found["up"] = _texts(archive.read("up").reshape(-1), archive.path)[0]
-        if found["up"] not in un.AXES:
-            raise FormatError(archive.path, f"up {found['up']!r}; allowed: {', '.join(un.AXES)}")
+        words = _texts(archive.read("up").reshape(-1), archive.path, "up")
+        if len(words) != 1 or words[0] not in un.AXES:
+            given = ", ".join(map(repr, words[:3])) or "nothing"
+            raise FormatError(archive.path, f"up {given}; allowed: {', '.join(un.AXES)}")
+        found["up"] = words[0]
     if all(key in archive for key in ROTATION_KEYS):
         found["rotations"] = tuple(archive.read(key) for key in ROTATION_KEYS)
     return archive.read(_position_key(archive)), found
@@ -221,9 +225,10 @@ def _rotations(
     if "rotations" not in facts:
         return None
     for key, array, shape in zip(ROTATION_KEYS, facts["rotations"], ((*size, 4), (size[1], 3))):
-        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+        is_good = array.shape == shape and array.dtype.kind == "f"
+        if not is_good or not (np.abs(array) <= tx.MAX_VALUE).all():  # false for NaN, too
             reason = f"{key}: {array.dtype} {list(array.shape)}; finite numbers {list(shape)}"
-            raise FormatError(place, f"{reason} are needed")
+            raise FormatError(place, f"{reason} up to {tx.MAX_VALUE:g} are needed")
     turns, offsets = facts["rotations"]
     return rot.normalise(turns), offsets
 
@@ -248,12 +253,19 @@ def _position_key(archive: NpzReader) -> str:
     raise FormatError(archive.path, reason)
 
 
-def _texts(array: np.ndarray, place: str) -> list[str]:
+def _texts(array: np.ndarray, place: str, key: str) -> list[str]:
     if array.ndim != 1 or array.dtype.kind not in "US":
-        raise FormatError(place, f"joint_names: {array.dtype} {array.shape}; a list of text")
-    if array.dtype.kind == "U":
-        return [str(v) for v in array]
-    return [bytes(v).decode("utf-8", "replace") for v in array]
+        raise FormatError(place, f"{key}: {array.dtype} {array.shape}; a list of text")
+    width = array.dtype.itemsize // (4 if array.dtype.kind == "U" else 1)
+    if width > tx.MAX_NAME:
+        raise FormatError(place, f"{key}: {width} characters; at most {tx.MAX_NAME} are allowed")
+    if array.dtype.kind == "S":
+        return [bytes(v).decode("utf-8", "replace") for v in array]
+    codes = np.ascontiguousarray(array).view(array.dtype.byteorder.replace("|", "=") + "u4")
+    wrong = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))
+    if wrong.any():  # NumPy keeps any number there; Python and UTF-8 do not
+        raise FormatError(place, f"{key}: {int(codes[wrong][0]):#x} is no character")
+    return [str(v) for v in array]
 
 
 def _skeleton(
@@ -272,6 +284,10 @@ def _skeleton(
         parents = known_parents if parents is None else parents
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise FormatError(place, "joint_names: a list of text is needed")
+    longest = max(map(len, names), default=0)
+    if longest > tx.MAX_NAME:
+        reason = f"joint_names: {longest} characters; at most {tx.MAX_NAME} are allowed"
+        raise FormatError(place, reason)
     if len(names) != num_joints or len(set(names)) != len(names):
         reason = f"{len(set(names))} different joint names for {num_joints} joints"
         raise FormatError(place, reason)

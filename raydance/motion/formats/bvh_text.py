@@ -17,7 +17,6 @@ from raydance.motion.formats import text as tx
 
 MAX_JOINTS: Final = 1000
 MAX_DEPTH: Final = 200
-MAX_NAME: Final = 200
 
 POSITIONS: Final = ("xposition", "yposition", "zposition")
 ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")
@@ -191,8 +190,8 @@ def _open_joint(
     if len(stack) >= MAX_DEPTH or len(joints) >= MAX_JOINTS:
         reason = f"too many joints: at most {MAX_JOINTS}, {MAX_DEPTH} deep, are allowed"
         raise FormatError(path, reason, line)
-    if not name or len(name) > MAX_NAME:
-        raise FormatError(path, f"a joint needs a name of 1 to {MAX_NAME} characters", line)
+    if not name or len(name) > tx.MAX_NAME:
+        raise FormatError(path, f"a joint needs a name of 1 to {tx.MAX_NAME} characters", line)
     parent = stack[-1] if stack else -1
     stack.append(len(joints))
     joints.append(Joint(name, parent, line, is_end=kind == "END"))
@@ -271,7 +270,13 @@ def _parse_motion(
     except FormatError:
         if not fps_given:
             raise
-    tx.check_size(path, max(declared, len(rows)), len(hierarchy.joints), max_frames)
+    tx.check_size(
+        path,
+        max(declared, len(rows)),
+        len(hierarchy.joints),
+        max_frames,
+        hierarchy.num_channels,
+    )
     values = _parse_rows(path, rows, hierarchy.num_channels)
     if len(rows) != declared:
         what = "fewer" if len(rows) < declared else "more"

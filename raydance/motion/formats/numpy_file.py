@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, TypeVar
@@ -23,6 +23,8 @@ from raydance.errors import FormatError
 MAX_BYTES: Final = 2 << 30
 """Largest array that is read: 2 GiB, about 3.5 million frames of 50 joints."""
 
+_FREE_BYTES: Final = 16 << 20
+_MAX_RATIO: Final = 100  # motion packs to a third, or a tenth where hands are still
 _MAX_HEADER_BYTES: Final = 10_000
 _MAX_MEMBERS: Final = 1_000
 _KINDS: Final = "biufUS"
@@ -115,8 +117,10 @@ class NpzReader:
         Raises:
             FormatError: the member is damaged, too large or of Python objects.
         """
+        member = self._members[key]
+        read = partial(_read_array, packed=member.compress_size)
         with self._open(key) as stream:
-            return _guard(_read_array, stream, self._members[key].file_size, self._place(key))
+            return _guard(read, stream, member.file_size, self._place(key))
 
     def number(self, key: str) -> float:
         """A member that is one finite number.
@@ -135,7 +139,7 @@ class NpzReader:
     def _open(self, key: str) -> IO[bytes]:
         try:
             return self._zip.open(self._members[key])
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
+        except Exception as error:  # a damaged archive fails in many ways; `struct.error` is one
             raise FormatError(self._place(key), f"cannot be read ({error})") from None
 
 
@@ -145,7 +149,9 @@ def _guard(
     """`function` with the errors of a damaged archive named."""
     try:
         return function(stream, size, place)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except (FormatError, MemoryError):
+        raise
+    except Exception as error:  # each way of packing has errors of its own
         raise FormatError(place, f"damaged ({error})") from None
 
 
@@ -170,6 +176,8 @@ def _read_header(
         raise FormatError(place, f"values of type {dtype}; numbers or text are needed")
     if any(n < 0 for n in shape):
         raise FormatError(place, f"shape {shape} has a negative size")
+    if dtype.itemsize == 0:
+        raise FormatError(place, f"values of type {dtype}; they have no size")
     num_bytes = math.prod(shape) * dtype.itemsize
     if num_bytes > MAX_BYTES:
         raise FormatError(place, f"shape {shape} of {dtype}: more than {MAX_BYTES} bytes")
@@ -181,9 +189,15 @@ def _read_header(
     return shape, fortran, dtype
 
 
-def _read_array(stream: IO[bytes], size: int, place: str) -> np.ndarray:
+def _read_array(stream: IO[bytes], size: int, place: str, packed: int | None = None) -> np.ndarray:
     shape, fortran, dtype = _read_header(stream, size, place)
     num_bytes = math.prod(shape) * dtype.itemsize
+    if packed is not None and num_bytes > max(_FREE_BYTES, _MAX_RATIO * packed):
+        reason = (
+            f"{packed} bytes would unpack to {num_bytes}; above {_FREE_BYTES} bytes at most"
+            f" {_MAX_RATIO} times as many are allowed"
+        )
+        raise FormatError(place, reason)
     data = io.BytesIO()
     while data.tell() < num_bytes:
         block = stream.read(min(1 << 24, num_bytes - data.tell()))

@@ -13,7 +13,10 @@ from raydance.errors import FormatError, InputError
 MAX_BYTES: Final = 128 * 2**20
 MAX_FRAMES: Final = 1_000_000
 MAX_JOINT_FRAMES: Final = 30_000_000  # joints times frames: what decides the memory needed
+MAX_STILL: Final = 2_000_000  # joints times frames, however few values move them
+MAX_JOINTS_PER_VALUE: Final = 8
 MAX_VALUE: Final = 1e7  # a length or an angle above this is no recording of a body
+MAX_NAME: Final = 200  # characters of a joint's name
 MIN_FPS: Final = 0.5
 MAX_FPS: Final = 2000.0
 
@@ -128,8 +131,14 @@ def check_fps(fps: float | None) -> None:
         raise InputError(f"fps: found {fps!r}; allowed: {MIN_FPS} to {MAX_FPS}")
 
 
-def check_size(path: str, num_frames: int, num_joints: int, max_frames: int) -> None:
+def check_size(
+    path: str, num_frames: int, num_joints: int, max_frames: int, num_values: int | None = None
+) -> None:
     """Refuse recordings that would not fit into memory.
+
+    Args:
+        num_values: in the file for each frame. Of a body nearly every joint turns; a file in which
+            they do not can be short and yet make gigabytes.
 
     Raises:
         FormatError: too many frames, or too many frames for that many joints.
@@ -140,5 +149,12 @@ def check_size(path: str, num_frames: int, num_joints: int, max_frames: int) -> 
         reason = (
             f"{num_frames} frames of {num_joints} joints; at most {MAX_JOINT_FRAMES} joint"
             " positions are allowed"
+        )
+        raise FormatError(path, reason)
+    is_still = num_values is not None and num_joints > MAX_JOINTS_PER_VALUE * num_values
+    if is_still and num_frames * num_joints > MAX_STILL:
+        reason = (
+            f"{num_frames} frames of {num_joints} joints with {num_values} values each; above"
+            f" {MAX_STILL} joint positions one value for {MAX_JOINTS_PER_VALUE} joints is needed"
         )
         raise FormatError(path, reason)
