@@ -205,7 +205,7 @@ def test_fields_of_a_form_are_checked(
 
 def test_a_form_without_a_file_is_refused(service_url: str):
     assert "file" in problem(post(service_url, "/v1/describe", files={"other": b"x"}), 422)
-    problem(post(service_url, "/v1/describe", data={"k": "2"}), 422)
+    problem(post(service_url, "/v1/describe", data={"k": "2"}), 415)
 
 
 def test_search_finds_the_librarys_clips_and_shows_them(service_url: str, tiny_library: Path):
@@ -418,3 +418,85 @@ def test_too_many_at_once_are_told_to_come_back(tiny_run: Path):
         assert {answer.status_code for answer in answers} <= {200, 503}
         assert busy[0].headers["retry-after"] == "1" and "again" in problem(busy[0], 503)
         assert post(url, "/v1/generate", {"text": TURN}).ok  # and it is well again
+
+
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+
+
+def part(name: str, content: bytes, more: str = "") -> bytes:
+    """A field of a form whose boundary is `b`, the last one."""
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'
+    return head.encode() + content + b"\r\n--b"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "application/json", "content-encoding": "gzip"}, 415),
+        ({"content-type": "multipart/form-data; boundary=b; charset=undefined"}, 415),
+        ({"content-type": "multipart/form-data; boundary=b; charset=punycode"}, 415),
+        ({"content-type": "multipart/form-data"}, 400),
+        ({"content-type": "multipart/form-data; boundary=other"}, 400),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({"content-type": "Multipart/Form-Data; boundary=b; charset=UTF-8"}, 422),
+    ],
+)
+def test_how_a_form_comes_is_checked(service_url: str, headers: dict[str, str], status: int):
+    body = part("file", b"x", '; filename="a.\\ud800"') + b"--\r\n"
+    problem(post(service_url, "/v1/convert", data=body, headers=headers), status)
+
+
+def test_fields_that_are_unknown_or_there_twice_are_refused(service_url: str, take: Path):
+    file = {"file": ("a.bvh", take.read_bytes())}
+    unknown = post(service_url, "/v1/describe", files=file, data={"kk": "2"})
+    assert "'kk'; allowed: file, model, fps, units, up, k" in problem(unknown, 422)
+    twice = post(service_url, "/v1/describe", files=file, data={"k": ["2", "3"]})
+    assert "k: given 2 times" in problem(twice, 422)
+
+
+def test_json_is_bounded_and_so_are_the_mistakes_told(service_url: str):
+    headers = {"content-type": "application/json"}
+
+    def pieces() -> Any:  # no length is told beforehand
+        for _ in range(40):
+            yield b" " * 100_000
+
+    for body in (b" " * 2_000_000, pieces()):
+        assert "larger than 1048576" in problem(
+            post(service_url, "/v1/generate", data=body, headers=headers), 413
+        )
+    many = post(service_url, "/v1/generate", {"text": "x"} | {f"k{i}": 1 for i in range(9000)})
+    assert "and 8980 more" in problem(many, 422) and len(many.content) < 5000
+    for body in (b"[" * 100_000, b'{"text": "x", "seed": ' + b"9" * 6000 + b"}"):
+        problem(post(service_url, "/v1/generate", data=body, headers=headers), 400)
+    halves = b'{"text": "x", "\\ud800": 1, "model": "\\udfff"}'
+    problem(post(service_url, "/v1/generate", data=halves, headers=headers), 422)
+
+
+def test_names_of_joints_that_no_one_can_write_are_refused(service_url: str):
+    for names, words in ((["\ud800", "b"], "no character"), (["n" * 9000, "b"], "9000 char")):
+        content = io.BytesIO()
+        np.savez(content, positions=np.zeros((2, 2, 3)), fps=20.0, joint_names=np.array(names))
+        answer = post(service_url, "/v1/convert", files={"file": ("a.npz", content.getvalue())})
+        assert words in problem(answer, 422)
+
+
+def test_a_files_name_stays_out_of_headers_and_paths(service_url: str, take: Path):
+    content = take.read_bytes()
+    for name, stem in (('a\\".bvh', "a"), ("../../b.bvh", "b"), ("\r\nX-Evil: 1.bvh", "X-Evil_1")):
+        body = part("file", content, f'; filename="{name}"') + b"\r\n"
+        body = body[:-2] + part("format", b"bvh")[3:] + b"--\r\n"
+        answer = post(service_url, "/v1/convert", data=body, headers=FORM)
+        assert "x-evil" not in answer.headers
+        if "X-Evil" in name:  # the name ends where the line does
+            problem(answer, 422)
+        else:
+            assert answer.headers["content-disposition"] == f'attachment; filename="{stem}.bvh"'
+
+
+def test_invented_methods_make_no_figures_of_their_own(service_url: str):
+    answer = requests.request("PROPFIND", f"{service_url}/v1/models", timeout=10)
+    problem(answer, 405)
+    assert answer.headers["allow"] == "GET"
+    assert "PROPFIND" not in requests.get(f"{service_url}/metrics", timeout=10).text
+    problem(requests.get(f"{service_url}/v1/models/", allow_redirects=False, timeout=10), 404)

@@ -16,8 +16,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from raydance.serving import motion_routes, problems, schema, word_routes
+from raydance.serving import docs, motion_routes, problems, schema, word_routes
 from raydance.serving.backend import Backend
+from raydance.serving.bounds import Bounds
 from raydance.serving.context import Context
 from raydance.serving.gate import Gate
 from raydance.serving.guard import Guard
@@ -78,7 +79,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        responses=problems.RESPONSES,
+        redirect_slashes=False,
     )
     problems.install(app)
     app.include_router(motion_routes.router)
@@ -87,6 +88,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     _add_state(app, registry)
     if settings.page is not None:
         _add_page(app, Path(settings.page))
+    app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes)
     app.add_middleware(Gate, most=settings.most_requests)
     app.add_middleware(Guard, digests=settings.key_digests)
     if settings.origins:
@@ -97,7 +99,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
             allow_headers=["X-API-Key", "Authorization", "Content-Type"],
         )
     app.add_middleware(Meter, registry=registry, replica=settings.replica)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
     logging.getLogger("raydance.serving").setLevel(logging.INFO)
     return app
 
@@ -128,7 +130,7 @@ def _add_page(app: FastAPI, folder: Path) -> None:
     app.mount("/assets", StaticFiles(directory=folder / "assets"), name="assets")
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, needs_key: bool) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -138,5 +140,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
             found = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= found.pop("$defs", {})
             schemas[model.__name__] = found
+        docs.complete(document, needs_key)
         app.openapi_schema = document
     return app.openapi_schema

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
+from raydance.serving import bounds
 from raydance.serving.backend import Backend
 from raydance.serving.problems import NotHere, Problem
 from raydance.serving.reader import Limits
@@ -18,8 +19,6 @@ from raydance.serving.uploads import Uploads
 
 LONGEST_S: Final = 86_400.0
 """Longer than any clip."""
-
-_JSON_BYTES: Final = 1 << 20
 
 Body = TypeVar("Body", bound=BaseModel)
 ClipId = Annotated[str, Path(min_length=1, max_length=1000, description="May contain slashes")]
@@ -63,27 +62,17 @@ def _context(request: Request) -> Context:
 Service = Annotated[Context, Depends(_context)]
 
 
-def is_form(request: Request) -> bool:
-    """Whether a request brings a file."""
-    return request.headers.get("content-type", "").startswith("multipart/form-data")
-
-
 async def json_body(request: Request, kind: type[Body]) -> Body:
     """The JSON of a request that might have brought a form instead.
 
     Raises:
-        Problem: neither, or too large.
+        Problem: neither.
         RequestValidationError: values that are not allowed.
     """
-    if not request.headers.get("content-type", "").startswith("application/json"):
+    if bounds.media_type(request.headers) != "application/json":
         raise Problem(415, "content type: application/json or multipart/form-data is needed")
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _JSON_BYTES:
-            raise Problem(413, f"the request is larger than {_JSON_BYTES} bytes")
     try:
-        return kind.model_validate_json(bytes(content))
+        return kind.model_validate_json(await request.body())
     except ValidationError as error:
         mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
         raise RequestValidationError(mistakes) from None

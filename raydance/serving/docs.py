@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from raydance.serving.problems import MEDIA_TYPE
 from raydance.serving.replies import FORMATS
 
 _FILE: Final = {
-    "file": {"type": "string", "format": "binary", "description": "A motion file of any format"}
+    "file": {
+        "type": "string",
+        "format": "binary",
+        "description": "A motion file; its name's suffix tells the format",
+    }
 }
 _READING: Final[dict[str, Any]] = {
     "fps": {
@@ -22,6 +28,31 @@ _READING: Final[dict[str, Any]] = {
     "up": {"type": "string", "enum": ["x", "y", "z"], "description": "Detected"},
 }
 _MODEL: Final = {"model": {"type": "string", "maxLength": 200, "description": "A served run"}}
+_PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+_ANYWHERE: Final = {
+    405: "Another method; `Allow` names those that there are",
+    413: "The body is too large",
+    415: "The body is packed, or of a kind that is not read",
+    500: "A fault of the service",
+}
+_UNDER_V1: Final = {
+    401: "An API key is missing or wrong",
+    503: "Busy; `Retry-After` says when to come back",
+}
+_OF_REQUESTS: Final = {
+    404: "No such model, clip or motion here",
+    422: "A value that is not allowed; `detail` says which are",
+}
+_OF_BODIES: Final = {400: "The body cannot be understood"}
+_KEYS: Final[dict[str, Any]] = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+}
+_HEADERS: Final[dict[int, dict[str, Any]]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    405: {"Allow": {"schema": {"type": "string"}}},
+    503: {"Retry-After": {"schema": {"type": "integer"}}},
+}
 
 
 def whole(low: int, high: int, default: int) -> dict[str, Any]:
@@ -29,15 +60,17 @@ def whole(low: int, high: int, default: int) -> dict[str, Any]:
     return {"type": "integer", "minimum": low, "maximum": high, "default": default}
 
 
-def _form(fields: dict[str, Any], with_model: bool) -> dict[str, Any]:
-    properties = _FILE | fields | _READING | (_MODEL if with_model else {})
-    return {"schema": {"type": "object", "required": ["file"], "properties": properties}}
-
-
-def multipart(*, with_model: bool = True, **fields: Any) -> dict[str, Any]:
+def multipart(**fields: Any) -> dict[str, Any]:
     """`openapi_extra` of a route that takes a motion file."""
-    form = _form(fields, with_model)
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
+    schema = {
+        "type": "object",
+        "required": ["file"],
+        "properties": _FILE | fields | _READING | _MODEL,
+        "additionalProperties": False,
+    }
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }
 
 
 def or_multipart(body: type[BaseModel], **fields: Any) -> dict[str, Any]:
@@ -55,3 +88,41 @@ def motion_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     content: dict[str, Any] = {media.partition(";")[0]: binary for media in FORMATS.values()}
     content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
     return {200: {"description": "The motion, in the format asked for", "content": content}}
+
+
+def complete(document: dict[str, Any], needs_key: bool) -> None:
+    """Add to every operation what the layers around the routes may answer, and the API key.
+
+    Args:
+        document: of FastAPI; changed in place.
+        needs_key: whether this service asks for a key.
+    """
+    document["components"]["securitySchemes"] = copy.deepcopy(_KEYS)
+    for path, operations in document["paths"].items():
+        is_guarded = path.startswith("/v1/") or path == "/metrics"
+        for operation in operations.values():
+            known = dict(_ANYWHERE)
+            if path.startswith("/v1/"):
+                known |= _UNDER_V1
+            if "parameters" in operation or "requestBody" in operation:
+                known |= _OF_REQUESTS
+            if "requestBody" in operation:
+                known |= _OF_BODIES
+            if is_guarded:
+                known[401] = _UNDER_V1[401]
+            if is_guarded and needs_key:
+                operation["security"] = [{name: []} for name in _KEYS]
+            own = {code: answer for code, answer in operation["responses"].items() if code < "3"}
+            operation["responses"] = own | {
+                str(status): _problem(status, words) for status, words in sorted(known.items())
+            }
+
+
+def _problem(status: int, words: str) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": words,
+        "content": {MEDIA_TYPE: copy.deepcopy(_PROBLEM)},
+    }
+    if status in _HEADERS:
+        answer["headers"] = copy.deepcopy(_HEADERS[status])
+    return answer

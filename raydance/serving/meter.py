@@ -7,6 +7,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -56,8 +57,10 @@ class Meter:
             await self._app(scope, receive, noting)
         finally:
             self._present.labels(self._replica).dec()
-            # The route's pattern, not the path: names of clips would make a series each.
+            # The route's pattern, not the path: names of clips would make a series each. So would
+            # methods, which a caller may invent.
             route = getattr(scope.get("route"), "path", "other")
-            names = (self._replica, scope["method"], route)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            names = (self._replica, method, route)
             self._requests.labels(*names, str(status)).inc()
             self._seconds.labels(*names).observe(time.perf_counter() - started)

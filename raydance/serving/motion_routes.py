@@ -136,13 +136,12 @@ async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     "/convert",
     responses=motion_content(schema.Motion),
     openapi_extra=multipart(
-        with_model=False,
         format={"type": "string", "enum": list(replies.FORMATS), "default": "json"},
     ),
 )
 async def convert(request: Request, service: Service) -> Response:
     """A motion file of any readable format into another, or into JSON to be shown."""
-    async with service.uploads.form(request) as form:
+    async with service.uploads.form(request, "format") as form:
         format = text_field(form, "format", 10) or "json"
         if format not in replies.FORMATS:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")

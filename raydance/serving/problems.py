@@ -9,18 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from raydance.errors import InputError, RaydanceError
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
+_MISTAKES: Final = 20  # that one answer names; a body may make a hundred thousand
+_WHERE_CHARACTERS: Final = 200
 _BUSY: Final = {"Retry-After": str(RETRY_AFTER_S)}
 
 _log = logging.getLogger(__name__)
@@ -69,24 +72,6 @@ class NotHere(RaydanceError):
     """A model, a clip or a motion that this service does not have."""
 
 
-RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {
-        "description": description,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-    }
-    for status, description in (
-        (400, "The request cannot be understood"),
-        (401, "An API key is missing or wrong"),
-        (404, "No such model, clip or motion here"),
-        (413, "Too large"),
-        (422, "A value that is not allowed; `detail` says which are"),
-        (500, "A fault of the service"),
-        (503, "Busy; `Retry-After` says when to come back"),
-    )
-}
-"""What any route may answer besides its result, for the OpenAPI document."""
-
-
 def response(
     status: int,
     detail: str,
@@ -97,7 +82,7 @@ def response(
     body = ProblemDetails(
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
+        detail=_sendable(detail),
         errors=list(errors) if errors else None,
     )
     return JSONResponse(
@@ -131,6 +116,11 @@ def cause_of(error: BaseException) -> BaseException:
     return error
 
 
+def _sendable(text: str) -> str:
+    """Text that UTF-8 can carry: JSON and file names may bring halves of characters."""
+    return text.encode("utf-8", "replace").decode()
+
+
 async def _own(request: Request, error: Problem) -> JSONResponse:
     return response(error.status, error.detail, headers=error.headers)
 
@@ -140,12 +130,18 @@ async def _of_the_framework(request: Request, error: HTTPException) -> JSONRespo
 
 
 async def _of_a_value(request: Request, error: RequestValidationError) -> JSONResponse:
+    found = error.errors()
     mistakes = [
-        Mistake(where=".".join(map(str, one["loc"])), message=str(one["msg"]))
-        for one in error.errors()
+        Mistake(
+            where=_sendable(".".join(map(str, one["loc"])))[:_WHERE_CHARACTERS],
+            message=_sendable(str(one["msg"])),
+        )
+        for one in found[:_MISTAKES]
     ]
-    is_syntax = any(one["type"] == "json_invalid" for one in error.errors())
+    is_syntax = any(one["type"] == "json_invalid" for one in found)
     detail = "; ".join(f"{mistake.where}: {mistake.message}" for mistake in mistakes)
+    if len(found) > _MISTAKES:
+        detail += f"; and {len(found) - _MISTAKES} more"
     return response(400 if is_syntax else 422, detail, mistakes)
 
 
@@ -157,5 +153,7 @@ async def _raised(request: Request, error: Exception) -> JSONResponse:
         return response(404, str(cause))
     if isinstance(cause, InputError):
         return response(422, str(cause))
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    if isinstance(cause, ClientDisconnect):
+        return response(400, "the request ended before all of it was there")  # nobody reads it
+    _log.error("%s %r failed", request.method, request.url.path, exc_info=error)
     return response(500, "a fault of the service; its log has more")

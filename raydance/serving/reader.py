@@ -92,6 +92,9 @@ class Reader:
             raise InputError(
                 f"the file took longer than {self.limits.parse_seconds:g} s to read; send a part"
             ) from None
+        except ValueError:  # of a line longer than the limit
+            await self.close()
+            raise InputError("the file's names are too long") from None
         except BaseException:  # a caller that went away must not leave its answer to the next
             await self.close()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +16,14 @@ from starlette.formparsers import MultiPartException
 
 from raydance.motion.clip import Clip
 from raydance.motion.formats import SUFFIXES
+from raydance.serving import bounds
 from raydance.serving.problems import Busy, Problem
 from raydance.serving.reader import Limits, Reader
 
 _MAX_FIELDS: Final = 16
 _FIELD_BYTES: Final = 1 << 16
-_OVERHEAD_BYTES: Final = 1 << 16  # boundaries and headers of a multipart body
+_FIELDS: Final = ("file", "model", "fps", "units", "up")
+_CHARSETS: Final = ("utf-8", "us-ascii")
 _UPS: Final = ("x", "y", "z")
 _UNITS: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 
@@ -49,18 +51,25 @@ class Uploads:
             await reader.close()
 
     @asynccontextmanager
-    async def form(self, request: Request) -> AsyncIterator[FormData]:
+    async def form(self, request: Request, *more: str) -> AsyncIterator[FormData]:
         """The fields of a multipart request; its files are gone after the block.
 
+        Args:
+            more: fields that this route has besides those of every form.
+
         Raises:
-            Problem: not a form, or larger than allowed.
+            Problem: not a form, or a field that is unknown or there twice.
             Busy: too many uploads at once.
         """
+        if not bounds.is_form(request.headers):
+            raise Problem(415, "content type: multipart/form-data is needed")
+        charset = bounds.charset(request.headers)
+        if charset not in _CHARSETS:  # Python's codecs hold `undefined`, `punycode` and worse
+            raise Problem(415, f"charset: {charset[:40]!r}; allowed: {', '.join(_CHARSETS)}")
         if self._present >= self._allowed:
             raise Busy("too many files at once; try again soon")
         self._present += 1
         try:
-            _bound(request, self.limits.upload_bytes + _OVERHEAD_BYTES)
             try:
                 form = await request.form(
                     max_files=1, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
@@ -68,6 +77,7 @@ class Uploads:
             except MultiPartException as error:
                 raise Problem(400, f"the form cannot be read: {error.message}") from None
             try:
+                _check_names(form, (*_FIELDS, *more))
                 yield form
             finally:
                 await form.close()
@@ -111,26 +121,18 @@ def safe_stem(name: str) -> str:
     return stem[:80] or "motion"
 
 
-def _bound(request: Request, most: int) -> None:
-    """Refuse a body that says, or turns out, to be larger than `most` bytes."""
+def _check_names(form: FormData, known: Sequence[str]) -> None:
+    """Refuse fields that are unknown or there twice, as JSON bodies do.
 
-    def too_large() -> Problem:
-        return Problem(413, f"the request is larger than {most} bytes; send a part of the motion")
-
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
-        raise too_large()
-    receive, seen = request._receive, 0
-
-    async def counted() -> Any:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
-            raise too_large()
-        return message
-
-    request._receive = counted
+    Raises:
+        Problem: naming the field.
+    """
+    names = [name for name, _ in form.multi_items()]
+    for name in names:
+        if name not in known:
+            raise Problem(422, f"field {name[:40]!r}; allowed: {', '.join(known)}")
+        if names.count(name) > 1:
+            raise Problem(422, f"{name}: given {names.count(name)} times; once is needed")
 
 
 def number(form: FormData, name: str, low: float, high: float) -> float | None:

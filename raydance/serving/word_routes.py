@@ -10,12 +10,11 @@ from fastapi.responses import Response
 
 from raydance.errors import InputError
 from raydance.motion.formats import SUFFIXES
-from raydance.serving import replies, schema
+from raydance.serving import bounds, replies, schema
 from raydance.serving.context import (
     ModelName,
     Service,
     clip_url,
-    is_form,
     json_body,
     text_field,
 )
@@ -48,7 +47,7 @@ async def models(service: Service) -> dict[str, Any]:
 )
 async def describe(request: Request, service: Service) -> dict[str, Any]:
     """A motion file into words: the whole clip first, then each of its windows."""
-    async with service.uploads.form(request) as form:
+    async with service.uploads.form(request, "k") as form:
         facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
         k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
         clip = await service.uploads.clip(form)
@@ -65,8 +64,8 @@ async def describe(request: Request, service: Service) -> dict[str, Any]:
 )
 async def search(request: Request, service: Service) -> dict[str, Any]:
     """The clips nearest to a sentence (JSON) or to a motion file (a form)."""
-    if is_form(request):
-        async with service.uploads.form(request) as form:
+    if bounds.is_form(request.headers):
+        async with service.uploads.form(request, "k", "library") as form:
             facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
             k = whole_number(form, "k", 5, 1, schema.MAX_HITS)
             library = _boolean(text_field(form, "library", 10))
@@ -109,7 +108,7 @@ def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[s
 async def embed(request: Request, service: Service) -> Response:
     """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
     starts: list[float] | None = None
-    if is_form(request):
+    if bounds.is_form(request.headers):
         async with service.uploads.form(request) as form:
             facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
             clip = await service.uploads.clip(form)

@@ -1,0 +1,79 @@
+"""How large a request may be, and in what coding: checked for every route before it reads."""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Any, Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from raydance.serving import problems
+
+JSON_BYTES: Final = 1 << 20
+_FORM: Final = "multipart/form-data"
+_OVERHEAD_BYTES: Final = 1 << 16  # boundaries and headers of a multipart body
+
+
+def media_type(headers: Headers) -> str:
+    """What a request says that it brings, in lower case and without parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def charset(headers: Headers) -> str:
+    """The coding of its text that a request names; `utf-8` where it is silent."""
+    message = Message()
+    message["content-type"] = headers.get("content-type", "")
+    return message.get_content_charset("utf-8")
+
+
+def is_form(headers: Headers) -> bool:
+    """Whether a request says that it brings a file."""
+    return media_type(headers) == _FORM
+
+
+class Bounds:
+    """Refuses bodies that are packed, or that say or turn out to be too large.
+
+    Args:
+        app: what is behind it.
+        upload_bytes: of a file; anything that is no form may have `JSON_BYTES`.
+    """
+
+    def __init__(self, app: ASGIApp, upload_bytes: int) -> None:
+        self._app = app
+        self._upload_bytes = upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, counting what it brings, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            refusal = problems.response(
+                415, f"content encoding: {coding[:40]!r}; send the body as it is (identity)"
+            )
+            await refusal(scope, receive, send)
+            return
+        most = self._upload_bytes + _OVERHEAD_BYTES if is_form(headers) else JSON_BYTES
+        too_large = f"the request is larger than {most} bytes"
+        if is_form(headers):
+            too_large += "; send a part of the motion"
+        length = headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > most:
+            await problems.response(413, too_large)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> dict[str, Any]:
+            nonlocal seen
+            message: dict[str, Any] = dict(await receive())
+            seen += len(message.get("body", b""))
+            if seen > most:  # as the framework's own kind, which its reading of bodies lets pass
+                raise HTTPException(413, too_large)
+            return message
+
+        await self._app(scope, counted, send)
