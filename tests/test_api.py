@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
-from serving import plain_service
+from serving import plain_service, wait_for
 
 import raydance
 from raydance.captioning.store import CaptionStore
@@ -80,6 +82,16 @@ def test_a_long_text_is_read_whole_and_that_is_said(service_url: str):
     )
     assert "parts of it" in one["notices"][0]
     assert one["samples"][0]["positions"] != other["samples"][0]["positions"]
+
+
+def test_every_answer_to_a_long_text_says_so(service_url: str):
+    text = ", ".join(f"step {i} turns slowly to the left and bends low" for i in range(40))
+    found = post(service_url, "/v1/search", {"text": text, "k": 1}).json()
+    assert "parts of it" in found["notices"][0] and len(found["hits"]) == 1
+    placed = post(service_url, "/v1/embed", {"texts": ["a turn", text]}).json()
+    assert placed["notices"][0].startswith("text 2:") and len(placed["notices"]) == 1
+    file = post(service_url, "/v1/generate", {"text": text, "format": "npz"})
+    assert "parts of it" in file.headers["x-raydance-note"]
 
 
 def test_feet_slide_less_when_they_are_cleaned(service_url: str):
@@ -385,6 +397,10 @@ def test_limits_hold(tiny_run: Path, take: Path):
         headers = {"content-type": "multipart/form-data; boundary=b"}
         problem(requests.post(f"{url}/v1/convert", data=pieces(), headers=headers, timeout=20), 413)
         assert requests.get(f"{url}/healthz", timeout=10).ok
+        content = io.BytesIO()
+        np.save(content, np.zeros((60, 22, 3), np.float32))
+        long = post(url, "/v1/convert", files={"file": ("a.npy", content.getvalue())})
+        assert "frames" in problem(long, 422)
         rows = np.zeros((10, 22, 3), np.float32)
         content = io.BytesIO()
         np.save(content, rows)
@@ -399,6 +415,46 @@ def test_a_file_that_takes_too_long_is_given_up(tiny_run: Path, take: Path):
             answer = post(url, "/v1/convert", files={"file": file})
         assert "longer than 0.001 s" in problem(answer, 422)
         assert requests.get(f"{url}/healthz", timeout=10).ok
+
+
+def test_a_body_that_does_not_come_keeps_nobody_out(tiny_run: Path):
+    with plain_service(tiny_run, None, most_requests=3, body_s=1.0) as url:
+        host, port = url.removeprefix("http://").split(":")
+        slow = [socket.create_connection((host, int(port))) for _ in range(3)]
+        for one in slow:
+            one.sendall(
+                b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 1000\r\n\r\n{"
+            )
+        time.sleep(0.3)
+        assert "again" in problem(requests.get(f"{url}/v1/models", timeout=10), 503)
+        wait_for(lambda: requests.get(f"{url}/v1/models", timeout=10).ok, 10)
+        assert slow[0].recv(100).startswith(b"HTTP/1.1 408")
+        for one in slow:
+            one.close()
+
+
+def test_readiness_is_found_once_and_costs_nothing_after(tiny_run: Path):
+    with plain_service(tiny_run, None) as url:
+        started = time.monotonic()
+        for _ in range(50):
+            assert requests.get(f"{url}/readyz", timeout=10).ok
+        assert time.monotonic() - started < 10
+
+
+def test_a_fault_of_ours_is_told_as_such_and_counted(tiny_run: Path, monkeypatch: Any):
+    from raydance.serving import parts
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    with plain_service(tiny_run, None) as url:
+        monkeypatch.setattr(parts.Retriever, "map", broken)
+        answer = requests.get(f"{url}/v1/map", timeout=10)
+        assert "secret" not in problem(answer, 500)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        text = requests.get(f"{url}/metrics", timeout=10).text
+        assert 'route="/v1/map",status="500"' in text
 
 
 def test_too_many_at_once_are_told_to_come_back(tiny_run: Path):

@@ -197,22 +197,41 @@ def test_a_replica_that_dies_while_another_waits_for_its_answer(service: Service
         serve.delete("mortal")
 
 
-def test_new_runs_are_rolled_out_without_a_failed_request(
-    service: Service, tiny_run: Path, tmp_path: Path
-):
+@pytest.fixture(scope="module")
+def wider_run(tiny_dataset: Path, tmp_path_factory: Any) -> Path:
+    """A run whose spaces have another width, so that its points fit no other run."""
+    import torch
+    from conftest import TINY
+
+    from raydance.systems import dance_language
+    from raydance.systems.base import LocalRunner
+
+    torch.set_num_threads(1)
+    stages = ("motion_vae.latent", "text_encoder.latent", "contrastive.outputs")
+    changes = [*TINY, *(f"{name}=24" for name in stages)]
+    config = dance_language.resolve("quick", changes)
+    out = tmp_path_factory.mktemp("wider") / "run"
+    return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
+
+
+def test_new_runs_are_rolled_out_without_a_failed_request(service: Service, wider_run: Path):
+    """Parts change over one after the other: none may take the points of another run."""
     from raydance.serving.runs import Entry
 
-    newer = tmp_path / "newer"
-    shutil.copytree(tiny_run, newer)
     before = list(service.entries)
+    client = Client(service.url)
+    assert client.embed([TURN]).shape == (1, 16)
     with load(service.url, num_clients=2) as statuses:
-        service.entries = [Entry(name="tiny", run=str(newer)), before[1]]
-        service.deploy(2)
+        service.entries = [Entry(name="tiny", run=str(wider_run)), before[1]]
+        service.deploy(1)  # also with one replica of each part
         done = sum(statuses.values())
         wait_for(lambda: sum(statuses.values()) > done + 10, 60)
+        wait_for(lambda: client.embed([TURN]).shape == (1, 24), 60)
     assert set(statuses) == {200}, statuses
+    assert client.search(TURN, k=1)
     service.entries = before
     service.deploy(2)
+    wait_for(lambda: client.embed([TURN]).shape == (1, 16), 60)
 
 
 def test_a_redeploy_with_other_settings_fails_no_request(service: Service):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from raydance.serving import docs, motion_routes, problems, schema, word_routes
 from raydance.serving.backend import Backend
-from raydance.serving.bounds import Bounds
+from raydance.serving.bounds import BODY_S, Bounds
 from raydance.serving.context import Context
 from raydance.serving.gate import Gate
 from raydance.serving.guard import Guard
@@ -45,6 +44,7 @@ class Settings:
         page: folder of the built web page; without it only the API is there.
         replica: of this process, for the metrics.
         most_requests: answered at once; more are turned away.
+        body_s: until the body of a request must be here.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -53,6 +53,7 @@ class Settings:
     page: str | None = None
     replica: str = ""
     most_requests: int = 64
+    body_s: float = BODY_S
 
 
 def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
@@ -88,7 +89,8 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     _add_state(app, registry)
     if settings.page is not None:
         _add_page(app, Path(settings.page))
-    app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes)
+    app.add_middleware(problems.Faults)
+    app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(Gate, most=settings.most_requests)
     app.add_middleware(Guard, digests=settings.key_digests)
     if settings.origins:
@@ -100,7 +102,6 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         )
     app.add_middleware(Meter, registry=registry, replica=settings.replica)
     app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
-    logging.getLogger("raydance.serving").setLevel(logging.INFO)
     return app
 
 

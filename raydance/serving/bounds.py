@@ -1,7 +1,8 @@
-"""How large a request may be, and in what coding: checked for every route before it reads."""
+"""How large and how slow a request may be, and in what coding: for every route, before it reads."""
 
 from __future__ import annotations
 
+import asyncio
 from email.message import Message
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from raydance.serving import problems
 
 JSON_BYTES: Final = 1 << 20
+BODY_S: Final = 60.0
+"""Until a body must be here: whoever sends it drop by drop must not keep others out."""
+
 _FORM: Final = "multipart/form-data"
 _OVERHEAD_BYTES: Final = 1 << 16  # boundaries and headers of a multipart body
 
@@ -39,11 +43,13 @@ class Bounds:
     Args:
         app: what is behind it.
         upload_bytes: of a file; anything that is no form may have `JSON_BYTES`.
+        body_s: until the whole body must be here.
     """
 
-    def __init__(self, app: ASGIApp, upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, upload_bytes: int, body_s: float = BODY_S) -> None:
         self._app = app
         self._upload_bytes = upload_bytes
+        self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, counting what it brings, or refuse it."""
@@ -66,11 +72,18 @@ class Bounds:
         if length.isascii() and length.isdigit() and int(length[:20]) > most:
             await problems.response(413, too_large)(scope, receive, send)
             return
-        seen = 0
+        seen, is_whole = 0, False
+        end = asyncio.get_running_loop().time() + self._body_s
 
         async def counted() -> dict[str, Any]:
-            nonlocal seen
-            message: dict[str, Any] = dict(await receive())
+            nonlocal seen, is_whole
+            try:  # behind the body only the caller's going away is waited for
+                async with asyncio.timeout_at(None if is_whole else end):
+                    message: dict[str, Any] = dict(await receive())
+            except TimeoutError:
+                late = f"the request's body was not here within {self._body_s:g} s"
+                raise HTTPException(408, late) from None
+            is_whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > most:  # as the framework's own kind, which its reading of bodies lets pass
                 raise HTTPException(413, too_large)

@@ -43,7 +43,10 @@ _OF_REQUESTS: Final = {
     404: "No such model, clip or motion here",
     422: "A value that is not allowed; `detail` says which are",
 }
-_OF_BODIES: Final = {400: "The body cannot be understood"}
+_OF_BODIES: Final = {
+    400: "The body cannot be understood",
+    408: "The body did not come in time",
+}
 _KEYS: Final[dict[str, Any]] = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},

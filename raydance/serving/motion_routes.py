@@ -17,6 +17,7 @@ from fastapi.responses import Response
 
 from raydance.errors import InputError
 from raydance.motion import skeleton
+from raydance.motion.clip import Clip
 from raydance.motion.contacts import clean_feet
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.render import strip
@@ -32,7 +33,8 @@ from raydance.serving.context import (
     text_field,
 )
 from raydance.serving.docs import motion_content, multipart
-from raydance.serving.parts import Made, Spoken
+from raydance.serving.motions import ClipPart
+from raydance.serving.parts import Made
 from raydance.serving.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["motion"])
@@ -62,8 +64,7 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     if asked.format != "json":
         sample, _ = await asyncio.to_thread(_finish, made, 0, asked.clean_feet)
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
-        notices = _notices(spoken)
-        return await replies.file_response(clip, asked.format, asked.text[:60], notices)
+        return await replies.file_response(clip, asked.format, asked.text[:60], spoken.notices)
     samples = await asyncio.to_thread(_samples, made, asked.clean_feet)
     now = time.perf_counter()
     timings = {
@@ -77,7 +78,7 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
             "model": facts["name"],
             "text": asked.text,
             "seed": asked.seed,
-            "notices": _notices(spoken),
+            "notices": spoken.notices,
             "samples": samples,
             "timings_ms": {name: round(value, 3) for name, value in timings.items()},
         }
@@ -107,22 +108,13 @@ def _samples(made: Made, clean: bool) -> list[dict[str, Any]]:
     return samples
 
 
-def _notices(spoken: Spoken) -> list[str]:
-    if spoken.num_pieces < 2:
-        return []
-    return [
-        f"the text is longer than the encoder reads at once: {spoken.num_pieces} parts of it were "
-        "encoded and averaged"
-    ]
-
-
 @router.post("/interpolate", response_model=schema.Interpolated)
 async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     """Motion on the line between two windows of the run's library, in the latent space."""
     if (asked.share is None) == (asked.steps is None):
         raise InputError("share or steps: one of them is needed")
     facts = await service.facts(asked.model)
-    shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 2)
+    shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 0)
     places = [(place.clip_id, place.start_s) for place in (asked.start, asked.end)]
     made = await service.backend.between(facts["name"], places, [float(s) for s in shares])
     samples = [
@@ -147,10 +139,21 @@ async def convert(request: Request, service: Service) -> Response:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
         clip = await service.uploads.clip(form)
     if format == "json":
-        mapped = await asyncio.to_thread(map_to_canonical, clip)
-        body = replies.motion_facts(mapped.positions, mapped.joint_mask, clip.fps)
-        return replies.json_response(body)
+        return await asyncio.to_thread(_as_json, clip)
     return await replies.file_response(clip, format, clip.clip_id)
+
+
+def _as_json(clip: Clip) -> Response:
+    mapped = map_to_canonical(clip)
+    return replies.json_response(
+        replies.motion_facts(mapped.positions, mapped.joint_mask, clip.fps)
+    )
+
+
+def _part_as_json(part: ClipPart) -> Response:
+    body = replies.motion_facts(part.motion, part.joint_mask, part.fps)
+    own = {"clip_id": part.clip_id, "start_s": part.start_s, "captions": list(part.captions)}
+    return replies.json_response(body | own)
 
 
 @router.get("/clips/{clip_id:path}", responses=motion_content(schema.ClipMotion))
@@ -168,9 +171,7 @@ async def clip_motion(
     span = _span(start_s, end_s)
     part = await service.backend.part_of(facts["name"], clip_id, span, library)
     if format == "json":
-        body = replies.motion_facts(part.motion, part.joint_mask, part.fps)
-        own = {"clip_id": clip_id, "start_s": part.start_s, "captions": list(part.captions)}
-        return replies.json_response(body | own)
+        return await asyncio.to_thread(_part_as_json, part)
     clip = replies.as_clip(part.motion, part.joint_mask, part.fps, clip_id, part.captions)
     return await replies.file_response(clip, format, clip_id)
 

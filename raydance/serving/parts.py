@@ -59,6 +59,16 @@ class Spoken:
     ms: float
     num_pieces: int
 
+    @property
+    def notices(self) -> list[str]:
+        """What the one who asked should know."""
+        if self.num_pieces < 2:
+            return []
+        return [
+            f"the text is longer than the encoder reads at once: {self.num_pieces} parts of it "
+            "were encoded and averaged"
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raydance.errors import InputError, RaydanceError
 
@@ -101,7 +102,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_the_framework)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _of_a_value)  # type: ignore[arg-type]
     app.add_exception_handler(RaydanceError, _raised)
-    app.add_exception_handler(Exception, _raised)
 
 
 def cause_of(error: BaseException) -> BaseException:
@@ -119,6 +119,37 @@ def cause_of(error: BaseException) -> BaseException:
 def _sendable(text: str) -> str:
     """Text that UTF-8 can carry: JSON and file names may bring halves of characters."""
     return text.encode("utf-8", "replace").decode()
+
+
+class Faults:
+    """Answers what nothing else did: a fault of ours, told in our words and to the log.
+
+    Within the other layers, so that they see its status and add their headers; the framework's own
+    place for this is outside of all of them.
+
+    Args:
+        app: what is behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun |= message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise
+            answer = await _raised(Request(scope), error)
+            await answer(scope, receive, send)
 
 
 async def _own(request: Request, error: Problem) -> JSONResponse:

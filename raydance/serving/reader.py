@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import sys
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,12 +33,14 @@ class Limits:
     Attributes:
         upload_bytes: of the file.
         frames, joints: of the motion.
+        values: frames times joints.
         parse_seconds: until the process that reads it is stopped.
     """
 
     upload_bytes: int = 64 << 20
     frames: int = 36_000
     joints: int = 500
+    values: int = 4_000_000
     parse_seconds: float = 20.0
 
 
@@ -65,7 +68,7 @@ class Reader:
         async with self._lock:
             out = path.with_name("motion.npz")
             order = {"path": str(path), "out": str(out), "options": options}
-            order["limits"] = {"frames": self.limits.frames, "joints": self.limits.joints}
+            order["limits"] = asdict(self.limits)
             answer = await self._ask(json.dumps(order).encode() + b"\n")
         if "error" in answer:
             raise InputError(answer["error"].replace(str(path), path.name))
@@ -80,6 +83,7 @@ class Reader:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=_LINE_BYTES,
+                env=_bare_environment(),
             )
         process = self._process
         assert process.stdin is not None and process.stdout is not None
@@ -111,6 +115,13 @@ class Reader:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def _bare_environment() -> dict[str, str]:
+    """What the process may know of ours: where Python is, and no key, token or address."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    return found | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
 
 
 def _clip_from(path: Path, answer: dict[str, Any]) -> Any:
@@ -162,6 +173,12 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     clip = read_clip(order["path"], max_frames=limits["frames"], **order["options"])
     if len(clip.joint_names) > limits["joints"]:
         raise InputError(f"{len(clip.joint_names)} joints; allowed: {limits['joints']}")
+    values = clip.num_frames * len(clip.joint_names)
+    if values > limits["values"]:
+        raise InputError(
+            f"{clip.num_frames} frames of {len(clip.joint_names)} joints are {values}; allowed: "
+            f"{limits['values']} (send a part)"
+        )
     arrays = {"positions": clip.positions, "rotations": clip.rotations, "offsets": clip.offsets}
     kept: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
     np.savez(order["out"], **kept)

@@ -178,6 +178,7 @@ class Found(BaseModel):
     """Clips, the nearest first."""
 
     model: str
+    notices: list[str] = Field(description="What the caller should know of the answer")
     hits: list[Hit]
 
 
@@ -187,6 +188,7 @@ class Embedded(BaseModel):
     model: str
     metric: Literal["cosine", "euclidean"]
     width: int
+    notices: list[str] = Field(description="What the caller should know of the answer")
     vectors: list[list[float]]
     start_s: list[float] | None = Field(
         default=None, description="For motion: where each vector's window begins"
@@ -261,6 +263,7 @@ class LimitFacts(BaseModel):
     upload_bytes: int
     frames: int
     joints: int
+    values: int = Field(description="Frames times joints")
     parse_seconds: float
     text_characters: int
     samples: int

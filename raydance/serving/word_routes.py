@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -45,14 +46,15 @@ async def models(service: Service) -> dict[str, Any]:
     response_model=schema.Described,
     openapi_extra=multipart(k=whole(1, schema.MAX_CAPTIONS, 3)),
 )
-async def describe(request: Request, service: Service) -> dict[str, Any]:
+async def describe(request: Request, service: Service) -> Response:
     """A motion file into words: the whole clip first, then each of its windows."""
     async with service.uploads.form(request, "k") as form:
         facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
         k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
         clip = await service.uploads.clip(form)
     found = await service.backend.describe(facts["name"], clip, k)
-    return {"model": facts["name"], "file": clip.clip_id, **found}
+    body = {"model": facts["name"], "file": clip.clip_id, **found}
+    return await asyncio.to_thread(replies.json_response, body)
 
 
 @router.post(
@@ -64,6 +66,7 @@ async def describe(request: Request, service: Service) -> dict[str, Any]:
 )
 async def search(request: Request, service: Service) -> dict[str, Any]:
     """The clips nearest to a sentence (JSON) or to a motion file (a form)."""
+    notices: list[str] = []
     if bounds.is_form(request.headers):
         async with service.uploads.form(request, "k", "library") as form:
             facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
@@ -78,9 +81,10 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
         k, library = asked.k, asked.library
         spoken = await service.backend.speak(facts["name"], asked.text)
         entry, point = spoken.entry, spoken.words["text_projection"]
+        notices = spoken.notices
     found = await service.backend.search(entry, point, k, library)
     hits = [_with_addresses(hit, facts["name"], found["in_library"]) for hit in found["hits"]]
-    return {"model": facts["name"], "hits": hits}
+    return {"model": facts["name"], "notices": notices, "hits": hits}
 
 
 def _boolean(text: str | None) -> bool | None:
@@ -108,6 +112,7 @@ def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[s
 async def embed(request: Request, service: Service) -> Response:
     """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
     starts: list[float] | None = None
+    notices: list[str] = []
     if bounds.is_form(request.headers):
         async with service.uploads.form(request) as form:
             facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
@@ -119,11 +124,13 @@ async def embed(request: Request, service: Service) -> Response:
         facts = await service.facts(asked.model)
         spoken = [await service.backend.speak(facts["name"], text) for text in asked.texts]
         rows = [one.words["text_projection"] for one in spoken]
+        notices = [f"text {i + 1}: {n}" for i, one in enumerate(spoken) for n in one.notices]
     return replies.json_response(
         {
             "model": facts["name"],
             "metric": facts["metric"],
             "width": len(rows[0]),
+            "notices": notices,
             "vectors": rows,
             "start_s": starts,
         }
