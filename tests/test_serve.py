@@ -164,7 +164,7 @@ def mortal_speech(mark: Path) -> Any:
             return asked
 
     class Generator:
-        async def generate(self, model: str, spoken: Any, wanted: dict[str, Any]) -> Any:
+        async def generate(self, spoken: Any, wanted: dict[str, Any]) -> Any:
             return spoken, wanted
 
     class Ingress:
