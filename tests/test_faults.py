@@ -458,3 +458,23 @@ def test_a_node_that_dies_costs_no_caption(tiny_run: Path, tmp_path: Path) -> No
     windows = Counter((row["clip_id"], row["start_s"]) for row in found["windows"])
     assert set(windows.values()) == {1} and windows.total() == counts["windows"]
     assert found == tables_of(tmp_path / "calm")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_node_that_dies_costs_no_request(tiny_run: Path) -> None:
+    script = str(TESTS / "cluster_scripts" / "lose_a_serving_node.py")
+    done = subprocess.run(
+        [sys.executable, script, str(tiny_run)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["before"] == seen["after"] == [[1, 1]] * 5
+    assert set(seen["steady"]) == {"200"}
+    # Who does not ask again may lose what the lost ingress held.
+    assert set(seen["raw"]) <= {"200", "500"} and seen["raw"].get("500", 0) <= 1, seen["raw"]

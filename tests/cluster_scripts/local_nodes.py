@@ -25,7 +25,6 @@ class Nodes:
     def __init__(self) -> None:
         self._place = Path(tempfile.mkdtemp(prefix="rn", dir="/tmp"))  # socket paths must be short
         self._started: dict[str, subprocess.Popen] = {}
-        self._killed: set[str] = set()
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self._port = one.getsockname()[1]
@@ -50,9 +49,20 @@ class Nodes:
 
     def add(self, *names: str, num_cpus: int = 1) -> None:
         """Start nodes and wait until they have joined."""
+        options = (f"--address=127.0.0.1:{self._port}", f"--num-cpus={num_cpus}")
+
+        def have_joined() -> bool:
+            missing = set(names) - alive()
+            for name in missing:
+                # Ray gives a node 30 seconds to start, too few for a machine under load.
+                if self._started[name].poll() is not None:
+                    self.kill(name)
+                    self._start(name, *options)
+            return not missing
+
         for name in names:
-            self._start(name, f"--address=127.0.0.1:{self._port}", f"--num-cpus={num_cpus}")
-        self._wait(lambda: set(names) <= alive())
+            self._start(name, *options)
+        self._wait(have_joined)
 
     def processes(self, name: str, word: str = "") -> list[int]:
         """Ids of a node's processes whose command line holds a word.
@@ -68,7 +78,6 @@ class Nodes:
 
     def kill(self, name: str) -> None:
         """End a node's processes at once, as when a machine loses power."""
-        self._killed.add(name)
         for pid in self.processes(name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -78,26 +87,22 @@ class Nodes:
         command += [f"--node-name={name}", f"--object-store-memory={_STORE_BYTES}"]
         # A folder of its own for each, as on machines of their own.
         command += ["--disable-usage-stats", f"--temp-dir={self._place / name}"]
-        log = self._log(name).open("wb")
+        log = (self._place / f"{name}.log").open("ab")
         self._started[name] = subprocess.Popen(
             command, stdout=log, stderr=log, start_new_session=True
         )
-
-    def _log(self, name: str) -> Path:
-        return self._place / f"{name}.log"
 
     def _is_listening(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
             return True
         return False
 
-    def _wait(self, is_so: Callable[[], bool], seconds: float = 60.0) -> None:
+    def _wait(self, is_so: Callable[[], bool], seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while not is_so():
-            for name, process in self._started.items():
-                if process.poll() is not None and name not in self._killed:
-                    raise RuntimeError(f"{name} ended: {self._log(name).read_text()[-2000:]}")
-            assert time.monotonic() < deadline, "the nodes did not start"
+            if time.monotonic() > deadline:
+                logs = [path.read_text()[-1000:] for path in self._place.glob("*.log")]
+                raise RuntimeError("\n".join(["the nodes did not start", *logs]))
             time.sleep(0.1)
 
 
