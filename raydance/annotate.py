@@ -22,6 +22,7 @@ from raydance.report import page
 from raydance.report.clips import Animation
 from raydance.systems.caption_step import (
     annotations_path,
+    cluster_names,
     derived_descriptions,
     read_annotations,
     written_for,
@@ -63,8 +64,9 @@ def write_sheet(run_path: str | Path) -> Path:
     }
     _keep_written(rows, file)
     shown = _draw(run, tensors, facts["exemplar_ids"], file.parent)
+    names = cluster_names(run)
     sections = [
-        (f"cluster{c}", f"Cluster {c}", _section(rows[c], shown[c], facts["report"]["sizes"][c]))
+        (f"cluster{c}", _title(c, names), _section(rows[c], shown[c], facts["report"]["sizes"][c]))
         for c in rows
     ]
     lead = page.paragraph(
@@ -137,6 +139,11 @@ def _draw(
         )
         out[cluster].append(Animation(file=file, title=name, text=f"cluster {cluster}"))
     return out
+
+
+def _title(cluster: int, names: dict[int, str]) -> str:
+    name = names.get(cluster)
+    return f"Cluster {cluster}: {name}" if name else f"Cluster {cluster}"
 
 
 def _section(row: dict[str, Any], shown: list[Animation], size: int) -> str:

@@ -16,7 +16,19 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema", "files", "version"),
-    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
+    (
+        "losses",
+        "nn",
+        "metrics",
+        "motion",
+        "music",
+        "tracks",
+        "text",
+        "words",
+        "dataset",
+        "web",
+        "seeded_kmeans",
+    ),
     ("sources",),
     ("ingest", "storage"),
     ("stages",),

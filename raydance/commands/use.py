@@ -45,14 +45,16 @@ def describe(
     """
     _check_k(k)
     clip = read_motion(file, fps, mapping)
-    segments = raydance.load(local(run)).describe(clip, k)
+    system = raydance.load(local(run))
+    segments = system.describe(clip, k)
     if as_json:
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
     print(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
-        print(f"{what} (cluster {part.cluster})")
+        name = system.cluster_names.get(part.cluster)
+        print(f"{what} (cluster {part.cluster}{f', {name}' if name else ''})")
         for caption in part.captions:
             notes = [] if caption.cluster_verified else ["not of its cluster"]
             notes += ["derived from kinematics"] if caption.derived else []

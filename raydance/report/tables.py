@@ -100,7 +100,13 @@ def silhouette_table(report: dict[str, Any]) -> Table:
         )
         for k in sorted(report["silhouette"], key=int)
     ]
-    names = {"gmm": "Gaussian mixture", "hierarchical": "Hierarchical", "dbscan": "DBSCAN"}
+    names = {
+        "gmm": "Gaussian mixture",
+        "hierarchical": "Hierarchical",
+        "dbscan": "DBSCAN",
+        "seeded_kmeans": "K-means seeded by labels",
+        "constrained_kmeans": "K-means constrained by labels",
+    }
     for method, title in names.items():
         found = report["comparison"].get(method)
         if found:

@@ -112,7 +112,8 @@ class CaptionCollection:
 
 
 def derived_descriptions(run: Run, dataset: Dataset) -> dict[int, list[str]]:
-    """Words for each cluster from the kinematics of its exemplars against the training windows."""
+    """Words for each cluster: the label that it stands for, where it does, and what kinematics say
+    of its exemplars against the training windows."""
     tensors, _ = load_bundle(run.bundle("clusters"))
     reference: list[np.ndarray] = []
     for shard in dataset.shards("train"):
@@ -125,10 +126,20 @@ def derived_descriptions(run: Run, dataset: Dataset) -> dict[int, list[str]]:
         tensors["exemplar_motion"].numpy(), tensors["exemplar_mask"].numpy(), dataset.fps
     )
     cluster = tensors["exemplar_cluster"].numpy()
+    names = cluster_names(run)
     return {
-        int(c): derived_captions.derive_caption(own[cluster == c].mean(axis=0), usual)
+        int(c): [
+            *([names[int(c)]] if int(c) in names else []),
+            *derived_captions.derive_caption(own[cluster == c].mean(axis=0), usual),
+        ]
         for c in np.unique(cluster)
     }
+
+
+def cluster_names(run: Run) -> dict[int, str]:
+    """The label that each cluster stands for, where clusters started from labels."""
+    report = load_bundle(run.bundle("clusters"))[1]["report"]
+    return {c: name for c, name in enumerate(report.get("names", ())) if name}
 
 
 def annotations_path(run: Run) -> Path:

@@ -59,6 +59,7 @@ from raydance.systems.dance_language_config import PRESETS as PRESETS
 from raydance.systems.dance_language_config import TRAINED as TRAINED
 from raydance.systems.dance_language_config import DanceLanguageConfig as DanceLanguageConfig
 from raydance.systems.dance_language_config import resolve as resolve
+from raydance.systems.label_step import check_label, held_out_agreement, window_labels
 from raydance.systems.library_step import write_library
 from raydance.systems.shard_work import ClusterWriter, ShardStatistics
 
@@ -317,7 +318,11 @@ class Training:
         shards = self.dataset.shards("train")
         folder = self.run.columns("motion_vae")
         latents = [read_columns(folder / f"{s.name}.parquet", ["latent"])["latent"] for s in shards]
-        clusters = fit_clusters(self.config.clusters, np.concatenate(latents), self.config.seed)
+        config, seed = self.config.clusters, self.config.seed
+        labels = window_labels(self.dataset, "train", config.label) if config.label else None
+        clusters = fit_clusters(config, np.concatenate(latents), seed, labels)
+        if labels is not None:
+            clusters.report["held_out"] = held_out_agreement(self.run, self.dataset, clusters)
         exemplars = _exemplar_windows(self.dataset, clusters.exemplars)
         tensors = {
             "centroids": torch.from_numpy(clusters.centroids),
@@ -327,16 +332,19 @@ class Training:
             "exemplar_mask": torch.from_numpy(exemplars["joint_mask"]),
             "exemplar_cluster": torch.from_numpy(exemplars["cluster"]),
         }
+        if clusters.kept is not None:
+            tensors["kept"] = torch.from_numpy(clusters.kept)
         facts = {"report": clusters.report, "exemplar_ids": exemplars["window_id"]}
         save_bundle(self.run.bundle("clusters"), tensors, facts)
         self._fresh_columns("clusters")
         self.runner.map(ClusterWriter, (str(self.run.path),), self._all_shards())
         for warning in clusters.report["warnings"]:
             self.say(f"clusters: {warning}")
+        held_out = clusters.report.get("held_out")
         return {
             "num_clusters": clusters.report["num_clusters"],
             "warnings": clusters.report["warnings"],
-        }
+        } | ({"names": list(clusters.names), "held_out": held_out} if held_out else {})
 
     def _do_captions(self, mark: str) -> dict[str, Any]:
         table = collect_captions(self.run, self.dataset)
@@ -400,7 +408,8 @@ def train(
         say, saved: as for `Training`.
 
     Raises:
-        InputError: a dataset without training or validation windows, or an unknown step.
+        InputError: a dataset without training or validation windows or without the label that
+            clusters shall start from, or an unknown step.
         ArtifactError: `out` holds something else, or is damaged.
     """
     dataset = Dataset.open(dataset_path)
@@ -410,6 +419,7 @@ def train(
                 f"{dataset_path}: no {split} windows. Splits are made by recording: ingest more "
                 "recordings, or fix `split` in the captions file"
             )
+    check_label(dataset, config.clusters.label)
     manifest = dataset.manifest
     facts = {
         "path": str(Path(dataset_path).resolve()),

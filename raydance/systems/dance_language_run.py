@@ -33,6 +33,7 @@ from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems import generation, long_motion
 from raydance.systems.answers import Description, Hit, Segment
 from raydance.systems.base import load_stage
+from raydance.systems.caption_step import cluster_names
 from raydance.systems.dance_language import build_stage, config_of, statistics_of
 from raydance.systems.library_step import Library, read_library
 from raydance.text import load_text_encoder
@@ -69,6 +70,8 @@ class DanceLanguage:
         _, self._caption_facts = load_bundle(run.bundle("captions"))
         clusters, _ = load_bundle(run.bundle("clusters"))
         self.centroids = clusters["centroids"].numpy()
+        self.cluster_names = cluster_names(run)
+        """Labels that clusters stand for, where they started from labels."""
         facts, _ = load_bundle(run.bundle("library"))
         self.caption_clusters = facts["caption_clusters"].numpy()
         self.cluster_mean, self.cluster_std = facts["cluster_mean"], facts["cluster_std"]

@@ -41,17 +41,26 @@ class ClusterWriter:
 
     def __init__(self, run_path: str) -> None:
         self.run = Run.open(run_path)
-        self.centroids = load_bundle(self.run.bundle("clusters"))[0]["centroids"].numpy()
+        tensors, _ = load_bundle(self.run.bundle("clusters"))
+        self.centroids = tensors["centroids"].numpy()
+        self.kept = tensors["kept"].numpy() if "kept" in tensors else None
+        """`[N]`, over the training windows in order: clusters that labelled windows stay in."""
         self.dataset = Dataset.open(self.run.facts["dataset"]["path"])
 
     def __call__(self, item: tuple[str, int]) -> dict[str, Any]:
         """`item` is (split, shard index)."""
         split, number = item
-        shard = self.dataset.shards(split)[number]
+        shards = self.dataset.shards(split)
+        shard = shards[number]
         window_ids = list(self.dataset.read_shard(shard, columns=["window_id"])["window_id"])
         path = self.run.columns("motion_vae") / f"{shard.name}.parquet"
         latents = np.asarray(read_columns(path, ["latent"], window_ids)["latent"])
         cluster, distance = assign(self.centroids, latents)
+        if self.kept is not None and split == "train":
+            first = sum(s.num_windows for s in shards[:number])
+            kept = self.kept[first : first + shard.num_windows]
+            cluster = np.where(kept < 0, cluster, kept)
+            distance = np.linalg.norm(latents - self.centroids[cluster], axis=1)
         out = self.run.columns("clusters") / f"{shard.name}.parquet"
         write_columns(out, window_ids, {"cluster": cluster, "cluster_distance": distance})
         return {"shard": shard.name}

@@ -1,0 +1,91 @@
+"""Labels that clusters start from, and how well the clusters agree with labels held out.
+
+Agreement is measured on the validation and test windows alone: the training windows told the
+clusters what they are called. Dimensions: N windows, K clusters, Z latent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from raydance.artifacts import Run
+from raydance.columns import read_columns
+from raydance.dataset import Dataset
+from raydance.errors import InputError
+from raydance.metrics import clustering
+from raydance.stages.clusters import Clusters, WindowLabels, assign, partition
+
+
+def label_of(labels: str | None, key: str) -> str:
+    """The value of one label, empty where a clip does not have it; `labels` is JSON."""
+    return str(json.loads(labels or "{}").get(key) or "")
+
+
+def check_label(dataset: Dataset, key: str | None) -> None:
+    """Refuse, before anything is trained, a label that no training clip has.
+
+    Raises:
+        InputError: names the labels that there are.
+    """
+    if key is None:
+        return
+    rows = [json.loads(c["labels"] or "{}") for c in dataset.clips() if c["split"] == "train"]
+    if not any(row.get(key) for row in rows):
+        there = sorted({name for row in rows for name in row})
+        raise InputError(
+            f"clusters.label: no training clip of {dataset.path} has the label {key!r}; "
+            f"labels there: {', '.join(there) or 'none'}"
+        )
+
+
+def window_labels(dataset: Dataset, split: str, key: str) -> WindowLabels:
+    """The label and the clip of each window of a split, in the order of its shards."""
+    names: list[str] = []
+    clips: list[str] = []
+    for shard in dataset.shards(split):
+        rows = dataset.read_shard(shard, columns=["clip_id", "labels"])
+        names += [label_of(labels, key) for labels in rows["labels"]]
+        clips += [str(clip) for clip in rows["clip_id"]]
+    return WindowLabels(names=names, clips=clips)
+
+
+def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[str, Any]:
+    """How the labels of validation and test windows agree with the clusters they fall into.
+
+    Returns:
+        `windows` counted, the adjusted Rand index `ari`, the same of K-means with as many clusters
+        and without labels, `ari_kmeans`, and `own`: the share in the cluster called by their
+        label. Empty where no held-out window has the label.
+    """
+    key = clusters.report["label"]
+    names, latents = [], []
+    for split in ("val", "test"):
+        names += list(window_labels(dataset, split, key).names)
+        latents += _latents(run, dataset, split)
+    rows = [i for i, name in enumerate(names) if name]
+    if not rows:
+        return {}
+    true, latents_NZ = [names[i] for i in rows], np.concatenate(latents)[rows]
+    seed, limit = run.facts["seed"], run.config["clusters"]["fit_windows"]
+    train_NZ = np.concatenate(_latents(run, dataset, "train")).astype(np.float64)
+    train_NZ = np.random.default_rng([seed, 37]).permutation(train_NZ)[:limit]
+    plain = partition("kmeans", train_NZ, len(clusters.centroids), seed)
+    means_KZ = np.stack([train_NZ[plain == c].mean(axis=0) for c in np.unique(plain)])
+    found = clusters.assign(latents_NZ)[0]
+    return {
+        "windows": len(rows),
+        "ari": clustering.adjusted_rand_index(true, found),
+        "ari_kmeans": clustering.adjusted_rand_index(true, assign(means_KZ, latents_NZ)[0]),
+        "own": float(np.mean([clusters.names[c] == name for c, name in zip(found, true)])),
+    }
+
+
+def _latents(run: Run, dataset: Dataset, split: str) -> list[np.ndarray]:
+    folder = run.columns("motion_vae")
+    return [
+        np.asarray(read_columns(folder / f"{shard.name}.parquet", ["latent"])["latent"])
+        for shard in dataset.shards(split)
+    ]
