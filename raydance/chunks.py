@@ -20,7 +20,13 @@ from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.motion import augment, normalise
 
-CAPTION_COLUMNS = ("text_embedding", "difficulty", "text_latent", "text_projection")
+CAPTION_COLUMNS = (
+    "text_embedding",
+    "difficulty",
+    "text_latent",
+    "text_projection",
+    "caption_tokens",
+)
 """Columns looked up by `caption_id`; all others belong to windows."""
 
 MIRRORED_COLUMNS = ("latent", "motion_embedding")

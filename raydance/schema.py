@@ -67,6 +67,7 @@ CAPTION_COLUMNS: Final[dict[str, Column]] = {
     "difficulty": Column(kind="float32", meaning="concrete (0) to abstract (1)"),
     "text_latent": Column(kind="float32", shape=None, meaning="eq. 11, the text encoder"),
     "text_projection": Column(kind="float32", shape=None, meaning="point in the shared space"),
+    "caption_tokens": Column(kind="int64", shape=None, meaning="word pieces, filled with -100"),
 }
 """Columns of the caption table."""
 

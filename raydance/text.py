@@ -108,7 +108,7 @@ def load_text_encoder(config: TextConfig | None = None, *, device: str = "cpu") 
     if config.model == PACKAGED:
         place, offline = str(_packaged_folder()), True
     else:
-        place, offline = _locate(config.model, config.revision)
+        place, offline = locate(config.model, config.revision)
     return _TransformersEncoder(config, place, offline, device)
 
 
@@ -120,7 +120,7 @@ class _TransformersEncoder:
         if not offline and config.revision is not None:
             settings["revision"] = config.revision
         try:
-            with _quiet_transformers():
+            with quiet_transformers():
                 self._tokenizer = AutoTokenizer.from_pretrained(place, **settings)
                 model = AutoModel.from_pretrained(place, use_safetensors=True, **settings)
         # Whatever is wrong with the user's folder, transformers shows it as any kind of error.
@@ -273,7 +273,7 @@ def _packaged_folder() -> Path:
     return folder
 
 
-def _locate(model: str, revision: str | None) -> tuple[str, bool]:
+def locate(model: str, revision: str | None) -> tuple[str, bool]:
     """Where transformers shall look, and whether it must stay off the network."""
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -312,7 +312,7 @@ def _locate(model: str, revision: str | None) -> tuple[str, bool]:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bars and load reports while a model loads; the user's settings come back."""
     from transformers.utils import logging
 

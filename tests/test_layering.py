@@ -16,19 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema", "files", "version"),
-    (
-        "losses",
-        "nn",
-        "metrics",
-        "motion",
-        "music",
-        "tracks",
-        "text",
-        "words",
-        "dataset",
-        "web",
-        "seeded_kmeans",
-    ),
+    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
+    ("seeded_kmeans", "language_model"),
     ("sources",),
     ("ingest", "storage"),
     ("stages",),

@@ -17,7 +17,9 @@ from torch.nn import functional as F
 
 from raydance import losses, training
 from raydance.artifacts import load_bundle, save_bundle
+from raydance.language_model import IGNORED, small_language
 from raydance.stages.base import Stage, TrainConfig
+from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
 from raydance.stages.contrastive import Contrastive, ContrastiveConfig
 from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_decoder, build_encoder
@@ -59,6 +61,12 @@ def motion_to_text(**changes: object) -> MotionToText:
     return MotionToText(config, Z, D)
 
 
+def caption_writer(**changes: object) -> CaptionWriter:
+    config = CaptionWriterConfig(width=H, layers=1, states=2, **changes)  # type: ignore[arg-type]
+    language = small_language(["a b"], vocabulary=300, width=H, layers=1, dropout=0.1)
+    return CaptionWriter(config, Z, language)
+
+
 PAPER_CONTRAST = {"loss": "triplet", "motion_input": "latent", "text_input": "latent"}
 
 CASES = (
@@ -95,6 +103,8 @@ CASES = (
     ),
     Case("text_to_motion", text_to_motion, steps=150),
     Case("text_to_motion_gelu", lambda: text_to_motion(gelu=True), steps=150),
+    Case("caption_writer", caption_writer, falls_to=0.1),
+    Case("caption_writer_of_latents", lambda: caption_writer(motion_input="latent"), falls_to=0.1),
 )
 every_stage = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -109,6 +119,8 @@ def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
     noise = 0.05 * torch.randn(size, T, J, 3, generator=generator)
     text = torch.randn(CAPTIONS, D, generator=of_captions)
     latent = torch.randn(CAPTIONS, Z, generator=of_captions)
+    tokens = torch.randint(3, 40, (CAPTIONS, 6), generator=of_captions)
+    tokens[:, -1], tokens[0, 4:] = 1, torch.tensor([1, IGNORED])
     mask = torch.ones(size, J, dtype=torch.bool)
     mask[0, 1] = False
     motion = torch.sin((1 + caption)[:, None, None, None] * time + phase[caption]) + noise
@@ -121,6 +133,7 @@ def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
         "cluster": caption % CLUSTERS,
         "difficulty": caption / (CAPTIONS - 1),
         "text_embedding": text[caption],
+        "caption_tokens": tokens[caption],
         "text_latent": latent[caption],
     }
 
@@ -243,7 +256,7 @@ def test_the_columns_added_are_those_declared(case: Case) -> None:
 
 
 def test_the_names_of_stages_differ() -> None:
-    stages = (MotionVae, TextEncoder, Contrastive, MotionToText, TextToMotion)
+    stages = (MotionVae, TextEncoder, Contrastive, MotionToText, TextToMotion, CaptionWriter)
     assert len({stage.name for stage in stages}) == len(stages)
     assert {type(case.build()) for case in CASES} == set(stages)
 

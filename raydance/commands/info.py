@@ -198,7 +198,7 @@ def run_facts(path: Path) -> dict[str, Any]:
     system = training_module(run.facts["system"])
     usual = dict(_leaves(to_dict(system.resolve("default"))))
     steps: dict[str, dict[str, Any]] = {}
-    for step in system.STEPS:
+    for step in system.steps_of(system.config_of(run)):
         done = run.facts["steps"].get(step)
         facts = {k: v for k, v in (done or {}).items() if k != "fingerprint"}
         steps[step] = {"done": done is not None, **facts}

@@ -24,19 +24,25 @@ from raydance.errors import InputError
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
     from raydance.systems.answers import Hit
+    from raydance.systems.writer_step import WrittenSegment
 
 
 def describe(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A motion file, or its URI.")],
     run: RunOption,
     k: Annotated[int, typer.Option("-k", help="Captions for each part.")] = 3,
+    written: Annotated[
+        bool,
+        typer.Option("--written", help="New sentences by the run's caption writer, if it has one."),
+    ] = False,
     fps: FpsOption = None,
     mapping: MappingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a motion file into words.
 
-    The whole clip comes first, then each of its windows.
+    The whole clip comes first, then each of its windows. Captions are found among those of the run;
+    with --written a language model writes new ones, with their log-probability.
 
     \b
     Examples:
@@ -46,6 +52,9 @@ def describe(
     _check_k(k)
     clip = read_motion(file, fps, mapping)
     system = raydance.load(local(run))
+    if written:
+        _print_written(file, system.write(clip, k), as_json)
+        return
     segments = system.describe(clip, k)
     if as_json:
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
@@ -60,6 +69,17 @@ def describe(
             notes += ["derived from kinematics"] if caption.derived else []
             note = f"  [{'; '.join(notes)}]" if notes else ""
             print(f"  {caption.score:5.2f}  {caption.text}{note}")
+
+
+def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> None:
+    if as_json:
+        print_json({"file": file, "written": segments})
+        return
+    for i, part in enumerate(segments):
+        print("the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s")
+        for sentence in part.sentences:
+            note = sentence.origin if sentence.novel else f"{sentence.origin}; a training caption"
+            print(f"  {sentence.log_probability:6.2f}  {sentence.text}  [{note}]")
 
 
 def generate(

@@ -18,6 +18,7 @@ from raydance.evaluation.labels import label_key
 from raydance.evaluation.measure import Measure, losses_against_baseline
 from raydance.evaluation.view import Ground, View
 from raydance.evaluation.windows import MAX_TEST
+from raydance.evaluation.writing import writing_measures
 from raydance.systems.dance_language_run import load
 
 
@@ -60,6 +61,8 @@ def evaluate(
     eq12, text_measures = _text_encoder(view, seed)
     measures += text_measures
     measures += generation_measures(view, num_generated, seed)
+    if "caption_writer" in system.run.facts["steps"]:
+        measures += writing_measures(view)
     facts = ground.test.facts
     report = load_bundle(system.run.bundle("clusters"))[1]["report"]
     groups = list(dict.fromkeys(m.group for m in measures))

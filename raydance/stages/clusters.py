@@ -199,7 +199,9 @@ def fit_clusters(
     if score[chosen] < 0.25:
         warnings.append(f"weak separation: silhouette {score[chosen]:.3f} < .25")
 
-    found_by = {method: partition(method, fitted_NZ, chosen, seed) for method in METHODS}
+    found_by: dict[str, np.ndarray] = {
+        method: partition(method, fitted_NZ, chosen, seed) for method in METHODS
+    }
     if values:
         found_by[config.method] = seeded_kmeans(
             fitted_NZ,

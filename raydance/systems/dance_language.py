@@ -1,7 +1,7 @@
 """Dance-Language: the steps from a dataset of windows to a run.
 
     statistics -> motion_vae -> clusters -> captions -> text_encoder -> contrastive
-               -> motion_to_text -> text_to_motion -> library
+               -> motion_to_text -> text_to_motion -> library (-> caption_writer)
 
 Each step depends on the ones before it and is done again only when its configuration, the data or
 a step that it builds on has changed. What a run can then do is in
@@ -62,6 +62,7 @@ from raydance.systems.dance_language_config import resolve as resolve
 from raydance.systems.label_step import check_label, held_out_agreement, window_labels
 from raydance.systems.library_step import write_library
 from raydance.systems.shard_work import ClusterWriter, ShardStatistics
+from raydance.systems.writer_step import build_writer, prepare_writer, start_writer
 
 NAME = "dance-language"
 
@@ -75,7 +76,9 @@ STEPS: tuple[str, ...] = (
     "motion_to_text",
     "text_to_motion",
     "library",
+    "caption_writer",
 )
+"""All steps; `steps_of` leaves out those that a configuration switches off."""
 
 _BUILDS_ON: dict[str, tuple[str, ...]] = {
     "statistics": (),
@@ -87,7 +90,13 @@ _BUILDS_ON: dict[str, tuple[str, ...]] = {
     "motion_to_text": ("contrastive",),
     "text_to_motion": ("motion_vae", "text_encoder"),
     "library": ("contrastive", "motion_to_text"),
+    "caption_writer": ("captions", "contrastive"),
 }
+
+
+def steps_of(config: DanceLanguageConfig) -> tuple[str, ...]:
+    """The steps of a run with this configuration."""
+    return STEPS if config.caption_writer.enabled else STEPS[:-1]
 
 
 def config_of(run: Run) -> DanceLanguageConfig:
@@ -97,6 +106,8 @@ def config_of(run: Run) -> DanceLanguageConfig:
 
 def build_stage(run: Run, name: str) -> Stage:
     """An untrained stage; those that start from an earlier one hold its weights already."""
+    if name == "caption_writer":
+        return build_writer(run)
     config = config_of(run)
     latent = config.motion_vae.latent
     if name == "motion_vae":
@@ -157,6 +168,8 @@ def batch_spec(run: Run, stage: Stage) -> BatchSpec:
         captions = (str(run.bundle("captions")),)
         if "text_latent" in reads:
             captions += (str(run.bundle("text_encoder_captions")),)
+        if "caption_tokens" in reads:
+            captions += (str(run.bundle("caption_writer_captions")),)
     return replace(spec, columns=columns, captions=captions)
 
 
@@ -192,14 +205,18 @@ class Training:
         """Do all steps that are not done, or just one; returns the names of those done now.
 
         Raises:
-            InputError: an unknown step, or one whose predecessors are missing.
+            InputError: an unknown step, one that is switched off, or one whose predecessors are
+                missing.
         """
         if only is not None and only not in STEPS:
             raise InputError(f"stage {only!r}; allowed: {', '.join(STEPS)}")
+        steps = steps_of(self.config)
+        if only is not None and only not in steps:
+            raise InputError(f"stage {only} is off; `--set {only}.enabled=true` switches it on")
         self._forget_stale()
         self.saved()
         done = []
-        for step in STEPS:
+        for step in steps:
             mark = self.fingerprint(step)
             if self.run.is_done(step, mark):
                 self.say(f"{step}: done before")
@@ -235,7 +252,7 @@ class Training:
     def _has_files(self, step: str) -> bool:
         """Whether a finished step's files are there; a damaged one is made anew once deleted."""
         files = [] if step == "library" else [self.run.bundle(step)]
-        if step in ("text_encoder", "contrastive"):
+        if step in ("text_encoder", "contrastive", "caption_writer"):
             files.append(self.run.bundle(f"{step}_captions"))
         if step in ("motion_vae", "clusters", "captions", "contrastive"):
             folder = self.run.columns(step)
@@ -256,7 +273,7 @@ class Training:
         if step == "captions":
             # What was written, not the sheet: making one or deriving words anew changes nothing.
             own = [config["text"], own, read_annotations(annotations_path(self.run)) or ""]
-        if step in ("motion_vae", "contrastive", "text_to_motion"):
+        if step in ("motion_vae", "contrastive", "text_to_motion", "caption_writer"):
             own = [own, config["augment"]]
         above = [self.fingerprint(s) for s in _BUILDS_ON[step]]
         return fingerprint(step, self.config.seed, self.dataset.manifest_hash, own, above)
@@ -273,7 +290,7 @@ class Training:
         task = FitTask(
             run=str(self.run.path),
             stage=step,
-            build=build_stage,
+            build=start_writer if step == "caption_writer" else build_stage,
             spec=spec,
             train=getattr(self.config, step).train,
             seed=self.config.seed,
@@ -389,6 +406,11 @@ class Training:
 
     def _do_library(self, mark: str) -> dict[str, Any]:
         return write_library(self.run, self.dataset)
+
+    def _do_caption_writer(self, mark: str) -> dict[str, Any]:
+        facts = prepare_writer(self.run)
+        self._train("caption_writer", mark)
+        return facts
 
 
 def train(

@@ -12,6 +12,7 @@ from raydance import config as configs
 from raydance.errors import ConfigError
 from raydance.motion.augment import Augment
 from raydance.motion.normalise import Representation
+from raydance.stages.caption_writer import CaptionWriterConfig
 from raydance.stages.clusters import ClustersConfig
 from raydance.stages.contrastive import ContrastiveConfig
 from raydance.stages.motion_to_text import MotionToTextConfig
@@ -21,7 +22,14 @@ from raydance.stages.text_to_motion import TextToMotionConfig
 from raydance.systems.caption_step import CaptionsConfig
 from raydance.text import TextConfig
 
-TRAINED: Final = ("motion_vae", "text_encoder", "contrastive", "motion_to_text", "text_to_motion")
+TRAINED: Final = (
+    "motion_vae",
+    "text_encoder",
+    "contrastive",
+    "motion_to_text",
+    "text_to_motion",
+    "caption_writer",
+)
 """The stages that have a `train` section: those that learn by gradient descent."""
 
 
@@ -48,6 +56,7 @@ class DanceLanguageConfig:
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     motion_to_text: MotionToTextConfig = field(default_factory=MotionToTextConfig)
     text_to_motion: TextToMotionConfig = field(default_factory=TextToMotionConfig)
+    caption_writer: CaptionWriterConfig = field(default_factory=CaptionWriterConfig)
 
     def __post_init__(self) -> None:
         if self.text_encoder.latent != self.motion_vae.latent:

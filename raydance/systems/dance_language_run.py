@@ -36,6 +36,7 @@ from raydance.systems.base import load_stage
 from raydance.systems.caption_step import cluster_names
 from raydance.systems.dance_language import build_stage, config_of, statistics_of
 from raydance.systems.library_step import Library, read_library
+from raydance.systems.writer_step import Writer, WrittenSegment
 from raydance.text import load_text_encoder
 
 
@@ -88,6 +89,8 @@ class DanceLanguage:
             self.text_to_motion,
         ):
             stage.to(device)
+        if "writer" in self.__dict__:
+            self.writer.stage.to(device)
         self.device = device
         return self
 
@@ -113,6 +116,17 @@ class DanceLanguage:
     @cached_property
     def _sentences(self) -> Any:
         return load_text_encoder(self.config.text)
+
+    @cached_property
+    def writer(self) -> Writer:
+        """The caption writer; most runs have none, and it is loaded when it is first asked.
+
+        Raises:
+            ArtifactError: the run has none.
+        """
+        writer = Writer(self.run)
+        writer.stage.to(self.device)
+        return writer
 
     @property
     def width(self) -> int:
@@ -211,6 +225,29 @@ class DanceLanguage:
                 )
             )
         return segments
+
+    def write(self, clip: Clip, num: int = 3) -> list[WrittenSegment]:
+        """At most `num` new sentences for the whole clip first, then for each of its windows.
+
+        The whole clip is the mean of its windows.
+
+        Raises:
+            ArtifactError: the run has no caption writer.
+            InputError: `num` out of range, or a clip that `windows` refuses.
+        """
+        writer = self.writer
+        motion, mask, starts = self.windows(clip)
+        points_NZ = self.encode_motion(motion, mask)[writer.reads]
+        points_NZ = np.concatenate([points_NZ.mean(axis=0, keepdims=True), points_NZ])
+        whole, *parts = writer.write(points_NZ, num)
+        length_s = self.window / self.fps
+        return [
+            WrittenSegment(start_s=0.0, end_s=clip.duration_s, sentences=whole),
+            *(
+                WrittenSegment(start_s=float(s), end_s=float(s + length_s), sentences=sentences)
+                for s, sentences in zip(starts, parts, strict=True)
+            ),
+        ]
 
     def rank(
         self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int
