@@ -19,11 +19,6 @@ from raydance.metrics import clustering
 from raydance.stages.clusters import Clusters, WindowLabels, assign, partition
 
 
-def label_of(labels: str | None, key: str) -> str:
-    """The value of one label, empty where a clip does not have it; `labels` is JSON."""
-    return str(json.loads(labels or "{}").get(key) or "")
-
-
 def check_label(dataset: Dataset, key: str | None) -> None:
     """Refuse, before anything is trained, a label that no training clip has.
 
@@ -47,7 +42,7 @@ def window_labels(dataset: Dataset, split: str, key: str) -> WindowLabels:
     clips: list[str] = []
     for shard in dataset.shards(split):
         rows = dataset.read_shard(shard, columns=["clip_id", "labels"])
-        names += [label_of(labels, key) for labels in rows["labels"]]
+        names += [str(json.loads(labels or "{}").get(key) or "") for labels in rows["labels"]]
         clips += [str(clip) for clip in rows["clip_id"]]
     return WindowLabels(names=names, clips=clips)
 
