@@ -313,6 +313,17 @@ def test_a_writer_that_began_in_a_folder_needs_it_no_more(tiny_run, tmp_path) ->
     assert len(stage.write(torch.randn(1, stage.states[0].in_features), 2)[0]) == 2
 
 
+def test_a_language_model_that_is_not_there_is_refused_before_training(
+    tiny_dataset, tmp_path
+) -> None:
+    config = dance_language.resolve(
+        "quick", ["caption_writer.enabled=true", f"caption_writer.model={tmp_path}/no where"]
+    )
+    with pytest.raises(InputError, match="no such folder"):
+        dance_language.train(tmp_path / "run", tiny_dataset, config, LocalRunner())
+    assert Run.open(tmp_path / "run").facts["steps"] == {}
+
+
 def test_the_stage_is_off_by_default_and_says_so(tiny_run) -> None:
     run = Run.open(tiny_run)
     config = dance_language.config_of(run)

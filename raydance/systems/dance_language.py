@@ -62,7 +62,7 @@ from raydance.systems.dance_language_config import resolve as resolve
 from raydance.systems.label_step import check_label, held_out_agreement, window_labels
 from raydance.systems.library_step import write_library
 from raydance.systems.shard_work import ClusterWriter, ShardStatistics
-from raydance.systems.writer_step import build_writer, prepare_writer, start_writer
+from raydance.systems.writer_step import build_writer, check_writer, prepare_writer, start_writer
 
 NAME = "dance-language"
 
@@ -214,6 +214,8 @@ class Training:
         if only is not None and only not in steps:
             raise InputError(f"stage {only} is off; `--set {only}.enabled=true` switches it on")
         self._forget_stale()
+        if STEPS[-1] in steps and STEPS[-1] not in self.run.facts["steps"]:
+            check_writer(self.config.caption_writer)
         self.saved()
         done = []
         for step in steps:

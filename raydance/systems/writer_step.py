@@ -19,6 +19,7 @@ from raydance.errors import ArtifactError, InputError
 from raydance.language_model import SMALL, Language, Vocabulary, load_language, small_language
 from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
 from raydance.systems.base import load_stage
+from raydance.text import locate
 
 STEP = "caption_writer"
 MAX_SENTENCES = 10
@@ -46,6 +47,16 @@ class WrittenSegment:
     start_s: float
     end_s: float
     sentences: tuple[Written, ...]
+
+
+def check_writer(config: CaptionWriterConfig) -> None:
+    """Refuse, before anything is trained, a language model that is not there.
+
+    Raises:
+        InputError: no such folder, or a hub that does not give it.
+    """
+    if config.model != SMALL:
+        locate(config.model, None)
 
 
 def prepare_writer(run: Run) -> dict[str, Any]:
