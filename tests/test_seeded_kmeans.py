@@ -174,6 +174,8 @@ def test_a_run_keeps_labelled_windows_and_measures_held_out_ones(labelled_run) -
     held_out = facts["report"]["held_out"]
     num_held_out = sum(s.num_windows for split in ("val", "test") for s in dataset.shards(split))
     assert held_out["windows"] == num_held_out and 0.0 <= held_out["own"] <= 1.0
+    doubted = any("fall into the cluster called by" in w for w in facts["report"]["warnings"])
+    assert doubted == (held_out["own"] < 0.75)
 
 
 def test_descriptions_carry_the_label(labelled_run) -> None:

@@ -18,6 +18,9 @@ from raydance.errors import InputError
 from raydance.metrics import clustering
 from raydance.stages.clusters import Clusters, WindowLabels, assign, partition
 
+_TRUSTED = 0.75
+"""Share of held-out windows below which the names of clusters are doubted aloud."""
+
 
 def check_label(dataset: Dataset, key: str | None) -> None:
     """Refuse, before anything is trained, a label that no training clip has.
@@ -50,6 +53,8 @@ def window_labels(dataset: Dataset, split: str, key: str) -> WindowLabels:
 def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[str, Any]:
     """How the labels of validation and test windows agree with the clusters they fall into.
 
+    Adds a warning to the clusters' report where they agree badly.
+
     Returns:
         `windows` counted, the adjusted Rand index `ari`, the same of K-means with as many clusters
         and without labels, `ari_kmeans`, and `own`: the share in the cluster called by their
@@ -70,11 +75,17 @@ def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[s
     plain = partition("kmeans", train_NZ, len(clusters.centroids), seed)
     means_KZ = np.stack([train_NZ[plain == c].mean(axis=0) for c in np.unique(plain)])
     found = clusters.assign(latents_NZ)[0]
+    own = float(np.mean([clusters.names[c] == name for c, name in zip(found, true)]))
+    if own < _TRUSTED:
+        clusters.report["warnings"].append(
+            f"only {own:.0%} of the held-out windows fall into the cluster called by their {key}: "
+            "its name says little of its other windows"
+        )
     return {
         "windows": len(rows),
         "ari": clustering.adjusted_rand_index(true, found),
         "ari_kmeans": clustering.adjusted_rand_index(true, assign(means_KZ, latents_NZ)[0]),
-        "own": float(np.mean([clusters.names[c] == name for c, name in zip(found, true)])),
+        "own": own,
     }
 
 
