@@ -160,14 +160,51 @@ def info_nce(similarity_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor | Non
             ignore_BB & ~positive_BB, torch.finfo(similarity_BB.dtype).min
         )
 
-    def one_way(logits: Tensor, positive: Tensor) -> Tensor:
-        log_probability = logits.log_softmax(1)
-        weight = positive.to(logits.dtype)
-        weight = weight / weight.sum(1, keepdim=True)
-        # Where the weight is zero the log-probability may be -inf: keep 0 * -inf out of the sum.
-        return -(weight * log_probability.masked_fill(~positive, 0.0)).sum(1).mean()
+    return 0.5 * (
+        softmax_to_positives(similarity_BB, positive_BB)
+        + softmax_to_positives(similarity_BB.T, positive_BB.T)
+    )
 
-    return 0.5 * (one_way(similarity_BB, positive_BB) + one_way(similarity_BB.T, positive_BB.T))
+
+def nt_xent(
+    motion_BZ: Tensor,
+    text_BZ: Tensor,
+    positive_BB: Tensor,
+    ignore_BB: Tensor,
+    *,
+    temperature: float,
+) -> Tensor:
+    """SimCLR's loss (NT-Xent) with a motion and its words as the two views of one thing.
+
+    Beside the wrong pairs across modalities, motions push each other apart, and so do captions.
+
+    Args:
+        motion_BZ, text_BZ: of unit length.
+        positive_BB: right pairs across modalities; the diagonal is right by construction.
+        ignore_BB: clips too alike to be pushed apart, in whichever modality.
+    """
+    point_NZ = torch.cat([motion_BZ, text_BZ])
+    nothing_BB = torch.zeros_like(positive_BB)
+    positive_NN = torch.cat(
+        [
+            torch.cat([nothing_BB, positive_BB], dim=1),
+            torch.cat([positive_BB.T, nothing_BB], dim=1),
+        ]
+    )
+    itself_NN = torch.eye(len(point_NZ), dtype=torch.bool, device=point_NZ.device)
+    # Clips that share a caption are right across modalities, so they cannot be wrong within one.
+    alike_NN = (ignore_BB | positive_BB).repeat(2, 2)
+    similarity_NN = point_NZ @ point_NZ.T / temperature
+    return info_nce(similarity_NN, positive_NN, alike_NN | itself_NN)
+
+
+def softmax_to_positives(similarity_NM: Tensor, positive_NM: Tensor) -> Tensor:
+    """Cross-entropy from each anchor to its right candidates, of which each has at least one."""
+    log_probability_NM = similarity_NM.log_softmax(1)
+    weight_NM = positive_NM.to(similarity_NM.dtype)
+    weight_NM = weight_NM / weight_NM.sum(1, keepdim=True)
+    # Where the weight is zero the log-probability may be -inf: keep 0 * -inf out of the sum.
+    return -(weight_NM * log_probability_NM.masked_fill(~positive_NM, 0.0)).sum(1).mean()
 
 
 def embedding_spread(embedding_BZ: Tensor) -> Tensor:

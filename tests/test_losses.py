@@ -294,6 +294,25 @@ def test_infonce_leaves_ignored_pairs_out_but_never_right_ones() -> None:
     torch.testing.assert_close(losses.info_nce(logits, right, alike), losses.info_nce(far, right))
 
 
+def test_nt_xent_by_hand() -> None:
+    # Two motions and two captions on the axes of a plane, one motion on the wrong one.
+    motion = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    own = torch.eye(2, dtype=torch.bool)
+    e = math.e
+    rows = [
+        -1 + math.log(e + e + 1),  # motion 0: motion 1, text 0 (right), text 1
+        -0 + math.log(e + e + 1),  # motion 1: motion 0, text 0, text 1 (right)
+        -1 + math.log(e + e + 1),  # text 0: motions 0 (right) and 1, text 1
+        -0 + math.log(1 + 1 + 1),  # text 1: motions 0 and 1 (right), text 0
+    ]
+    found = losses.nt_xent(motion, text, own, torch.zeros_like(own), temperature=1.0)
+    assert found.item() == pytest.approx(sum(rows) / 4, rel=1e-6)
+    # Where all clips are alike only the right one is left.
+    everything = torch.ones(2, 2, dtype=torch.bool)
+    assert losses.nt_xent(motion, text, own, everything, temperature=1.0).item() == pytest.approx(0)
+
+
 def test_infonce_gradients_are_finite_with_everything_ignored() -> None:
     logits = torch.zeros(4, 4, requires_grad=True)
     right = torch.eye(4, dtype=torch.bool)

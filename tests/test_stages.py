@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from raydance import losses, training
 from raydance.artifacts import load_bundle, save_bundle
+from raydance.errors import ConfigError
 from raydance.language_model import IGNORED, small_language
 from raydance.stages.base import Stage, TrainConfig
 from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
@@ -95,6 +96,23 @@ CASES = (
         lambda: contrastive(**PAPER_CONTRAST, tau=0.5, cross_modal_only=True, distance="cosine"),
         falls_to=0.2,
     ),
+    Case(
+        "contrastive_dot",
+        lambda: contrastive(**PAPER_CONTRAST, distance="dot", text_head="linear"),
+        falls_to=0.05,
+    ),
+    Case(
+        "contrastive_simclr",
+        lambda: contrastive(loss="simclr"),
+        falls_to=0.05,
+        floor=math.log(B / CAPTIONS),
+    ),
+    Case(
+        "contrastive_moco",
+        lambda: contrastive(loss="moco", queue=2 * B),
+        falls_to=0.05,
+        floor=math.log(B / CAPTIONS),
+    ),
     Case("motion_to_text", motion_to_text, falls_to=0.1),
     Case(
         "motion_to_text_paper",
@@ -105,6 +123,7 @@ CASES = (
     Case("text_to_motion_gelu", lambda: text_to_motion(gelu=True), steps=150),
     Case("caption_writer", caption_writer, falls_to=0.1),
     Case("caption_writer_of_latents", lambda: caption_writer(motion_input="latent"), falls_to=0.1),
+    Case("text_to_motion_scratch", lambda: text_to_motion(decoder_start="scratch"), steps=150),
 )
 every_stage = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -436,6 +455,80 @@ def test_a_separated_space_has_every_hit_and_no_warning_and_a_mixed_one_is_told(
     assert any("not separated" in warning for warning in told)
 
 
+def test_moco_asks_earlier_batches_too() -> None:
+    torch.manual_seed(0)
+    stage = contrastive(loss="moco", queue=5, alike_captions=0.99).train()
+    first, second = toy_batch(2), toy_batch(4)
+    before = stage(first)
+    terms = stage.loss(before, first, 1.0)
+    # An empty queue changes nothing: this is InfoNCE against the keys, at first copies.
+    own = stage.similarity(before["motion"], before["text"]) / 0.07
+    right = torch.eye(2, dtype=torch.bool)
+    torch.testing.assert_close(terms["total"], losses.info_nce(own, right), atol=1e-4, rtol=1e-4)
+    after = stage(second)
+    torch.testing.assert_close(after["queue_text"][:2], before["key_text"])
+    assert not after["queue_text"][2:].any()
+    # The newest come first, and what exceeds the queue is forgotten.
+    third = stage(first)
+    torch.testing.assert_close(
+        third["queue_motion"], torch.cat([after["key_motion"], before["key_motion"][:1]])
+    )
+    # By hand: the captions 0 and 1 of the queue are the first two of the batch; only wrong
+    # ones count, in the batch and in the queue.
+    query, key = F.normalize(after["motion"], dim=1), after["key_text"]
+    expected = 0.0
+    for this, other in (("motion", "text"), ("text", "motion")):
+        query, key = F.normalize(after[this], dim=1), after[f"key_{other}"]
+        for row in range(4):
+            queued = [i for i in (0, 1) if i != row]
+            candidates = torch.cat([key, after[f"queue_{other}"][queued]])
+            logits = candidates @ query[row] / 0.07
+            expected += float((logits.logsumexp(0) - logits[row]) / 8)
+    assert stage.loss(after, second, 1.0)["total"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_moco_keys_follow_slowly_and_only_in_training() -> None:
+    stage, batch = contrastive(loss="moco", key_momentum=0.9), toy_batch()
+    assert stage.key is not None
+    with torch.no_grad():
+        for parameter in stage.motion_head.parameters():
+            parameter.add_(1.0)
+    old = [p.clone() for p in stage.key.motion_head.parameters()]
+    stage.eval()(batch)
+    assert not stage.queue_text.any()
+    stage.train()(batch)
+    for before, now in zip(old, stage.key.motion_head.parameters()):
+        torch.testing.assert_close(now, before + 0.1)
+
+
+def test_simclr_pushes_motions_apart_and_infonce_does_not() -> None:
+    batch = toy_batch(2)
+    text = torch.eye(Z)[:2]
+    near = torch.eye(Z)[2:4]  # both motions are as far from either caption
+    for loss, pushes in (("simclr", True), ("infonce", False)):
+        motion = (near + 0.5).requires_grad_(True)
+        stage = contrastive(loss=loss)
+        stage.loss({"motion": motion, "text": text}, batch, 1.0)["total"].backward()
+        assert motion.grad is not None
+        apart = -(motion.grad[0] @ near[0] - motion.grad[0] @ near[1])
+        assert (apart.item() > 1e-3) == pushes, loss
+
+
+def test_similarity_is_what_the_loss_goes_by() -> None:
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[4.0, 3.0], [0.5, 0.0]])
+    by = {d: contrastive(**PAPER_CONTRAST, distance=d) for d in ("euclidean", "dot", "cosine")}
+    assert by["dot"].similarity(a, b).tolist() == [[4.0, 0.5]]
+    assert by["euclidean"].similarity(a, b)[0].argmax().item() == 1
+    torch.testing.assert_close(by["cosine"].similarity(a, b), torch.tensor([[-0.2, 0.0]]))
+    assert [by[d].metric for d in by] == ["euclidean", "cosine", "cosine"]
+
+
+@pytest.mark.parametrize("changes", [{"queue": 0}, {"key_momentum": 1.0}])
+def test_a_queue_that_cannot_be_is_refused(changes: dict) -> None:
+    with pytest.raises(ConfigError, match=next(iter(changes))):
+        ContrastiveConfig(**changes)
+
+
 @pytest.mark.parametrize("loss", ["infonce", "triplet"])
 def test_a_collapsed_space_is_noticed_in_either_modality(loss: str) -> None:
     stage = contrastive(loss=loss)
@@ -522,6 +615,11 @@ def test_layers_thaw_one_by_one_and_move_only_then() -> None:
     always = {id(p) for p in (*stage.fusion.parameters(), *stage.norm.parameters())}
     assert not always & {id(p) for p in stage.held_back(0.0)}
     assert all(p.requires_grad for p in stage.held_back(0.0))  # or DDP would leave them out
+
+
+def test_a_decoder_from_scratch_moves_at_once() -> None:
+    stage = text_to_motion(decoder_start="scratch", unfreeze=(0.5, 0.6, 0.7))
+    assert list(stage.held_back(0.0)) == []
 
 
 def test_the_encoder_is_frozen() -> None:

@@ -5,11 +5,15 @@ real captioned clips that does not learn (1 % top-1 of 70 captions), while InfoN
 encoder trained on reaches 98 %: that is the default, and the paper's way is its preset
 (`loss=triplet motion_input=latent text_input=latent`).
 
-Dimensions: B clips, T frames, J joints, Z latent, D sentence embedding, N = 2B anchors.
+The paper leaves a comparison with CLIP, SimCLR and MoCo to future work. CLIP's loss is `infonce`
+(captions that are the same word for word are right for each other); the others are switches.
+
+Dimensions: B clips, T frames, J joints, Z latent, D sentence embedding, N = 2B anchors, K queue.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -19,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from raydance import losses, nn
+from raydance.errors import ConfigError
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -27,35 +32,50 @@ class ContrastiveConfig:
     """What is aligned, and how.
 
     Attributes:
-        loss: `infonce` (right pairs share a caption), `triplet` (eq. 14 over clusters) or `supcon`
-            (InfoNCE whose right pairs share a cluster).
+        loss: `infonce` (right pairs share a caption), `triplet` (eq. 14 over clusters), `supcon`
+            (InfoNCE whose right pairs share a cluster), `simclr` (motions push each other apart
+            too, and so do captions) or `moco` (wrong pairs also come from earlier batches).
         motion_input: `windows` trains the motion encoder on; `latent` keeps it frozen (paper).
         text_input: `embedding` reads the sentence encoder's output; `latent` reads eq. 11's.
+        text_head: `mlp` has the structure of the motion head (eq. 13); `linear` is one layer, for
+            asking what the paper's symmetry is worth.
         temperature: of the softmax over cosine similarities.
         alike_captions: pairs whose captions are more alike than this cosine are not wrong pairs.
         margin: of eq. 14.
         tau: 0 mines the hardest pair (eq. 14); above 0 weighs all pairs by a softmax.
         cross_modal_only: anchors meet candidates of the other modality only; the paper's text
             leaves this open, and the default takes both.
-        distance: of the triplet, `euclidean` (paper) or `cosine`.
+        distance: of the triplet, `euclidean` (paper), `cosine` or `dot` (the negative product,
+            which the paper says is worse).
+        queue: earlier clips that `moco` keeps.
+        key_momentum: share of `moco`'s key networks that stays at each step.
     """
 
     width: int = 256
     outputs: int = 256
-    loss: Literal["infonce", "triplet", "supcon"] = "infonce"
+    loss: Literal["infonce", "triplet", "supcon", "simclr", "moco"] = "infonce"
     motion_input: Literal["windows", "latent"] = "windows"
     text_input: Literal["embedding", "latent"] = "embedding"
+    text_head: Literal["mlp", "linear"] = "mlp"
     temperature: float = 0.07
     alike_captions: float = 0.65
     margin: float = 1.0
     tau: float = 0.0
     cross_modal_only: bool = False
-    distance: Literal["euclidean", "cosine"] = "euclidean"
+    distance: Literal["euclidean", "cosine", "dot"] = "euclidean"
+    queue: int = 1024
+    key_momentum: float = 0.99
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=60, lr=1e-3, schedule="onecycle", clip_norm=1.0, patience=15, batch_size=128
         )
     )
+
+    def __post_init__(self) -> None:
+        if self.queue < 1:
+            raise ConfigError(f"queue: {self.queue}; at least 1")
+        if not 0.0 <= self.key_momentum < 1.0:
+            raise ConfigError(f"key_momentum: {self.key_momentum}; from 0 up to but without 1")
 
 
 class Contrastive(Stage):
@@ -86,19 +106,38 @@ class Contrastive(Stage):
         self.encoder = encoder if config.motion_input == "windows" else None
         text_inputs = latent if config.text_input == "latent" else text_dim
         self.motion_head = nn.projection_head(latent, config.width, config.outputs)
-        self.text_head = nn.projection_head(text_inputs, config.width, config.outputs)
+        self.text_head: torch.nn.Module
+        if config.text_head == "mlp":
+            self.text_head = nn.projection_head(text_inputs, config.width, config.outputs)
+        else:
+            self.text_head = torch.nn.Linear(text_inputs, config.outputs)
+        self.key: Contrastive | None = None
+        if config.loss == "moco":
+            self.key = copy.deepcopy(self).requires_grad_(False)
+            # A row of zeros is empty: a caption's embedding never is.
+            for name, width in (
+                ("queue_motion", config.outputs),
+                ("queue_text", config.outputs),
+                ("queue_embedding", text_dim),
+            ):
+                self.register_buffer(name, torch.zeros(config.queue, width))
 
     def columns_read(self) -> tuple[str, ...]:
         config = self.config
         motion = "motion" if config.motion_input == "windows" else "latent"
         text = () if config.text_input == "embedding" else ("text_latent",)
-        cluster = () if config.loss == "infonce" else ("cluster",)
+        cluster = ("cluster",) if config.loss in ("triplet", "supcon") else ()
         return (motion, "caption_id", "text_embedding", *text, *cluster)
 
     @property
     def metric(self) -> Literal["cosine", "euclidean"]:
-        """How points of this space are compared: `cosine` or `euclidean`."""
-        return self.config.distance if self.config.loss == "triplet" else "cosine"
+        """How points of this space are compared when it is searched.
+
+        A space of dot products is searched by direction too, as libraries and the service do.
+        """
+        if self.config.loss == "triplet" and self.config.distance == "euclidean":
+            return "euclidean"
+        return "cosine"
 
     def project_motion(self, batch: Batch) -> Tensor:
         """Motion's points `[B, Z]` in the shared space."""
@@ -112,7 +151,28 @@ class Contrastive(Stage):
         return self.text_head(batch[column])
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        return {"motion": self.project_motion(batch), "text": self.project_text(batch)}
+        """Points of both modalities; in training, `moco` adds its keys and moves its queue on."""
+        output = {"motion": self.project_motion(batch), "text": self.project_text(batch)}
+        if self.key is not None and self.training:
+            output |= self._keys(self.key, batch)
+        return output
+
+    @torch.no_grad()
+    def _keys(self, key: Contrastive, batch: Batch) -> dict[str, Tensor]:
+        own = dict(self.named_parameters())
+        for name, parameter in key.named_parameters():
+            parameter.lerp_(own[name], 1.0 - self.config.key_momentum)
+        new = {
+            "queue_motion": F.normalize(key.project_motion(batch).float(), dim=1),
+            "queue_text": F.normalize(key.project_text(batch).float(), dim=1),
+            "queue_embedding": F.normalize(batch["text_embedding"].float(), dim=1),
+        }
+        output = {"key_motion": new["queue_motion"], "key_text": new["queue_text"]}
+        for name, value_BZ in new.items():
+            queue_KZ = self.get_buffer(name)
+            output[name] = queue_KZ.clone()
+            queue_KZ.copy_(torch.cat([value_BZ, queue_KZ])[: len(queue_KZ)])
+        return output
 
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
@@ -122,9 +182,9 @@ class Contrastive(Stage):
         if self.config.loss == "triplet":
             terms = self._triplet(motion_BZ, text_BZ, batch["cluster"])
         else:
-            terms = self._softmax(motion_BZ, text_BZ, batch)
+            terms = self._softmax(output, batch)
         same_BB = batch["caption_id"][:, None] == batch["caption_id"][None, :]
-        score_BB = self._score(motion_BZ.detach(), text_BZ.detach())
+        score_BB = self.similarity(motion_BZ.detach(), text_BZ.detach())
         hit_B = same_BB.gather(1, score_BB.argmax(1, keepdim=True)).float()
         distance_BB = losses.pairwise_distance(motion_BZ.detach(), text_BZ.detach())
         return terms | {
@@ -134,19 +194,47 @@ class Contrastive(Stage):
             "text_spread": losses.embedding_spread(text_BZ),
         }
 
-    def _score(self, motion_BZ: Tensor, text_BZ: Tensor) -> Tensor:
-        if self.metric == "euclidean":
-            return -losses.pairwise_distance(motion_BZ, text_BZ)
-        return F.normalize(motion_BZ, dim=1) @ F.normalize(text_BZ, dim=1).T
+    def similarity(self, motion_NZ: Tensor, text_MZ: Tensor) -> Tensor:
+        """How near points are by what the loss goes by, `[N, M]`; larger is nearer."""
+        if self.config.loss == "triplet":
+            return -self._distance(motion_NZ, text_MZ)
+        return F.normalize(motion_NZ, dim=1) @ F.normalize(text_MZ, dim=1).T
 
-    def _softmax(self, motion_BZ: Tensor, text_BZ: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _distance(self, a_NZ: Tensor, b_MZ: Tensor) -> Tensor:
+        if self.config.distance == "euclidean":
+            return losses.pairwise_distance(a_NZ, b_MZ)
+        if self.config.distance == "dot":
+            return -(a_NZ @ b_MZ.T)
+        return 1.0 - F.normalize(a_NZ, dim=1) @ F.normalize(b_MZ, dim=1).T
+
+    def _softmax(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         config = self.config
-        cosine_BB = F.normalize(motion_BZ, dim=1) @ F.normalize(text_BZ, dim=1).T
+        motion_BZ = F.normalize(output["motion"], dim=1)
+        text_BZ = F.normalize(output["text"], dim=1)
         label_B = batch["cluster"] if config.loss == "supcon" else batch["caption_id"]
         positive_BB = label_B[:, None] == label_B[None, :]
         unit_BD = F.normalize(batch["text_embedding"], dim=1)
         alike_BB = unit_BD @ unit_BD.T > config.alike_captions
-        total = losses.info_nce(cosine_BB / config.temperature, positive_BB, alike_BB)
+        if config.loss == "simclr":
+            total = losses.nt_xent(
+                motion_BZ, text_BZ, positive_BB, alike_BB, temperature=config.temperature
+            )
+        elif "key_motion" in output:
+            queued_KD = output["queue_embedding"]
+            is_empty_K = queued_KD.square().sum(1) == 0.0
+            ignored_BK = (unit_BD @ queued_KD.T > config.alike_captions) | is_empty_K
+            ignored_BM = torch.cat([alike_BB & ~positive_BB, ignored_BK], dim=1)
+            positive_BM = torch.cat([positive_BB, torch.zeros_like(ignored_BK)], dim=1)
+            total = torch.zeros((), device=motion_BZ.device)
+            for query_BZ, other in ((motion_BZ, "text"), (text_BZ, "motion")):
+                key_MZ = torch.cat([output[f"key_{other}"], output[f"queue_{other}"]])
+                similarity_BM = query_BZ @ key_MZ.T / config.temperature
+                low = torch.finfo(similarity_BM.dtype).min
+                similarity_BM = similarity_BM.masked_fill(ignored_BM, low)
+                total = total + 0.5 * losses.softmax_to_positives(similarity_BM, positive_BM)
+        else:
+            cosine_BB = motion_BZ @ text_BZ.T
+            total = losses.info_nce(cosine_BB / config.temperature, positive_BB, alike_BB)
         return {"total": total}
 
     def _triplet(self, motion_BZ: Tensor, text_BZ: Tensor, cluster_B: Tensor) -> dict[str, Tensor]:
@@ -158,13 +246,8 @@ class Contrastive(Stage):
         if config.cross_modal_only:
             allowed_NN = modality_N[:, None] != modality_N[None, :]
         same_NN = label_N[:, None] == label_N[None, :]
-        if config.distance == "cosine":
-            unit_NZ = F.normalize(points_NZ, dim=1)
-            distance_NN = 1.0 - unit_NZ @ unit_NZ.T
-        else:
-            distance_NN = losses.pairwise_distance(points_NZ, points_NZ)
         terms = losses.batch_hard_triplet(
-            distance_NN,
+            self._distance(points_NZ, points_NZ),
             same_NN & allowed_NN,
             ~same_NN & allowed_NN,
             margin=config.margin,

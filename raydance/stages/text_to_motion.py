@@ -39,6 +39,8 @@ class TextToMotionConfig:
         reconstruction_phase: share of the training without text.
         unfreeze: shares of the training from which the decoder's first layer, its recurrent
             layer and its output layer move (high to low level).
+        decoder_start: `vae` transplants the VAE's decoder (paper); `scratch` begins with a fresh
+            one, all of which moves from the start.
         source: default source of the motion latent at inference.
     """
 
@@ -47,6 +49,7 @@ class TextToMotionConfig:
     gelu: bool = False
     reconstruction_phase: float = 0.2
     unfreeze: tuple[float, float, float] = (0.0, 0.1, 0.2)
+    decoder_start: Literal["vae", "scratch"] = "vae"
     source: Source = "nearest"
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
@@ -60,7 +63,7 @@ class TextToMotion(Stage):
 
     Args:
         encoder: the VAE's, frozen here.
-        decoder: the VAE's, trained on.
+        decoder: the VAE's, trained on, or a fresh one.
     """
 
     name: ClassVar[str] = "text_to_motion"
@@ -129,6 +132,8 @@ class TextToMotion(Stage):
         return {"total": total, "recon": recon, "velocity": speed}
 
     def held_back(self, progress: float) -> Iterable[nn.Parameter]:
+        if self.config.decoder_start == "scratch":  # nothing was learnt that could be forgotten
+            return
         levels = (self.decoder.initial, self.decoder.recurrent, self.decoder.output)
         for start, level in zip(self.config.unfreeze, levels):
             if progress < start:

@@ -34,7 +34,7 @@ from raydance.stages.base import Stage
 from raydance.stages.clusters import fit_clusters
 from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_to_text import MotionToText
-from raydance.stages.motion_vae import MotionVae, build_encoder
+from raydance.stages.motion_vae import MotionVae, build_decoder, build_encoder
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems.base import (
@@ -127,8 +127,10 @@ def build_stage(run: Run, name: str) -> Stage:
         return MotionToText(config.motion_to_text, inputs, text_dim)
     assert name == "text_to_motion", name
     vae = _vae(run)
-    # A loaded stage is frozen; the transplanted decoder must learn on.
-    decoder = copy.deepcopy(vae.decoder).requires_grad_(True)
+    if config.text_to_motion.decoder_start == "scratch":
+        decoder = build_decoder(config.motion_vae)
+    else:  # a loaded stage is frozen; the transplanted decoder must learn on
+        decoder = copy.deepcopy(vae.decoder).requires_grad_(True)
     return TextToMotion(config.text_to_motion, latent, vae.encoder, decoder)
 
 
