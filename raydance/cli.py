@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import convert, data, info, judge, library, serve, sweep, train, use
+from raydance.commands import ablate, convert, data, info, judge, library, serve, sweep, train, use
 from raydance.errors import InputError, RaydanceError
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ COMMANDS = (
     data.ingest,
     train.train,
     sweep.sweep,
+    ablate.ablate,
     use.describe,
     use.generate,
     use.search,

@@ -483,7 +483,7 @@ def test_moco_asks_earlier_batches_too() -> None:
             queued = [i for i in (0, 1) if i != row]
             candidates = torch.cat([key, after[f"queue_{other}"][queued]])
             logits = candidates @ query[row] / 0.07
-            expected += float((logits.logsumexp(0) - logits[row]) / 8)
+            expected += float((logits.logsumexp(0) - logits[row]).detach() / 8)
     assert stage.loss(after, second, 1.0)["total"].item() == pytest.approx(expected, rel=1e-4)
 
 

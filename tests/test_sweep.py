@@ -27,6 +27,7 @@ from raydance.systems import dance_language
 from tuning import study as studies
 from tuning import sweep as driver
 from tuning import trial as trials
+from tuning.folder import claimed
 from tuning.spaces import SPACES
 from tuning.sweep import sweep
 
@@ -129,7 +130,7 @@ def test_folders_of_something_else_are_refused(tiny_dataset, tmp_path) -> None:
     (tmp_path / "bad" / "study.db").write_text("no database " * 100)
     with pytest.raises(InputError, match="not a study of Optuna"):
         run_sweep("clusters", tiny_dataset, tmp_path / "bad", 1)
-    with driver._claimed(tmp_path / "busy"):
+    with claimed(tmp_path / "busy", "study.db", "sweep"):
         with pytest.raises(InputError, match="another sweep is at work here"):
             run_sweep("clusters", tiny_dataset, tmp_path / "busy", 1)
 

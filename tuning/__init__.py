@@ -1,1 +1,1 @@
-"""Hyper-parameter sweeps: Optuna samples and prunes, Ray runs the trials side by side."""
+"""Sweeps, which Optuna samples and prunes, and ablations; Ray runs their trials side by side."""

@@ -169,18 +169,42 @@ def text_measures(run: Run) -> dict[str, float]:
 def retrieval_measures(run: Run) -> dict[str, float]:
     """Mean reciprocal rank of the first right window, for every caption of the validation split.
 
-    All validation windows are ranked; right are those that bear the very caption.
+    All validation windows are ranked; right are those that bear the very caption. The balance is
+    the spread of the modality that fills less of the space, as a share of the other's: 0 where one
+    of them has collapsed.
     """
     stage = load_stage(run, "contrastive", build_stage)
     assert isinstance(stage, Contrastive)
     table = CaptionTable.load([run.bundle("contrastive_captions")])
-    windows_NZ = _column(run, "val", "contrastive", "motion_embedding")
+    text_UZ = table.columns["text_projection"]
+    windows_NZ = torch.from_numpy(
+        _column(run, "val", "contrastive", "motion_embedding").astype(np.float32)
+    )
+    asked, relevant_UN = _questions(run)
+    similarity_UN = stage.similarity(windows_NZ, text_UZ[asked]).T.numpy()
+    spreads = [float(losses.embedding_spread(points)) for points in (windows_NZ, text_UZ[asked])]
+    return {
+        "mrr": retrieval.mean_reciprocal_rank(similarity_UN, relevant_UN),
+        "balance": min(spreads) / max(*spreads, 1e-12),
+    }
+
+
+def latent_retrieval_measures(run: Run) -> dict[str, float]:
+    """`retrieval_measures` in the VAE's own space, where eq. 12 puts captions beside motions."""
+    table = CaptionTable.load([run.bundle("captions"), run.bundle("text_encoder_captions")])
+    latents_NZ = _column(run, "val", "motion_vae", "latent").astype(np.float32)
+    asked, relevant_UN = _questions(run)
+    text_UZ = table.columns["text_latent"].numpy()[asked]
+    similarity_UN = scores(text_UZ, latents_NZ, "cosine")
+    return {"latent_mrr": retrieval.mean_reciprocal_rank(similarity_UN, relevant_UN)}
+
+
+def _questions(run: Run) -> tuple[list[int], np.ndarray]:
+    """Ids of the captions that the validation split has, and the windows that bear each one:
+    `[U, N]`, true where right."""
     ids = _written_ids(run)
-    unique = sorted({i for row in ids for i in row})
-    relevant_UN = np.array([[u in row for row in ids] for u in unique])
-    text_UZ = table.columns["text_projection"].numpy()[unique]
-    similarity_UN = scores(text_UZ, windows_NZ.astype(np.float32), stage.metric)
-    return {"mrr": retrieval.mean_reciprocal_rank(similarity_UN, relevant_UN)}
+    asked = sorted({i for row in ids for i in row})
+    return asked, np.array([[u in row for row in ids] for u in asked])
 
 
 class _Mean:
@@ -320,6 +344,18 @@ OBJECTIVES: Final[dict[str, Objective]] = {
             title="mean reciprocal rank, text to motion",
             direction="maximize",
             measure=retrieval_measures,
+        ),
+        Objective(
+            name="balance",
+            title="spread of the lesser modality to the other's",
+            direction="maximize",
+            measure=retrieval_measures,
+        ),
+        Objective(
+            name="latent_mrr",
+            title="mean reciprocal rank, text to VAE latents",
+            direction="maximize",
+            measure=latent_retrieval_measures,
         ),
         Objective(
             name="generated_cm",

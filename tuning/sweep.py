@@ -12,11 +12,9 @@ reads, which is how it sees their epochs and prunes.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from raydance.errors import InputError, RaydanceError
 from raydance.systems import dance_language
 from tuning import results
 from tuning import study as studies
+from tuning.folder import claimed
 from tuning.spaces import SPACES, Space, nested
 from tuning.trial import Work, carry_out, place_in_training, validation_metrics
 
@@ -40,7 +39,6 @@ Say = Callable[[str], None]
 _POLL_S = 0.3
 _NEWS_S = 20.0
 _CANCEL_S = 10.0
-_LOCK = ".lock"
 _GIVE_UP_AFTER = 3
 
 
@@ -93,7 +91,7 @@ def sweep(
     config = dance_language.resolve(preset, list(overrides))
     dataset = Dataset.open(data)
     place = Path(out).resolve()
-    with _claimed(place):
+    with claimed(place, "study.db", "sweep"):
         facts: dict[str, Any] = {
             "space": name,
             "system": dance_language.NAME,
@@ -125,21 +123,6 @@ def _refuse_varied(space: Space, overrides: Sequence[str]) -> None:
         for key in space.parameters:
             if key == path or key.startswith(f"{path}."):
                 raise InputError(f"--set {assignment}: the space {space.name} varies {key} itself")
-
-
-@contextmanager
-def _claimed(place: Path) -> Iterator[None]:
-    """Take an empty folder, or one that holds a sweep, for this process alone."""
-    found = {path.name for path in place.iterdir()} if place.is_dir() else set()
-    if place.is_file() or (found - {_LOCK} and "study.db" not in found):
-        raise InputError(f"{place}: not empty and not a sweep; choose another --out")
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{place}: another sweep is at work here") from None
-        yield
 
 
 def _embedded_cpus(parallel: int | None, workers: int) -> int:

@@ -1,0 +1,67 @@
+"""`raydance ablate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raydance.commands.options import AddressOption, DataOption, JsonOption, QuietOption, print_json
+from raydance.progress import Progress
+
+
+def ablate(
+    claim: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|all",
+            help="mix, cells, schedule, hybrid, distance, symmetry, losses, decoder, or all.",
+        ),
+    ],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write or to go on with.")],
+    seeds: Annotated[int, typer.Option(metavar="N", help="Each variant is trained so often.")] = 3,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Of every stage; the preset's by default.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "paper",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=VALUE", help="Of all variants; may be repeated."),
+    ] = None,
+    parallel: Annotated[
+        int, typer.Option(metavar="N", help="Variants at once; more than one through Ray.")
+    ] = 1,
+    address: AddressOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the paper's unproven claims to the test.
+
+    Each variant of a claim is trained from the same start under several seeds and measured on the
+    validation split. The verdict is "holds", "does not hold" or "within noise". The same command
+    after a kill repeats no finished variant. DIR then holds a table for each claim.
+
+    \b
+    Examples:
+      raydance ablate mix --data data/mine --out ablations --preset quick --seeds 3
+      raydance ablate all --data data/mine --out ablations --epochs 100 --parallel 4
+    """
+    from tuning import verdicts
+    from tuning.ablate import ablate as go
+
+    with Progress(quiet=quiet) as progress:
+        found = go(
+            claim,
+            data,
+            out,
+            num_seeds=seeds,
+            epochs=epochs,
+            preset=preset,
+            overrides=changes or (),
+            parallel=parallel,
+            address=address,
+            say=progress.say,
+        )
+    print_json(found) if as_json else print("\n".join(map(verdicts.as_markdown, found)), end="")
