@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import typing
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -13,6 +14,7 @@ from raydance.artifacts import Run
 from raydance.config import to_dict
 from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
 from raydance.report.clips import Animation
+from raydance.stages.contrastive import ContrastiveConfig
 from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner, history
 from raydance.systems.shared_steps import copy_steps
@@ -103,6 +105,10 @@ def test_diagrams_show_the_configured_sizes():
     assert "150 to 123" in drawn and "123 to 2 x 256" in drawn and "LSTM" in drawn
     assert "Triplet, eq. 14" in diagrams.contrastive(config, 384)
     assert "InfoNCE" in diagrams.contrastive(dance_language.resolve("default"), 387)
+    for loss in typing.get_args(typing.get_type_hints(ContrastiveConfig)["loss"]):
+        changes = [f"contrastive.loss={loss}", "contrastive.text_head=linear"]
+        drawn = diagrams.contrastive(dance_language.resolve("default", changes), 387)
+        assert "387-256" in drawn and "387-256-256" not in drawn
     assert "2-D convolution" in diagrams.motion_vae(
         dance_language.resolve("default", ["motion_vae.encoder=conv2d"])
     )

@@ -225,9 +225,18 @@ def contrastive(config: DanceLanguageConfig, text_dim: int) -> str:
     stage, latent = config.contrastive, config.motion_vae.latent
     reads_windows = stage.motion_input == "windows"
     text_in = latent if stage.text_input == "latent" else text_dim
-    detail = {
+    text_head = f"{text_in}-{stage.width}-{stage.width}-{stage.outputs}"
+    if stage.text_head == "linear":
+        text_head = f"{text_in}-{stage.outputs}"
+    detail: tuple[str, ...] = {
         "infonce": ("InfoNCE", f"temperature {stage.temperature:g}"),
         "supcon": ("SupCon over clusters", f"temperature {stage.temperature:g}"),
+        "simclr": ("NT-Xent (SimCLR)", f"temperature {stage.temperature:g}"),
+        "moco": (
+            "InfoNCE (MoCo)",
+            f"temperature {stage.temperature:g}",
+            f"queue {stage.queue}",
+        ),
         "triplet": ("Triplet, eq. 14", f"margin {stage.margin:g}, {stage.distance}"),
     }[stage.loss]
     boxes = [
@@ -249,8 +258,8 @@ def contrastive(config: DanceLanguageConfig, text_dim: int) -> str:
             ("eq. 11's latents" if stage.text_input == "latent" else "sentence embeddings",),
             "data",
         ),
-        Box("ht", (2, 1), "Text head", (f"{text_in}-{stage.width}-{stage.width}-{stage.outputs}",)),
-        Box("loss", (3, 0.5), detail[0], (detail[1],), "loss"),
+        Box("ht", (2, 1), "Text head", (text_head,)),
+        Box("loss", (3, 0.5), detail[0], detail[1:], "loss"),
     ]
     return draw(boxes, [("m", "e"), ("e", "hm"), ("t", "ht"), ("hm", "loss"), ("ht", "loss")])
 
@@ -304,7 +313,11 @@ def text_to_motion(config: DanceLanguageConfig) -> str:
             "dec",
             (3, 0.5),
             f"{vae.decoder.upper()} decoder",
-            ("from the VAE,", "unfrozen by level"),
+            (
+                ("from scratch",)
+                if config.text_to_motion.decoder_start == "scratch"
+                else ("from the VAE,", "unfrozen by level")
+            ),
         ),
         Box("out", (4, 0.5), "Motion", (f"{vae.num_frames} x {vae.num_joints} x 3",), "data"),
     ]
