@@ -480,7 +480,7 @@ def test_generate_holds_standing_feet_unless_told_not_to(call, run, tmp_path):
     feet = found["--clean-feet"]
     assert feet["note"] or feet["skate_after_m_s"] < feet["skate_before_m_s"]
     one, other = (read_clip(tmp_path / f"{way}.npz").positions for way in found)
-    assert np.abs(one - other).max() > 1e-3
+    assert feet["note"] or np.abs(one - other).max() > 1e-3
 
 
 def test_convert_says_what_it_wrote(call, npz, tmp_path):
