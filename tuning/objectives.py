@@ -136,6 +136,9 @@ def cluster_measures(run: Run) -> dict[str, float]:
     recording_N = np.array(_dataset_column(run, "train", "recording"))
     recordings = np.unique(recording_N)
     num_clusters = len(load_bundle(run.bundle("clusters"))[0]["centroids"])
+    method = config.clusters.method
+    if method == "seeded_kmeans" or method == "constrained_kmeans":
+        raise InputError(f"clusters.method={method}: stability is of methods without labels")
     groupings = []
     for half in range(_NUM_HALVES):
         rng = np.random.default_rng([config.seed, 83, half])
@@ -146,7 +149,7 @@ def cluster_measures(run: Run) -> dict[str, float]:
         if len(rows) <= num_clusters:
             raise InputError(f"half of the training recordings cannot make {num_clusters} clusters")
         own = clustering_stage.partition(
-            config.clusters.method, training_NZ[rows], num_clusters, config.seed + half
+            method, training_NZ[rows], num_clusters, config.seed + half
         )
         centroids = np.stack([training_NZ[rows][own == c].mean(axis=0) for c in np.unique(own)])
         groupings.append(clustering_stage.assign(centroids, latents_NZ)[0])
