@@ -33,9 +33,9 @@ assert set(Source.__args__) == set(SOURCES)  # type: ignore[attr-defined]
 
 
 class _Strict(BaseModel):
-    """Unknown keys are refused by name."""
+    """Unknown keys are refused by name, and so is text where a number is needed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Generate(_Strict):
