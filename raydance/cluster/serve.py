@@ -225,6 +225,18 @@ class Deployments:
 
         return await _steadily(call)
 
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[parts.Spoken]:
+        """See `Backend`."""
+
+        async def call() -> list[parts.Spoken]:
+            spoken = await asyncio.gather(*(self.speak(model, text) for text in texts))
+            if len({one.entry for one in spoken}) > 1:
+                raise Changed("the run was replaced; try again")
+            return list(spoken)
+
+        answers: list[parts.Spoken] = await _steadily(call)
+        return answers
+
     async def generate(
         self, model: str | None, text: str, **wanted: Any
     ) -> tuple[parts.Spoken, parts.Made]:

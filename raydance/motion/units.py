@@ -109,8 +109,8 @@ class Scale:
 
 
 def _in_blocks(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-    """`function` of `values` `[..., N]`, float32, some rows at a time: its float64 steps take six
-    times as much memory as the result."""
+    """`function` of `values` `[..., N]`, float32, some rows at a time: its float64 steps take
+    several times the memory of the result."""
     values = np.asarray(values)
     if values.size <= _BLOCK_VALUES:
         return function(values).astype(np.float32)

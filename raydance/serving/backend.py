@@ -44,6 +44,9 @@ class Backend(Protocol):
     async def speak(self, model: str | None, text: str) -> Spoken:
         """A sentence in a run's spaces."""
 
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
+        """Several sentences in a run's spaces."""
+
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
 
@@ -113,7 +116,12 @@ class InProcess:
 
     async def speak(self, model: str | None, text: str) -> Spoken:
         """See `Backend`."""
-        return only(await self._do(self._speech.encode_together, [(model, text)]))
+        return (await self.speak_all(model, [text]))[0]
+
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
+        """See `Backend`."""
+        answers = await self._do(self._speech.encode_together, [(model, text) for text in texts])
+        return [only([answer]) for answer in answers]
 
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """See `Backend`."""

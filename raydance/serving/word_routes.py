@@ -122,7 +122,7 @@ async def embed(request: Request, service: Service) -> Response:
     else:
         asked = await json_body(request, schema.Embed)
         facts = await service.facts(asked.model)
-        spoken = [await service.backend.speak(facts["name"], text) for text in asked.texts]
+        spoken = await service.backend.speak_all(facts["name"], asked.texts)
         rows = [one.words["text_projection"] for one in spoken]
         notices = [f"text {i + 1}: {n}" for i, one in enumerate(spoken) for n in one.notices]
     return replies.json_response(
