@@ -53,8 +53,8 @@ class Client:
         url: where it listens, such as `http://127.0.0.1:8000`.
         key: an API key, where the service asks for one.
         model: the run to ask; the service's first by default.
-        timeout_s: until an answer must have begun.
-        tries: how often a service that is busy or breaks off is asked before giving up.
+        timeout_s: until an answer must have begun; what a lost machine held never begins.
+        tries: how often a service that is busy, late or breaks off is asked before giving up.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Client:
                     **request,
                 )
             except requests.RequestException as error:
-                if is_last or isinstance(error, requests.Timeout):
+                if is_last:
                     raise ServiceError(0, f"{self._url}: not reached ({error})") from None
                 time.sleep(_PAUSE_S * 2**attempt)
                 continue

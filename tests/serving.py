@@ -99,13 +99,15 @@ def wait_for(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @contextmanager
-def load(url: str, num_clients: int = 3, tries: int = 1, **wanted: Any) -> Iterator[Counter[int]]:
-    """Clients that ask without pause; yields the statuses they got."""
+def load(
+    url: str, num_clients: int = 3, tries: int = 1, timeout_s: float = 60.0, **wanted: Any
+) -> Iterator[Counter[int]]:
+    """Clients that ask without pause; yields the statuses they got, 0 for no answer in time."""
     statuses: Counter[int] = Counter()
     is_over = threading.Event()
 
     def ask(number: int) -> None:
-        with Client(url, tries=tries) as client:
+        with Client(url, tries=tries, timeout_s=timeout_s) as client:
             while not is_over.is_set():
                 try:
                     client.generate(TURN, seed=number, **wanted)

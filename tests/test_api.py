@@ -354,7 +354,7 @@ def test_the_client_asks_everything(service_url: str, take: Path, tmp_path: Path
             client.generate(TURN, frames=5000)
         assert told.value.status == 422
     with pytest.raises(ServiceError, match="not reached"):
-        Client("http://127.0.0.1:9", timeout_s=2).models()
+        Client("http://127.0.0.1:9", timeout_s=2, tries=2).models()
     with pytest.raises(InputError, match="http://"):
         Client("127.0.0.1:8000")
 

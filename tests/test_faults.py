@@ -476,5 +476,7 @@ def test_a_node_that_dies_costs_no_request(tiny_run: Path) -> None:
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["before"] == seen["after"] == [[1, 1]] * 5
     assert set(seen["steady"]) == {"200"}
-    # Who does not ask again may lose what the lost ingress held.
-    assert set(seen["raw"]) <= {"200", "500"} and seen["raw"].get("500", 0) <= 1, seen["raw"]
+    # Who does not ask again may lose what the lost ingress held, or was sent to it before its death
+    # was known: an error, or no answer at all.
+    assert set(seen["raw"]) <= {"200", "500", "0"}, seen["raw"]
+    assert sum(n for status, n in seen["raw"].items() if status != "200") <= 4, seen["raw"]

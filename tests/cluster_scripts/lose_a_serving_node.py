@@ -29,6 +29,8 @@ from raydance.cluster import serve, serving
 from raydance.serving.app import Settings
 from raydance.serving.runs import Entry
 
+LATE_S = 20.0  # what the lost machine held is never answered
+
 PARTS = ("Ingress", *(kind.__name__ for kind in serve.KINDS))
 
 
@@ -49,12 +51,12 @@ def main(run: str) -> None:
         serving.start(application, host="127.0.0.1", port=port)
         wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 120)
         seen: dict[str, Any] = {"before": replicas("left", "lost")}
-        with load(url, 1, tries=5) as steady, load(url, 1, tries=1) as raw:
+        with load(url, 1, 6, LATE_S) as steady, load(url, 1, 1, LATE_S) as raw:
 
             def go_on(count: int) -> None:
                 both: list[Counter[int]] = [steady, raw]
                 wanted = [sum(statuses.values()) + count for statuses in both]
-                wait_for(lambda: all(sum(s.values()) >= w for s, w in zip(both, wanted)), 120)
+                wait_for(lambda: all(sum(s.values()) >= w for s, w in zip(both, wanted)), 150)
 
             go_on(20)
             nodes.kill("lost")
