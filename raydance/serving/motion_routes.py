@@ -12,7 +12,7 @@ import time
 from typing import Annotated, Any, Final
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from raydance.errors import InputError
@@ -156,24 +156,30 @@ def _part_as_json(part: ClipPart) -> Response:
     return replies.json_response(body | own)
 
 
-@router.get("/clips/{clip_id:path}", responses=motion_content(schema.ClipMotion))
-async def clip_motion(
+async def _part(
     clip_id: ClipId,
     service: Service,
-    format: FormatQuery = "json",
     start_s: StartS = 0.0,
     end_s: EndS = LONGEST_S,
     model: ModelName = None,
     library: InLibrary = False,
-) -> Response:
-    """The motion of a clip of a library, or of a part of it."""
+) -> ClipPart:
+    if end_s <= start_s:
+        raise InputError(f"end_s: {end_s:g}; it must be above start_s, {start_s:g}")
     facts = await service.facts(model)
-    span = _span(start_s, end_s)
-    part = await service.backend.part_of(facts["name"], clip_id, span, library)
+    return await service.backend.part_of(facts["name"], clip_id, (start_s, end_s), library)
+
+
+Part = Annotated[ClipPart, Depends(_part)]
+
+
+@router.get("/clips/{clip_id:path}", responses=motion_content(schema.ClipMotion))
+async def clip_motion(part: Part, format: FormatQuery = "json") -> Response:
+    """The motion of a clip of a library, or of a part of it."""
     if format == "json":
         return await asyncio.to_thread(_part_as_json, part)
-    clip = replies.as_clip(part.motion, part.joint_mask, part.fps, clip_id, part.captions)
-    return await replies.file_response(clip, format, clip_id)
+    clip = replies.as_clip(part.motion, part.joint_mask, part.fps, part.clip_id, part.captions)
+    return await replies.file_response(clip, format, part.clip_id)
 
 
 @router.get(
@@ -181,28 +187,12 @@ async def clip_motion(
     response_class=Response,
     responses={200: {"description": "A strip of poses", "content": {"image/png": {}}}},
 )
-async def thumbnail(
-    clip_id: ClipId,
-    service: Service,
-    start_s: StartS = 0.0,
-    end_s: EndS = LONGEST_S,
-    model: ModelName = None,
-    library: InLibrary = False,
-) -> Response:
+async def thumbnail(part: Part) -> Response:
     """A small picture of a clip: a few poses beside each other."""
-    facts = await service.facts(model)
-    span = _span(start_s, end_s)
-    part = await service.backend.part_of(facts["name"], clip_id, span, library)
     picture = await asyncio.to_thread(_strip, part.motion, part.joint_mask)
     return Response(
         picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
     )
-
-
-def _span(start_s: float, end_s: float) -> tuple[float, float]:
-    if end_s <= start_s:
-        raise InputError(f"end_s: {end_s:g}; it must be above start_s, {start_s:g}")
-    return start_s, end_s
 
 
 def _strip(motion: np.ndarray, joint_mask: np.ndarray) -> bytes:

@@ -6,8 +6,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from raydance.stages.text_to_motion import SOURCES
-
 MAX_TEXT: Final = 2000
 """Characters of a sentence."""
 
@@ -22,14 +20,11 @@ MAX_SEED: Final = 2**31 - 1
 Format = Literal["json", "npz", "bvh", "glb", "gif", "mp4"]
 """What motion can be answered as."""
 
-Source = Literal["prior", "cluster", "nearest", "clip"]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
 Model = Annotated[
     str | None, Field(default=None, max_length=200, description="A served run; the first if absent")
 ]
-
-assert set(Source.__args__) == set(SOURCES)  # type: ignore[attr-defined]
 
 
 class _Strict(BaseModel):
