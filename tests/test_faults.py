@@ -187,7 +187,8 @@ def test_a_full_disk_of_a_worker_is_not_tried_again(
 
     def fill() -> None:
         wait_until(lambda: len(metrics_of(out)) >= 3)
-        for pid in training_workers(os.getpid()):
+        workers.update(training_workers(os.getpid()))
+        for pid in workers:
             fill_disk(FULL, pid)
         while not is_over.wait(0.2):
             workers.update(training_workers(os.getpid()))
