@@ -1,4 +1,4 @@
-"""Captioning without Ray: segments, units, the store, subtitles and search."""
+"""Captioning without a cluster: segments, units, the store, subtitles, search, threads."""
 
 from __future__ import annotations
 
@@ -360,3 +360,24 @@ def test_subtitles_by_hand(tmp_path: Path):
 def test_subtitles_stay_in_their_folder(tmp_path: Path):
     subtitles.write_subtitles(tmp_path / "s", "srt", [CLIP | {"clip_id": "../../etc/x"}])
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ([(True, {"CPU": 8.0})], 8),
+        ([(True, {"CPU": 8.0}), (False, {}), (False, {"CPU": 8.0})], 8),
+        ([(True, {"memory": 1.0}), (True, {"CPU": 8.0}), (True, {"CPU": 4.0})], 6),
+        ([(True, {"memory": 1.0, "CPU": 0.0})], 1),
+    ],
+    ids=["one", "lost", "head without processors", "none yet"],
+)
+def test_threads_are_shared_among_nodes_that_can_work(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[tuple[bool, dict[str, float]]], expected: int
+):
+    """Nodes as Ray lists them; those that were lost stay in its list."""
+    from raydance.cluster import caption
+
+    listed = [{"Alive": is_alive, "Resources": resources} for is_alive, resources in nodes]
+    monkeypatch.setattr(caption.ray, "nodes", lambda: listed)
+    assert caption._node_cpus() == expected

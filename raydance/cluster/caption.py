@@ -240,7 +240,10 @@ def _is_done(item: units.Item, live: Mapping[str, tuple[str, dict[str, Any]]]) -
 
 
 def _node_cpus() -> int:
-    return int(ray.cluster_resources().get("CPU", 1)) // len(ray.nodes())
+    """Processors of a node, on average over those that have any and are there."""
+    found = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+    cpus = [count for count in found if count > 0]  # a head often has none, so as to run no tasks
+    return int(sum(cpus) / len(cpus)) if cpus else 1
 
 
 def _most_actors() -> int:
