@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from serving import free_port
 
 import raydance
 from raydance import cli
@@ -205,6 +207,23 @@ def test_values_out_of_range(refused, npz, tmp_path):
     assert "allowed: y, z" in refused(*convert, "--out-up", "x")
     assert "not both" in refused("search", "a turn", "--motion", npz, "--run", tmp_path)
     assert "sentence" in refused("search", "--run", tmp_path)
+
+
+def test_serve_refuses_what_has_no_nodes(refused, monkeypatch):
+    for name in ("RAY_ADDRESS", "RAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for flags in (["--replicas-per-node", 1], ["--replicas", 2], ["--batch", 1]):
+        line = refused("serve", "runs/none", "--no-ray", *flags)
+        assert "--replicas-per-node" in line and "--no-ray has none" in line
+    for number in (0, 101, "one"):
+        assert "--replicas-per-node" in refused("serve", "runs/none", "--replicas-per-node", number)
+    more = ("--replicas", "2:4", "--replicas-per-node")
+    assert "--replicas needs 2 of each part; give --address" in refused("serve", "x", *more, 1)
+    elsewhere = ("serve", "runs/none", "--port", free_port(), *more)  # the run is looked for next
+    assert "not a finished run" in refused(*elsewhere, 2)
+    assert "not a finished run" in refused(*elsewhere, 1, "--address", "auto")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert "not a finished run" in refused(*elsewhere, 1)
 
 
 def test_a_line_of_a_broken_file_is_named(refused, tmp_path):
@@ -515,6 +534,21 @@ def test_search_by_words_and_by_motion(call, run, dataset):
     clip = dataset.with_name("corpus") / f"{hits[0]['clip_id'].split('/')[-1]}.npz"
     code, out, _ = call("search", "--motion", clip, "--run", run, "-k", 1)
     assert code == 0 and hits[0]["clip_id"] in out
+
+
+def test_serve_hands_its_scale_on(refused, run, monkeypatch):
+    from raydance.cluster import serving, session
+
+    def build(entries: object, settings: object, **scale: object) -> None:
+        raise RaydanceError(f"asked for {scale}")
+
+    monkeypatch.setattr(session, "ray_session", lambda *args, **more: contextlib.nullcontext())
+    monkeypatch.setattr(serving, "build", build)
+    command = ("serve", run, "--address", "auto", "--no-page", "--quiet")
+    flags = ("--replicas", "2:8", "--replicas-per-node", 1, "--batch", 4)
+    wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4}
+    assert str(wanted) in refused(*command, *flags, code=1)
+    assert "'replicas_per_node': None" in refused(*command, code=1)
 
 
 def test_a_run_that_is_not_finished(refused, run, npz):

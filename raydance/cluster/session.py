@@ -47,7 +47,7 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         return
     for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
         logging.getLogger(name).setLevel(logging.ERROR)
-    if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_JOB_ID"):
+    if is_embedded(address):
         ray.init(
             address="local",  # a stale address file would send it looking for a running one
             num_cpus=num_cpus or max(2, os.cpu_count() or 2),
@@ -62,6 +62,12 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         yield
     finally:
         ray.shutdown()
+
+
+def is_embedded(address: str | None) -> bool:
+    """Whether a session at this address is a cluster of this machine alone, not one that runs."""
+    is_within_another = os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_ID")
+    return address is None and not is_within_another
 
 
 def starts_nodes() -> bool:

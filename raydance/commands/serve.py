@@ -43,6 +43,15 @@ def serve(
     replicas: Annotated[
         str, typer.Option(metavar="N|MIN:MAX", help="Of each part; follows the load.")
     ] = "1",
+    replicas_per_node: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="N",
+            help="Of each part on one node at most; further ones wait for a node.",
+        ),
+    ] = None,
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -82,6 +91,7 @@ def serve(
       raydance serve runs/mine
       raydance serve runs/mine --library captions/mocap --port 9000
       raydance serve new=runs/b old=runs/a --replicas 1:4 --keys keys.txt --host 0.0.0.0
+      raydance serve runs/mine --address auto --replicas 2:8 --replicas-per-node 1
     """
     from raydance.serving.app import Settings
     from raydance.serving.guard import read_keys
@@ -90,8 +100,14 @@ def serve(
     from raydance.storage import is_uri
 
     pool = parse_range("--replicas", replicas)
-    if not ray and (pool != (1, 1) or batch != _BATCH or address is not None):
-        raise InputError("--replicas, --batch and --address are for Ray; --no-ray has none of them")
+    of_ray = (pool != (1, 1), replicas_per_node is not None, batch != _BATCH, address is not None)
+    if not ray and any(of_ray):
+        raise InputError(
+            "--replicas, --replicas-per-node, --batch and --address are for Ray; --no-ray has none "
+            "of them"
+        )
+    if replicas_per_node is not None and replicas_per_node < pool[0]:
+        _need_nodes(replicas_per_node, pool[0], address)
     say = _silent if quiet else _say
     digests = read_keys(keys) if keys else []
     if host not in _LOCAL and not digests:
@@ -116,9 +132,25 @@ def serve(
     if ray:
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
         is_copied = any(map(is_uri, places))
-        _with_ray(entries, settings, host, port, pool, batch, address, names, is_copied, say)
+        scale = {"replicas": pool, "replicas_per_node": replicas_per_node, "batch": batch}
+        _with_ray(entries, settings, host, port, scale, address, names, is_copied, say)
     else:
         _plain(entries, settings, host, port, names, say)
+
+
+def _need_nodes(per_node: int, fewest: int, address: str | None) -> None:
+    """Refuse replicas that one machine may not hold where there will never be another.
+
+    Raises:
+        InputError: the cluster would be this machine alone.
+    """
+    from raydance.cluster.session import is_embedded
+
+    if is_embedded(address):
+        raise InputError(
+            f"--replicas-per-node {per_node}: this machine alone is one node, and --replicas needs "
+            f"{fewest} of each part; give --address for a cluster, or --replicas {per_node}"
+        )
 
 
 def _fetched(run: str, say: Any) -> str:
@@ -144,8 +176,7 @@ def _with_ray(
     settings: Any,
     host: str,
     port: int,
-    pool: tuple[int, int],
-    batch: int,
+    scale: dict[str, Any],
     address: str | None,
     names: str,
     is_copied: bool,
@@ -160,7 +191,7 @@ def _with_ray(
         from raydance.cluster import serving as on_cluster
 
         say(f"starting {names}")
-        application = on_cluster.build(entries, settings, replicas=pool, batch=batch)
+        application = on_cluster.build(entries, settings, **scale)
         started = on_cluster.start(
             application, host=host, port=port, everywhere=address is not None
         )
