@@ -14,6 +14,7 @@ from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export import bvh as export
 from raydance.motion.formats import bvh
+from raydance.motion.units import LENGTHS
 
 REAL = (
     "cmu_bvh/bvh/49_08",  # cartwheel
@@ -73,7 +74,7 @@ def test_positions_alone_get_fitted_rotations(shared_data: Path, tmp_path: Path,
 
 def test_wild_rotations_survive(tmp_path: Path) -> None:
     clip = _random_clip()
-    for unit, metres in export.UNITS.items():
+    for unit, metres in LENGTHS.items():
         export.write(tmp_path / "out.bvh", clip, unit=unit)
         written = bvh.read(tmp_path / "out.bvh", units=metres, up="y")
         assert _error(written, clip) < 1e-4

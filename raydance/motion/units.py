@@ -18,12 +18,12 @@ import numpy as np
 from raydance.errors import InputError
 from raydance.motion import rotations as rot
 
+LENGTHS: Final[dict[str, float]] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
+"""Metres per unit of the units that a caller may name, and that files are written in."""
+
 UNITS: Final[dict[str, float]] = {
-    "m": 1.0,
-    "cm": 0.01,
-    "mm": 0.001,
-    "inch": 0.0254,
-    "cmu": 0.0254 / 0.45,  # the CMU database: inches divided by its ASF scale 0.45
+    **LENGTHS,
+    "cmu": LENGTHS["inch"] / 0.45,  # the CMU database: inches divided by its ASF scale 0.45
 }
 """Metres per unit of the units that detection chooses from."""
 

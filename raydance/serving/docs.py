@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from raydance.motion.units import AXES, LENGTHS
 from raydance.serving.problems import MEDIA_TYPE
 from raydance.serving.replies import FORMATS
 
@@ -24,8 +25,8 @@ _READING: Final[dict[str, Any]] = {
         "maximum": 1000,
         "description": "The file's true frame rate, where it is wrong",
     },
-    "units": {"type": "string", "enum": ["m", "cm", "mm", "inch"], "description": "Detected"},
-    "up": {"type": "string", "enum": ["x", "y", "z"], "description": "Detected"},
+    "units": {"type": "string", "enum": list(LENGTHS), "description": "Detected"},
+    "up": {"type": "string", "enum": list(AXES), "description": "Detected"},
 }
 _MODEL: Final = {"model": {"type": "string", "maxLength": 200, "description": "A served run"}}
 _PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}

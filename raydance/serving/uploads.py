@@ -16,6 +16,7 @@ from starlette.formparsers import MultiPartException
 
 from raydance.motion.clip import Clip
 from raydance.motion.formats import SUFFIXES
+from raydance.motion.units import AXES, LENGTHS
 from raydance.serving import bounds
 from raydance.serving.problems import Busy, Problem
 from raydance.serving.reader import Limits, Reader
@@ -24,8 +25,6 @@ _MAX_FIELDS: Final = 16
 _FIELD_BYTES: Final = 1 << 16
 _FIELDS: Final = ("file", "model", "fps", "units", "up")
 _CHARSETS: Final = ("utf-8", "us-ascii")
-_UPS: Final = ("x", "y", "z")
-_UNITS: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 
 
 class Uploads:
@@ -175,11 +174,11 @@ def _options(form: FormData) -> dict[str, Any]:
         options["fps"] = fps
     units, up = form.get("units"), form.get("up")
     if units:
-        if units not in _UNITS:
-            raise Problem(422, f"units: {str(units)[:40]!r}; allowed: {', '.join(_UNITS)}")
-        options["units"] = _UNITS[str(units)]
+        if units not in LENGTHS:
+            raise Problem(422, f"units: {str(units)[:40]!r}; allowed: {', '.join(LENGTHS)}")
+        options["units"] = LENGTHS[str(units)]
     if up:
-        if up not in _UPS:
-            raise Problem(422, f"up: {str(up)[:40]!r}; allowed: {', '.join(_UPS)}")
+        if up not in AXES:
+            raise Problem(422, f"up: {str(up)[:40]!r}; allowed: {', '.join(AXES)}")
         options["up"] = str(up)
     return options

@@ -18,9 +18,7 @@ from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
 from raydance.motion.export.pose import Pose, pose_of
 from raydance.motion.export.written import Written
-
-UNITS: Final[dict[str, float]] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
-"""Metres per unit of the units that can be written."""
+from raydance.motion.units import LENGTHS
 
 UP: Final[dict[str, np.ndarray]] = {
     "y": rot.IDENTITY,
@@ -47,15 +45,15 @@ def write(
     Args:
         path: the file; replaced where it exists.
         clip: with rotations and offsets, or with positions alone.
-        unit: `m`, `cm`, `mm` or `inch`.
+        unit: of `raydance.motion.units.LENGTHS`.
         up: the axis that points up, `y` or `z`.
         limits, joint_mask: see `pose_of`.
 
     Raises:
         InputError: an unknown unit or axis, or a clip that `pose_of` refuses.
     """
-    if unit not in UNITS:
-        raise InputError(f"unit: found {unit!r}; allowed: {', '.join(UNITS)}")
+    if unit not in LENGTHS:
+        raise InputError(f"unit: found {unit!r}; allowed: {', '.join(LENGTHS)}")
     if up not in UP:
         raise InputError(f"up: found {up!r}; allowed: {', '.join(UP)}")
     pose = pose_of(clip, limits=limits, joint_mask=joint_mask)
@@ -66,8 +64,8 @@ def write(
         _names(pose),
         pose,
         rotations,
-        rot.rotate(turn, pose.offsets) / UNITS[unit],
-        rot.rotate(turn, pose.places) / UNITS[unit],
+        rot.rotate(turn, pose.offsets) / LENGTHS[unit],
+        rot.rotate(turn, pose.places) / LENGTHS[unit],
         clip.fps,
     )
     with replacing(Path(path)) as temporary:

@@ -16,10 +16,10 @@ import numpy as np
 from raydance.errors import FormatError
 from raydance.motion import rotations as rot
 from raydance.motion.formats import text as tx
+from raydance.motion.units import LENGTHS
 
 MAX_BYTES: Final = 4 * 2**20
 MAX_BONES: Final = 1000
-METRES_PER_INCH: Final = 0.0254
 
 _TURNS: Final = ("rx", "ry", "rz")
 _ROOT_CHANNELS: Final = ("tx", "ty", "tz", *_TURNS)
@@ -71,7 +71,7 @@ class Skeleton:
     @property
     def declared_unit(self) -> float:
         """Metres per unit if lengths are inches divided by the scale, as CMU's files have it."""
-        return METRES_PER_INCH / self.length_scale
+        return LENGTHS["inch"] / self.length_scale
 
 
 def read(path: str | Path) -> Skeleton:
