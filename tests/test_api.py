@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -330,6 +331,33 @@ def test_models_say_what_is_allowed(service_url: str, tiny_run: Path):
     assert sum(c["num_windows"] for c in facts["clusters"]) == facts["num_windows"]
     assert answer["limits"]["samples"] == 8 and ".bvh" in answer["formats"]["read"]
     assert str(tiny_run) not in json.dumps(answer)
+
+
+def test_every_format_that_is_listed_can_be_had(service_url: str):
+    pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed")
+    answer = requests.get(f"{service_url}/v1/models", timeout=60).json()
+    listed = answer["formats"]["write"]
+    assert listed == ["json", "npz", "bvh", "glb", "gif", "mp4"]
+    for format in listed:
+        body = {"text": TURN, "frames": 4, "format": format}
+        assert post(service_url, "/v1/generate", body).ok, format
+
+
+def test_without_ffmpeg_mp4_is_not_listed_and_how_to_get_it_is_said(
+    service_url: str, take: Path, monkeypatch: pytest.MonkeyPatch
+):
+    hits = post(service_url, "/v1/search", {"text": TURN, "k": 1}).json()["hits"]
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    answer = requests.get(f"{service_url}/v1/models", timeout=60).json()
+    assert answer["formats"]["write"] == ["json", "npz", "bvh", "glb", "gif"]
+    sent = {"files": {"file": (take.name, take.read_bytes())}, "data": {"format": "mp4"}}
+    for refused in (
+        post(service_url, "/v1/generate", {"text": TURN, "format": "mp4"}),
+        post(service_url, "/v1/convert", **sent),
+        requests.get(service_url + hits[0]["motion_url"] + "&format=mp4", timeout=60),
+    ):
+        detail = problem(refused, 422)
+        assert "raydance[video]" in detail and "json, npz, bvh, glb, gif" in detail
 
 
 def test_figures_for_prometheus(service_url: str):

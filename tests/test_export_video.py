@@ -58,6 +58,18 @@ def test_without_ffmpeg_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match=r"raydance\[video\]"):
         video.write_mp4(tmp_path / "a.mp4", SHORT)
     assert not list(tmp_path.iterdir())
+    assert [suffix for suffix in export.WRITERS if not export.is_writable(suffix)] == [".mp4"]
+
+
+def test_an_ffmpeg_that_is_named_but_not_there_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed")
+    assert export.is_writable(".mp4") and not export.is_writable(".fbx")
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "ffmpeg"))
+    assert not export.is_writable(".mp4")
+    with pytest.raises(InputError, match=r"ffmpeg is no program.*raydance\[video\]"):
+        video.write_mp4(tmp_path / "a.mp4", SHORT)
 
 
 def test_a_failing_ffmpeg_is_told_and_leaves_nothing(

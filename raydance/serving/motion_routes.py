@@ -50,6 +50,7 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     started = time.perf_counter()
     if asked.format != "json" and asked.num_samples > 1:
         raise InputError(f"num_samples: {asked.num_samples}; a {asked.format} file holds one")
+    await replies.check_format(asked.format)
     facts = await service.facts(asked.model)
     spoken, made = await service.backend.generate(
         facts["name"],
@@ -137,6 +138,7 @@ async def convert(request: Request, service: Service) -> Response:
         format = text_field(form, "format", 10) or "json"
         if format not in replies.FORMATS:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
+        await replies.check_format(format)
         clip = await service.uploads.clip(form)
     if format == "json":
         return await asyncio.to_thread(_as_json, clip)
@@ -178,6 +180,7 @@ async def clip_motion(part: Part, format: FormatQuery = "json") -> Response:
     """The motion of a clip of a library, or of a part of it."""
     if format == "json":
         return await asyncio.to_thread(_part_as_json, part)
+    await replies.check_format(format)
     clip = replies.as_clip(part.motion, part.joint_mask, part.fps, part.clip_id, part.captions)
     return await replies.file_response(clip, format, part.clip_id)
 

@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.export import write_clip
+from raydance.motion.export import is_writable, write_clip
 from raydance.serving.uploads import safe_stem
 
 FORMATS: Final[dict[str, str]] = {
@@ -37,6 +37,25 @@ MAX_FILE_VALUES: Final = 1_000_000
 """Frames times joints of a file that is written: about ten seconds of work."""
 
 _at_once = threading.Semaphore(2)
+
+
+def writable() -> list[str]:
+    """The formats that motion can be given in here."""
+    return [format for format in FORMATS if format == "json" or is_writable(f".{format}")]
+
+
+async def check_format(format: str) -> None:
+    """Say before any work that a format cannot be written here.
+
+    Raises:
+        InputError: it needs a program that is not installed; says how to get it.
+    """
+    # In a thread: where ffmpeg is missing, it is looked for each time.
+    if format != "json" and not await asyncio.to_thread(is_writable, f".{format}"):
+        raise InputError(
+            f"format: {format} needs ffmpeg, which is missing where the service runs (pip install "
+            f"'raydance[video]' there); written here: {', '.join(writable())}"
+        )
 
 
 def json_response(body: Any) -> Response:

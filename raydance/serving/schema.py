@@ -268,7 +268,7 @@ class Formats(BaseModel):
     """Suffixes of files that can be read, and formats that motion is given in."""
 
     read: list[str]
-    write: list[str]
+    write: list[str] = Field(description="Without mp4 where the service has no ffmpeg")
 
 
 class Models(BaseModel):

@@ -33,11 +33,12 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 async def models(service: Service) -> dict[str, Any]:
     """What is served, what is refused, and which files can be read and written."""
     limits = asdict(service.limits)
+    written = await asyncio.to_thread(replies.writable)
     return {
         "version": VERSION,
         "models": await service.backend.models(),
         "limits": limits | {"text_characters": schema.MAX_TEXT, "samples": schema.MAX_SAMPLES},
-        "formats": {"read": list(SUFFIXES), "write": list(replies.FORMATS)},
+        "formats": {"read": list(SUFFIXES), "write": written},
     }
 
 

@@ -28,6 +28,11 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 """What can be chosen -> the suffixes whose writers take it; see those for the meaning."""
 
 
+def is_writable(suffix: str) -> bool:
+    """Whether a suffix can be written here: `.mp4` needs ffmpeg."""
+    return suffix in WRITERS and (suffix != ".mp4" or video.has_ffmpeg())
+
+
 def check_suffix(path: str | Path, **options: Any) -> None:
     """Say early what `write_clip` would refuse about a file's name.
 

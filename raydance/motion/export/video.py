@@ -6,6 +6,7 @@ imageio-ffmpeg, which comes with `pip install 'raydance[video]'`.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -87,11 +88,23 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
     return Written()
 
 
+def has_ffmpeg() -> bool:
+    """Whether `write_mp4` finds its ffmpeg here."""
+    try:
+        _ffmpeg()
+    except InputError:
+        return False
+    return True
+
+
 def _ffmpeg() -> str:
     try:
         import imageio_ffmpeg
 
-        return imageio_ffmpeg.get_ffmpeg_exe()
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        if shutil.which(program) is None:  # IMAGEIO_FFMPEG_EXE is believed as it is
+            raise RuntimeError(f"{program} is no program")
+        return program
     except (ImportError, RuntimeError) as error:
         raise InputError(
             f".mp4 needs ffmpeg ({error}): pip install 'raydance[video]', or write a .gif"
