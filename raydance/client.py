@@ -124,44 +124,59 @@ class Client:
             temporary.write_bytes(answer.content)
         return path
 
-    def describe(self, file: str | Path, k: int = 3, **reading: Any) -> list[dict[str, Any]]:
+    def describe(
+        self, file: str | Path, k: int = 3, *, skeleton: str | Path | None = None, **reading: Any
+    ) -> list[dict[str, Any]]:
         """A motion file in words: the whole clip first, then each window.
 
         Args:
+            skeleton: the ASF file of an AMC file.
             reading: `fps`, `units`, `up`, where the file is silent or wrong.
 
         Raises:
             ServiceError: refused; says why.
         """
-        answer = self._send("/v1/describe", file, k=k, **reading).json()
+        answer = self._send("/v1/describe", file, skeleton, k=k, **reading).json()
         segments: list[dict[str, Any]] = answer["segments"]
         return segments
 
-    def search(self, query: str | Path, k: int = 5, **wanted: Any) -> list[dict[str, Any]]:
+    def search(
+        self, query: str | Path, k: int = 5, *, skeleton: str | Path | None = None, **wanted: Any
+    ) -> list[dict[str, Any]]:
         """The clips nearest to a sentence (`str`) or to a motion file (`Path`).
 
         Args:
+            skeleton: the ASF file of an AMC file.
             wanted: `library`: in the captioned library or not.
 
         Raises:
             ServiceError: refused; says why.
+            InputError: a skeleton for a sentence.
         """
         if isinstance(query, Path):
-            answer = self._send("/v1/search", query, k=k, **wanted)
+            answer = self._send("/v1/search", query, skeleton, k=k, **wanted)
         else:
+            _refuse_skeleton(skeleton)
             answer = self._ask("POST", "/v1/search", json=self._body(text=query, k=k, **wanted))
         hits: list[dict[str, Any]] = answer.json()["hits"]
         return hits
 
-    def embed(self, query: Sequence[str] | Path) -> np.ndarray:
+    def embed(
+        self, query: Sequence[str] | Path, *, skeleton: str | Path | None = None
+    ) -> np.ndarray:
         """Points `[N, Z]` of sentences, or of the windows of a motion file (`Path`).
+
+        Args:
+            skeleton: the ASF file of an AMC file.
 
         Raises:
             ServiceError: refused; says why.
+            InputError: a skeleton for sentences.
         """
         if isinstance(query, Path):
-            answer = self._send("/v1/embed", query)
+            answer = self._send("/v1/embed", query, skeleton)
         else:
+            _refuse_skeleton(skeleton)
             answer = self._ask("POST", "/v1/embed", json=self._body(texts=list(query)))
         return np.array(answer.json()["vectors"], dtype=np.float32)
 
@@ -182,12 +197,12 @@ class Client:
         own = {} if self._model is None else {"model": self._model}
         return {key: value for key, value in (own | fields).items() if value is not None}
 
-    def _send(self, path: str, file: str | Path, **fields: Any) -> requests.Response:
-        try:
-            content = Path(file).read_bytes()
-        except OSError as error:
-            raise InputError(f"{file}: {error.strerror}") from None
-        files = {"file": (Path(file).name, content)}
+    def _send(
+        self, path: str, file: str | Path, skeleton: str | Path | None, **fields: Any
+    ) -> requests.Response:
+        files = {"file": _named(file)}
+        if skeleton is not None:
+            files["skeleton"] = _named(skeleton)
         return self._ask("POST", path, files=files, data=_plain(self._body(**fields)))
 
     def _ask(self, method: str, path: str, **request: Any) -> requests.Response:
@@ -212,6 +227,19 @@ class Client:
         if not answer.ok:
             raise ServiceError(answer.status_code, _detail(answer))
         return answer
+
+
+def _named(file: str | Path) -> tuple[str, bytes]:
+    """A file as a part of a form."""
+    try:
+        return Path(file).name, Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+
+
+def _refuse_skeleton(skeleton: str | Path | None) -> None:
+    if skeleton is not None:
+        raise InputError(f"skeleton: {skeleton} belongs to an .amc file; the query is words")
 
 
 def _is_lost(answer: requests.Response) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -53,6 +54,40 @@ def write_library(folder: Path, run: Path) -> Path:
         for unit in units.read_units(group, settings, None, "tests"):
             store.commit(unit.name, 1, unit.files, *describe(unit))
     return store.path
+
+
+BONES = """lhipjoint root 1 -1 0 2.4 | lfemur lhipjoint 0 -1 0 7 | ltibia lfemur 0 -1 0 7
+lfoot ltibia 0 -1 1 2 | ltoes lfoot 0 0 1 1 | rhipjoint root -1 -1 0 2.4 | rfemur rhipjoint 0 -1 0 7
+rtibia rfemur 0 -1 0 7 | rfoot rtibia 0 -1 1 2 | rtoes rfoot 0 0 1 1 | lowerback root 0 1 0 2
+upperback lowerback 0 1 0 2 | thorax upperback 0 1 0 2 | lowerneck thorax 0 1 0 1.5
+upperneck lowerneck 0 1 0 1.5 | head upperneck 0 1 0 1.5 | lclavicle thorax 1 0 0 3
+lhumerus lclavicle 1 -1 0 5 | lradius lhumerus 1 -1 0 3 | lwrist lradius 1 -1 0 2
+rclavicle thorax -1 0 0 3 | rhumerus rclavicle -1 -1 0 5 | rradius rhumerus -1 -1 0 3
+rwrist rradius -1 -1 0 2"""
+"""Name, parent, direction and length of each bone, as CMU's files have them."""
+
+
+def write_amc(folder: Path, num_frames: int = 360) -> tuple[Path, Path]:
+    """A body that swings its legs and arms, three seconds at 120 fps: its AMC and its ASF file."""
+    bones = [bone.split() for bone in BONES.replace("\n", " | ").split(" | ")]
+    moved = ("lfemur", "rfemur", "lhumerus", "rhumerus")
+    lines = [":units", "length 0.45", "angle deg", ":root", "order TX TY TZ RX RY RZ", "axis XYZ"]
+    lines += ["position 0 0 0", "orientation 0 0 0", ":bonedata"]
+    for name, _, *direction, length in bones:
+        lines += ["begin", f"name {name}", f"direction {' '.join(direction)}", f"length {length}"]
+        lines += ["axis 0 0 0 XYZ", *["dof rx"] * (name in moved), "end"]
+    lines += [":hierarchy", "begin", *(f"{parent} {name}" for name, parent, *_ in bones), "end"]
+    skeleton, motion = folder / "05.asf", folder / "05_02.amc"
+    skeleton.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    frames = [":FULLY-SPECIFIED", ":DEGREES"]
+    for frame in range(num_frames):
+        swing = 40.0 * math.sin(math.tau * frame / 120)
+        frames += [str(frame + 1), f"root 0 17 {0.05 * frame:.3f} 0 0 0"]
+        frames += [
+            f"{name} {turn:.4f}" for name, turn in zip(moved, (swing, -swing, -swing, swing))
+        ]
+    motion.write_text("\n".join(frames) + "\n", encoding="utf-8")
+    return motion, skeleton
 
 
 def free_port() -> int:

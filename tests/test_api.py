@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
-from serving import plain_service, wait_for
+from serving import plain_service, wait_for, write_amc
 
 import raydance
 from raydance.captioning.store import CaptionStore
@@ -25,7 +26,7 @@ from raydance.motion import skeleton, synthetic
 from raydance.motion.export import bvh
 from raydance.motion.formats import read_clip
 from raydance.serving.guard import read_keys
-from raydance.serving.reader import Limits
+from raydance.serving.reader import Limits, Reader
 
 pytestmark = pytest.mark.slow
 TURN = "a dancer turns slowly"
@@ -219,6 +220,101 @@ def test_fields_of_a_form_are_checked(
 def test_a_form_without_a_file_is_refused(service_url: str):
     assert "file" in problem(post(service_url, "/v1/describe", files={"other": b"x"}), 422)
     problem(post(service_url, "/v1/describe", data={"k": "2"}), 415)
+
+
+def test_a_skeleton_is_sent_with_its_motion(service_url: str, tiny_run: Path, tmp_path: Path):
+    motion, bones = write_amc(tmp_path)
+    clip, system = read_clip(motion, skeleton=bones), raydance.load(tiny_run)
+    with Client(service_url) as client:
+        segments = client.describe(motion, k=2, skeleton=bones)
+        expected = system.describe(clip, 2)
+        assert len(segments) == len(expected) > 1
+        for found, known in zip(segments, expected):
+            assert [c["text"] for c in found["captions"]] == [c.text for c in known.captions]
+        points = client.embed(motion, skeleton=bones)
+        np.testing.assert_allclose(points.mean(axis=0), system.point_of(clip), atol=1e-5)
+        best = client.search(motion, k=1, skeleton=bones)[0]
+        assert best == client.search(motion, k=1, skeleton=str(bones))[0]
+        with pytest.raises(InputError, match="belongs to an .amc file"):
+            client.search(TURN, skeleton=bones)
+        with pytest.raises(InputError, match="belongs to an .amc file"):
+            client.embed([TURN], skeleton=bones)
+        with pytest.raises(InputError, match=r"none\.asf: No such file"):
+            client.describe(motion, skeleton=tmp_path / "none.asf")
+    sent = {"file": (motion.name, motion.read_bytes())}
+    sent["skeleton"] = ("../../x/05.ASF", bones.read_bytes())
+    answer = post(service_url, "/v1/convert", files=sent, data={"format": "bvh"})
+    (tmp_path / "again.bvh").write_bytes(answer.content)
+    again = read_clip(tmp_path / "again.bvh")
+    columns = [again.joint_names.index(name) for name in clip.joint_names]
+    np.testing.assert_allclose(again.positions[:, columns], clip.positions, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("file", "skeleton", "words"),
+    [
+        ("05_02.amc", None, "skeleton: a .amc file needs its .asf file; send it"),
+        ("05_02.amc", ("", b""), "skeleton: a .amc file needs its .asf file"),
+        ("05_02.amc", (None, b"text"), "skeleton: a file with its name is needed; allowed: .asf"),
+        ("05_02.amc", ("05.bvh", b":units"), "skeleton: suffix .bvh; allowed: .asf"),
+        ("05_02.amc", ("../05.asf", b":units\n:nonsense"), "05.asf"),
+        ("take.bvh", ("05.asf", b":units"), "skeleton: a .bvh file needs none"),
+        ("05.asf", ("05.asf", b":units"), "file: suffix .asf; allowed: .bvh, .amc"),
+    ],
+)
+def test_skeletons_that_are_missing_or_of_no_use_are_refused(
+    service_url: str, file: str, skeleton: tuple[str | None, bytes] | None, words: str
+):
+    parts: dict[str, Any] = {"file": (file, b"1\nroot 0 0 0 0 0 0\n")}
+    if skeleton is not None:
+        parts["skeleton"] = skeleton
+    for path in ("describe", "search", "embed", "convert"):
+        detail = problem(post(service_url, f"/v1/{path}", files=parts), 422)
+        assert words in detail and "/tmp" not in detail and "raydance-upload" not in detail
+
+
+def test_a_skeleton_is_sent_once_and_is_bounded(service_url: str, tiny_run: Path, tmp_path: Path):
+    motion, bones = write_amc(tmp_path)
+    twice = [("skeleton", (bones.name, bones.read_bytes()))] * 2
+    assert "given 2 times" in problem(post(service_url, "/v1/embed", files=twice), 422)
+    three = [("file", (motion.name, motion.read_bytes())), *twice]
+    assert "files" in problem(post(service_url, "/v1/embed", files=three), 400)
+    with plain_service(tiny_run, None, limits=Limits(upload_bytes=20_000)) as url:
+        sent = {"file": ("a.amc", b"1\n"), "skeleton": ("a.asf", b"#" * 30_000)}
+        detail = problem(post(url, "/v1/embed", files=sent), 413)
+        assert detail == "skeleton: 30000 bytes; allowed: 20000"
+
+
+def test_every_form_says_that_it_takes_a_skeleton(service_url: str):
+    document = requests.get(f"{service_url}/v1/openapi.json", timeout=60).json()
+    for path in ("describe", "search", "embed", "convert"):
+        body = document["paths"][f"/v1/{path}"]["post"]["requestBody"]["content"]
+        form = body["multipart/form-data"]["schema"]
+        assert form["properties"]["skeleton"]["format"] == "binary", path
+        assert form["required"] == ["file"]
+
+
+def test_the_process_that_reads_takes_a_skeleton_and_tells_no_folder(tmp_path: Path):
+    motion, bones = write_amc(tmp_path)
+    other, broken = tmp_path / "other.asf", tmp_path / "broken.asf"
+    other.write_text(bones.read_text().replace("rhumerus", "rupperarm"))
+    broken.write_text(bones.read_text().replace("length 7", "length seven"))
+
+    async def read_all() -> tuple[Any, list[str]]:
+        reader, told = Reader(Limits()), []
+        for wrong in (other, broken):
+            with pytest.raises(InputError) as error:
+                await reader.read(motion, {"skeleton": str(wrong)})
+            told.append(str(error.value))
+        clip = await reader.read(motion, {"skeleton": str(bones)})
+        await reader.close()
+        return clip, told
+
+    clip, (mismatch, damage) = asyncio.run(read_all())
+    np.testing.assert_array_equal(clip.positions, read_clip(motion, skeleton=bones).positions)
+    assert mismatch.startswith("05_02.amc: line 8: 'rhumerus' is no bone")
+    assert mismatch.endswith("in other.asf")
+    assert damage.startswith("broken.asf: line ") and str(tmp_path) not in mismatch + damage
 
 
 def test_search_finds_the_librarys_clips_and_shows_them(service_url: str, tiny_library: Path):
@@ -533,7 +629,7 @@ def test_how_a_form_comes_is_checked(service_url: str, headers: dict[str, str], 
 def test_fields_that_are_unknown_or_there_twice_are_refused(service_url: str, take: Path):
     file = {"file": ("a.bvh", take.read_bytes())}
     unknown = post(service_url, "/v1/describe", files=file, data={"kk": "2"})
-    assert "'kk'; allowed: file, model, fps, units, up, k" in problem(unknown, 422)
+    assert "'kk'; allowed: file, skeleton, model, fps, units, up, k" in problem(unknown, 422)
     twice = post(service_url, "/v1/describe", files=file, data={"k": ["2", "3"]})
     assert "k: given 2 times" in problem(twice, 422)
 

@@ -42,7 +42,7 @@ class Bounds:
 
     Args:
         app: what is behind it.
-        upload_bytes: of a file; anything that is no form may have `JSON_BYTES`.
+        upload_bytes: of a form's files; anything that is no form may have `JSON_BYTES`.
         body_s: until the whole body must be here.
     """
 

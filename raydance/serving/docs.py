@@ -11,12 +11,17 @@ from raydance.motion.units import AXES, LENGTHS
 from raydance.serving.problems import MEDIA_TYPE
 from raydance.serving.replies import FORMATS
 
-_FILE: Final = {
+_FILES: Final = {
     "file": {
         "type": "string",
         "format": "binary",
         "description": "A motion file; its name's suffix tells the format",
-    }
+    },
+    "skeleton": {
+        "type": "string",
+        "format": "binary",
+        "description": "The .asf file that an .amc file needs, and no other",
+    },
 }
 _READING: Final[dict[str, Any]] = {
     "fps": {
@@ -69,7 +74,7 @@ def multipart(**fields: Any) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["file"],
-        "properties": _FILE | fields | _READING | _MODEL,
+        "properties": _FILES | fields | _READING | _MODEL,
         "additionalProperties": False,
     }
     return {

@@ -31,7 +31,7 @@ class Limits:
     """How large an upload may be.
 
     Attributes:
-        upload_bytes: of the file.
+        upload_bytes: of a file, and of a form with all its files.
         frames, joints: of the motion.
         values: frames times joints.
         parse_seconds: until the process that reads it is stopped.
@@ -56,8 +56,9 @@ class Reader:
         """Read a motion file.
 
         Args:
-            path: the file; its positions are put beside it and removed again.
-            options: arguments of `read_clip`.
+            path: the file, alone with its skeleton in a folder that is not told to the caller; its
+                positions are put beside it and removed again.
+            options: arguments of `read_clip`, `skeleton` as text.
 
         Returns:
             The `Clip`.
@@ -71,7 +72,7 @@ class Reader:
             order["limits"] = asdict(self.limits)
             answer = await self._ask(json.dumps(order).encode() + b"\n")
         if "error" in answer:
-            raise InputError(answer["error"].replace(str(path), path.name))
+            raise InputError(answer["error"].replace(f"{path.parent}{os.sep}", ""))
         return await asyncio.to_thread(_clip_from, out, answer)
 
     async def _ask(self, order: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 
 from raydance.motion.clip import Clip
-from raydance.motion.formats import SUFFIXES
+from raydance.motion.formats import SKELETONS, SUFFIXES
 from raydance.motion.units import AXES, LENGTHS
 from raydance.serving import bounds
 from raydance.serving.problems import Busy, Problem
@@ -23,7 +23,7 @@ from raydance.serving.reader import Limits, Reader
 
 _MAX_FIELDS: Final = 16
 _FIELD_BYTES: Final = 1 << 16
-_FIELDS: Final = ("file", "model", "fps", "units", "up")
+_FIELDS: Final = ("file", "skeleton", "model", "fps", "units", "up")
 _CHARSETS: Final = ("utf-8", "us-ascii")
 
 
@@ -71,7 +71,7 @@ class Uploads:
         try:
             try:
                 form = await request.form(
-                    max_files=1, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
+                    max_files=2, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
                 )
             except MultiPartException as error:
                 raise Problem(400, f"the form cannot be read: {error.message}") from None
@@ -86,32 +86,77 @@ class Uploads:
     async def clip(self, form: FormData) -> Clip:
         """The motion in the field `file`, with `fps`, `units` and `up` where they are given.
 
+        An AMC file's skeleton is in the field `skeleton`.
+
         Raises:
-            Problem: no such field.
+            Problem: no such field, or a skeleton that is missing or has no use.
             InputError: a file that cannot be read, or an option that is not allowed.
         """
-        upload = form.get("file")
-        if not isinstance(upload, UploadFile) or not upload.filename:
+        sent = self._sent(form, "file", tuple(SUFFIXES))
+        if sent is None:
             raise Problem(422, "file: a motion file is needed, as a part of multipart/form-data")
-        suffix = Path(upload.filename).suffix.lower()
-        if suffix not in SUFFIXES:
-            raise Problem(
-                422, f"file: suffix {suffix[:20] or 'missing'}; allowed: {', '.join(SUFFIXES)}"
-            )
-        if (upload.size or 0) > self.limits.upload_bytes:
-            raise Problem(413, f"file: {upload.size} bytes; allowed: {self.limits.upload_bytes}")
+        bones = self._sent(form, "skeleton", tuple(SKELETONS.values()))
+        _check_skeleton(sent[1], None if bones is None else bones[1])
         options = _options(form)
         with tempfile.TemporaryDirectory(prefix="raydance-upload-") as folder:
-            # A name of our own: the caller's never becomes a path.
-            path = Path(folder) / f"{safe_stem(upload.filename)}{suffix}"
-            content = await upload.read()
-            await asyncio.to_thread(path.write_bytes, content)
+            path = await _put(Path(folder), *sent)
+            if bones is not None:
+                options["skeleton"] = str(await _put(Path(folder), *bones))
             reader = await self._free.get()
             try:
                 clip: Clip = await reader.read(path, options)
             finally:
                 self._free.put_nowait(reader)
         return clip
+
+    def _sent(
+        self, form: FormData, name: str, suffixes: Sequence[str]
+    ) -> tuple[UploadFile, str] | None:
+        """A file in a form and its suffix, or None where there is none.
+
+        Raises:
+            Problem: text in its place, a suffix that is not allowed, or too many bytes.
+        """
+        part = form.get(name)
+        if not part or (isinstance(part, UploadFile) and not (part.filename or part.size)):
+            return None  # as browsers send a field of a form that was not filled in
+        allowed = ", ".join(suffixes)
+        if not isinstance(part, UploadFile) or not part.filename:
+            raise Problem(422, f"{name}: a file with its name is needed; allowed: {allowed}")
+        suffix = Path(part.filename).suffix.lower()
+        if suffix not in suffixes:
+            raise Problem(422, f"{name}: suffix {suffix[:20] or 'missing'}; allowed: {allowed}")
+        if (part.size or 0) > self.limits.upload_bytes:
+            raise Problem(413, f"{name}: {part.size} bytes; allowed: {self.limits.upload_bytes}")
+        return part, suffix
+
+
+def _check_skeleton(suffix: str, given: str | None) -> None:
+    """Refuse a skeleton that is missing or has no use.
+
+    Args:
+        suffix: of the motion file.
+        given: suffix of the skeleton that came with it.
+
+    Raises:
+        Problem: says what to send.
+    """
+    needed = SKELETONS.get(suffix)
+    if given == needed:
+        return
+    if needed is None:
+        owners = ", ".join(SKELETONS)
+        raise Problem(422, f"skeleton: a {suffix} file needs none; send one with {owners} only")
+    raise Problem(
+        422, f"skeleton: a {suffix} file needs its {needed} file; send it as this part of the form"
+    )
+
+
+async def _put(folder: Path, upload: UploadFile, suffix: str) -> Path:
+    """Write a file that was sent under a name of our own: the caller's never becomes a path."""
+    path = folder / f"{safe_stem(upload.filename or '')}{suffix}"
+    await asyncio.to_thread(path.write_bytes, await upload.read())
+    return path
 
 
 def safe_stem(name: str) -> str:

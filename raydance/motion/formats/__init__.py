@@ -36,6 +36,9 @@ SUFFIXES: Final[Mapping[str, Callable[[Path], Reader]]] = {
 }
 """Suffix (lower case) -> which reader a file of that suffix needs."""
 
+SKELETONS: Final[Mapping[str, str]] = {".amc": ".asf"}
+"""Suffix of a motion file -> that of the skeleton file without which it says nothing."""
+
 
 def read_clip(
     path: str | Path,
