@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from serving import TURN, free_port, load, wait_for
 
 from raydance.client import Client
 from raydance.errors import ConfigError, InputError
+from raydance.motion import synthetic
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 PARTS = ("Ingress", "Speech", "Generator", "Describer", "Retriever")
@@ -74,8 +76,6 @@ def pids_of(part: str) -> list[int]:
 
 
 def test_answers_are_those_of_a_plain_process(service: Service, tiny_run: Path):
-    import numpy as np
-
     import raydance
 
     expected = raydance.load(tiny_run).generate(TURN, seed=4)[0]
@@ -103,6 +103,25 @@ def test_every_route_answers(service: Service, tmp_path: Path):
         f"{service.url}/v1/generate", json={"text": "x", "frames": 10**6}, timeout=60
     )
     assert refused.status_code == 422 and "allowed: 2 to 1200" in refused.json()["detail"]
+
+
+def test_large_uploads_and_answers_pass(service: Service, tmp_path: Path):
+    """Serve sends 4 MiB between processes unless it is told otherwise."""
+    clip = synthetic.make_clip(synthetic.MOVEMENTS[0], 0)
+    repeats = 1 + 9000 // clip.num_frames
+    file = tmp_path / "long.npz"
+    np.savez(
+        file,
+        positions=np.tile(clip.positions, (repeats, 1, 1)),
+        joint_names=clip.joint_names,
+        parents=clip.parents,
+        fps=clip.fps,
+    )
+    assert file.stat().st_size > 5 << 20
+    client = Client(service.url)
+    whole = client.describe(file, k=1)[0]
+    assert whole["end_s"] == pytest.approx(repeats * clip.duration_s, abs=0.2)
+    assert len(client.generate(TURN, frames=1000, num_samples=8, clean_feet=False)) == 8
 
 
 def test_requests_together_get_their_own_answers(service: Service):
@@ -141,6 +160,20 @@ def test_a_killed_replica_costs_no_request(service: Service, part: str):
 
 
 @pytest.mark.faults
+def test_a_replica_that_hangs_costs_no_request(service: Service):
+    """As one on a machine that is cut off: no connection is closed, and no answer comes."""
+    victims = pids_of("Speech")
+    with load(service.url) as statuses:
+        wait_for(lambda: statuses[200] > 10, 60)
+        os.kill(victims[0], signal.SIGSTOP)
+        before = sum(statuses.values())
+        wait_for(lambda: sum(statuses.values()) > before + 20, 120)
+        os.kill(victims[0], signal.SIGKILL)
+        wait_for(lambda: len(set(pids_of("Speech")) - {victims[0]}) == 2, 60)
+    assert set(statuses) == {200}, statuses
+
+
+@pytest.mark.faults
 def test_the_client_asks_again_what_a_killed_ingress_held(service: Service):
     """Serve's proxy does not send a request twice, so what an ingress holds goes with it."""
     with load(service.url, tries=5) as statuses:
@@ -159,13 +192,13 @@ def mortal_speech(mark: Path) -> Any:
 
             if not mark.exists():
                 mark.touch()
-                await asyncio.sleep(0.5)  # by then Generator waits for the answer
+                await asyncio.sleep(0.5)
                 os.kill(os.getpid(), signal.SIGKILL)
             return asked
 
     class Generator:
-        async def generate(self, spoken: Any, wanted: dict[str, Any]) -> Any:
-            return spoken, wanted
+        async def generate(self, asked: tuple[Any, dict[str, Any]]) -> Any:
+            return asked[1]
 
     class Ingress:
         def __init__(self, **handles: Any) -> None:
@@ -185,7 +218,7 @@ def mortal_speech(mark: Path) -> Any:
 
 
 @pytest.mark.faults
-def test_a_replica_that_dies_while_another_waits_for_its_answer(service: Service, tmp_path: Path):
+def test_a_replica_that_dies_before_it_answers_is_no_loss(service: Service, tmp_path: Path):
     from ray import serve
 
     mark = tmp_path / "died"

@@ -1,7 +1,7 @@
 """Ray Serve: the parts of the service as deployments, behind one that speaks HTTP.
 
-    client -> proxy -> Ingress -> Speech -> Generator
-                              \\-> Describer, Retriever
+    client -> proxy -> Ingress -> Speech, then Generator or Retriever
+                              \\-> Describer, then Retriever
 
 Each part has replicas, a queue and an autoscaler of its own. When runs are rolled out, new replicas
 start beside the old ones, which end when the new ones answer. Meanwhile parts of both kinds are
@@ -18,14 +18,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import grpc
 import numpy as np
 from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError
-from ray.serve.exceptions import (
-    BackPressureError,
-    DeploymentUnavailableError,
-    RayServeException,
-)
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from raydance.motion.clip import Clip
@@ -37,10 +34,22 @@ from raydance.serving.runs import Entry, Shelf
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
+_QUICK_S: Final = 20.0  # an answer that takes a moment, and is not here by then, will not come
 BATCH: Final = 32
 _BATCH_WAIT_S: Final = 0.0  # a batch is what came while the one before was computed
 _LOADED_RUNS: Final = 4
 _STUCK_S: Final = 300.0
+_LOST: Final = (
+    RayActorError,
+    ObjectLostError,
+    DeploymentUnavailableError,
+    grpc.RpcError,
+    TimeoutError,
+)
+"""How a call fails because of where it ran."""
+
+Asked = tuple[parts.Spoken, Mapping[str, Any]]
+"""A sentence, and how it is wanted."""
 
 
 class _Replica:
@@ -130,26 +139,16 @@ class Generator(_Replica):
 
     def set_batch(self, size: int) -> None:
         """See `_Replica`."""
-        self.generate.set_max_batch_size(size)  # type: ignore
+        self.generate.set_max_batch_size(size)  # type: ignore[attr-defined]
 
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)  # type: ignore
-    async def generate(  # type: ignore[misc]
-        self, spoken: list[Any], wanted: list[Mapping[str, Any]]
-    ) -> list[Any]:
-        """`(Spoken, Made)` or `Failed` for what `Speech.encode` answered, and what is wanted."""
-        return await self._generate(list(zip(spoken, wanted)))
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
+    async def generate(self, asked: list[Asked]) -> list[Any]:
+        """See `parts.Generator.generate_together`."""
+        return list(await self.compute(self.part.generate_together, asked))
 
-    async def generate_alone(self, spoken: Any, wanted: Mapping[str, Any]) -> Any:
+    async def generate_alone(self, asked: Asked) -> Any:
         """`generate` for long motion, which would hold up all others of its batch."""
-        return (await self._generate([(spoken, wanted)]))[0]
-
-    async def _generate(self, asked: list[tuple[Any, Mapping[str, Any]]]) -> list[Any]:
-        answers: list[Any] = [spoken for spoken, _ in asked]
-        good = [i for i, one in enumerate(answers) if not isinstance(one, parts.Failed)]
-        made = await self.compute(self.part.generate_together, [asked[i] for i in good])
-        for i, one in zip(good, made):
-            answers[i] = one if isinstance(one, parts.Failed) else (answers[i], one)
-        return answers
+        return (await self.compute(self.part.generate_together, [asked]))[0]
 
     async def between(self, *arguments: Any) -> Any:
         """See `parts.Generator.between`."""
@@ -218,12 +217,9 @@ class Deployments:
 
     async def speak(self, model: str | None, text: str) -> parts.Spoken:
         """See `Backend`."""
-        handle = self._handle("Speech", model)
-
-        async def call() -> Any:
-            return only([await handle.encode.remote((model, text))])
-
-        return await _steadily(call)
+        answer = await self._ask("Speech", "encode", model, (model, text), limit_s=_QUICK_S)
+        spoken: parts.Spoken = only([answer])
+        return spoken
 
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[parts.Spoken]:
         """See `Backend`."""
@@ -243,13 +239,15 @@ class Deployments:
         """See `Backend`."""
 
         is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
-        method = "generate_alone" if is_long else "generate"
 
-        async def call() -> Any:
-            # The answer goes from replica to replica, not by way of this one.
-            spoken = self._handle("Speech", model).encode.remote((model, text))
-            generator = getattr(self._handle("Generator", model), method)
-            return only([await generator.remote(spoken, wanted)])
+        async def call() -> tuple[parts.Spoken, parts.Made]:
+            spoken = await self.speak(model, text)
+            asked = (spoken, wanted)
+            if is_long:
+                made = await self._ask("Generator", "generate_alone", model, asked)
+            else:
+                made = await self._ask("Generator", "generate", model, asked, limit_s=_QUICK_S)
+            return spoken, only([made])
 
         return await _steadily(call)
 
@@ -271,7 +269,8 @@ class Deployments:
         self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
     ) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._ask("Retriever", "search", entry.name, entry, point_Z, k, in_library)
+        arguments = (entry, point_Z, k, in_library)
+        return await self._ask("Retriever", "search", entry.name, *arguments, limit_s=_QUICK_S)
 
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
@@ -290,34 +289,36 @@ class Deployments:
             return handle.options(multiplexed_model_id=model)
         return handle
 
-    async def _ask(self, name: str, method: str, model: str | None, *arguments: Any) -> Any:
+    async def _ask(
+        self,
+        name: str,
+        method: str,
+        model: str | None,
+        *arguments: Any,
+        limit_s: float | None = None,
+    ) -> Any:
+        """What a part answers; another replica is asked where one has not within the limit."""
         handle = self._handle(name, model)
 
         async def call() -> Any:
-            return await getattr(handle, method).remote(*arguments)
+            async with asyncio.timeout(limit_s):
+                return await getattr(handle, method).remote(*arguments)
 
         return await _steadily(call)
 
 
 async def _steadily(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Await calls to replicas; again, if one of them or its node dies or its run was replaced."""
+    """Await calls to replicas; again, if one of them or its node dies or its run was replaced.
+
+    A machine that is cut off closes no connection: there, only the caller's limit tells.
+    """
     for attempt in range(_TRIES):
         try:
             return await call()
         except BackPressureError:
             raise Busy("too many requests are waiting; try again soon") from None
-        except (RayActorError, ObjectLostError, RayServeException, Changed) as error:
-            if not (isinstance(error, Changed) or _is_lost(error)):
-                raise
+        except (*_LOST, Changed):
             if attempt == _TRIES - 1:
                 raise Busy("this part of the service is being started again") from None
             await asyncio.sleep(_PAUSE_S * 2**attempt)
     raise AssertionError
-
-
-def _is_lost(error: Exception) -> bool:
-    """Whether a call failed because of where it ran."""
-    if isinstance(error, RayServeException) and not isinstance(error, DeploymentUnavailableError):
-        # The replica that lived waited for the answer of one that died.
-        return isinstance(error.__cause__, RayActorError | ObjectLostError)
-    return True
