@@ -12,6 +12,8 @@ from typing import Any
 
 from walkthrough import ROOT, LocalCluster
 
+from raydance.cluster.session import ray_session
+
 _STAGE = "motion_vae"
 
 
@@ -25,7 +27,8 @@ def job_overhead(folder: Path, num_windows: int) -> dict[str, Any]:
 
     synthetic.write_corpus(folder / "corpus", 3)
     captions = [folder / "corpus" / "captions.jsonl"]
-    ingest([folder / "corpus"], folder / "dataset", captions=captions)
+    with ray_session():
+        ingest([folder / "corpus"], folder / "dataset", captions=captions)
     seconds = {}
     with LocalCluster(num_workers=0, num_cpus=2) as cluster:
         for name, arguments in _commands(folder / "dataset", folder / "as_job"):

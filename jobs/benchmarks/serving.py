@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.captioning import make_run
+from raydance.cluster.session import ray_session
 
 _TEXT = "a dancer turns slowly"
 _CLIENTS = 32
@@ -37,7 +38,8 @@ def serving(folder: Path, num_windows: int) -> dict[str, Any]:
     Args:
         num_windows: stands for the number of requests: a fifth of it each.
     """
-    run = make_run(folder)
+    with ray_session():
+        run = make_run(folder)
     count = max(20, num_windows // 5)
     bodies = _bodies(folder)
     found: dict[str, Any] = {"requests": count}
