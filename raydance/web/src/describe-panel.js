@@ -52,19 +52,19 @@ export class DescribePanel {
 
   open(file) {
     const { app, fields } = this;
-    app.chooseTab("describe");
-    return app.during(`Reading ${file.name}`, async (isCurrent) => {
+    app.tabs.choose("describe");
+    return app.jobs.during(`Reading ${file.name}`, async (isCurrent) => {
       if (file.size > this.most_bytes) throw new Error(`${file.name} has ${file.size} bytes: at most ${this.most_bytes} are allowed.`);
       const describing = app.service.describe(file, fields);
       const searching = app.service.searchFile(file, { ...fields, k: NUM_NEIGHBOURS });
       for (const later of [describing, searching]) later.catch(() => {}); // told below, in order
       const data = await app.service.convert(file, fields);
       if (!isCurrent()) return;
-      app.show([fileTake(app.service, data, file, fields)], { what: "file" });
+      app.cast.show([fileTake(app.service, data, file, fields)], { what: "file" });
       const description = await describing;
       if (!isCurrent()) return;
       this.showWords(description);
-      app.setSegments(description.segments.slice(1));
+      app.timeline.show(description.segments.slice(1));
       const { hits } = await searching;
       byId("neighbours-title").hidden = hits.length === 0;
       showHits(byId("neighbours"), hits, app);

@@ -21,8 +21,8 @@ export function attachDownload(app) {
     if (refocus) button.focus();
   };
   const open = () => {
-    const take = app.chosen;
-    if (!take) return app.fail(new Error("There is nothing on the stage to download yet."));
+    const take = app.cast.chosen;
+    if (!take) return app.jobs.fail(new Error("There is nothing on the stage to download yet."));
     const written = app.formats.filter((format) => WORDS[format]);
     list.replaceChildren(
       make("p", { className: "quiet", role: "presentation" }, `${take.label}: ${take.note}`),
@@ -39,7 +39,7 @@ export function attachDownload(app) {
   };
   const save = async (take, format) => {
     close(true);
-    await app.during(`Writing ${format.toUpperCase()}`, async () => {
+    await app.jobs.during(`Writing ${format.toUpperCase()}`, async () => {
       const { blob, name } = await take.save(format);
       const url = URL.createObjectURL(blob);
       make("a", { href: url, download: name ?? `${take.stem}.${format}` }).click();

@@ -22,25 +22,25 @@ export function attachGenerate(app) {
   const sentence = byId("sentence");
   byId("sentence-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    app.generate(readForm());
+    app.dances.generate(readForm());
   });
   byId("examples").append(
     ...EXAMPLES.map((text) => {
       const button = make("button", { type: "button" }, text);
       button.addEventListener("click", () => {
         sentence.value = text;
-        app.generate(readForm());
+        app.dances.generate(readForm());
       });
       return make("li", {}, button);
     }),
   );
   byId("next-seed").addEventListener("click", () => {
     byId("seed").value = String(Number(byId("seed").value || 0) + 1);
-    app.generate(readForm());
+    app.dances.generate(readForm());
   });
   for (const id of ["num-samples", "seconds", "seed"]) {
     byId(id).addEventListener("keydown", (event) => {
-      if (event.key === "Enter") app.generate(readForm());
+      if (event.key === "Enter") app.dances.generate(readForm());
     });
   }
 }

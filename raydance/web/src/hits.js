@@ -27,10 +27,10 @@ function item(hit, app) {
     make("span", { className: "score", title: "Cosine similarity" }, hit.score.toFixed(2)),
   );
   play.setAttribute("aria-label", `Play ${words}, ${facts}, score ${hit.score.toFixed(2)}`);
-  play.addEventListener("click", () => app.playClips([ref]));
+  play.addEventListener("click", () => app.dances.playClips([ref]));
   const add = make("button", { type: "button", className: "add", disabled: !hit.has_motion, title: "Beside what is on the stage" }, "+");
   add.setAttribute("aria-label", `Add ${words} beside what is on the stage`);
-  add.addEventListener("click", () => app.addClip(ref));
+  add.addEventListener("click", () => app.dances.addClip(ref));
   const note = hit.has_motion ? null : make("span", { className: "quiet" }, "its motion is not stored here");
   return make("li", {}, play, add, note);
 }

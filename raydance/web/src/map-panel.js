@@ -21,11 +21,11 @@ export class MapPanel {
     this.motions = new Map();
     this.scatter.addEventListener("hover", ({ detail }) => this.hover(detail));
     this.scatter.addEventListener("pick", ({ detail }) => this.play(detail));
-    this.scatter.addEventListener("join", ({ detail }) => app.blend(placeOf(detail.start), placeOf(detail.end)));
+    this.scatter.addEventListener("join", ({ detail }) => app.dances.blend(placeOf(detail.start), placeOf(detail.end)));
     byId("map").addEventListener("keydown", (event) => this.key(event));
     byId("map").addEventListener("blur", () => this.setFocus(null));
-    byId("share").addEventListener("input", () => app.setShare(Number(byId("share").value) / 100));
-    byId("side-by-side").addEventListener("change", () => app.setSideBySide(byId("side-by-side").checked));
+    byId("share").addEventListener("input", () => app.dances.setShare(Number(byId("share").value) / 100));
+    byId("side-by-side").addEventListener("change", () => app.dances.setSideBySide(byId("side-by-side").checked));
   }
 
   /** Loads the map once per model, when its tab is first seen. */
@@ -76,7 +76,7 @@ export class MapPanel {
     this.scatter.playing = point;
     this.scatter.ends = {};
     this.scatter.draw();
-    this.app.playClips([refOf(point)]);
+    this.app.dances.playClips([refOf(point)]);
   }
 
   /** A card with the caption at once, and a small dancer as soon as the motion is there. */
@@ -129,7 +129,7 @@ export class MapPanel {
       announce("Start marked");
     } else if (focus && event.key.toLowerCase() === "e" && scatter.ends.start) {
       scatter.ends.end = focus;
-      this.app.blend(placeOf(scatter.ends.start), placeOf(focus));
+      this.app.dances.blend(placeOf(scatter.ends.start), placeOf(focus));
     } else return;
     event.preventDefault();
     scatter.draw();

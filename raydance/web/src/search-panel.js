@@ -23,19 +23,19 @@ export class SearchPanel {
   byWords(text) {
     const library = this.inLibrary;
     byId("search-text").value = text;
-    return this.app.during("Searching", async () => {
+    return this.app.jobs.during("Searching", async () => {
       const answer = await this.app.service.searchText({ text, k: NUM_HITS, library });
       this.query = text;
       this.show(answer.hits, `like “${text}”`);
-      this.app.remember();
+      this.app.address.remember();
     });
   }
 
   byMotion() {
-    const take = this.app.chosen;
+    const take = this.app.cast.chosen;
     const library = this.inLibrary;
-    if (!take) return this.app.fail(new Error("There is no dancer on the stage yet."));
-    return this.app.during("Searching", async () => {
+    if (!take) return this.app.jobs.fail(new Error("There is no dancer on the stage yet."));
+    return this.app.jobs.during("Searching", async () => {
       const answer = await this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, library });
       this.query = undefined;
       this.show(answer.hits, `like ${take.label.toLowerCase()}, ${take.note}`);

@@ -32,7 +32,8 @@ export function blendTake(service, data, index) {
   return made;
 }
 
-export function clipTake(service, data, ref, label = "Clip") {
+/** A clip, called by the words first written about it where nothing else is said. */
+export function clipTake(service, data, ref, label = data.captions?.[0] ?? "Clip") {
   const part = ref.start_s === undefined ? "" : ` · ${inSeconds(ref.start_s)}${ref.end_s === undefined ? " s on" : `–${inSeconds(ref.end_s)} s`}`;
   const made = take("clip", data, label, `${ref.clip_id}${part}`, plain(ref.clip_id), { ref, captions: data.captions ?? [] });
   made.save = (format) => service.clipTo(ref, format);

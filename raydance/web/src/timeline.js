@@ -12,7 +12,8 @@ export class Timeline {
   }
 
   /** @param segments [{start_s, end_s, cluster, captions}]; none hides the timeline. */
-  show(segments, duration_s) {
+  show(segments) {
+    const duration_s = this.player.duration_s || 1;
     this.segments = segments;
     this.list.hidden = segments.length === 0;
     const ends = []; // of the last segment in each lane
