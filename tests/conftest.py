@@ -14,6 +14,9 @@ import pytest
 
 from raydance.systems.dance_language_config import TRAINED
 
+pytest_plugins = ("browsing", "command_line")
+"""Helpers with fixtures of their own."""
+
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
@@ -81,7 +84,8 @@ TINY = (
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three clips of each synthetic movement, ingested without Ray; every split has some."""
-    from raydance import dataset, ingest, sources
+    from small_dataset import ingest_here
+
     from raydance.motion import synthetic
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -91,23 +95,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, row in enumerate(rows):
         row["split"] = ("train", "train", ("val", "test")[number // 3 % 2])[number % 3]
     captions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    settings, out = ingest.Settings(), folder / "dataset"
-    done = [
-        row
-        for number, group in enumerate(
-            sources.group_jobs(sources.find_jobs([folder / "clips"], [captions]), 2)
-        )
-        for row in ingest.write_group(number, group, settings, out)
-    ]
-    dataset.finish(
-        out,
-        shards=[shard for row in done for shard in row["shards"]],
-        clips=[clip for row in done for clip in row["clips"]],
-        files=[row["record"] for row in done],
-        settings={"fps": 20.0, "window": 50, "stride": 20, "split_seed": 0},
-        versions={},
-    )
-    return out
+    return ingest_here([folder / "clips"], [captions], folder / "dataset")
 
 
 @pytest.fixture(scope="session")

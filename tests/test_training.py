@@ -1,117 +1,20 @@
-"""The loop: it learns, stops, warns, and a killed training ends as if it had not been."""
+"""The loop: it learns, follows its schedule, stops, and says what went wrong."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from line_training import QUICK, Memory, line, same, scripted
+from torch import Tensor
 
 from raydance import training
-from raydance.artifacts import Checkpoints
-from raydance.stages.base import Batch, Stage, TrainConfig
-from raydance.stages.motion_vae import MotionVae, MotionVaeConfig
+from raydance.stages.base import Batch
 from raydance.training import Context, derive_seed, fit
-
-QUICK = TrainConfig(epochs=6, lr=0.05, patience=0, clip_norm=1.0)
-
-
-class Line(Stage):
-    """`y = w x + b` with noise on its input in training, and a loss that tests can set."""
-
-    name: ClassVar[str] = "line"
-    reads: ClassVar[tuple[str, ...]] = ("x", "y")
-
-    def __init__(self, *, noise: float = 0.1, held_until: float = 0.0, factor: float = 1.0) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, 2)
-        self.bend = nn.Linear(2, 2)
-        self.noise, self.held_until, self.factor = noise, held_until, factor
-        self.told: list[str] = []
-
-    def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        x = batch["x"]
-        if self.training:
-            x = x + self.noise * torch.randn_like(x)
-        return {"y": self.bend(torch.tanh(self.layer(x)))}
-
-    def loss(
-        self, output: Mapping[str, Tensor], batch: Batch, progress: float
-    ) -> dict[str, Tensor]:
-        error = (output["y"] - batch["y"]).square().mean()
-        return {
-            "total": self.factor * error,
-            "error": error,
-            "progress": error.new_tensor(progress),
-        }
-
-    def held_back(self, progress: float) -> Iterator[nn.Parameter]:
-        return iter(self.bend.parameters() if progress < self.held_until else ())
-
-    def warnings(self, metrics: Mapping[str, float]) -> list[str]:
-        return list(self.told)
-
-
-class Memory:
-    """Batches of a fixed line, in an order that depends on the epoch; `fails_in` kills an epoch."""
-
-    def __init__(
-        self, *, rank: int = 0, world_size: int = 1, size: int = 8, fails_in: int | None = None
-    ) -> None:
-        generator = torch.Generator().manual_seed(3)
-        self.x = torch.randn(32, 3, generator=generator)
-        self.y = torch.tanh(self.x @ torch.randn(3, 2, generator=generator))
-        self.rank, self.world_size, self.size, self.fails_in = rank, world_size, size, fails_in
-        self.steps_per_epoch = math.ceil(len(self.x) / size)
-        self.windows_per_epoch = len(self.x)
-        self.epochs: list[int] = []
-        self.closed = 0
-
-    def cut(self, order: Tensor) -> Iterator[Batch]:
-        share = self.size // self.world_size
-        for start in range(0, len(order), self.size):
-            first = start + self.rank * share
-            rows = order[first : first + share]
-            yield {"x": self.x[rows], "y": self.y[rows]}
-
-    def train(self, epoch: int) -> Iterator[Batch]:
-        self.epochs.append(epoch)
-        order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(epoch))
-        for step, batch in enumerate(self.cut(order)):
-            if epoch == self.fails_in and step == 2:
-                raise KeyboardInterrupt
-            yield batch
-
-    def validation(self) -> Iterator[Batch]:
-        return self.cut(torch.arange(len(self.x)))
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def line(seed: int = 0, **options: float) -> Line:
-    torch.manual_seed(seed)
-    return Line(**options)
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    other = b.state_dict()
-    return all(torch.equal(value, other[name]) for name, value in a.state_dict().items())
-
-
-def scripted(losses: list[float]) -> Callable[..., dict[str, float]]:
-    """A stand-in for validation that tells these losses in turn."""
-    turn = iter(losses)
-    return lambda *arguments: {"total": next(turn)}
-
 
 # Learning --------------------------------------------------------------------------------------
 
@@ -198,100 +101,6 @@ def test_seeds_differ_by_every_part_and_not_by_the_process() -> None:
     assert len(seeds) == 5 and all(0 <= seed < 2**63 for seed in seeds)
 
 
-# Exact resume ----------------------------------------------------------------------------------
-
-
-def test_a_training_goes_on_with_other_numbers_of_steps(tmp_path: Path) -> None:
-    config = replace(QUICK, schedule="onecycle")
-    kept = Checkpoints(tmp_path / "line.safetensors", "print")
-    few, many = Memory(size=16), Memory(size=4)
-    reports: list[dict[str, Any]] = []
-
-    def stop_after_three(metrics: dict[str, Any]) -> None:
-        if metrics["epoch"] == 3:  # told before its checkpoint is written
-            raise KeyboardInterrupt
-
-    context = Context(report=stop_after_three)
-    with pytest.raises(KeyboardInterrupt):
-        fit(line(), config, few, seed=5, context=context, checkpoints=kept, checkpoint_every_s=0)
-    context = Context(report=reports.append)
-    fit(line(), config, many, seed=5, context=context, checkpoints=kept)
-    assert many.epochs == [3, 4, 5]
-    assert reports[-1]["lr"] < reports[0]["lr"] < config.lr
-
-
-@pytest.mark.parametrize("schedule", ["onecycle", "restarts", "step", "plateau"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_killed_training_ends_with_the_same_bits(
-    schedule: str, optimizer: str, tmp_path: Path
-) -> None:
-    config = replace(QUICK, epochs=7, schedule=schedule, optimizer=optimizer, period=2)
-    whole: list[dict[str, Any]] = []
-    straight = line()
-    expected = fit(straight, config, Memory(), seed=5, context=Context(report=whole.append))
-
-    kept = Checkpoints(tmp_path / "line.safetensors", "print")
-    parts: list[dict[str, Any]] = []
-    context = Context(report=parts.append)
-    broken = Memory(fails_in=3)
-    with pytest.raises(KeyboardInterrupt):
-        fit(line(), config, broken, seed=5, context=context, checkpoints=kept, checkpoint_every_s=0)
-    assert broken.closed == 1
-    resumed, source = line(seed=77), Memory()  # nothing may come from the new stage's weights
-    torch.rand(13)
-    found = fit(
-        resumed, config, source, seed=5, context=context, checkpoints=kept, checkpoint_every_s=0
-    )
-    assert source.epochs == [3, 4, 5, 6]
-    assert same(straight, resumed)
-    assert replace(found, seconds=0.0) == replace(expected, seconds=0.0)
-    timeless = [
-        [{k: v for k, v in m.items() if k not in ("seconds", "windows_per_s")} for m in run]
-        for run in (whole, parts)
-    ]
-    assert timeless[0] == timeless[1]
-
-
-def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
-    kept = Checkpoints(tmp_path / "line.safetensors", "print")
-    first, second = line(), line(seed=77)
-    one = fit(first, QUICK, Memory(), seed=0, checkpoints=kept, checkpoint_every_s=1e9)
-    source = Memory()
-    two = fit(second, QUICK, source, seed=0, checkpoints=kept)
-    assert source.epochs == [] and same(first, second)
-    assert replace(one, seconds=0.0) == replace(two, seconds=0.0)
-
-
-def test_checkpoints_are_not_written_more_often_than_asked() -> None:
-    class Counting:
-        saves = 0
-
-        def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-            self.saves += 1
-
-        def load(self) -> None:
-            return None
-
-    rare, often = Counting(), Counting()
-    fit(line(), QUICK, Memory(), seed=0, checkpoints=rare, checkpoint_every_s=1e9)
-    fit(line(), QUICK, Memory(), seed=0, checkpoints=often, checkpoint_every_s=0)
-    assert (rare.saves, often.saves) == (1, 6)  # the end is always kept
-    second = Counting()
-    context = Context(rank=1)
-    fit(line(), QUICK, Memory(), seed=0, context=context, checkpoints=second, checkpoint_every_s=0)
-    assert second.saves == 0
-
-
-def test_a_stopped_training_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Checkpoints(tmp_path / "line.safetensors", "print")
-    config = replace(QUICK, epochs=50, patience=2)
-    monkeypatch.setattr(training, "validate", scripted([3.0, 1.0, 2.0, 2.0]))
-    first = fit(line(), config, Memory(), seed=0, checkpoints=kept)
-    assert first.stopped_early and first.epochs == 4
-    again = fit(line(), config, source := Memory(), seed=0, checkpoints=kept)
-    assert again.stopped_early and again.epochs == 4 and source.epochs == []
-
-
 # Early stopping --------------------------------------------------------------------------------
 
 
@@ -328,62 +137,7 @@ def test_without_patience_nothing_stops(monkeypatch: pytest.MonkeyPatch) -> None
     assert fit(line(), QUICK, Memory(), seed=0).epochs == 6
 
 
-# Gradients and warnings ------------------------------------------------------------------------
-
-
-def gradients_seen(stage: Line, config: TrainConfig, scaler: torch.amp.GradScaler) -> list[float]:
-    """Norms of the gradients that the optimiser gets in one epoch."""
-    norms: list[float] = []
-    optimizer = torch.optim.SGD(stage.parameters(), 1e-9)
-
-    def look(*arguments: object) -> None:
-        parts = [p.grad.norm() for p in stage.parameters() if p.grad is not None]
-        norms.append(torch.stack(parts).norm().item())
-
-    optimizer.register_step_pre_hook(look)
-    scheduler = training._scheduler(config, optimizer, 4)
-    batches = Memory().train(0)
-    training._train_epoch(stage, stage, config, batches, optimizer, scheduler, scaler, 1.0)
-    return norms
-
-
-def test_gradients_are_clipped_to_their_true_norm_under_loss_scaling() -> None:
-    plain = torch.amp.GradScaler("cpu", enabled=False)
-    free = gradients_seen(line(noise=0.0, factor=5.0), replace(QUICK, clip_norm=0.0), plain)
-    limit = 0.5 * min(free)
-    scaled = torch.amp.GradScaler("cpu", init_scale=2.0**10)
-    clipped = gradients_seen(line(noise=0.0, factor=5.0), replace(QUICK, clip_norm=limit), scaled)
-    assert clipped == pytest.approx([limit] * 4, rel=1e-3)
-    # A limit between the true and the scaled norm changes nothing.
-    scaled = torch.amp.GradScaler("cpu", init_scale=2.0**10)
-    high = replace(QUICK, clip_norm=10 * max(free))
-    assert gradients_seen(line(noise=0.0, factor=5.0), high, scaled) == pytest.approx(
-        free, rel=0.02
-    )
-
-
-def test_a_step_with_gradients_beyond_half_precision_is_left_out() -> None:
-    stage = line(noise=0.0)
-    before = stage.layer.weight.detach().clone()
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126)
-    stage.factor = 1e6
-    assert gradients_seen(stage, QUICK, scaler) == []
-    assert torch.equal(stage.layer.weight, before) and scaler.get_scale() < 2.0**126
-
-
-def test_parameters_held_back_do_not_move_and_then_do() -> None:
-    stage = line(held_until=0.5)
-    moved: list[bool] = []
-    last = stage.bend.weight.detach().clone()
-
-    def look(metrics: dict[str, Any]) -> None:
-        nonlocal last
-        moved.append(not torch.equal(stage.bend.weight, last))
-        last = stage.bend.weight.detach().clone()
-
-    config = replace(QUICK, epochs=5, weight_decay=0.1)
-    fit(stage, config, Memory(), seed=0, context=Context(report=look))
-    assert moved == [False, False, True, True, True]
+# Warnings --------------------------------------------------------------------------------------
 
 
 def test_a_warning_is_told_once_whatever_its_figures() -> None:
@@ -405,81 +159,3 @@ def test_a_loss_that_is_not_a_number_is_told() -> None:
     result = fit(stage, QUICK, Memory(), seed=0)
     assert result.best_epoch == -1 and torch.equal(stage.layer.weight, before)
     assert any("not finite" in warning for warning in result.warnings)
-
-
-# Two processes ---------------------------------------------------------------------------------
-
-VAE = MotionVaeConfig(num_joints=3, num_frames=5, hidden=8, latent=4)
-
-
-def motion_batch() -> dict[str, Tensor]:
-    motion = torch.randn(8, 5, 3, 3, generator=torch.Generator().manual_seed(1))
-    return {"motion": motion, "joint_mask": torch.ones(8, 3, dtype=torch.bool)}
-
-
-def vae() -> MotionVae:
-    torch.manual_seed(0)
-    return MotionVae(VAE).eval()  # the mean instead of a sample: no noise between the two ways
-
-
-def worker(rank: int, folder: str) -> None:
-    """One of two ranks: trains the line, and takes one gradient of the VAE."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-
-    def sum_over_ranks(values: Tensor) -> Tensor:
-        dist.all_reduce(values)
-        return values
-
-    # Different weights: DDP must start all ranks from those of the first.
-    stage = line(seed=rank, noise=0.0)
-    seen: list[float] = []
-    context = Context(
-        rank=rank,
-        world_size=2,
-        wrap=DistributedDataParallel,
-        sum_over_ranks=sum_over_ranks,
-        report=lambda metrics: seen.append(metrics["validation"]["total"]),
-    )
-    config = replace(QUICK, optimizer="sgd", schedule="plateau")
-    result = fit(stage, config, Memory(rank=rank, world_size=2), seed=0, context=context)
-
-    model = vae()
-    wrapped = DistributedDataParallel(model)
-    half = {name: value[4 * rank : 4 * rank + 4] for name, value in motion_batch().items()}
-    model.loss(wrapped(half), half, 1.0)["total"].backward()
-    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    torch.save(
-        {"weights": stage.state_dict(), "seen": seen, "best": result.best_loss}
-        | {"vae": gradients},
-        f"{folder}/rank{rank}.pt",
-    )
-    dist.destroy_process_group()
-
-
-def test_two_ranks_equal_one_process_on_the_joined_batch(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
-
-    seen: list[float] = []
-    alone = line(noise=0.0)
-    context = Context(report=lambda metrics: seen.append(metrics["validation"]["total"]))
-    fit(
-        alone,
-        replace(QUICK, optimizer="sgd", schedule="plateau"),
-        Memory(),
-        seed=0,
-        context=context,
-    )
-    for name, value in alone.state_dict().items():
-        assert torch.equal(ranks[0]["weights"][name], ranks[1]["weights"][name])
-        torch.testing.assert_close(ranks[0]["weights"][name], value, atol=1e-5, rtol=1e-4)
-    assert ranks[0]["seen"] == ranks[1]["seen"] == pytest.approx(seen, rel=1e-4)
-    assert ranks[0]["best"] == ranks[1]["best"]
-
-    model, batch = vae(), motion_batch()
-    model.loss(model(batch), batch, 1.0)["total"].backward()
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            for rank in ranks:
-                torch.testing.assert_close(rank["vae"][name], parameter.grad, atol=1e-6, rtol=1e-4)

@@ -1,0 +1,169 @@
+"""Every trained stage built small, a batch for all of them, and a plain loop that trains one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raydance.language_model import IGNORED, small_language
+from raydance.stages.base import Stage
+from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
+from raydance.stages.contrastive import Contrastive, ContrastiveConfig
+from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
+from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_decoder, build_encoder
+from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
+from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
+
+B, T, J, H, Z, D = 16, 8, 4, 32, 12, 20
+CAPTIONS, CLUSTERS = 4, 2
+VAE = MotionVaeConfig(num_joints=J, num_frames=T, hidden=H, latent=Z)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stage, how to build it small, and how far it must come on one batch.
+
+    `floor` is the least value of its loss: with n right pairs in each row InfoNCE's is log n.
+    """
+
+    name: str
+    build: Callable[[], Stage]
+    steps: int = 80
+    lr: float = 5e-3
+    falls_to: float = 0.3
+    floor: float = 0.0
+
+
+def contrastive(**changes: object) -> Contrastive:
+    config = ContrastiveConfig(width=H, outputs=Z, **changes)  # type: ignore[arg-type]
+    return Contrastive(config, Z, D, build_encoder(VAE))
+
+
+def text_to_motion(**changes: object) -> TextToMotion:
+    config = TextToMotionConfig(**changes)  # type: ignore[arg-type]
+    return TextToMotion(config, Z, build_encoder(VAE), build_decoder(VAE))
+
+
+def motion_to_text(**changes: object) -> MotionToText:
+    config = MotionToTextConfig(hidden=H, **changes)  # type: ignore[arg-type]
+    return MotionToText(config, Z, D)
+
+
+def caption_writer(**changes: object) -> CaptionWriter:
+    config = CaptionWriterConfig(width=H, layers=1, states=2, **changes)  # type: ignore[arg-type]
+    language = small_language(["a b"], vocabulary=300, width=H, layers=1, dropout=0.1)
+    return CaptionWriter(config, Z, language)
+
+
+PAPER_CONTRAST = {"loss": "triplet", "motion_input": "latent", "text_input": "latent"}
+
+CASES = (
+    Case("motion_vae", lambda: MotionVae(VAE), steps=120, lr=1e-2, falls_to=0.4),
+    Case(
+        "motion_vae_conv2d",
+        lambda: MotionVae(MotionVaeConfig(**{**vars(VAE), "encoder": "conv2d"})),
+        steps=120,
+        lr=1e-2,
+        falls_to=0.4,
+    ),
+    Case(
+        "text_encoder",
+        lambda: TextEncoder(TextEncoderConfig(hidden=H, latent=Z, final_relu=False), D),
+    ),
+    Case("contrastive", contrastive, falls_to=0.05, floor=math.log(B / CAPTIONS)),
+    Case(
+        "contrastive_supcon",
+        lambda: contrastive(loss="supcon"),
+        falls_to=0.05,
+        floor=math.log(B / CLUSTERS),
+    ),
+    Case("contrastive_paper", lambda: contrastive(**PAPER_CONTRAST), falls_to=0.05),
+    Case(
+        "contrastive_soft_cross_modal",
+        lambda: contrastive(**PAPER_CONTRAST, tau=0.5, cross_modal_only=True, distance="cosine"),
+        falls_to=0.2,
+    ),
+    Case(
+        "contrastive_dot",
+        lambda: contrastive(**PAPER_CONTRAST, distance="dot", text_head="linear"),
+        falls_to=0.05,
+    ),
+    Case(
+        "contrastive_simclr",
+        lambda: contrastive(loss="simclr"),
+        falls_to=0.05,
+        floor=math.log(B / CAPTIONS),
+    ),
+    Case(
+        "contrastive_moco",
+        lambda: contrastive(loss="moco", queue=2 * B),
+        falls_to=0.05,
+        floor=math.log(B / CAPTIONS),
+    ),
+    Case("motion_to_text", motion_to_text, falls_to=0.1),
+    Case(
+        "motion_to_text_paper",
+        lambda: motion_to_text(motion_input="latent", negatives="cluster"),
+        falls_to=0.1,
+    ),
+    Case("text_to_motion", text_to_motion, steps=150),
+    Case("text_to_motion_gelu", lambda: text_to_motion(gelu=True), steps=150),
+    Case("caption_writer", caption_writer, falls_to=0.1),
+    Case("caption_writer_of_latents", lambda: caption_writer(motion_input="latent"), falls_to=0.1),
+    Case("text_to_motion_scratch", lambda: text_to_motion(decoder_start="scratch"), steps=150),
+)
+
+
+def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
+    """A batch in which the caption determines the motion, up to noise."""
+    generator = torch.Generator().manual_seed(seed)
+    of_captions = torch.Generator().manual_seed(99)
+    caption = torch.arange(size) % CAPTIONS
+    time = torch.linspace(0, 2 * math.pi, T)[None, :, None, None]
+    phase = 3.0 * torch.rand(CAPTIONS, 1, J, 3, generator=of_captions)
+    noise = 0.05 * torch.randn(size, T, J, 3, generator=generator)
+    text = torch.randn(CAPTIONS, D, generator=of_captions)
+    latent = torch.randn(CAPTIONS, Z, generator=of_captions)
+    tokens = torch.randint(3, 40, (CAPTIONS, 6), generator=of_captions)
+    tokens[:, -1], tokens[0, 4:] = 1, torch.tensor([1, IGNORED])
+    mask = torch.ones(size, J, dtype=torch.bool)
+    mask[0, 1] = False
+    motion = torch.sin((1 + caption)[:, None, None, None] * time + phase[caption]) + noise
+    return {
+        "motion": torch.where(mask[:, None, :, None], motion, 0.0),
+        "joint_mask": mask,
+        "latent": latent[caption] + 0.1 * torch.randn(size, Z, generator=generator),
+        "motion_embedding": latent[caption] + 0.1 * torch.randn(size, Z, generator=generator),
+        "caption_id": caption,
+        "cluster": caption % CLUSTERS,
+        "difficulty": caption / (CAPTIONS - 1),
+        "text_embedding": text[caption],
+        "caption_tokens": tokens[caption],
+        "text_latent": latent[caption],
+    }
+
+
+def built(case: Case, seed: int = 0) -> Stage:
+    torch.manual_seed(seed)
+    return case.build()
+
+
+def train(stage: Stage, batch: dict[str, Tensor], steps: int, lr: float) -> None:
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr)
+    stage.train()
+    for step in range(steps):
+        progress = step / (steps - 1)
+        optimizer.zero_grad()
+        stage.loss(stage(batch, progress), batch, progress)["total"].backward()
+        optimizer.step()
+
+
+def evaluate(stage: Stage, batch: dict[str, Tensor]) -> dict[str, float]:
+    stage.eval()
+    with torch.no_grad():
+        terms = stage.loss(stage(batch), batch, 1.0)
+    return {name: float(value) for name, value in terms.items()}

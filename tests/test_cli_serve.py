@@ -1,0 +1,41 @@
+"""The command `raydance serve`: its flags, refused or handed on. What is served: test_serve.py."""
+
+from __future__ import annotations
+
+import contextlib
+
+from serving import free_port
+
+from raydance.errors import RaydanceError
+
+
+def test_what_has_no_nodes_is_refused(refused, monkeypatch):
+    for name in ("RAY_ADDRESS", "RAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for flags in (["--replicas-per-node", 1], ["--replicas", 2], ["--batch", 1]):
+        line = refused("serve", "runs/none", "--no-ray", *flags)
+        assert "--replicas-per-node" in line and "--no-ray has none" in line
+    for number in (0, 101, "one"):
+        assert "--replicas-per-node" in refused("serve", "runs/none", "--replicas-per-node", number)
+    more = ("--replicas", "2:4", "--replicas-per-node")
+    assert "--replicas needs 2 of each part; give --address" in refused("serve", "x", *more, 1)
+    elsewhere = ("serve", "runs/none", "--port", free_port(), *more)  # the run is looked for next
+    assert "not a finished run" in refused(*elsewhere, 2)
+    assert "not a finished run" in refused(*elsewhere, 1, "--address", "auto")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert "not a finished run" in refused(*elsewhere, 1)
+
+
+def test_the_scale_is_handed_on(refused, run, monkeypatch):
+    from raydance.cluster import serving, session
+
+    def build(entries: object, settings: object, **scale: object) -> None:
+        raise RaydanceError(f"asked for {scale}")
+
+    monkeypatch.setattr(session, "ray_session", lambda *args, **more: contextlib.nullcontext())
+    monkeypatch.setattr(serving, "build", build)
+    command = ("serve", run, "--address", "auto", "--no-page", "--quiet")
+    flags = ("--replicas", "2:8", "--replicas-per-node", 1, "--batch", 4)
+    wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4}
+    assert str(wanted) in refused(*command, *flags, code=1)
+    assert "'replicas_per_node': None" in refused(*command, code=1)
