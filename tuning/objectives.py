@@ -33,7 +33,9 @@ from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems.base import load_stage
-from raydance.systems.dance_language import build_stage, config_of, statistics_of
+from raydance.systems.dance_language_config import config_of
+from raydance.systems.dance_language_stages import build_stage
+from raydance.systems.statistics_step import statistics_of
 
 _BATCH = 256
 _NUM_HALVES = 6

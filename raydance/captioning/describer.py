@@ -83,7 +83,7 @@ class Describer:
             return {}
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         found["confidence"] = cluster_confidence(self.system.centroids, found["latent"])
-        ids, scores = self.system.rank(found["text"], found["cluster"], self.k)
+        ids, scores = self.system.caption_base.rank(found["text"], found["cluster"], self.k)
         return found | {"ids": ids, "scores": scores}
 
     def _caption_columns(
@@ -149,7 +149,7 @@ class Describer:
         main = np.array([np.bincount(clusters).argmax()])
         # Windows of other clusters speak against the main one.
         confidence = np.array([found["confidence"][rows][clusters == main[0]].sum() / len(rows)])
-        ids, scores = self.system.rank(whole_D[None], main, self.k)
+        ids, scores = self.system.caption_base.rank(whole_D[None], main, self.k)
         columns = self._caption_columns(ids, scores, main, confidence)
         return {name: values[0] for name, values in columns.items()}
 

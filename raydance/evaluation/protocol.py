@@ -117,7 +117,7 @@ def _retrieval(view: View, seed: int) -> list[Measure]:
         for nearest in neighbours.nearest(ground.test.features[rows], 3)
     ]
     texts = system.captions.texts
-    gallery = [view.caption_names[texts[i]] for i in system.describing_captions]
+    gallery = [view.caption_names[texts[i]] for i in system.caption_base.ids]
     return [
         *measures,
         *retrieval.motion_to_text(found, base, view.names, gallery),

@@ -216,7 +216,7 @@ class View:
     def found_captions(self, row: int, k: int = 3) -> list[Any]:
         """What the system says of test window number `row`."""
         cluster = int(self.motion["cluster"][row])
-        return list(self.system.rank_captions(self.motion["text"][row], cluster, k))
+        return list(self.system.caption_base.describe(self.motion["text"][row], cluster, k))
 
     def examples(self, seed: int) -> list[dict[str, Any]]:
         """Some test windows of different movements with what was written and what was found."""

@@ -30,7 +30,7 @@ def writing_measures(view: View) -> list[Measure]:
         return []
     texts = [sentence.text for sentence in written]
     found = [view.found_captions(row, 1)[0].text for row in view.rows]
-    known = [system.captions.texts[i] for i in system.describing_captions]
+    known = [system.captions.texts[i] for i in system.caption_base.ids]
     judge = _Names(view, known)
 
     def share(sentences: Sequence[str]) -> float:
@@ -70,7 +70,7 @@ class _Names:
 
     def __init__(self, view: View, known: Sequence[str]) -> None:
         self.view, self.known = view, known
-        rows = view.system.describing_captions
+        rows = view.system.caption_base.ids
         self.base_UD = unit(view.system.captions.columns["text_embedding"].numpy()[rows])
 
     def __call__(self, sentences: Sequence[str]) -> list[str]:

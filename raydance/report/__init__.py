@@ -111,9 +111,7 @@ def write_figures(system: DanceLanguage, folder: Path) -> list[Path]:
         "fig02_motion_vae": diagrams.motion_vae(config),
         "fig05_text_encoder": diagrams.text_encoder(config, name, dim),
         "fig06_contrastive": diagrams.contrastive(config, dim),
-        "fig07_motion_to_text": diagrams.motion_to_text(
-            config, dim, len(system.describing_captions)
-        ),
+        "fig07_motion_to_text": diagrams.motion_to_text(config, dim, len(system.caption_base.ids)),
         "fig08_text_to_motion": diagrams.text_to_motion(config),
     }
     files = []
@@ -169,7 +167,7 @@ def _sentences(system: DanceLanguage, evaluation: Mapping[str, Any] | None) -> l
         rows = evaluation["examples"]
         step = max(1, len(rows) // _NUM_SENTENCES)
         return [row["captions"][0] for row in rows[::step]][:_NUM_SENTENCES]
-    return [system.captions.texts[i] for i in system.describing_captions[:_NUM_SENTENCES]]
+    return [system.captions.texts[i] for i in system.caption_base.ids[:_NUM_SENTENCES]]
 
 
 def is_synthetic(system: DanceLanguage) -> bool:

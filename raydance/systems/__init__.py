@@ -19,7 +19,8 @@ class System:
     """Where a system is written.
 
     Attributes:
-        training: module with `PRESETS`, `STEPS`, `resolve(preset, overrides, file)` and
+        training: module with `PRESETS`, `STEPS`, `steps_of(config)`, `config_of(run)`,
+            `resolve(preset, overrides, file)` and
             `train(out, dataset, config, runner, only=, say=, saved=)`.
         run: module with `load(path)`, which puts a finished run to work.
     """

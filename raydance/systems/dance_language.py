@@ -4,15 +4,15 @@
                -> motion_to_text -> text_to_motion -> library (-> caption_writer)
 
 Each step depends on the ones before it and is done again only when its configuration, the data or
-a step that it builds on has changed. What a run can then do is in
-`raydance.systems.dance_language_run`, the configuration in
-`raydance.systems.dance_language_config`.
+a step that it builds on has changed. How a stage is built and fed is in
+`raydance.systems.dance_language_stages`, the configuration in
+`raydance.systems.dance_language_config`, what a finished run can do in
+`raydance.systems.dance_language_run`.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,30 +21,11 @@ import numpy as np
 import torch
 
 from raydance import config as configs
-from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.batches import seed_for
+from raydance.artifacts import Run, save_bundle
 from raydance.captions import CaptionTable
-from raydance.chunks import BatchSpec
-from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.errors import InputError
-from raydance.motion.augment import Augment
-from raydance.motion.normalise import Statistics
-from raydance.stages.base import Stage
-from raydance.stages.clusters import fit_clusters
-from raydance.stages.contrastive import Contrastive
-from raydance.stages.motion_to_text import MotionToText
-from raydance.stages.motion_vae import MotionVae, build_decoder, build_encoder
-from raydance.stages.text_encoder import TextEncoder
-from raydance.stages.text_to_motion import TextToMotion
-from raydance.systems.base import (
-    ColumnWriter,
-    FitTask,
-    Runner,
-    add_caption_columns,
-    fingerprint,
-    load_stage,
-)
+from raydance.systems.base import ColumnWriter, FitTask, Runner, add_caption_columns, fingerprint
 from raydance.systems.caption_step import (
     CaptionIdWriter,
     EmbedTexts,
@@ -52,17 +33,20 @@ from raydance.systems.caption_step import (
     collect_captions,
     read_annotations,
 )
+from raydance.systems.cluster_step import ClusterWriter, write_clusters
 
 # The same names again: they are part of what a training module offers (`raydance.systems.System`).
 from raydance.systems.dance_language_config import PAPER_CHOICES as PAPER_CHOICES
 from raydance.systems.dance_language_config import PRESETS as PRESETS
 from raydance.systems.dance_language_config import TRAINED as TRAINED
 from raydance.systems.dance_language_config import DanceLanguageConfig as DanceLanguageConfig
+from raydance.systems.dance_language_config import config_of as config_of
 from raydance.systems.dance_language_config import resolve as resolve
-from raydance.systems.label_step import check_label, held_out_agreement, window_labels
+from raydance.systems.dance_language_stages import batch_spec, build_stage
+from raydance.systems.label_step import check_label
 from raydance.systems.library_step import write_library
-from raydance.systems.shard_work import ClusterWriter, ShardStatistics
-from raydance.systems.writer_step import build_writer, check_writer, prepare_writer, start_writer
+from raydance.systems.statistics_step import ShardStatistics, write_statistics
+from raydance.systems.writer_step import check_writer, prepare_writer, start_writer
 
 NAME = "dance-language"
 
@@ -97,88 +81,6 @@ _BUILDS_ON: dict[str, tuple[str, ...]] = {
 def steps_of(config: DanceLanguageConfig) -> tuple[str, ...]:
     """The steps of a run with this configuration."""
     return STEPS if config.caption_writer.enabled else STEPS[:-1]
-
-
-def config_of(run: Run) -> DanceLanguageConfig:
-    """The configuration that a run was made with."""
-    return configs.from_dict(DanceLanguageConfig, run.config)
-
-
-def build_stage(run: Run, name: str) -> Stage:
-    """An untrained stage; those that start from an earlier one hold its weights already."""
-    if name == "caption_writer":
-        return build_writer(run)
-    config = config_of(run)
-    latent = config.motion_vae.latent
-    if name == "motion_vae":
-        return MotionVae(config.motion_vae)
-    text_dim = load_bundle(run.bundle("captions"))[1]["text_dim"]
-    if name == "text_encoder":
-        return TextEncoder(config.text_encoder, text_dim)
-    if name == "contrastive":
-        encoder = None
-        if config.contrastive.motion_input == "windows":
-            encoder = build_encoder(config.motion_vae)
-            encoder.load_state_dict(_vae(run).encoder.state_dict())
-        return Contrastive(config.contrastive, latent, text_dim, encoder)
-    if name == "motion_to_text":
-        reads_latent = config.motion_to_text.motion_input == "latent"
-        inputs = latent if reads_latent else config.contrastive.outputs
-        return MotionToText(config.motion_to_text, inputs, text_dim)
-    assert name == "text_to_motion", name
-    vae = _vae(run)
-    if config.text_to_motion.decoder_start == "scratch":
-        decoder = build_decoder(config.motion_vae)
-    else:  # a loaded stage is frozen; the transplanted decoder must learn on
-        decoder = copy.deepcopy(vae.decoder).requires_grad_(True)
-    return TextToMotion(config.text_to_motion, latent, vae.encoder, decoder)
-
-
-def _vae(run: Run) -> MotionVae:
-    stage = load_stage(run, "motion_vae", build_stage)
-    assert isinstance(stage, MotionVae)
-    return stage
-
-
-def batch_spec(run: Run, stage: Stage) -> BatchSpec:
-    """How batches for a stage are read: which columns, from where, with which noise."""
-    config = config_of(run)
-    reads = stage.columns_read()
-    train = stage.config.train
-    columns = {
-        name: str(run.columns(step))
-        for name, step in (
-            ("latent", "motion_vae"),
-            ("cluster", "clusters"),
-            ("motion_embedding", "contrastive"),
-        )
-        if name in reads or (name == "cluster" and train.balanced)
-    }
-    captions: tuple[str, ...] = ()
-    spec = BatchSpec(
-        dataset=run.facts["dataset"]["path"],
-        reads=reads,
-        augment=config.augment if train.augment else Augment(enabled=False),
-        representation=config.representation,
-        statistics=statistics_of(run),
-        seed=seed_for(config.seed, stage.name),
-        batch_size=train.batch_size,
-        balanced=train.balanced,
-    )
-    if spec.wants_captions:
-        columns["caption_ids"] = str(run.columns("captions"))
-        captions = (str(run.bundle("captions")),)
-        if "text_latent" in reads:
-            captions += (str(run.bundle("text_encoder_captions")),)
-        if "caption_tokens" in reads:
-            captions += (str(run.bundle("caption_writer_captions")),)
-    return replace(spec, columns=columns, captions=captions)
-
-
-def statistics_of(run: Run) -> Statistics:
-    """Mean and standard deviation of eq. 1 that the run's networks were trained with."""
-    tensors, _ = load_bundle(run.bundle("statistics"))
-    return Statistics(mean=tensors["mean"].numpy(), std=tensors["std"].numpy())
 
 
 class Training:
@@ -321,14 +223,7 @@ class Training:
         shards = list(range(len(self.dataset.shards("train"))))
         args = (str(self.dataset.path), self.config.representation)
         sums = self.runner.map(ShardStatistics, args, shards)
-        statistics = ShardStatistics.merge(sums, self.config.normalisation)
-        seen = sum(part.count for part in sums)[:, 0] > 0
-        tensors = {
-            "mean": torch.as_tensor(np.asarray(statistics.mean)),
-            "std": torch.as_tensor(np.asarray(statistics.std)),
-            "joint_mask": torch.from_numpy(seen),
-        }
-        save_bundle(self.run.bundle("statistics"), tensors, {})
+        write_statistics(self.run, sums, self.config.normalisation)
 
     def _do_motion_vae(self, mark: str) -> None:
         self._train("motion_vae", mark)
@@ -336,27 +231,7 @@ class Training:
         self._infer("motion_vae")
 
     def _do_clusters(self, mark: str) -> dict[str, Any]:
-        shards = self.dataset.shards("train")
-        folder = self.run.columns("motion_vae")
-        latents = [read_columns(folder / f"{s.name}.parquet", ["latent"])["latent"] for s in shards]
-        config, seed = self.config.clusters, self.config.seed
-        labels = window_labels(self.dataset, "train", config.label) if config.label else None
-        clusters = fit_clusters(config, np.concatenate(latents), seed, labels)
-        if labels is not None:
-            clusters.report["held_out"] = held_out_agreement(self.run, self.dataset, clusters)
-        exemplars = _exemplar_windows(self.dataset, clusters.exemplars)
-        tensors = {
-            "centroids": torch.from_numpy(clusters.centroids),
-            "pca_mean": torch.from_numpy(clusters.pca_mean),
-            "pca_axes": torch.from_numpy(clusters.pca_axes),
-            "exemplar_motion": torch.from_numpy(exemplars["motion"]),
-            "exemplar_mask": torch.from_numpy(exemplars["joint_mask"]),
-            "exemplar_cluster": torch.from_numpy(exemplars["cluster"]),
-        }
-        if clusters.kept is not None:
-            tensors["kept"] = torch.from_numpy(clusters.kept)
-        facts = {"report": clusters.report, "exemplar_ids": exemplars["window_id"]}
-        save_bundle(self.run.bundle("clusters"), tensors, facts)
+        clusters = write_clusters(self.run, self.dataset, self.config.clusters, self.config.seed)
         self._fresh_columns("clusters")
         self.runner.map(ClusterWriter, (str(self.run.path),), self._all_shards())
         for warning in clusters.report["warnings"]:
@@ -463,24 +338,3 @@ def train(
     )
     Training(run, runner, say, saved).go(only)
     return run
-
-
-def _exemplar_windows(dataset: Dataset, exemplars: list[list[int]]) -> dict[str, Any]:
-    """Motion of the exemplar rows, counted over the training shards in order."""
-    wanted = {row: cluster for cluster, rows in enumerate(exemplars) for row in rows}
-    found: dict[int, Mapping[str, Any]] = {}
-    first = 0
-    for shard in dataset.shards("train"):
-        here = [row for row in wanted if first <= row < first + shard.num_windows]
-        if here:
-            rows = dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
-            for row in here:
-                found[row] = {name: values[row - first] for name, values in rows.items()}
-        first += shard.num_windows
-    order = [row for rows in exemplars for row in rows]
-    return {
-        "motion": np.stack([found[row]["motion"] for row in order]).astype(np.float32),
-        "joint_mask": np.stack([found[row]["joint_mask"] for row in order]),
-        "cluster": np.array([wanted[row] for row in order], dtype=np.int64),
-        "window_id": [str(found[row]["window_id"]) for row in order],
-    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from raydance import config as configs
+from raydance.artifacts import Run
 from raydance.errors import ConfigError
 from raydance.motion.augment import Augment
 from raydance.motion.normalise import Representation
@@ -131,3 +132,8 @@ def resolve(
     if file is not None:
         resolved = configs.merge(resolved, configs.load_mapping(file))
     return configs.override(resolved, overrides or [])
+
+
+def config_of(run: Run) -> DanceLanguageConfig:
+    """The configuration that a run was made with."""
+    return configs.from_dict(DanceLanguageConfig, run.config)

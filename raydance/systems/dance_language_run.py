@@ -2,12 +2,11 @@
 
 Loads from the run folder alone and needs neither Ray nor the training data.
 
-Dimensions: N windows, T frames, J joints, Z latent, U captions, D sentence embedding.
+Dimensions: N windows, T frames, J joints, Z latent, D sentence embedding.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,11 +30,14 @@ from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems import generation, long_motion
-from raydance.systems.answers import Description, Hit, Segment
+from raydance.systems.answers import Hit, Segment
 from raydance.systems.base import load_stage
+from raydance.systems.caption_base import CaptionBase
 from raydance.systems.caption_step import cluster_names
-from raydance.systems.dance_language import build_stage, config_of, statistics_of
+from raydance.systems.dance_language_config import config_of
+from raydance.systems.dance_language_stages import build_stage
 from raydance.systems.library_step import Library, read_library
+from raydance.systems.statistics_step import statistics_of
 from raydance.systems.writer_step import Writer, WrittenSegment
 from raydance.text import load_text_encoder
 
@@ -68,15 +70,18 @@ class DanceLanguage:
                 run.bundle("contrastive_captions"),
             ]
         )
-        _, self._caption_facts = load_bundle(run.bundle("captions"))
         clusters, _ = load_bundle(run.bundle("clusters"))
         self.centroids = clusters["centroids"].numpy()
         self.cluster_names = cluster_names(run)
         """Labels that clusters stand for, where they started from labels."""
         facts, _ = load_bundle(run.bundle("library"))
-        self.caption_clusters = facts["caption_clusters"].numpy()
         self.cluster_mean, self.cluster_std = facts["cluster_mean"], facts["cluster_std"]
-
+        self.caption_base = CaptionBase(
+            self.captions,
+            load_bundle(run.bundle("captions"))[1],
+            facts["caption_clusters"].numpy(),
+            self.config.motion_to_text.cluster_verification,
+        )
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> DanceLanguage:
@@ -143,10 +148,10 @@ class DanceLanguage:
         """How points of the shared space compare."""
         return self.contrastive.metric
 
-    @cached_property
-    def describing_captions(self) -> np.ndarray:
-        """Caption ids that may describe new motion: those of training clips, `[U']`."""
-        return np.flatnonzero(np.array(self._caption_facts["in_train"]))
+    @property
+    def derived_captions(self) -> set[int]:
+        """Ids of the captions that no person wrote."""
+        return self.caption_base.derived
 
     # Into the spaces
 
@@ -211,7 +216,7 @@ class DanceLanguage:
                 start_s=0.0,
                 end_s=clip.duration_s,
                 cluster=main,
-                captions=self.rank_captions(whole, main, k),
+                captions=self.caption_base.describe(whole, main, k),
             )
         ]
         for i, start in enumerate(starts):
@@ -221,7 +226,7 @@ class DanceLanguage:
                     start_s=float(start),
                     end_s=float(start + length_s),
                     cluster=cluster,
-                    captions=self.rank_captions(found["text"][i], cluster, k),
+                    captions=self.caption_base.describe(found["text"][i], cluster, k),
                 )
             )
         return segments
@@ -248,56 +253,6 @@ class DanceLanguage:
                 for s, sentences in zip(starts, parts, strict=True)
             ),
         ]
-
-    def rank(
-        self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Eq. 16: the k most similar captions of the base, checked against each motion's cluster.
-
-        Returns:
-            Caption ids `[N, k]` int64 and cosines `[N, k]` float32, the best first.
-        """
-        ids = self.describing_captions
-        score_NU = index.unit(text_ND) @ self._describing_base.T
-        mode = self.config.motion_to_text.cluster_verification
-        # Only near candidates: a verified caption that is far off describes nothing.
-        count = min(len(ids), max(5 * k, 10) if mode == "rerank" else k)
-        near = np.argpartition(-score_NU, count - 1, axis=1)[:, :count]
-        near.sort(axis=1)  # so that equal scores stay in the order of the base
-        found = np.take_along_axis(score_NU, near, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        if mode == "rerank":
-            verified = self.caption_clusters[ids[near], cluster_N[:, None]]
-            sorted_flags = np.take_along_axis(~verified, order, axis=1)
-            again = np.argsort(sorted_flags, axis=1, kind="stable")
-            order = np.take_along_axis(order, again, axis=1)
-        order = order[:, :k]
-        best = np.take_along_axis(near, order, axis=1)
-        return ids[best], np.take_along_axis(found, order, axis=1).astype(np.float32)
-
-    def rank_captions(self, text_D: np.ndarray, cluster: int, k: int) -> tuple[Description, ...]:
-        """`rank` for one motion, in words."""
-        ids, scores = self.rank(text_D[None], np.array([cluster]), k)
-        checks = self.config.motion_to_text.cluster_verification != "off"
-        return tuple(
-            Description(
-                text=self.captions.texts[i],
-                score=float(score),
-                cluster_verified=checks and bool(self.caption_clusters[i, cluster]),
-                derived=int(i) in self.derived_captions,
-            )
-            for i, score in zip(ids[0], scores[0])
-        )
-
-    @cached_property
-    def _describing_base(self) -> np.ndarray:
-        base = self.captions.columns["text_embedding"].numpy()
-        return index.unit(base[self.describing_captions])
-
-    @cached_property
-    def derived_captions(self) -> set[int]:
-        """Ids of the captions that no person wrote."""
-        return set(self._caption_facts["derived"])
 
     # Text to motion
 
@@ -361,24 +316,7 @@ class DanceLanguage:
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
         rows, score = self._index.search(point_Z, len(self.library.cluster))
-        hits: dict[str, Hit] = {}
-        windows = self.library.windows
-        for row, value in zip(rows.tolist(), score.tolist()):
-            clip_id = windows["clip_id"][row]
-            if clip_id in hits:
-                continue
-            hits[clip_id] = Hit(
-                clip_id=clip_id,
-                start_s=windows["start_s"][row],
-                end_s=windows["end_s"][row],
-                score=value,
-                captions=tuple(self.captions.texts[i] for i in windows["caption_ids"][row]),
-                labels=json.loads(windows["labels"][row] or "{}"),
-                split=windows["split"][row],
-            )
-            if len(hits) == k:
-                break
-        return list(hits.values())
+        return self.library.hits(zip(rows.tolist(), score.tolist()), self.captions.texts, k)
 
     def as_clip(self, motion: np.ndarray, name: str, caption: str) -> Clip:
         """Generated motion `[T, 50, 3]` as a clip that writers take, with the joints it has."""

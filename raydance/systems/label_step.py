@@ -50,6 +50,15 @@ def window_labels(dataset: Dataset, split: str, key: str) -> WindowLabels:
     return WindowLabels(names=names, clips=clips)
 
 
+def latents_of(run: Run, dataset: Dataset, split: str) -> list[np.ndarray]:
+    """The latents of a split's windows, `[n, Z]` for each of its shards."""
+    folder = run.columns("motion_vae")
+    return [
+        np.asarray(read_columns(folder / f"{shard.name}.parquet", ["latent"])["latent"])
+        for shard in dataset.shards(split)
+    ]
+
+
 def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[str, Any]:
     """How the labels of validation and test windows agree with the clusters they fall into.
 
@@ -64,13 +73,13 @@ def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[s
     names, latents = [], []
     for split in ("val", "test"):
         names += list(window_labels(dataset, split, key).names)
-        latents += _latents(run, dataset, split)
+        latents += latents_of(run, dataset, split)
     rows = [i for i, name in enumerate(names) if name]
     if not rows:
         return {}
     true, latents_NZ = [names[i] for i in rows], np.concatenate(latents)[rows]
     seed, limit = run.facts["seed"], run.config["clusters"]["fit_windows"]
-    train_NZ = np.concatenate(_latents(run, dataset, "train")).astype(np.float64)
+    train_NZ = np.concatenate(latents_of(run, dataset, "train")).astype(np.float64)
     train_NZ = np.random.default_rng([seed, 37]).permutation(train_NZ)[:limit]
     plain = partition("kmeans", train_NZ, len(clusters.centroids), seed)
     means_KZ = np.stack([train_NZ[plain == c].mean(axis=0) for c in np.unique(plain)])
@@ -87,11 +96,3 @@ def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[s
         "ari_kmeans": clustering.adjusted_rand_index(true, assign(means_KZ, latents_NZ)[0]),
         "own": own,
     }
-
-
-def _latents(run: Run, dataset: Dataset, split: str) -> list[np.ndarray]:
-    folder = run.columns("motion_vae")
-    return [
-        np.asarray(read_columns(folder / f"{shard.name}.parquet", ["latent"])["latent"])
-        for shard in dataset.shards(split)
-    ]

@@ -5,6 +5,8 @@ Kept inside the run folder, so that describing, searching and generating need no
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from raydance.dataset import Dataset
 from raydance.errors import ArtifactError
 from raydance.files import replacing
 from raydance.stages.clusters import caption_clusters
+from raydance.systems.answers import Hit
 
 _WINDOW_COLUMNS = ("window_id", "clip_id", "split", "start_s", "end_s", "labels")
 
@@ -49,6 +52,31 @@ class Library:
     def rows(self, split: str) -> np.ndarray:
         """Indices of a split's windows."""
         return np.flatnonzero(np.array(self.windows["split"]) == split)
+
+    def hits(self, found: Iterable[tuple[int, float]], texts: Sequence[str], k: int) -> list[Hit]:
+        """The k clips whose windows were found first, each by that window.
+
+        Args:
+            found: rows of windows and their scores, the best first.
+            texts: the captions of the run.
+        """
+        hits: dict[str, Hit] = {}
+        for row, score in found:
+            clip_id = self.windows["clip_id"][row]
+            if clip_id in hits:
+                continue
+            hits[clip_id] = Hit(
+                clip_id=clip_id,
+                start_s=self.windows["start_s"][row],
+                end_s=self.windows["end_s"][row],
+                score=score,
+                captions=tuple(texts[i] for i in self.windows["caption_ids"][row]),
+                labels=json.loads(self.windows["labels"][row] or "{}"),
+                split=self.windows["split"][row],
+            )
+            if len(hits) == k:
+                break
+        return list(hits.values())
 
 
 def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:
