@@ -192,7 +192,7 @@ def test_what_is_missing_is_done_and_no_more(hybrid, tiny_dataset, monkeypatch):
     out, summary, _ = hybrid
     lost = next((out / "variants").glob("*/figures.json"))
     lost.unlink()
-    done: list[str] = []
+    done: list[Path] = []
 
     def carry_out(work: trials.Work) -> dict[str, float]:
         done.append(work.out)
@@ -203,7 +203,7 @@ def test_what_is_missing_is_done_and_no_more(hybrid, tiny_dataset, monkeypatch):
         "raydance.systems.base.LocalRunner.fit", lambda *_: pytest.fail("trained again")
     )
     assert run("hybrid", tiny_dataset, out) == [summary]
-    assert len(done) == 2 and done[1] == str(lost.parent)  # its seed's shared steps, and itself
+    assert len(done) == 2 and done[1] == lost.parent  # its seed's shared steps, and itself
 
 
 def test_epochs_are_compared_and_a_variant_like_the_shared_run_costs_nothing(
@@ -233,7 +233,7 @@ def test_a_variant_that_fails_is_told_and_tried_again(hybrid, tiny_dataset, monk
     out, _, _ = hybrid
 
     def fails_for_linear(work: trials.Work) -> dict[str, float]:
-        if work.config["contrastive"]["text_head"] == "linear":
+        if work.config.contrastive.text_head == "linear":
             raise RaydanceError("the training diverged")
         return trials.carry_out(work)
 

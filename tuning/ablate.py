@@ -26,7 +26,7 @@ from raydance.systems.dance_language_config import TRAINED
 from tuning import verdicts
 from tuning.ablations import CLAIMS, Claim, EpochsToLoss
 from tuning.folder import claimed
-from tuning.spaces import nested
+from tuning.spaces import key_set_by, nested
 from tuning.trial import Work, carry_out, key_of, validation_metrics
 
 Say = Callable[[str], None]
@@ -87,7 +87,7 @@ def ablate(
             "config": configs.to_dict(config),
         }
         _check(place, facts)
-        bench = _Bench(place, str(dataset.path.resolve()), config, parallel, address, say)
+        bench = _Bench(place, dataset.path.resolve(), config, parallel, address, say)
         made_with = _made_with(dataset, preset, changes, num_seeds)
         return [_judge(bench, claim, range(num_seeds), made_with) for claim in claims]
 
@@ -101,15 +101,12 @@ def _epochs(epochs: int | None, overrides: Sequence[str]) -> list[str]:
 
 def _refuse_varied(claims: Sequence[Claim], overrides: Sequence[str]) -> None:
     for assignment in overrides:
-        path = assignment.partition("=")[0].strip()
-        if path == "seed":
+        if key_set_by(assignment, ["seed"]):
             raise InputError(f"--set {assignment}: ablations vary the seed themselves")
         for claim in claims:
-            for key in (*claim.common, *next(iter(claim.variants.values()))):
-                if key == path or key.startswith(f"{path}."):
-                    raise InputError(
-                        f"--set {assignment}: the claim {claim.name} sets {key} itself"
-                    )
+            key = key_set_by(assignment, [*claim.common, *next(iter(claim.variants.values()))])
+            if key is not None:
+                raise InputError(f"--set {assignment}: the claim {claim.name} sets {key} itself")
 
 
 def _check(place: Path, facts: dict[str, Any]) -> None:
@@ -139,7 +136,7 @@ class _Bench:
     """Where and with what variants are trained."""
 
     place: Path
-    dataset: str
+    dataset: Path
     config: dance_language.DanceLanguageConfig
     parallel: int
     address: str | None
@@ -155,34 +152,23 @@ class _Bench:
         return {**claim.common, **claim.variants[name], "seed": seed}
 
     def shared_work(self, claim: Claim, seed: int) -> Work:
-        config = configs.merge(self.config, {"seed": seed})
-        return self._work(self.shared(seed), config, None, (), claim.shared_steps, ())
+        return Work(
+            out=self.shared(seed),
+            dataset=self.dataset,
+            config=configs.merge(self.config, {"seed": seed}),
+            steps=claim.shared_steps,
+        )
 
     def variant_work(self, claim: Claim, name: str, seed: int) -> Work:
-        config = configs.merge(self.config, nested(self._values(claim, name, seed)))
-        # Its own steps too: where the seed's run has them as they are, they are not repeated.
-        shared_steps = (*claim.shared_steps, *claim.steps)
-        folder, shared = self.variant(claim, name, seed), str(self.shared(seed))
-        return self._work(folder, config, shared, shared_steps, claim.steps, claim.objectives)
-
-    def _work(
-        self,
-        out: Path,
-        config: dance_language.DanceLanguageConfig,
-        shared: str | None,
-        shared_steps: tuple[str, ...],
-        steps: tuple[str, ...],
-        objectives: tuple[str, ...],
-    ) -> Work:
         return Work(
-            out=str(out),
+            out=self.variant(claim, name, seed),
             dataset=self.dataset,
-            config=configs.to_dict(config),
-            shared=shared,
-            shared_steps=shared_steps,
-            steps=steps,
-            objectives=objectives,
-            workers=0,
+            config=configs.merge(self.config, nested(self._values(claim, name, seed))),
+            steps=claim.steps,
+            objectives=claim.objectives,
+            shared=self.shared(seed),
+            # Its own steps too: where the seed's run has them as they are, they are not repeated.
+            shared_steps=(*claim.shared_steps, *claim.steps),
         )
 
     def do(self, works: Sequence[Work]) -> Iterator[tuple[int, dict[str, float] | RaydanceError]]:

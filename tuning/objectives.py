@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -57,7 +58,7 @@ class Objective:
     measure: Callable[[Run], dict[str, float]]
 
 
-def measure(run_path: str, names: Sequence[str]) -> dict[str, float]:
+def measure(run_path: str | Path, names: Sequence[str]) -> dict[str, float]:
     """The named objectives of a trained run.
 
     Raises:

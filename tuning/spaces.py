@@ -7,7 +7,7 @@ giving up another. All are measured on the validation split; the test split is f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -252,6 +252,12 @@ SPACES: Final[dict[str, Space]] = {
     "pipeline": _PIPELINE,
 }
 """Every space by the name that `raydance sweep` takes."""
+
+
+def key_set_by(assignment: str, keys: Iterable[str]) -> str | None:
+    """The first of these keys that a change `a.b=value`, or one of the whole of `a`, would set."""
+    path = assignment.partition("=")[0].strip()
+    return next((key for key in keys if key == path or key.startswith(f"{path}.")), None)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

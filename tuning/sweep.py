@@ -31,7 +31,7 @@ from raydance.systems import dance_language
 from tuning import results
 from tuning import study as studies
 from tuning.folder import claimed
-from tuning.spaces import SPACES, Space, nested
+from tuning.spaces import SPACES, Space, key_set_by, nested
 from tuning.trial import Work, carry_out, place_in_training, validation_metrics
 
 Say = Callable[[str], None]
@@ -119,10 +119,9 @@ def sweep(
 
 def _refuse_varied(space: Space, overrides: Sequence[str]) -> None:
     for assignment in overrides:
-        path = assignment.partition("=")[0].strip()
-        for key in space.parameters:
-            if key == path or key.startswith(f"{path}."):
-                raise InputError(f"--set {assignment}: the space {space.name} varies {key} itself")
+        key = key_set_by(assignment, space.parameters)
+        if key is not None:
+            raise InputError(f"--set {assignment}: the space {space.name} varies {key} itself")
 
 
 def _embedded_cpus(parallel: int | None, workers: int) -> int:
@@ -160,7 +159,7 @@ class _Driver:
         say: Say,
     ) -> None:
         self.study, self.space, self.config, self.place = study, space, config, place
-        self.dataset = str(dataset.path.resolve())
+        self.dataset = dataset.path.resolve()
         self.seed, self.say = seed, say
         self.running: list[_Running] = []
         self.failed: dict[str, int] = {}
@@ -208,8 +207,15 @@ class _Driver:
 
     def _train_shared(self) -> None:
         self.say(f"steps that all trials share: {', '.join(self.space.shared_steps)}")
-        shared = self._work(self.place / "shared", self.config, self.space.shared_steps, ())
-        ref = self._submit(shared)
+        ref = self._submit(
+            Work(
+                out=self.place / "shared",
+                dataset=self.dataset,
+                config=self.config,
+                steps=self.space.shared_steps,
+                workers=self.workers,
+            )
+        )
         told = ""
         while not ray.wait([ref], timeout=_NEWS_S)[0]:
             now = place_in_training(self.place / "shared", self.space.shared_steps)
@@ -217,24 +223,6 @@ class _Driver:
                 self.say(f"shared steps: {now}")
             told = now
         ray.get(ref)
-
-    def _work(
-        self,
-        out: Path,
-        config: dance_language.DanceLanguageConfig,
-        steps: tuple[str, ...],
-        objectives: tuple[str, ...],
-    ) -> Work:
-        return Work(
-            out=str(out),
-            dataset=self.dataset,
-            config=configs.to_dict(config),
-            shared=str(self.place / "shared") if objectives else None,
-            shared_steps=self.space.shared_steps,
-            steps=steps,
-            objectives=objectives,
-            workers=self.workers,
-        )
 
     def _submit(self, work: Work) -> ray.ObjectRef:
         # With workers of its own a trial only waits for them. A lost process is started again:
@@ -248,8 +236,16 @@ class _Driver:
             return False
         trial, values = asked
         folder = self.place / "trials" / trial.user_attrs["key"]
-        config = configs.merge(self.config, nested(values))
-        work = self._work(folder, config, self.space.steps, self.space.objectives)
+        work = Work(
+            out=folder,
+            dataset=self.dataset,
+            config=configs.merge(self.config, nested(values)),
+            steps=self.space.steps,
+            objectives=self.space.objectives,
+            shared=self.place / "shared",
+            shared_steps=self.space.shared_steps,
+            workers=self.workers,
+        )
         ref = self._submit(work)
         self.running.append(_Running(trial=trial, values=values, folder=folder, ref=ref))
         return True

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raydance import config as configs
 from raydance.artifacts import Run, read_metrics
 from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner, Runner
@@ -27,22 +26,22 @@ class Work:
 
     Attributes:
         out: the run folder.
-        config: of the run, as plain data.
-        shared: a run that has steps which this one would repeat.
-        shared_steps: those steps.
+        config: of the run.
         steps: to be trained.
         objectives: to be measured afterwards.
+        shared: a run that has steps which this one would repeat.
+        shared_steps: those steps.
         workers: DDP workers of each stage; 0 trains in the task's own process.
     """
 
-    out: str
-    dataset: str
-    config: dict[str, Any]
-    shared: str | None
-    shared_steps: tuple[str, ...]
+    out: Path
+    dataset: Path
+    config: dance_language.DanceLanguageConfig
     steps: tuple[str, ...]
-    objectives: tuple[str, ...]
-    workers: int
+    objectives: tuple[str, ...] = ()
+    shared: Path | None = None
+    shared_steps: tuple[str, ...] = ()
+    workers: int = 0
 
 
 def carry_out(work: Work) -> dict[str, float]:
@@ -53,9 +52,8 @@ def carry_out(work: Work) -> dict[str, float]:
         RaydanceError: the training failed or diverged.
     """
     started = time.monotonic()
-    config = configs.from_dict(dance_language.DanceLanguageConfig, work.config)
     if work.shared is not None:
-        copy_steps(work.shared, work.out, config, work.shared_steps)
+        copy_steps(work.shared, work.out, work.config, work.shared_steps)
     runner: Runner
     if work.workers:
         from raydance.cluster.train import RayRunner
@@ -64,7 +62,7 @@ def carry_out(work: Work) -> dict[str, float]:
     else:
         runner = LocalRunner()
     for step in work.steps:
-        dance_language.train(work.out, work.dataset, config, runner, only=step)
+        dance_language.train(work.out, work.dataset, work.config, runner, only=step)
     found: dict[str, float] = {}
     if work.objectives:
         from tuning.objectives import measure
