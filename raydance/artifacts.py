@@ -30,7 +30,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from raydance.errors import ArtifactError
-from raydance.files import read_json, remove_partial, replacing, write_json, writing
+from raydance.files import check_record, read_json, remove_partial, replacing, write_json, writing
 
 FORMAT = "raydance-run"
 FORMAT_VERSION = 1
@@ -188,12 +188,7 @@ class Run:
         if not (path / "run.json").exists():
             raise ArtifactError(f"{path}: not a run folder (no run.json)")
         facts = read_json(path / "run.json", "the run's record")
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise ArtifactError(f"{path}: not a run of raydance")
-        if facts.get("version") != FORMAT_VERSION:
-            raise ArtifactError(
-                f"{path}: run format {facts.get('version')}; this version reads {FORMAT_VERSION}"
-            )
+        check_record(path, facts, FORMAT, FORMAT_VERSION, what="a run", numbered="run format")
         lacking = sorted({"steps", "system", "seed", "dataset"} - facts.keys())
         if lacking:
             raise ArtifactError(f"{path}: the run's record lacks {', '.join(lacking)}")

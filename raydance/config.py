@@ -91,6 +91,20 @@ def merge(config: T, changes: Mapping[str, Any]) -> T:
     return from_dict(type(config), _lay(to_dict(config), changes))
 
 
+def read_small_yaml(path: Path, what: str, most_bytes: int) -> Any:
+    """What a user's small YAML or JSON file holds.
+
+    Raises:
+        InputError: not readable, or too large to be `what` it should be.
+    """
+    try:
+        if path.stat().st_size > most_bytes:
+            raise InputError(f"{path}: larger than {most_bytes} bytes; not {what}")
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as YAML or JSON ({error})") from None
+
+
 def load_mapping(path: str | Path) -> dict[str, Any]:
     """Read a nested mapping from a YAML or JSON file.
 

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from raydance import schema
 from raydance.errors import ArtifactError, InputError
+from raydance.files import check_record
 from raydance.motion import skeleton
 
 FORMAT = "raydance-dataset"
@@ -129,12 +130,7 @@ class Dataset:
             raise ArtifactError(f"{path}: {what} (no manifest.json)") from None
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{file}: damaged ({error})") from None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise ArtifactError(f"{path}: not a dataset of raydance")
-        if manifest.get("version") != VERSION:
-            raise ArtifactError(
-                f"{path}: dataset version {manifest.get('version')}; this version reads {VERSION}"
-            )
+        check_record(path, manifest, FORMAT, VERSION, what="a dataset", numbered="dataset version")
         dataset = cls(path, manifest)
         try:
             shards = dataset._shards

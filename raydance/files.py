@@ -90,3 +90,22 @@ def read_json(path: Path, what: str) -> Any:
         raise ArtifactError(f"{path}: {what} is missing") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: {what} is damaged ({error})") from None
+
+
+def check_record(
+    folder: Path, record: Any, format: str, version: int, *, what: str, numbered: str
+) -> None:
+    """Refuse the record of a folder that is not ours, or of a version that is not read here.
+
+    Args:
+        format, version: what the record must say.
+        what: the folder ought to be, as `a run`; `numbered`: what the version is of.
+
+    Raises:
+        ArtifactError: names the folder and what was found.
+    """
+    if not isinstance(record, dict) or record.get("format") != format:
+        raise ArtifactError(f"{folder}: not {what} of raydance")
+    if record.get("version") != version:
+        found = record.get("version")
+        raise ArtifactError(f"{folder}: {numbered} {found}; this version reads {version}")

@@ -23,22 +23,20 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real recordings that lie beside a developer's checkout; skips where they are absent."""
-    folder = Path(
-        os.environ.get("RAYDANCE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
-    )
-    if not (folder / "cmu_bvh").is_dir():
-        pytest.skip(f"no real recordings at {folder} (set RAYDANCE_TEST_DATA)")
-    return folder
+    return _beside_checkout("data", "RAYDANCE_TEST_DATA", "cmu_bvh", "real recordings")
 
 
 @pytest.fixture(scope="session")
 def shared_golden() -> Path:
     """What public references return on stored inputs; skips where they are absent."""
-    folder = Path(
-        os.environ.get("RAYDANCE_TEST_GOLDEN", Path(__file__).parents[2] / "shared" / "golden")
-    )
-    if not (folder / "metrics_golden.json").is_file():
-        pytest.skip(f"no reference figures at {folder} (set RAYDANCE_TEST_GOLDEN)")
+    witness = "metrics_golden.json"
+    return _beside_checkout("golden", "RAYDANCE_TEST_GOLDEN", witness, "reference figures")
+
+
+def _beside_checkout(name: str, variable: str, witness: str, what: str) -> Path:
+    folder = Path(os.environ.get(variable, Path(__file__).parents[2] / "shared" / name))
+    if not (folder / witness).exists():
+        pytest.skip(f"no {what} at {folder} (set {variable})")
     return folder
 
 

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydance.errors import ArtifactError, InputError
-from raydance.files import read_json, replacing, write_json
+from raydance.files import check_record, read_json, replacing, write_json
 
 FORMAT = "raydance-captions"
 VERSION = 1
@@ -109,12 +109,7 @@ class CaptionStore:
         if not (path / "captions.json").exists():
             raise ArtifactError(f"{path}: not captions of raydance (no captions.json)")
         facts = read_json(path / "captions.json", "the captions' record")
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise ArtifactError(f"{path}: not captions of raydance")
-        if facts.get("version") != VERSION:
-            raise ArtifactError(
-                f"{path}: captions version {facts.get('version')}; this version reads {VERSION}"
-            )
+        check_record(path, facts, FORMAT, VERSION, what="captions", numbered="captions version")
         lacking = {"run", "fps", "window", "stride", "k", "metric", "width"} - facts.keys()
         run = facts.get("run")
         if lacking or not isinstance(run, dict) or not {"path", "identity"} <= run.keys():

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from raydance.commands.options import AddressOption, DataOption, JsonOption, QuietOption, print_json
+from raydance.commands.options import (
+    AddressOption,
+    DataOption,
+    JsonOption,
+    PresetOption,
+    QuietOption,
+    WorkFolderOption,
+    print_json,
+)
 from raydance.progress import Progress
 
 
@@ -20,12 +27,12 @@ def ablate(
         ),
     ],
     data: DataOption,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write or to go on with.")],
+    out: WorkFolderOption,
     seeds: Annotated[int, typer.Option(metavar="N", help="Each variant is trained so often.")] = 3,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Of every stage; the preset's by default.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "paper",
+    preset: PresetOption = "paper",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=VALUE", help="Of all variants; may be repeated."),

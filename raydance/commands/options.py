@@ -32,6 +32,10 @@ AddressOption = Annotated[
         "default."
     ),
 ]
+PresetOption = Annotated[str, typer.Option(help="paper, default or quick.")]
+WorkFolderOption = Annotated[
+    Path, typer.Option(metavar="DIR", help="The folder to write or to go on with.")
+]
 FpsOption = Annotated[
     float | None, typer.Option("--fps", help="The file's true frame rate, where it is wrong.")
 ]

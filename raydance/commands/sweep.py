@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from raydance.commands.options import AddressOption, DataOption, JsonOption, QuietOption, print_json
+from raydance.commands.options import (
+    AddressOption,
+    DataOption,
+    JsonOption,
+    PresetOption,
+    QuietOption,
+    WorkFolderOption,
+    print_json,
+)
 from raydance.progress import Progress
 
 
@@ -20,7 +27,7 @@ def sweep(
         ),
     ],
     data: DataOption,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write or to go on with.")],
+    out: WorkFolderOption,
     trials: Annotated[
         int, typer.Option(metavar="N", help="Finished trials wanted, earlier ones included.")
     ] = 20,
@@ -29,7 +36,7 @@ def sweep(
         typer.Option(metavar="N", help="Trials at once; as many as fit by default."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Workers that train each trial together.")] = 1,
-    preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "default",
+    preset: PresetOption = "default",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=VALUE", help="Of all trials; may be repeated."),

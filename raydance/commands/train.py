@@ -15,6 +15,7 @@ from raydance.commands.options import (
     AddressOption,
     DataOption,
     JsonOption,
+    PresetOption,
     QuietOption,
     destination,
     print_json,
@@ -50,7 +51,7 @@ def train(
             "where the cluster has them.",
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="paper, default or quick.")] = "default",
+    preset: PresetOption = "default",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=VALUE", help="Change one value; may be repeated."),

@@ -113,23 +113,20 @@ def measures_of(
     plain = naturalness(copied, fps, joint_mask)
     floor = max(real.jitter, 1e-9)
     return [
-        Measure(
-            group=group,
-            name="the movement asked for, by an independent judge",
-            value=judge.accuracy(motion, names),
-            baseline=judge.accuracy(copied, names, copied_clips),
-            chance=chance,
-            target=ceiling[0],
-            is_main=is_own,
-        ),
-        Measure(
-            group=group,
-            name="the movement asked for, by the learned space",
-            value=space.accuracy(motion, names),
-            baseline=space.accuracy(copied, names, copied_clips),
-            chance=chance,
-            target=ceiling[1],
-            is_main=False,
+        *(
+            Measure(
+                group=group,
+                name=f"the movement asked for, by {who}",
+                value=one.accuracy(motion, names),
+                baseline=one.accuracy(copied, names, copied_clips),
+                chance=chance,
+                target=on_real,
+                is_main=is_main,
+            )
+            for who, one, on_real, is_main in (
+                ("an independent judge", judge, ceiling[0], is_own),
+                ("the learned space", space, ceiling[1], False),
+            )
         ),
         Measure(
             group=group,

@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from raydance.config import read_small_yaml
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
 
@@ -189,12 +188,7 @@ def load_label_names(path: str | Path) -> dict[str, dict[str, str]]:
         InputError: an unreadable file or another form.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > _MAX_SIDECAR_BYTES:
-            raise InputError(f"{path}: larger than {_MAX_SIDECAR_BYTES} bytes; not label names")
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as YAML or JSON ({error})") from None
+    data = read_small_yaml(path, "label names", _MAX_SIDECAR_BYTES)
     if not isinstance(data, dict):
         raise InputError(f"{path}: found {type(data).__name__}, `label: {{value: word}}` is needed")
     out: dict[str, dict[str, str]] = {}

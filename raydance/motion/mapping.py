@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import yaml
 
+from raydance.config import read_small_yaml
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
@@ -138,12 +138,7 @@ def load_mapping(path: str | Path) -> dict[str, str | tuple[str, ...]]:
         InputError: an unreadable file, an unknown canonical joint or a value of another kind.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > _MAX_MAPPING_BYTES:
-            raise InputError(f"{path}: larger than {_MAX_MAPPING_BYTES} bytes; not a mapping")
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as YAML or JSON ({error})") from None
+    data = read_small_yaml(path, "a mapping", _MAX_MAPPING_BYTES)
     if not isinstance(data, dict) or not data:
         raise InputError(
             f"{path}: found {type(data).__name__}, lines `canonical: source` are needed"
