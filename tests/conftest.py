@@ -14,7 +14,7 @@ import pytest
 
 from raydance.systems.dance_language_config import TRAINED
 
-pytest_plugins = ("browsing", "command_line")
+pytest_plugins = ("browsing", "command_line", "interrupted")
 """Helpers with fixtures of their own."""
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -1,4 +1,4 @@
-"""The command `raydance serve`: its flags, refused or handed on. What is served: test_serve.py."""
+"""The command `raydance serve`: its flags, refused or handed on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_has_no_nodes_is_refused(refused, monkeypatch):
     assert "not a finished run" in refused(*elsewhere, 1)
 
 
-def test_the_scale_is_handed_on(refused, run, monkeypatch):
+def test_the_scale_is_handed_on(refused, tiny_run, monkeypatch):
     from raydance.cluster import serving, session
 
     def build(entries: object, settings: object, **scale: object) -> None:
@@ -34,7 +34,7 @@ def test_the_scale_is_handed_on(refused, run, monkeypatch):
 
     monkeypatch.setattr(session, "ray_session", lambda *args, **more: contextlib.nullcontext())
     monkeypatch.setattr(serving, "build", build)
-    command = ("serve", run, "--address", "auto", "--no-page", "--quiet")
+    command = ("serve", tiny_run, "--address", "auto", "--no-page", "--quiet")
     flags = ("--replicas", "2:8", "--replicas-per-node", 1, "--batch", 4)
     wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4}
     assert str(wanted) in refused(*command, *flags, code=1)

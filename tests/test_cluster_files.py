@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import raydance
+from raydance.cluster.session import SERVE_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 LAUNCHER = ROOT / "cluster.yaml"
@@ -129,6 +130,12 @@ def test_the_container_is_not_root_and_asks_for_a_token():
     assert users and users[-1] == "ray"
     assert "RAY_AUTH_MODE=token" in text
     assert re.search(r"^ARG TORCH=cpu$", text, re.MULTILINE)
+
+
+def test_the_container_lets_processes_of_a_service_call_each_other():
+    text = uncommented(DOCKERFILE)
+    for name, value in SERVE_ENVIRONMENT.items():
+        assert f"{name}={value}" in text
 
 
 def test_the_container_gets_the_torch_that_the_project_allows():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from raydance.errors import InputError
@@ -17,6 +17,10 @@ SERVE_ENVIRONMENT = {
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),
 }
 """What every node of a cluster that serves should have in its environment."""
+
+# For the nodes of an embedded cluster alone: Serve's proxies then choose replicas in the loop that
+# asks. A driver keeps handles that work outside of a loop.
+_NODES_ENVIRONMENT = {"RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0"}
 
 # Read when Ray is imported and inherited by every process that it starts. Measured: a tiny
 # training falls from 20 s to 12 s when the controller looks after its workers more often.
@@ -57,20 +61,33 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
     for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
         logging.getLogger(name).setLevel(logging.ERROR)
     if is_embedded(address):
-        ray.init(
-            address="local",  # a stale address file would send it looking for a running one
-            num_cpus=num_cpus or max(2, os.cpu_count() or 2),
-            object_store_memory=_OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        with _set_if_absent(_NODES_ENVIRONMENT):
+            ray.init(
+                address="local",  # a stale address file would send it looking for a running one
+                num_cpus=num_cpus or max(2, os.cpu_count() or 2),
+                object_store_memory=_OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
     else:
         ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _set_if_absent(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for what is started in the block."""
+    new = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
 
 
 def is_embedded(address: str | None) -> bool:

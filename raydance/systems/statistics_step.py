@@ -32,7 +32,7 @@ def write_statistics(
 ) -> None:
     """Keep the mean and deviation of all shards, and which joints the training data has."""
     statistics = normalise.fit_statistics(sums, granularity)
-    seen = sum(part.count for part in sums)[:, 0] > 0
+    seen = np.sum([part.count for part in sums], axis=0)[:, 0] > 0
     tensors = {
         "mean": torch.as_tensor(np.asarray(statistics.mean)),
         "std": torch.as_tensor(np.asarray(statistics.std)),

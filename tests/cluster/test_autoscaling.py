@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 def test_captioning_grows_a_cluster_and_lets_it_go(tiny_run: Path, tmp_path: Path) -> None:
     synthetic.write_corpus(tmp_path / "library" / "a", 40)
     shutil.copytree(tmp_path / "library" / "a", tmp_path / "library" / "b")
-    script = Path(__file__).parent / "cluster_scripts" / "autoscale.py"
+    script = Path(__file__).parent / "scripts" / "autoscale.py"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, str(script), tmp_path / "library", tiny_run, tmp_path / "captions"],

@@ -339,7 +339,7 @@ def test_a_configuration_file_is_read_strictly(tiny_run: Path):
 
     from raydance.cluster.serving import from_config
 
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     file = yaml.safe_load((root / "deploy" / "serve.yaml").read_text(encoding="utf-8"))
     (application,) = file["applications"]
     assert application["import_path"] == "raydance.cluster.serving:from_config"
