@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browsing import SENTENCE, Visit, drop, picture, playback, seek, settle, submit, wait
+from serving import write_amc
 
 from raydance.motion.formats import read_clip
 
@@ -80,6 +81,16 @@ def test_a_dropped_file_is_danced_described_and_compared(visit: Visit, dropped: 
     last.click()
     assert playback(page)["time_s"] == pytest.approx(float(start[1]), abs=0.06)
     assert page.locator("#neighbours li").count() >= 1
+
+
+def test_a_motion_is_read_with_the_skeleton_chosen_beside_it(visit: Visit, tmp_path: Path) -> None:
+    motion, skeleton = write_amc(tmp_path)
+    page = visit()
+    page.set_input_files("#file", [skeleton, motion])
+    shown = settle(page)
+    assert [take["kind"] for take in shown["takes"]] == ["file"]
+    assert shown["duration_s"] == pytest.approx(3.0, abs=0.1)
+    assert page.locator("#description h2").inner_text() == "05_02"
 
 
 def test_a_file_that_is_no_motion_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ import { showHits } from "./hits.js";
 import { fileTake } from "./takes.js";
 
 const NUM_NEIGHBOURS = 3;
+const SKELETON = ".asf"; // an .amc file's own, which comes beside it
+
+const isSkeleton = (file) => file.name.toLowerCase().endsWith(SKELETON);
 
 export class DescribePanel {
   constructor(app) {
     this.app = app;
     byId("file").addEventListener("change", () => {
-      const [file] = byId("file").files;
-      if (file) this.open(file);
+      this.openFiles([...byId("file").files]);
       byId("file").value = "";
     });
     this.attachDrop();
@@ -35,14 +37,13 @@ export class DescribePanel {
       event.preventDefault();
       depth = 0;
       hint.hidden = true;
-      const [file] = event.dataTransfer.files;
-      if (file) this.open(file);
+      this.openFiles([...event.dataTransfer.files]);
     });
   }
 
   setLimits(formats, limits) {
-    byId("file").accept = formats.join(",");
-    byId("readable").textContent = `${formats.join(", ")}, up to ${Math.round(limits.upload_bytes / 2 ** 20)} MB`;
+    byId("file").accept = [...formats, SKELETON].join(",");
+    byId("readable").textContent = `${formats.join(", ")} (an .amc together with its .asf), up to ${Math.round(limits.upload_bytes / 2 ** 20)} MB`;
     this.most_bytes = limits.upload_bytes;
   }
 
@@ -50,8 +51,15 @@ export class DescribePanel {
     return { fps: byId("file-fps").value, units: byId("file-units").value, up: byId("file-up").value };
   }
 
-  open(file) {
-    const { app, fields } = this;
+  /** The first motion among files, with the skeleton among them. */
+  openFiles(files) {
+    const skeleton = files.find(isSkeleton);
+    const file = files.find((one) => !isSkeleton(one)) ?? skeleton;
+    if (file) this.open(file, { ...this.fields, ...(skeleton && skeleton !== file && { skeleton }) });
+  }
+
+  open(file, fields) {
+    const { app } = this;
     app.tabs.choose("describe");
     return app.jobs.during(`Reading ${file.name}`, async (isCurrent) => {
       if (file.size > this.most_bytes) throw new Error(`${file.name} has ${file.size} bytes: at most ${this.most_bytes} are allowed.`);
