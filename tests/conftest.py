@@ -137,3 +137,14 @@ def service_url(tiny_run: Path, tiny_library: Path) -> Iterator[str]:
         page = None
     with plain_service(tiny_run, tiny_library, page) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def take(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BVH file of the procedural dancer."""
+    from raydance.motion import synthetic
+    from raydance.motion.export import bvh
+
+    path = tmp_path_factory.mktemp("upload") / "my take.bvh"
+    bvh.write(path, synthetic.make_clip(synthetic.MOVEMENTS[2], 5))
+    return path

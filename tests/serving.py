@@ -160,3 +160,20 @@ def load(
         is_over.set()
         for thread in threads:
             thread.join(70)
+
+
+def post(url: str, path: str, body: Any = None, **request: Any) -> requests.Response:
+    """A request with a JSON body, or with whatever `request` says."""
+    if body is not None:
+        request["json"] = body
+    return requests.post(url + path, timeout=60, **request)
+
+
+def problem(answer: requests.Response, status: int) -> str:
+    """The detail of an error, after its shape was checked."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status and body["title"] and body["type"] == "about:blank"
+    detail: str = body["detail"]
+    return detail

@@ -1,0 +1,173 @@
+"""What the HTTP API keeps out, how much it takes at once, and what it tells of itself."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from serving import TURN, plain_service, post, problem, wait_for
+
+from raydance.client import Client
+from raydance.errors import InputError
+from raydance.serving.guard import read_keys
+from raydance.serving.reader import Limits
+
+pytestmark = pytest.mark.slow
+
+
+def test_keys_open_the_api_and_nothing_else_does(tiny_run: Path, tmp_path: Path):
+    key = "a-key-that-is-long-enough"
+    (tmp_path / "keys.txt").write_text(f"# for tests\n{key}\n", encoding="utf-8")
+    digests = read_keys(tmp_path / "keys.txt")
+    assert key.encode() not in b"".join(digests)
+    with plain_service(tiny_run, None, key_digests=digests) as url:
+        assert requests.get(f"{url}/healthz", timeout=10).ok
+        for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": f"Basic {key}"}):
+            problem(requests.get(f"{url}/v1/models", headers=headers, timeout=10), 401)
+        for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+            assert requests.get(f"{url}/v1/models", headers=headers, timeout=10).ok
+        assert Client(url, key=key).models()[0]["library"] is None
+    (tmp_path / "short.txt").write_text("abc\n", encoding="utf-8")
+    with pytest.raises(InputError, match="shorter than 16"):
+        read_keys(tmp_path / "short.txt")
+
+
+def test_pages_elsewhere_may_not_read_answers(service_url: str):
+    headers = {"Origin": "http://elsewhere.example"}
+    answer = requests.get(f"{service_url}/v1/models", headers=headers, timeout=10)
+    assert "access-control-allow-origin" not in answer.headers
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_limits_hold(tiny_run: Path, take: Path):
+    limits = Limits(upload_bytes=20_000, frames=40, joints=10, parse_seconds=10.0)
+    with plain_service(tiny_run, None, limits=limits) as url:
+        big = post(url, "/v1/convert", files={"file": ("a.bvh", b"x" * 200_000)})
+        assert "larger" in problem(big, 413) or "bytes" in problem(big, 413)
+
+        def pieces() -> Any:  # no length is told beforehand
+            yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bvh"\r\n\r\n'
+            for _ in range(50):
+                yield b"x" * 10_000
+
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        problem(requests.post(f"{url}/v1/convert", data=pieces(), headers=headers, timeout=20), 413)
+        assert requests.get(f"{url}/healthz", timeout=10).ok
+        content = io.BytesIO()
+        np.save(content, np.zeros((60, 22, 3), np.float32))
+        long = post(url, "/v1/convert", files={"file": ("a.npy", content.getvalue())})
+        assert "frames" in problem(long, 422)
+        rows = np.zeros((10, 22, 3), np.float32)
+        content = io.BytesIO()
+        np.save(content, rows)
+        many = post(url, "/v1/convert", files={"file": ("a.npy", content.getvalue())})
+        assert "joints" in problem(many, 422)
+
+
+def test_a_file_that_takes_too_long_is_given_up(tiny_run: Path, take: Path):
+    limits = Limits(parse_seconds=0.001)
+    with plain_service(tiny_run, None, limits=limits) as url:
+        with take.open("rb") as file:
+            answer = post(url, "/v1/convert", files={"file": file})
+        assert "longer than 0.001 s" in problem(answer, 422)
+        assert requests.get(f"{url}/healthz", timeout=10).ok
+
+
+def test_a_body_that_does_not_come_keeps_nobody_out(tiny_run: Path):
+    with plain_service(tiny_run, None, most_requests=3, body_s=1.0) as url:
+        host, port = url.removeprefix("http://").split(":")
+        slow = [socket.create_connection((host, int(port))) for _ in range(3)]
+        for one in slow:
+            one.sendall(
+                b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 1000\r\n\r\n{"
+            )
+        time.sleep(0.3)
+        assert "again" in problem(requests.get(f"{url}/v1/models", timeout=10), 503)
+        wait_for(lambda: requests.get(f"{url}/v1/models", timeout=10).ok, 10)
+        assert slow[0].recv(100).startswith(b"HTTP/1.1 408")
+        for one in slow:
+            one.close()
+
+
+def test_readiness_is_found_once_and_costs_nothing_after(tiny_run: Path):
+    with plain_service(tiny_run, None) as url:
+        started = time.monotonic()
+        for _ in range(50):
+            assert requests.get(f"{url}/readyz", timeout=10).ok
+        assert time.monotonic() - started < 10
+
+
+def test_a_fault_of_ours_is_told_as_such_and_counted(tiny_run: Path, monkeypatch: Any):
+    from raydance.serving import parts
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    with plain_service(tiny_run, None) as url:
+        monkeypatch.setattr(parts.Retriever, "map", broken)
+        answer = requests.get(f"{url}/v1/map", timeout=10)
+        assert "secret" not in problem(answer, 500)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        text = requests.get(f"{url}/metrics", timeout=10).text
+        assert 'route="/v1/map",status="500"' in text
+
+
+def test_too_many_at_once_are_told_to_come_back(tiny_run: Path):
+    with plain_service(tiny_run, None, most_requests=2) as url:
+        answers: list[requests.Response] = []
+
+        def ask() -> None:
+            answers.append(post(url, "/v1/generate", {"text": TURN, "seconds": 60}))
+
+        threads = [threading.Thread(target=ask) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        busy = [answer for answer in answers if answer.status_code == 503]
+        assert busy and any(answer.ok for answer in answers)
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        assert busy[0].headers["retry-after"] == "1" and "again" in problem(busy[0], 503)
+        assert post(url, "/v1/generate", {"text": TURN}).ok  # and it is well again
+
+
+def test_json_is_bounded_and_so_are_the_mistakes_told(service_url: str):
+    headers = {"content-type": "application/json"}
+
+    def pieces() -> Any:  # no length is told beforehand
+        for _ in range(40):
+            yield b" " * 100_000
+
+    for body in (b" " * 2_000_000, pieces()):
+        assert "larger than 1048576" in problem(
+            post(service_url, "/v1/generate", data=body, headers=headers), 413
+        )
+    many = post(service_url, "/v1/generate", {"text": "x"} | {f"k{i}": 1 for i in range(9000)})
+    assert "and 8980 more" in problem(many, 422) and len(many.content) < 5000
+    for body in (b"[" * 100_000, b'{"text": "x", "seed": ' + b"9" * 6000 + b"}"):
+        problem(post(service_url, "/v1/generate", data=body, headers=headers), 400)
+    halves = b'{"text": "x", "\\ud800": 1, "model": "\\udfff"}'
+    problem(post(service_url, "/v1/generate", data=halves, headers=headers), 422)
+
+
+def test_invented_methods_make_no_figures_of_their_own(service_url: str):
+    answer = requests.request("PROPFIND", f"{service_url}/v1/models", timeout=10)
+    problem(answer, 405)
+    assert answer.headers["allow"] == "GET"
+    assert "PROPFIND" not in requests.get(f"{service_url}/metrics", timeout=10).text
+    problem(requests.get(f"{service_url}/v1/models/", allow_redirects=False, timeout=10), 404)
+
+
+def test_figures_for_prometheus(service_url: str):
+    requests.get(f"{service_url}/v1/models", timeout=60)
+    text = requests.get(f"{service_url}/metrics", timeout=60).text
+    assert 'route="/v1/models",status="200"' in text.replace('replica="",', "")
+    assert "raydance_http_request_seconds_bucket" in text
