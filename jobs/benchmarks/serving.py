@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,20 @@ from raydance.cluster.session import ray_session
 _TEXT = "a dancer turns slowly"
 _CLIENTS = 32
 _START_S = 180.0
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # what Ray gives a replica
+_WAYS = {"serve": {}, "haproxy": {"RAY_SERVE_ENABLE_HA_PROXY": "1"}}
+_LOADED = {"uvicorn": ["--no-ray"], "serve": [], "unbatched": ["--batch", "1"]}
 _JSON = {"Content-Type": "application/json"}
 
 
 def serving(folder: Path, num_windows: int) -> dict[str, Any]:
     """p50 and p99 in ms of generate, describe and search: in process, behind uvicorn, and Serve.
 
-    Both services run at once and are asked in turns, so that whatever else the machine does slows
-    both. `serve_cost_ms` is the median of Serve's time less uvicorn's for the same question, the
-    largest of the three; `batching_ratio` is the motions per second at 32 clients with batching
-    over those without.
+    Serve runs with its own proxy, and behind HAProxy. Each runs at once with the bare service and
+    is asked in turns with it, so that whatever else the machine does slows both; all compute with
+    one thread. `serve_cost_ms` and `haproxy_cost_ms` are the median of Serve's time less uvicorn's
+    for the same question, the largest of the three; `batching_ratio` is the motions per second at
+    32 clients with batching over those without.
 
     Args:
         num_windows: stands for the number of requests: a fifth of it each.
@@ -45,20 +50,23 @@ def serving(folder: Path, num_windows: int) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": count}
     for name, times in in_process(run, folder / "take.bvh", count).items():
         found |= _quantiles(f"in_process_{name}", times)
-    costs = {}
-    with _service(run, ["--no-ray"]) as plain, _service(run, []) as on_ray:
-        for name, request in bodies.items():
-            uvicorn, serve = _in_turns((plain, on_ray), request, count)
-            found |= _quantiles(f"uvicorn_{name}", uvicorn) | _quantiles(f"serve_{name}", serve)
-            costs[name] = float(np.median(serve - uvicorn))
-        found["uvicorn_motions_per_s"] = _throughput(plain, bodies["generate"], count)
-        found["serve_motions_per_s"] = _throughput(on_ray, bodies["generate"], count)
-    with _service(run, ["--batch", "1"]) as port:
-        _in_turns((port,), bodies["generate"], count // 4)
-        found["unbatched_motions_per_s"] = _throughput(port, bodies["generate"], count)
+    for way, extra in _WAYS.items():
+        with _service(run, ["--no-ray"], _ONE_THREAD) as plain, _service(run, [], extra) as on_ray:
+            for name, request in bodies.items():
+                uvicorn, serve = _in_turns((plain, on_ray), request, count)
+                found |= _quantiles(f"{way}_{name}", serve)
+                found |= _quantiles(f"uvicorn_beside_{way}_{name}", uvicorn)
+                found[f"{way}_cost_{name}_ms"] = float(np.median(serve - uvicorn))
+        found[f"{way}_cost_ms"] = max(found[f"{way}_cost_{name}_ms"] for name in bodies)
+    for way, arguments in (
+        ("uvicorn", ["--no-ray"]),
+        ("serve", []),
+        ("unbatched", ["--batch", "1"]),
+    ):
+        with _service(run, arguments) as port:
+            _in_turns((port,), bodies["generate"], count // 4)
+            found[f"{way}_motions_per_s"] = _throughput(port, bodies["generate"], count)
     found["batching_ratio"] = found["serve_motions_per_s"] / found["unbatched_motions_per_s"]
-    found |= {f"serve_cost_{name}_ms": cost for name, cost in costs.items()}
-    found["serve_cost_ms"] = max(costs.values())
     return found | {"serve_cost_target_ms": 12.0, "in_process_target_ms": 60.0}
 
 
@@ -239,8 +247,10 @@ def _throughput(port: int, request: Request, count: int) -> float:
 
 
 @contextmanager
-def _service(run: Path, arguments: list[str]) -> Iterator[int]:
-    """`raydance serve` in a process of its own; yields its port."""
+def _service(
+    run: Path, arguments: list[str], extra: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[int]:
+    """`raydance serve` in a process of its own, with more in its environment; yields its port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = int(one.getsockname()[1])
@@ -248,7 +258,7 @@ def _service(run: Path, arguments: list[str]) -> Iterator[int]:
     command = [sys.executable, "-m", "raydance", "serve", str(run), "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--no-page", "--quiet", *arguments],
-        env=environment,
+        env=environment | dict(extra),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
