@@ -1,10 +1,19 @@
-"""The scripts in `jobs/` run directly, and what they take a cluster for."""
+"""The scripts in `jobs/`, run directly and through `ray job submit` on a cluster with a token."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +21,115 @@ import pytest
 from raydance.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+RAY = Path(sys.executable).with_name("ray")
+PORTS = (
+    "port",
+    "ray-client-server-port",
+    "dashboard-port",
+    "dashboard-agent-listen-port",
+    "dashboard-agent-grpc-port",
+    "runtime-env-agent-port",
+    "metrics-export-port",
+    "node-manager-port",
+    "object-manager-port",
+)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def answer(url: str) -> int | None:
+    """The status with which a server answers, without a token."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+class Cluster:
+    """A head on this machine, started as `cluster.yaml` starts one."""
+
+    def __init__(self, folder: Path) -> None:
+        token = folder / "token"
+        token.touch(mode=0o600)
+        token.write_text("0123456789abcdef" * 3)
+        ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.folder = folder
+        self.address = f"http://127.0.0.1:{ports['dashboard-port']}"
+        dropped = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_AUTH_TOKEN")
+        self.environment = {k: v for k, v in os.environ.items() if k not in dropped} | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_TMPDIR": str(folder),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PATH": f"{RAY.parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        self.head = subprocess.Popen(
+            [RAY, "start", "--head", "--block", "--dashboard-host=127.0.0.1", "--num-cpus=2"]
+            + ["--object-store-memory=200000000"]
+            + [f"--{name}={port}" for name, port in ports.items()],
+            env=self.environment,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def wait(self) -> int:
+        """The status without a token, once the job API answers."""
+        deadline = time.monotonic() + 90
+        while (status := answer(f"{self.address}/api/jobs/")) is None:
+            assert time.monotonic() < deadline and self.head.poll() is None, "no head"
+            time.sleep(0.5)
+        return status
+
+    def submit(self, *entrypoint: str) -> tuple[int, str]:
+        """Exit code of `ray job submit` and what it wrote."""
+        done = subprocess.run(
+            [RAY, "job", "submit", "--address", self.address, "--working-dir", "."]
+            + ["--", "python", *entrypoint],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+
+    def stop(self) -> None:
+        """End the head, and what it leaves behind: processes that name this cluster's folder."""
+        self.head.terminate()
+        listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True)
+        left = [
+            line.split()[0] for line in listing.stdout.splitlines() if f"{self.folder}/" in line
+        ]
+        for pid in {self.head.pid, *map(int, left)}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.head.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="rd"))  # short: Ray puts sockets into it
+    made = Cluster(folder)
+    try:
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_job_runs_directly_too():
@@ -24,6 +142,26 @@ def test_a_job_runs_directly_too():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("raydance: No such option: --nope")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_jobs_run_through_ray_job_submit(cluster, tiny_dataset, tmp_path):
+    assert cluster.wait() == 401  # nobody gets in without the token
+    clips = tiny_dataset.parent / "clips"
+    arguments = [str(clips), "--captions", str(clips / "captions.jsonl")]
+    out = tmp_path / "bucket" / "data"
+    out.parent.mkdir()
+    code, told = cluster.submit("jobs/ingest.py", *arguments, "--out", out.as_uri())
+    assert code == 0, told
+    assert (out / "manifest.json").exists()
+    assert re.search(r"ingest: \d+/\d+ files, \d+ windows", told), "no progress to follow"
+    assert "Traceback" not in told
+
+    code, told = cluster.submit("jobs/train.py", "dance-language", "--data", "no", "--out", "run")
+    assert code != 0
+    assert "exit code 2" in told and "raydance: no: not a dataset" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.ray

@@ -1,13 +1,16 @@
-"""Training through Ray: the same losses as the plain loop, and several workers."""
+"""Training through Ray: the same losses as the plain loop, several workers, and lost workers."""
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small_training import assert_same, losses, train_vae
+from small_training import assert_same, losses, train_vae, training_workers, wait_until
 
 from raydance.systems.base import LocalRunner
 
@@ -48,3 +51,28 @@ def test_two_workers_share_the_windows(
     train_vae(tmp_path / "run", tiny_dataset, RayRunner(2), "motion_vae.train.epochs=3")
     found = losses(tmp_path / "run")
     assert len(found) == 3 and found[-1] < found[0]
+
+
+def test_a_killed_worker_changes_nothing(
+    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain: dict[str, Any]
+) -> None:
+    from raydance.cluster.train import RayRunner
+
+    out = tmp_path / "run"
+    runner = RayRunner(1, checkpoint_every_s=0.0)
+    killed: list[int] = []
+
+    def kill_after_epochs() -> None:
+        wait_until(lambda: len(losses(out)) >= 3)
+        killed.extend(training_workers(os.getpid()))
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+
+    watcher = threading.Thread(target=kill_after_epochs)
+    watcher.start()
+    # Slower epochs, so that the kill falls into the middle.
+    weights = train_vae(out, tiny_dataset, runner, "motion_vae.train.epochs=12")
+    watcher.join()
+    assert killed
+    assert_same(weights, plain["weights"])
+    assert losses(out) == plain["losses"]

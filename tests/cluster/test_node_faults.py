@@ -43,29 +43,6 @@ def short_folder() -> Iterator[str]:
         yield name
 
 
-def test_a_killed_worker_changes_nothing(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
-) -> None:
-    from raydance.cluster.train import RayRunner
-
-    out = tmp_path / "run"
-    killed: list[int] = []
-
-    def kill_after_epochs() -> None:
-        wait_until(lambda: len(losses(out)) >= 3)
-        killed.extend(training_workers(os.getpid()))
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-
-    watcher = threading.Thread(target=kill_after_epochs)
-    watcher.start()
-    weights = train_vae(out, tiny_dataset, RayRunner(1, checkpoint_every_s=0.0), EPOCHS)
-    watcher.join()
-    assert killed
-    assert_same(weights, plain_training["weights"])
-    assert losses(out) == plain_training["losses"]
-
-
 def test_one_of_two_workers_killed_changes_nothing(
     ray_cluster: None, tiny_dataset: Path, tmp_path: Path
 ) -> None:
