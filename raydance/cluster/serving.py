@@ -59,20 +59,7 @@ def build(
         raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
     if replicas_per_node is not None and not 1 <= replicas_per_node <= 100:
         raise ConfigError(f"replicas_per_node {replicas_per_node}; allowed: 1 to 100")
-    scale: dict[str, Any] = (
-        {"num_replicas": low}
-        if low == high
-        else {
-            "autoscaling_config": {
-                "min_replicas": low,
-                "max_replicas": high,
-                "target_ongoing_requests": 4,
-                "upscale_delay_s": 5,
-                "downscale_delay_s": 60,
-            }
-        }
-    )
-    common = scale | {
+    common = _scale(low, high) | {
         "user_config": {"runs": [entry.to_dict() for entry in entries], "batch": batch},
         "max_replicas_per_node": replicas_per_node,
         # New replicas are there before old ones end, where there is room for both.
@@ -112,6 +99,21 @@ def build(
         **common,
     )(serve.ingress(application)())
     return ingress.bind(**bound)
+
+
+def _scale(low: int, high: int) -> dict[str, Any]:
+    """How many replicas a part has."""
+    if low == high:
+        return {"num_replicas": low}
+    return {
+        "autoscaling_config": {
+            "min_replicas": low,
+            "max_replicas": high,
+            "target_ongoing_requests": 4,
+            "upscale_delay_s": 5,
+            "downscale_delay_s": 60,
+        }
+    }
 
 
 def _actor(cpus: float, gpus: int = 0) -> dict[str, Any]:

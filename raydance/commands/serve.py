@@ -7,14 +7,22 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from raydance.commands.options import AddressOption, QuietOption, local
 from raydance.config import parse_range
 from raydance.errors import InputError
+
+if TYPE_CHECKING:
+    from raydance.serving.app import Settings
+    from raydance.serving.runs import Entry
+
+Say = Callable[[str], None]
 
 _KEYS_VARIABLE = "RAYDANCE_API_KEYS_FILE"
 _BATCH = 32
@@ -96,7 +104,6 @@ def serve(
     from raydance.serving.app import Settings
     from raydance.serving.guard import read_keys
     from raydance.serving.reader import Limits
-    from raydance.serving.runs import Opened, entries_of
     from raydance.storage import is_uri
 
     pool = parse_range("--replicas", replicas)
@@ -114,13 +121,7 @@ def serve(
         say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
     if address is None:  # on a cluster it may be our own service that listens there
         _check_free(host, port)
-    entries = entries_of(
-        [_fetched(run, say) for run in runs],
-        str(local(library, say)) if library else None,
-        str(local(data, say)) if data else None,
-    )
-    for entry in entries:  # a mistake is told here, not in the log of a replica
-        Opened(entry)
+    entries = _opened(runs, library, data, say)
     settings = Settings(
         limits=Limits(upload_bytes=max_upload << 20),
         key_digests=digests,
@@ -128,14 +129,51 @@ def serve(
         page=_page(say) if page else None,
         most_requests=max_requests,
     )
-    names = ", ".join(entry.name for entry in entries)
+    offer = _Offer(entries=entries, settings=settings, host=host, port=port, say=say)
     if ray:
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
-        is_copied = any(map(is_uri, places))
         scale = {"replicas": pool, "replicas_per_node": replicas_per_node, "batch": batch}
-        _with_ray(entries, settings, host, port, scale, address, names, is_copied, say)
+        _with_ray(offer, scale, address, is_copied=any(map(is_uri, places)))
     else:
-        _plain(entries, settings, host, port, names, say)
+        _plain(offer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Offer:
+    """What is served, where, and who is told."""
+
+    entries: Sequence[Entry]
+    settings: Settings
+    host: str
+    port: int
+    say: Say
+
+    @property
+    def names(self) -> str:
+        """Of the runs."""
+        return ", ".join(entry.name for entry in self.entries)
+
+    def announce(self) -> None:
+        """Say where it is."""
+        self.say(f"serving {self.names} at http://{self.host}:{self.port} (Ctrl-C ends it)")
+
+
+def _opened(runs: list[str], library: str | None, data: str | None, say: Say) -> list[Entry]:
+    """The runs, on this machine; a mistake is told here, not in the log of a replica.
+
+    Raises:
+        RaydanceError: what the first one lacks.
+    """
+    from raydance.serving.runs import Opened, entries_of
+
+    entries = entries_of(
+        [_fetched(run, say) for run in runs],
+        str(local(library, say)) if library else None,
+        str(local(data, say)) if data else None,
+    )
+    for entry in entries:
+        Opened(entry)
+    return entries
 
 
 def _need_nodes(per_node: int, fewest: int, address: str | None) -> None:
@@ -153,14 +191,14 @@ def _need_nodes(per_node: int, fewest: int, address: str | None) -> None:
         )
 
 
-def _fetched(run: str, say: Any) -> str:
+def _fetched(run: str, say: Say) -> str:
     name, mark, place = run.partition("=")
     if mark and "/" not in name:
         return f"{name}={local(place, say)}"
     return str(local(run, say))
 
 
-def _page(say: Any) -> str | None:
+def _page(say: Say) -> str | None:
     from raydance import web
     from raydance.errors import RaydanceError
 
@@ -172,26 +210,19 @@ def _page(say: Any) -> str | None:
 
 
 def _with_ray(
-    entries: Any,
-    settings: Any,
-    host: str,
-    port: int,
-    scale: dict[str, Any],
-    address: str | None,
-    names: str,
-    is_copied: bool,
-    say: Any,
+    offer: _Offer, scale: dict[str, Any], address: str | None, *, is_copied: bool
 ) -> None:
     from raydance.cluster.session import ray_session, require_shared_cache
 
+    host, port, say = offer.host, offer.port, offer.say
     # Parts wait for each other more than they compute: more of them than processors.
     with ray_session(address, num_cpus=max(8, 2 * (os.cpu_count() or 1))):
         if is_copied:
             require_shared_cache()
         from raydance.cluster import serving as on_cluster
 
-        say(f"starting {names}")
-        application = on_cluster.build(entries, settings, **scale)
+        say(f"starting {offer.names}")
+        application = on_cluster.build(offer.entries, offer.settings, **scale)
         started = on_cluster.start(
             application, host=host, port=port, everywhere=address is not None
         )
@@ -200,7 +231,7 @@ def _with_ray(
                 f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
                 "first started with on a cluster"
             )
-        say(f"serving {names} at http://{host}:{port} (Ctrl-C ends it)")
+        offer.announce()
         try:
             while True:
                 time.sleep(3600)
@@ -210,19 +241,19 @@ def _with_ray(
             on_cluster.stop(started)
 
 
-def _plain(entries: Any, settings: Any, host: str, port: int, names: str, say: Any) -> None:
+def _plain(offer: _Offer) -> None:
     import uvicorn
 
     from raydance.serving.app import create_app
     from raydance.serving.backend import InProcess
     from raydance.serving.runs import Shelf
 
-    app = create_app(lambda: InProcess(Shelf(entries)), settings)
-    say(f"serving {names} at http://{host}:{port} (Ctrl-C ends it)")
+    app = create_app(lambda: InProcess(Shelf(offer.entries)), offer.settings)
+    offer.announce()
     uvicorn.run(
         app,
-        host=host,
-        port=port,
+        host=offer.host,
+        port=offer.port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=30,

@@ -43,6 +43,20 @@ def short_folder() -> Iterator[str]:
         yield name
 
 
+def seen_by(script: str, *arguments: Path, timeout_s: float, ray_folder: str = "/tmp") -> Any:
+    """What a script that starts nodes and kills them saw: the JSON in its last line."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(ray_folder),
+        start_new_session=True,  # Ray ends the whole group of a driver that dies
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_one_of_two_workers_killed_changes_nothing(
     ray_cluster: None, tiny_dataset: Path, tmp_path: Path
 ) -> None:
@@ -95,18 +109,10 @@ def lost_nodes(
 ) -> tuple[Path, dict[str, list[str]]]:
     """Two trainings on a cluster that loses nodes: their folder, and what the driver was told."""
     folder = tmp_path_factory.mktemp("nodes")
-    script = str(SCRIPTS / "lose_nodes.py")
     with short_folder() as ray_folder:
-        done = subprocess.run(
-            [sys.executable, script, str(tiny_dataset), str(folder)],
-            capture_output=True,
-            text=True,
-            env=environment(ray_folder),
-            start_new_session=True,
-            timeout=600,
+        return folder, seen_by(
+            "lose_nodes.py", tiny_dataset, folder, ray_folder=ray_folder, timeout_s=600
         )
-    assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout.splitlines()[-1])
 
 
 def test_a_replaced_node_changes_nothing(
@@ -154,17 +160,8 @@ def tables_of(captions: Path) -> dict[str, list[dict[str, Any]]]:
 
 def test_a_node_that_dies_costs_no_caption(tiny_run: Path, tmp_path: Path) -> None:
     synthetic.write_corpus(tmp_path / "library", 5)
-    script = str(SCRIPTS / "lose_a_captioning_node.py")
-    done = subprocess.run(
-        [sys.executable, script, str(tmp_path / "library"), str(tiny_run), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        start_new_session=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    arguments = (tmp_path / "library", tiny_run, tmp_path)
+    seen = seen_by("lose_a_captioning_node.py", *arguments, timeout_s=240)
     num_files = len(list((tmp_path / "library").rglob("*.npz")))
     assert seen["actors"] == [1, 1] and 0 < seen["done"] < num_files
     counts = seen["counts"]
@@ -177,17 +174,7 @@ def test_a_node_that_dies_costs_no_caption(tiny_run: Path, tmp_path: Path) -> No
 
 
 def test_a_node_that_dies_costs_no_request(tiny_run: Path) -> None:
-    script = str(SCRIPTS / "lose_a_serving_node.py")
-    done = subprocess.run(
-        [sys.executable, script, str(tiny_run)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        start_new_session=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    seen = seen_by("lose_a_serving_node.py", tiny_run, timeout_s=500)
     assert seen["before"] == seen["after"] == [[1, 1]] * 5
     assert set(seen["steady"]) == {"200"}
     # Who does not ask again may lose what the lost ingress held, or was sent to it before its death
