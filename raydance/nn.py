@@ -1,6 +1,6 @@
 """Network blocks that more than one stage uses.
 
-Dimensions: B clips, T frames, J joints, H hidden, Z latent.
+Dimensions: B clips, T frames, J joints, D values of a frame, H hidden, Z latent, C cosines.
 """
 
 from __future__ import annotations
@@ -15,37 +15,18 @@ Cell = Literal["lstm", "gru"]
 _RECURRENT: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
-class TimeBasis(nn.Module):
-    """Multiplies each hidden unit by its own smooth function of time.
-
-    A sum over time of such products is a projection on temporal basis functions, so the network
-    holds a spatio-temporal linear map from its first step on, where a recurrent layer alone first
-    has to learn to count frames. Not in the paper.
+def cosines(num_frames: int, window: int, num_cosines: int) -> Tensor:
+    """The first functions of the orthonormal DCT-II of a window, at each frame: `[T, C]`.
 
     Args:
-        num_frames: frames of a window; later frames continue the functions.
-        hidden: H.
-        num_waves: half-periods of the fastest function in a window.
+        num_frames: T; beyond the window the functions go on, mirrored at its end.
+        window: frames of a window.
+        num_cosines: C, at most the window's frames.
     """
-
-    def __init__(self, num_frames: int, hidden: int, num_waves: int = 12) -> None:
-        super().__init__()
-        self.num_frames = num_frames
-        self.num_waves = num_waves
-        self.mix = nn.Linear(2 * num_waves, hidden)
-        nn.init.normal_(self.mix.weight, std=(2 * num_waves) ** -0.5)
-        nn.init.ones_(self.mix.bias)
-
-    def forward(self, hidden_BTH: Tensor) -> Tensor:
-        """`[B, T, H]` -> the same shape, modulated."""
-        frames = torch.arange(hidden_BTH.shape[1], device=hidden_BTH.device)
-        time_T1 = frames[:, None] / (self.num_frames - 1)
-        wave_W = torch.arange(self.num_waves, device=hidden_BTH.device)
-        phases = (
-            torch.cos(math.pi * time_T1 * wave_W),
-            torch.sin(math.pi * time_T1 * (wave_W + 1)),
-        )
-        return hidden_BTH * self.mix(torch.cat(phases, dim=1))
+    time_T1 = (torch.arange(num_frames)[:, None] + 0.5) / window
+    wave_C = torch.arange(num_cosines)
+    scale_C = torch.where(wave_C == 0, 1.0, 2.0**0.5) * window**-0.5
+    return scale_C * torch.cos(math.pi * time_T1 * wave_C)
 
 
 class MotionEncoder(nn.Module):
@@ -57,7 +38,9 @@ class MotionEncoder(nn.Module):
         hidden: H (paper: 384).
         latent: Z (paper: 256).
         cell: the paper's LSTM, or GRU for its ablation.
-        time_basis: modulate the LSTM's input over time and lead it around the LSTM too.
+        num_cosines: above 0, the mean also has a linear map of that many DCT coefficients of the
+            motion. A recurrent layer alone first has to learn to tell frames apart. Not in the
+            paper.
     """
 
     def __init__(
@@ -69,31 +52,33 @@ class MotionEncoder(nn.Module):
         *,
         cell: Cell = "lstm",
         num_layers: int = 1,
-        time_basis: bool = False,
+        num_cosines: int = 0,
     ) -> None:
         super().__init__()
-        self.basis = TimeBasis(num_frames, hidden) if time_basis else None
+        self.num_frames = num_frames
+        self.num_cosines = min(num_cosines, num_frames)  # a window has no more
         self.project = nn.Linear(num_joints * 3, hidden)
         self.recurrent = _RECURRENT[cell](hidden, hidden, num_layers, batch_first=True)
         self.attention = nn.Linear(hidden, 1)
         self.mu = nn.Linear(hidden, latent)
         self.logvar = nn.Linear(hidden, latent)
+        self.linear = _linear(self.num_cosines * num_joints * 3, latent)
 
     def context(self, motion_BTJ3: Tensor) -> tuple[Tensor, Tensor]:
         """Attention-weighted context `[B, H]` and the weights `[B, T]`, which sum to one."""
-        input_BTH = self.project(motion_BTJ3.flatten(2))
-        if self.basis is not None:
-            input_BTH = self.basis(input_BTH)
-        hidden_BTH, _ = self.recurrent(input_BTH)
-        if self.basis is not None:
-            hidden_BTH = hidden_BTH + input_BTH
+        hidden_BTH, _ = self.recurrent(self.project(motion_BTJ3.flatten(2)))
         weight_BT1 = self.attention(hidden_BTH).softmax(dim=1)
         return (weight_BT1 * hidden_BTH).sum(dim=1), weight_BT1.squeeze(-1)
 
     def forward(self, motion_BTJ3: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance, each `[B, Z]`, of normalised motion `[B, T, J, 3]`."""
         context_BH, _ = self.context(motion_BTJ3)
-        return self.mu(context_BH), self.logvar(context_BH)
+        mu_BZ = self.mu(context_BH)
+        if self.linear is not None:
+            basis_TC = cosines(motion_BTJ3.shape[1], self.num_frames, self.num_cosines)
+            coefficient_BCJ3 = torch.einsum("tc,btjd->bcjd", basis_TC.to(mu_BZ), motion_BTJ3)
+            mu_BZ = mu_BZ + self.linear(coefficient_BCJ3.flatten(1))
+        return mu_BZ, self.logvar(context_BH)
 
 
 class ConvMotionEncoder(nn.Module):
@@ -131,7 +116,8 @@ class MotionDecoder(nn.Module):
     """Eq. 4: latent -> linear -> repeated over time -> GRU -> linear -> frames.
 
     Args:
-        time_basis: modulate the repeated input over time and lead it around the GRU too.
+        num_cosines: above 0, that many DCT coefficients, linear in the latent, are added. Not in
+            the paper.
     """
 
     def __init__(
@@ -143,26 +129,38 @@ class MotionDecoder(nn.Module):
         *,
         cell: Cell = "gru",
         num_layers: int = 1,
-        time_basis: bool = False,
+        num_cosines: int = 0,
     ) -> None:
         super().__init__()
-        self.basis = TimeBasis(num_frames, hidden) if time_basis else None
+        self.num_cosines = min(num_cosines, num_frames)
         self.num_joints = num_joints
         self.num_frames = num_frames
         self.initial = nn.Linear(latent, hidden)
         self.recurrent = _RECURRENT[cell](hidden, hidden, num_layers, batch_first=True)
         self.output = nn.Linear(hidden, num_joints * 3)
+        self.linear = _linear(latent, self.num_cosines * num_joints * 3)
 
     def forward(self, latent_BZ: Tensor, num_frames: int | None = None) -> Tensor:
         """Normalised motion `[B, T, J, 3]`; `num_frames` may go beyond the window trained on."""
         frames = num_frames or self.num_frames
         repeated_BTH = self.initial(latent_BZ)[:, None, :].expand(-1, frames, -1)
-        if self.basis is not None:
-            repeated_BTH = self.basis(repeated_BTH)
         hidden_BTH, _ = self.recurrent(repeated_BTH.contiguous())
-        if self.basis is not None:
-            hidden_BTH = hidden_BTH + repeated_BTH
-        return self.output(hidden_BTH).unflatten(2, (self.num_joints, 3))
+        output_BTD = self.output(hidden_BTH)
+        if self.linear is not None:
+            basis_TC = cosines(frames, self.num_frames, self.num_cosines).to(output_BTD)
+            coefficient_BCD = self.linear(latent_BZ).unflatten(1, (self.num_cosines, -1))
+            output_BTD = output_BTD + basis_TC @ coefficient_BCD
+        return output_BTD.unflatten(2, (self.num_joints, 3))
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear | None:
+    """A linear layer that starts small, as what is beside it starts large; none without a width."""
+    if not inputs or not outputs:
+        return None
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def projection_head(inputs: int, width: int, outputs: int) -> nn.Sequential:

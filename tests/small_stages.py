@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
 B, T, J, H, Z, D = 16, 8, 4, 32, 12, 20
 CAPTIONS, CLUSTERS = 4, 2
 VAE = MotionVaeConfig(num_joints=J, num_frames=T, hidden=H, latent=Z)
+VAE_COSINES = replace(VAE, num_cosines=6)
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ class Case:
     floor: float = 0.0
 
 
-def contrastive(**changes: object) -> Contrastive:
+def contrastive(vae: MotionVaeConfig = VAE, **changes: object) -> Contrastive:
     config = ContrastiveConfig(width=H, outputs=Z, **changes)  # type: ignore[arg-type]
-    return Contrastive(config, Z, D, build_encoder(VAE))
+    return Contrastive(config, Z, D, build_encoder(vae))
 
 
-def text_to_motion(**changes: object) -> TextToMotion:
+def text_to_motion(vae: MotionVaeConfig = VAE, **changes: object) -> TextToMotion:
     config = TextToMotionConfig(**changes)  # type: ignore[arg-type]
-    return TextToMotion(config, Z, build_encoder(VAE), build_decoder(VAE))
+    return TextToMotion(config, Z, build_encoder(vae), build_decoder(vae))
 
 
 def motion_to_text(**changes: object) -> MotionToText:
@@ -71,10 +72,23 @@ CASES = (
         falls_to=0.4,
     ),
     Case(
+        "motion_vae_cosines",
+        lambda: MotionVae(VAE_COSINES),
+        steps=120,
+        lr=1e-2,
+        falls_to=0.4,
+    ),
+    Case(
         "text_encoder",
         lambda: TextEncoder(TextEncoderConfig(hidden=H, latent=Z, final_relu=False), D),
     ),
     Case("contrastive", contrastive, falls_to=0.05, floor=math.log(B / CAPTIONS)),
+    Case(
+        "contrastive_cosines",
+        lambda: contrastive(VAE_COSINES),
+        falls_to=0.05,
+        floor=math.log(B / CAPTIONS),
+    ),
     Case(
         "contrastive_supcon",
         lambda: contrastive(loss="supcon"),
@@ -111,6 +125,11 @@ CASES = (
         falls_to=0.1,
     ),
     Case("text_to_motion", text_to_motion, steps=150),
+    Case(
+        "text_to_motion_residual",
+        lambda: text_to_motion(VAE_COSINES, fusion="residual"),
+        steps=150,
+    ),
     Case("text_to_motion_gelu", lambda: text_to_motion(gelu=True), steps=150),
     Case("caption_writer", caption_writer, falls_to=0.1),
     Case("caption_writer_of_latents", lambda: caption_writer(motion_input="latent"), falls_to=0.1),

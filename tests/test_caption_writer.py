@@ -223,11 +223,11 @@ SMALL = {
 
 
 def add_writer(tiny_run: Path, out: Path, **changes: object) -> tuple[Run, list[str]]:
-    """The tiny run with a writer of two epochs, and what was said."""
+    """The tiny run with a writer that has learnt to write something, and what was said."""
     shutil.copytree(tiny_run, out)
     run = Run.open(out)
     config = dance_language.config_of(run)
-    train = replace(config.caption_writer.train, epochs=2)
+    train = replace(config.caption_writer.train, epochs=12)
     writer = CaptionWriterConfig(**{**SMALL, **changes}, train=train)
     config = replace(config, caption_writer=writer)
     said: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import scipy.fft
 import torch
 
 from raydance import nn
@@ -86,12 +87,42 @@ def test_the_projection_head_is_not_bounded_below() -> None:
     assert bool((out < 0).any()) and bool((out > 0).any())
 
 
-def test_a_time_basis_lets_a_latent_move_without_the_recurrent_layer() -> None:
-    decoder = nn.MotionDecoder(4, 20, 8, 6, time_basis=True)
-    for parameter in decoder.recurrent.parameters():
-        torch.nn.init.zeros_(parameter)
-    latent = torch.randn(2, 6)
-    motion = decoder(latent, 30)
-    assert motion.shape == (2, 30, 4, 3)
-    assert float(motion.detach().diff(dim=1).abs().mean()) > 1e-3
-    torch.testing.assert_close(motion[:, :20], decoder(latent))
+def test_cosines_are_the_orthonormal_dct() -> None:
+    basis = nn.cosines(20, 20, 20)
+    signal = torch.randn(20, 3)
+    expected = scipy.fft.dct(signal.double().numpy(), norm="ortho", axis=0)
+    torch.testing.assert_close(
+        (basis.T @ signal).double(), torch.from_numpy(expected), atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(basis @ basis.T, torch.eye(20), atol=1e-5, rtol=0)
+
+
+def test_cosines_go_on_mirrored_beyond_the_window() -> None:
+    there_and_back = nn.cosines(40, 20, 7)
+    torch.testing.assert_close(there_and_back[:20], nn.cosines(20, 20, 7))
+    torch.testing.assert_close(there_and_back[20:], there_and_back[:20].flip(0), atol=1e-5, rtol=0)
+
+
+def test_a_short_window_has_no_more_cosines_than_frames() -> None:
+    assert nn.MotionDecoder(4, 5, 8, 6, num_cosines=16).num_cosines == 5
+    assert nn.MotionEncoder(4, 5, 8, 6, num_cosines=16).num_cosines == 5
+
+
+def test_a_linear_path_rebuilds_motion_without_the_recurrent_layers() -> None:
+    """With as many cosines as frames and the right weights, encoder and decoder lose nothing."""
+    joints, frames = 2, 6
+    size = frames * joints * 3
+    encoder = nn.MotionEncoder(joints, frames, 8, size, num_cosines=frames)
+    decoder = nn.MotionDecoder(joints, frames, 8, size, num_cosines=frames)
+    for layer in (encoder.mu, decoder.output):
+        for parameter in layer.parameters():
+            torch.nn.init.zeros_(parameter)
+    assert encoder.linear is not None and decoder.linear is not None
+    torch.nn.init.eye_(encoder.linear.weight)
+    torch.nn.init.eye_(decoder.linear.weight)
+    motion = torch.randn(3, frames, joints, 3)
+    torch.testing.assert_close(decoder(encoder(motion)[0]), motion, atol=1e-5, rtol=1e-5)
+    latent = torch.randn(3, size)
+    longer = decoder(latent, 2 * frames)
+    assert longer.shape == (3, 2 * frames, joints, 3)
+    torch.testing.assert_close(longer[:, :frames], decoder(latent))

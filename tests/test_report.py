@@ -112,6 +112,13 @@ def test_diagrams_show_the_configured_sizes():
     assert "2-D convolution" in diagrams.motion_vae(
         dance_language.resolve("default", ["motion_vae.encoder=conv2d"])
     )
+    for preset in ("default", "paper"):
+        config = dance_language.resolve(preset)
+        is_there = preset == "default"
+        assert ("16 cosines" in diagrams.motion_vae(config)) == is_there
+        drawn = diagrams.text_to_motion(config)
+        assert ("+ the motion latent" in drawn) == is_there
+        assert ("Linear, LayerNorm" in drawn) != is_there
     assert "&lt;model&gt;" in diagrams.text_encoder(config, "<model>", 384)
 
 

@@ -6,9 +6,11 @@ import copy
 
 import pytest
 import torch
-from small_stages import B, J, T, Z, text_to_motion, toy_batch, train
+from small_stages import VAE, VAE_COSINES, B, J, T, Z, text_to_motion, toy_batch, train
 
 from raydance import losses
+from raydance.errors import ConfigError
+from raydance.stages.motion_vae import MotionVaeConfig
 
 
 def test_eq20_by_hand() -> None:
@@ -21,15 +23,33 @@ def test_eq20_by_hand() -> None:
     assert terms["total"].item() == pytest.approx(recon + 0.5 * 4.0, rel=1e-5)
 
 
-def test_layers_thaw_one_by_one_and_move_only_then() -> None:
-    stage = text_to_motion(unfreeze=(0.1, 0.3, 0.6))
-    layers = (stage.decoder.initial, stage.decoder.recurrent, stage.decoder.output)
+@pytest.mark.parametrize("vae", [VAE, VAE_COSINES])
+def test_layers_thaw_one_by_one_and_move_only_then(vae: MotionVaeConfig) -> None:
+    stage = text_to_motion(vae, unfreeze=(0.1, 0.3, 0.6))
+    decoder = stage.decoder
+    first = (decoder.initial, *((decoder.linear,) if decoder.linear is not None else ()))
+    assert len(first) == 1 + bool(vae.num_cosines)
+    levels = (first, (decoder.recurrent,), (decoder.output,))
     for progress, held in ((0.0, 3), (0.1, 2), (0.3, 1), (0.59, 1), (0.6, 0), (1.0, 0)):
-        expected = [p for layer in layers[3 - held :] for p in layer.parameters()]
+        layers = [layer for level in levels[3 - held :] for layer in level]
+        expected = [p for layer in layers for p in layer.parameters()]
         assert [id(p) for p in stage.held_back(progress)] == [id(p) for p in expected]
-    always = {id(p) for p in (*stage.fusion.parameters(), *stage.norm.parameters())}
+    always = {id(p) for p in stage.fusion.parameters()}
     assert not always & {id(p) for p in stage.held_back(0.0)}
     assert all(p.requires_grad for p in stage.held_back(0.0))  # or DDP would leave them out
+
+
+def test_a_residual_fusion_starts_from_what_the_vae_rebuilds() -> None:
+    stage = text_to_motion(fusion="residual").eval()
+    text, latent = torch.randn(3, Z), torch.randn(3, Z)
+    torch.testing.assert_close(stage.generate(text, latent, T), stage.decoder(latent, T))
+
+
+def test_settings_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match="gelu: for fusion=linear alone"):
+        text_to_motion(fusion="residual", gelu=True)
+    with pytest.raises(ConfigError, match="num_cosines: -1; allowed: 0 or more"):
+        MotionVaeConfig(num_cosines=-1)
 
 
 def test_a_decoder_from_scratch_moves_at_once() -> None:

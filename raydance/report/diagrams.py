@@ -161,16 +161,19 @@ def motion_vae(config: DanceLanguageConfig) -> str:
     vae = config.motion_vae
     frames, flat = vae.num_frames, 3 * vae.num_joints
     encoder = {"lstm": "LSTM", "gru": "GRU", "conv2d": "2-D convolution"}[vae.encoder]
+    # A linear path leads around the recurrent layers.
+    around = (f"+ linear, {vae.num_cosines} cosines",) if vae.num_cosines else ()
+    into = around if vae.encoder != "conv2d" else ()
     boxes = [
         Box("x", (0, 0), "Motion", (f"{frames} x {vae.num_joints} x 3",), "data"),
         Box("flat", (1, 0), "Linear", (f"{flat} to {vae.hidden}",)),
         Box("rec", (2, 0), encoder, (f"{vae.hidden}, {vae.num_layers} layer(s)",)),
         Box("att", (3, 0), "Attention over time", (f"{frames} weights, sum 1",)),
-        Box("mu", (4, 0), "Mean, log-variance", (f"{vae.hidden} to 2 x {vae.latent}",)),
+        Box("mu", (4, 0), "Mean, log-variance", (f"{vae.hidden} to 2 x {vae.latent}", *into)),
         Box("z", (4, 1), "Latent", (f"z = mu + eps sigma, {vae.latent}",), "data"),
         Box("lin", (3, 1), "Linear", (f"{vae.latent} to {vae.hidden}, repeated",)),
         Box("dec", (2, 1), vae.decoder.upper(), (f"{vae.hidden}, {vae.num_layers} layer(s)",)),
-        Box("out", (1, 1), "Linear", (f"{vae.hidden} to {flat}",)),
+        Box("out", (1, 1), "Linear", (f"{vae.hidden} to {flat}", *around)),
         Box("y", (0, 1), "Reconstruction", (f"{frames} x {vae.num_joints} x 3",), "data"),
         Box(
             "loss",
@@ -293,6 +296,13 @@ def motion_to_text(config: DanceLanguageConfig, text_dim: int, num_captions: int
 def text_to_motion(config: DanceLanguageConfig) -> str:
     """Fig. 8."""
     stage, vae = config.text_to_motion, config.motion_vae
+    if stage.fusion == "residual":
+        fusion = "Three layers, GELU"
+        widths = (f"{2 * vae.latent} to {vae.latent}", "+ the motion latent")
+    else:
+        fusion = "Linear, LayerNorm"
+        gelu = ", GELU" if stage.gelu else ""
+        widths = (f"{2 * vae.latent} to {vae.latent}{gelu}", "eq. 19")
     boxes = [
         Box("text", (0, 0), "Text latent", (f"{vae.latent}, eq. 11",), "data"),
         Box(
@@ -303,12 +313,7 @@ def text_to_motion(config: DanceLanguageConfig) -> str:
             "data",
         ),
         Box("cat", (1, 0.5), "Concatenation", (f"{2 * vae.latent}, eq. 18",)),
-        Box(
-            "fuse",
-            (2, 0.5),
-            "Linear, LayerNorm",
-            (f"{2 * vae.latent} to {vae.latent}" + (", GELU" if stage.gelu else ""), "eq. 19"),
-        ),
+        Box("fuse", (2, 0.5), fusion, widths),
         Box(
             "dec",
             (3, 0.5),

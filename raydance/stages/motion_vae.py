@@ -1,7 +1,8 @@
 """Motion VAE (Dance-Language, section II.B, eq. 2-8): windows of motion -> a latent, and back.
 
 Deviations from the paper, each a switch: the KL of eq. 7 has its sign and factor mended
-(`literal_eq7`); the mask keeps joints that a source lacks out of every loss.
+(`literal_eq7`); the mask keeps joints that a source lacks out of every loss; a linear path may lead
+around the recurrent layers (`num_cosines`).
 
 Dimensions: B clips, T frames, J joints, Z latent.
 """
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from raydance import losses, nn
+from raydance.errors import ConfigError
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -26,9 +28,10 @@ class MotionVaeConfig:
     Attributes:
         encoder: `lstm` (paper), `gru`, or `conv2d` (the paper's future work).
         decoder: `gru` (paper) or `lstm`.
-        time_basis: temporal basis functions around both recurrent layers (`nn.TimeBasis`). Without
-            them, as in the paper, a short training learns the mean pose of a window and hardly any
-            of its movement.
+        num_cosines: a linear path beside both recurrent layers, over so many DCT coefficients of
+            a window, at most as many as it has frames (with `encoder=conv2d` in the decoder alone).
+            Without it, as in the paper, a short training learns the mean pose of a
+            window and hardly any of its movement.
         mse_weight: share of MSE against L1 in eq. 5.
         velocity_weight: gamma of eq. 8.
         beta_start, beta_end, beta_warmup, beta_shape, beta_cycles: the KL weight's schedule.
@@ -43,7 +46,7 @@ class MotionVaeConfig:
     num_layers: int = 1
     encoder: Literal["lstm", "gru", "conv2d"] = "lstm"
     decoder: Literal["gru", "lstm"] = "gru"
-    time_basis: bool = False
+    num_cosines: int = 0
     mse_weight: float = 0.7
     velocity_weight: float = 0.5
     beta_start: float = 0.01
@@ -59,6 +62,10 @@ class MotionVaeConfig:
         )
     )
 
+    def __post_init__(self) -> None:
+        if self.num_cosines < 0:
+            raise ConfigError(f"motion_vae.num_cosines: {self.num_cosines}; allowed: 0 or more")
+
 
 def build_encoder(config: MotionVaeConfig) -> nn.MotionEncoder | nn.ConvMotionEncoder:
     """A fresh motion encoder of the configured kind."""
@@ -73,7 +80,7 @@ def build_encoder(config: MotionVaeConfig) -> nn.MotionEncoder | nn.ConvMotionEn
         config.latent,
         cell=config.encoder,
         num_layers=config.num_layers,
-        time_basis=config.time_basis,
+        num_cosines=config.num_cosines,
     )
 
 
@@ -86,7 +93,7 @@ def build_decoder(config: MotionVaeConfig) -> nn.MotionDecoder:
         config.latent,
         cell=config.decoder,
         num_layers=config.num_layers,
-        time_basis=config.time_basis,
+        num_cosines=config.num_cosines,
     )
 
 

@@ -3,7 +3,8 @@
 The VAE's decoder is transplanted and fine-tuned, its encoder stays frozen. The paper feeds the
 true motion's latent beside the text, which does not exist when only text is given: in training it
 is replaced by a sample of the prior half of the time, so that the text must carry the motion; at
-inference it comes from one of the sources in `SOURCES`.
+inference it comes from one of the sources in `SOURCES`. The residual fusion, too, is not the
+paper's.
 
 Dimensions: B clips, T frames, J joints, Z latent.
 """
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from raydance import losses
+from raydance.errors import ConfigError
 from raydance.nn import ConvMotionEncoder, MotionDecoder, MotionEncoder
 from raydance.stages.base import Batch, Stage, TrainConfig
 
@@ -35,10 +37,13 @@ class TextToMotionConfig:
     Attributes:
         velocity_weight: alpha of eq. 20.
         latent_dropout: how often the true latent gives way to a sample of the prior.
-        gelu: a non-linearity after the fusion; eq. 19 is called non-linear but has none.
+        fusion: `linear` is eq. 18-19. `residual` adds to the motion latent what a small network
+            makes of both, at first nothing: so training starts from what the VAE rebuilds, and
+            the network can tell a sample of the prior from a motion's latent.
+        gelu: a non-linearity after the linear fusion; eq. 19 is called non-linear but has none.
         reconstruction_phase: share of the training without text.
-        unfreeze: shares of the training from which the decoder's first layer, its recurrent
-            layer and its output layer move (high to low level).
+        unfreeze: shares of the training from which the decoder's first layer (and its linear
+            path), its recurrent layer and its output layer move (high to low level).
         decoder_start: `vae` transplants the VAE's decoder (paper); `scratch` begins with a fresh
             one, all of which moves from the start.
         source: default source of the motion latent at inference.
@@ -46,6 +51,7 @@ class TextToMotionConfig:
 
     velocity_weight: float = 0.5
     latent_dropout: float = 0.5
+    fusion: Literal["linear", "residual"] = "linear"
     gelu: bool = False
     reconstruction_phase: float = 0.2
     unfreeze: tuple[float, float, float] = (0.0, 0.1, 0.2)
@@ -56,6 +62,10 @@ class TextToMotionConfig:
             epochs=100, schedule="plateau", period=5, factor=0.5, patience=15
         )
     )
+
+    def __post_init__(self) -> None:
+        if self.gelu and self.fusion != "linear":
+            raise ConfigError("text_to_motion.gelu: for fusion=linear alone")
 
 
 class TextToMotion(Stage):
@@ -79,15 +89,14 @@ class TextToMotion(Stage):
         super().__init__()
         self.config = config
         self.encoder = encoder.requires_grad_(False)
-        self.fusion = nn.Linear(2 * latent, latent)
-        self.norm = nn.LayerNorm(latent)
+        self.fusion = _build_fusion(config, latent)
         self.decoder = decoder
 
     def generate(self, text_BZ: Tensor, dance_BZ: Tensor, num_frames: int | None = None) -> Tensor:
-        """Eq. 18-19 and the decoder: normalised motion `[B, T, J, 3]`."""
-        fused_BZ = self.norm(self.fusion(torch.cat([text_BZ, dance_BZ], dim=1)))
-        if self.config.gelu:
-            fused_BZ = nn.functional.gelu(fused_BZ)
+        """Eq. 18-19, or the residual fusion, and the decoder: motion `[B, T, J, 3]`, normalised."""
+        fused_BZ = self.fusion(torch.cat([text_BZ, dance_BZ], dim=1))
+        if self.config.fusion == "residual":
+            fused_BZ = fused_BZ + dance_BZ
         return self.decoder(fused_BZ, num_frames)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
@@ -134,7 +143,29 @@ class TextToMotion(Stage):
     def held_back(self, progress: float) -> Iterable[nn.Parameter]:
         if self.config.decoder_start == "scratch":  # nothing was learnt that could be forgotten
             return
-        levels = (self.decoder.initial, self.decoder.recurrent, self.decoder.output)
+        decoder = self.decoder
+        levels: tuple[tuple[nn.Module | None, ...], ...] = (
+            (decoder.initial, decoder.linear),
+            (decoder.recurrent,),
+            (decoder.output,),
+        )
         for start, level in zip(self.config.unfreeze, levels):
             if progress < start:
-                yield from level.parameters()
+                for layer in level:
+                    if layer is not None:
+                        yield from layer.parameters()
+
+
+def _build_fusion(config: TextToMotionConfig, latent: int) -> nn.Sequential:
+    """What is made of text and motion latent side by side, `[B, 2 Z]` -> `[B, Z]`.
+
+    `linear` is eq. 18-19; `residual` gives zero until it is trained.
+    """
+    both = 2 * latent
+    if config.fusion == "linear":
+        after = [nn.GELU()] if config.gelu else []
+        return nn.Sequential(nn.Linear(both, latent), nn.LayerNorm(latent), *after)
+    last = nn.Linear(both, latent)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(both, both), nn.GELU(), nn.Linear(both, both), nn.GELU(), last)

@@ -89,14 +89,14 @@ PAPER_CHOICES: dict[str, Any] = {
         },
     },
     "motion_to_text": {"motion_input": "latent"},
-    "text_to_motion": {"source": "prior"},
+    "text_to_motion": {"source": "prior", "fusion": "linear"},
 }
 """What the paper does otherwise than the defaults: hardest-pair triplet over frozen latents."""
 
 _QUICK: dict[str, Any] = {
     "motion_vae": {
         "hidden": 128,
-        "time_basis": True,
+        "num_cosines": 16,
         "beta_end": 0.05,
         "train": {"epochs": 22, "lr": 2e-3, "batch_size": 16, "patience": 0},
     },
@@ -104,13 +104,17 @@ _QUICK: dict[str, Any] = {
     "text_encoder": {"final_relu": False, "train": {"batch_size": 16, "epochs": 20, "patience": 0}},
     "contrastive": {"train": {"epochs": 14, "batch_size": 64, "patience": 0}},
     "motion_to_text": {"train": {"epochs": 12, "patience": 0}},
-    "text_to_motion": {"train": {"epochs": 10, "batch_size": 32, "patience": 0}},
+    "text_to_motion": {
+        "fusion": "residual",
+        "train": {"epochs": 10, "batch_size": 32, "patience": 0},
+    },
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {
-        "motion_vae": {"time_basis": True, "train": {"epochs": 300}},
+        "motion_vae": {"num_cosines": 16, "train": {"epochs": 300}},
         "text_encoder": {"final_relu": False, "train": {"batch_size": 16}},
+        "text_to_motion": {"fusion": "residual"},
     },
     "paper": PAPER_CHOICES,
     "quick": _QUICK,
