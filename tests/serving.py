@@ -133,24 +133,34 @@ def wait_for(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+def generate(client: Client, seed: int, **wanted: Any) -> Any:
+    """What `load` asks for."""
+    return client.generate(TURN, seed=seed, **wanted)
+
+
 @contextmanager
 def load(
-    url: str, num_clients: int = 3, tries: int = 1, timeout_s: float = 60.0, **wanted: Any
+    url: str,
+    num_clients: int = 3,
+    tries: int = 1,
+    timeout_s: float = 60.0,
+    ask: Callable[..., Any] = generate,
+    **wanted: Any,
 ) -> Iterator[Counter[int]]:
     """Clients that ask without pause; yields the statuses they got, 0 for no answer in time."""
     statuses: Counter[int] = Counter()
     is_over = threading.Event()
 
-    def ask(number: int) -> None:
+    def run(number: int) -> None:
         with Client(url, tries=tries, timeout_s=timeout_s) as client:
             while not is_over.is_set():
                 try:
-                    client.generate(TURN, seed=number, **wanted)
+                    ask(client, number, **wanted)
                     statuses[200] += 1
                 except ServiceError as error:
                     statuses[error.status] += 1
 
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(num_clients)]
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(num_clients)]
     for thread in threads:
         thread.start()
     wait_for(lambda: sum(statuses.values()) >= num_clients, 60)

@@ -12,9 +12,14 @@ from raydance.errors import RaydanceError
 def test_what_has_no_nodes_is_refused(refused, monkeypatch):
     for name in ("RAY_ADDRESS", "RAY_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
-    for flags in (["--replicas-per-node", 1], ["--replicas", 2], ["--batch", 1]):
+    for flags in (
+        ["--replicas-per-node", 1],
+        ["--replicas", 2],
+        ["--batch", 1],
+        ["--encoder-apart"],
+    ):
         line = refused("serve", "runs/none", "--no-ray", *flags)
-        assert "--replicas-per-node" in line and "--no-ray has none" in line
+        assert f"{flags[0]}: for Ray alone; leave it out, or --no-ray" in line
     for number in (0, 101, "one"):
         assert "--replicas-per-node" in refused("serve", "runs/none", "--replicas-per-node", number)
     more = ("--replicas", "2:4", "--replicas-per-node")
@@ -36,6 +41,7 @@ def test_the_scale_is_handed_on(refused, tiny_run, monkeypatch):
     monkeypatch.setattr(serving, "build", build)
     command = ("serve", tiny_run, "--address", "auto", "--no-page", "--quiet")
     flags = ("--replicas", "2:8", "--replicas-per-node", 1, "--batch", 4)
-    wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4}
+    wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4, "encoder_apart": False}
     assert str(wanted) in refused(*command, *flags, code=1)
     assert "'replicas_per_node': None" in refused(*command, code=1)
+    assert "'encoder_apart': True" in refused(*command, "--encoder-apart", code=1)

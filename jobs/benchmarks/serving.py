@@ -26,7 +26,12 @@ _TEXT = "a dancer turns slowly"
 _CLIENTS = 32
 _START_S = 180.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # what Ray gives a replica
-_WAYS = {"serve": {}, "haproxy": {"RAY_SERVE_ENABLE_HA_PROXY": "1"}}
+_WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "serve": ([], {}),
+    "apart": (["--encoder-apart"], {}),
+    "haproxy": ([], {"RAY_SERVE_ENABLE_HA_PROXY": "1"}),
+}
+"""Each way to serve: options, and what is more in its environment."""
 _LOADED = {"uvicorn": ["--no-ray"], "serve": [], "unbatched": ["--batch", "1"]}
 _JSON = {"Content-Type": "application/json"}
 
@@ -34,11 +39,12 @@ _JSON = {"Content-Type": "application/json"}
 def serving(folder: Path, num_windows: int) -> dict[str, Any]:
     """p50 and p99 in ms of generate, describe and search: in process, behind uvicorn, and Serve.
 
-    Serve runs with its own proxy, and behind HAProxy. Each runs at once with the bare service and
-    is asked in turns with it, so that whatever else the machine does slows both; all compute with
-    one thread. `serve_cost_ms` and `haproxy_cost_ms` are the median of Serve's time less uvicorn's
-    for the same question, the largest of the three; `batching_ratio` is the motions per second at
-    32 clients with batching over those without.
+    Serve runs with its own proxy, with the text encoder in a part of its own (`--encoder-apart`),
+    and behind HAProxy. Each runs at once with the bare service and is asked in turns with it, so
+    that whatever else the machine does slows both; all compute with one thread. `serve_cost_ms`,
+    `apart_cost_ms` and `haproxy_cost_ms` are the median of Serve's time less uvicorn's for the same
+    question, the largest of the three; `batching_ratio` is the motions per second at 32 clients
+    with batching over those without.
 
     Args:
         num_windows: stands for the number of requests: a fifth of it each.
@@ -50,8 +56,11 @@ def serving(folder: Path, num_windows: int) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": count}
     for name, times in in_process(run, folder / "take.bvh", count).items():
         found |= _quantiles(f"in_process_{name}", times)
-    for way, extra in _WAYS.items():
-        with _service(run, ["--no-ray"], _ONE_THREAD) as plain, _service(run, [], extra) as on_ray:
+    for way, (options, extra) in _WAYS.items():
+        with (
+            _service(run, ["--no-ray"], _ONE_THREAD) as plain,
+            _service(run, options, extra) as on_ray,
+        ):
             for name, request in bodies.items():
                 uvicorn, serve = _in_turns((plain, on_ray), request, count)
                 found |= _quantiles(f"{way}_{name}", serve)

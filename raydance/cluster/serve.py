@@ -1,13 +1,18 @@
 """Ray Serve: the parts of the service as deployments, behind one that speaks HTTP.
 
-    client -> proxy -> Ingress -> Speech, then Generator or Retriever
-                              \\-> Describer, then Retriever
+    client -> proxy -> Ingress -> Generator | Retriever | Describer | Speech
 
-Each part has replicas, a queue and an autoscaler of its own. When runs are rolled out, new replicas
-start beside the old ones, which end when the new ones answer. Meanwhile parts of both kinds are
-there, so what a part answers names the run that it used, and the parts after it use that very one,
-whatever its name stands for by then. Every call may be repeated, so one whose replica or node died
-is.
+Each part has replicas, a queue and an autoscaler of its own. Generator and Retriever encode the
+sentences that they are asked for themselves, since a call of another part costs as much as half an
+encoding; Speech gives points of sentences to those who ask for these. Where the encoder is large,
+Speech alone can hold it (`encoder_apart`), and is asked first:
+
+    client -> proxy -> Ingress -> Speech, then Generator or Retriever
+
+When runs are rolled out, new replicas start beside the old ones, which end when the new ones
+answer. Meanwhile parts of both kinds are there, so what a part answers names the run that it used,
+and the parts after it use that very one, whatever its name stands for by then. Every call may be
+repeated, so one whose replica or node died is.
 """
 
 from __future__ import annotations
@@ -27,7 +32,6 @@ from ray.serve.handle import DeploymentHandle
 
 from raydance.motion.clip import Clip
 from raydance.serving import parts
-from raydance.serving.backend import only
 from raydance.serving.motions import ClipPart
 from raydance.serving.problems import Busy, Changed
 from raydance.serving.runs import Entry, Shelf
@@ -49,7 +53,10 @@ _LOST: Final = (
 """How a call fails because of where it ran."""
 
 Asked = tuple[parts.Spoken, Mapping[str, Any]]
-"""A sentence, and how it is wanted."""
+"""An encoded sentence, and how it is wanted."""
+
+AskedInWords = tuple[str | None, str, Mapping[str, Any]]
+"""A model, a sentence, and how it is wanted."""
 
 
 class _Replica:
@@ -66,7 +73,8 @@ class _Replica:
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Open the runs; Ray calls it before the first request."""
         self.set_batch(config["batch"])
-        part = self.kind(Shelf([Entry(**row) for row in config["runs"]], _LOADED_RUNS))
+        shelf = Shelf([Entry(**row) for row in config["runs"]], _LOADED_RUNS)
+        part = self.open_part(shelf, encodes=not config["encoder_apart"])
         await self._in_thread(part.warm_up)
         self._part = part
 
@@ -85,6 +93,10 @@ class _Replica:
         """Note, for Serve's routing, that this replica has a run loaded."""
         await self._in_thread(self.part.shelf.open, model)
         return model
+
+    def open_part(self, shelf: Shelf, *, encodes: bool) -> parts.Part:
+        """The part; `encodes` is for those that may encode sentences."""
+        return self.kind(shelf)
 
     def set_batch(self, size: int) -> None:
         """How many requests are answered together, by parts that do."""
@@ -133,13 +145,27 @@ class Speech(_Replica):
 
 
 class Generator(_Replica):
-    """Points into motion, those that arrive together in one batch."""
+    """Sentences or points into motion, those that arrive together in one batch."""
 
     kind = parts.Generator
+
+    def open_part(self, shelf: Shelf, *, encodes: bool) -> parts.Part:
+        """See `_Replica`."""
+        return parts.Generator(shelf, encodes=encodes)
 
     def set_batch(self, size: int) -> None:
         """See `_Replica`."""
         self.generate.set_max_batch_size(size)  # type: ignore[attr-defined]
+        self.make.set_max_batch_size(size)  # type: ignore[attr-defined]
+
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
+    async def make(self, asked: list[AskedInWords]) -> list[Any]:
+        """See `parts.Generator.make_together`."""
+        return list(await self.compute(self.part.make_together, asked))
+
+    async def make_alone(self, asked: AskedInWords) -> Any:
+        """`make` for long motion, which would hold up all others of its batch."""
+        return (await self.compute(self.part.make_together, [asked]))[0]
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
     async def generate(self, asked: list[Asked]) -> list[Any]:
@@ -170,9 +196,17 @@ class Describer(_Replica):
 
 
 class Retriever(_Replica):
-    """Points into clips."""
+    """Sentences or points into clips, the sentences that arrive together in one batch."""
 
     kind = parts.Retriever
+
+    def open_part(self, shelf: Shelf, *, encodes: bool) -> parts.Part:
+        """See `_Replica`."""
+        return parts.Retriever(shelf, encodes=encodes)
+
+    def set_batch(self, size: int) -> None:
+        """See `_Replica`."""
+        self.find.set_max_batch_size(size)  # type: ignore[attr-defined]
 
     async def models(self) -> Any:
         """See `parts.Retriever.models`."""
@@ -181,6 +215,11 @@ class Retriever(_Replica):
     async def search(self, *arguments: Any) -> Any:
         """See `parts.Retriever.search`."""
         return await self.compute(self.part.search, *arguments)
+
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
+    async def find(self, asked: list[tuple[str | None, str, int, bool | None]]) -> list[Any]:
+        """See `parts.Retriever.find_together`."""
+        return list(await self.compute(self.part.find_together, asked))
 
     async def part_of(self, *arguments: Any) -> Any:
         """See `parts.Retriever.part_of`."""
@@ -199,10 +238,14 @@ class Deployments:
 
     Args:
         handles: of the parts, by name.
+        encoder_apart: whether sentences are encoded by Speech alone.
     """
 
-    def __init__(self, handles: Mapping[str, DeploymentHandle]) -> None:
+    def __init__(
+        self, handles: Mapping[str, DeploymentHandle], *, encoder_apart: bool = False
+    ) -> None:
         self._handles = handles
+        self._encoder_apart = encoder_apart
         self._is_many = False
 
     async def ready(self) -> None:
@@ -215,17 +258,16 @@ class Deployments:
         self._is_many = len(found) > 1
         return found
 
-    async def speak(self, model: str | None, text: str) -> parts.Spoken:
-        """See `Backend`."""
+    async def _speak(self, model: str | None, text: str) -> parts.Spoken:
         answer = await self._ask("Speech", "encode", model, (model, text), limit_s=_QUICK_S)
-        spoken: parts.Spoken = only([answer])
+        spoken: parts.Spoken = parts.only([answer])
         return spoken
 
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[parts.Spoken]:
         """See `Backend`."""
 
         async def call() -> list[parts.Spoken]:
-            spoken = await asyncio.gather(*(self.speak(model, text) for text in texts))
+            spoken = await asyncio.gather(*(self._speak(model, text) for text in texts))
             if len({one.entry for one in spoken}) > 1:
                 raise Changed("the run was replaced; try again")
             return list(spoken)
@@ -239,15 +281,22 @@ class Deployments:
         """See `Backend`."""
 
         is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
+        suffix, limit_s = ("_alone", None) if is_long else ("", _QUICK_S)
 
         async def call() -> tuple[parts.Spoken, parts.Made]:
-            spoken = await self.speak(model, text)
-            asked = (spoken, wanted)
-            if is_long:
-                made = await self._ask("Generator", "generate_alone", model, asked)
-            else:
-                made = await self._ask("Generator", "generate", model, asked, limit_s=_QUICK_S)
-            return spoken, only([made])
+            if not self._encoder_apart:
+                asked = (model, text, wanted)
+                answer = await self._ask(
+                    "Generator", f"make{suffix}", model, asked, limit_s=limit_s
+                )
+                both: tuple[parts.Spoken, parts.Made] = parts.only([answer])
+                return both
+            spoken = await self._speak(model, text)
+            asked_apart = (spoken, wanted)
+            made = await self._ask(
+                "Generator", f"generate{suffix}", model, asked_apart, limit_s=limit_s
+            )
+            return spoken, parts.only([made])
 
         return await _steadily(call)
 
@@ -271,6 +320,23 @@ class Deployments:
         """See `Backend`."""
         arguments = (entry, point_Z, k, in_library)
         return await self._ask("Retriever", "search", entry.name, *arguments, limit_s=_QUICK_S)
+
+    async def find(
+        self, model: str | None, text: str, k: int, in_library: bool | None
+    ) -> tuple[parts.Spoken, dict[str, Any]]:
+        """See `Backend`."""
+        if not self._encoder_apart:
+            asked = (model, text, k, in_library)
+            answer = await self._ask("Retriever", "find", model, asked, limit_s=_QUICK_S)
+            both: tuple[parts.Spoken, dict[str, Any]] = parts.only([answer])
+            return both
+
+        async def call() -> tuple[parts.Spoken, dict[str, Any]]:
+            spoken = await self._speak(model, text)
+            point_Z = spoken.words["text_projection"]
+            return spoken, await self.search(spoken.entry, point_Z, k, in_library)
+
+        return await _steadily(call)
 
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool

@@ -20,7 +20,7 @@ from raydance.serving.runs import Entry
 APPLICATION: Final = "raydance"
 _REQUEST_S: Final = 120.0
 _ON_GPU: Final = ("Generator", "Describer")
-_BATCHED: Final = ("Speech", "Generator")
+_BATCHED: Final = ("Speech", "Generator", "Retriever")
 # Read by Serve where a replica starts. Measured: they halve what Serve adds to a request.
 _ENVIRONMENT: Final = {
     **SERVE_ENVIRONMENT,
@@ -40,6 +40,7 @@ def build(
     gpu: bool = False,
     batch: int = deployments.BATCH,
     replicas_per_node: int | None = None,
+    encoder_apart: bool = False,
 ) -> serve.Application:
     """The application.
 
@@ -47,10 +48,12 @@ def build(
         replicas: fewest and most of each part; between them Serve follows the load.
         cpus: processors that a replica reserves; a share lets all parts live on a laptop.
         gpu: whether `Generator` and `Describer` get a GPU each.
-        batch: most sentences, and most motions, that are made together; 1 for each alone.
+        batch: most sentences, motions and searches that are worked on together; 1 for each alone.
         replicas_per_node: of each part at most, so that a lost node leaves others; further ones
             wait for a node. Serve spreads them at first in any case, but starts one that died
             wherever there is room, also beside the last.
+        encoder_apart: whether `Speech` alone encodes sentences, rather than `Generator` and
+            `Retriever` each theirs: one large encoder in memory, for a longer way.
     """
     low, high = replicas
     if not 1 <= batch <= 1024:
@@ -60,7 +63,11 @@ def build(
     if replicas_per_node is not None and not 1 <= replicas_per_node <= 100:
         raise ConfigError(f"replicas_per_node {replicas_per_node}; allowed: 1 to 100")
     common = _scale(low, high) | {
-        "user_config": {"runs": [entry.to_dict() for entry in entries], "batch": batch},
+        "user_config": {
+            "runs": [entry.to_dict() for entry in entries],
+            "batch": batch,
+            "encoder_apart": encoder_apart,
+        },
         "max_replicas_per_node": replicas_per_node,
         # New replicas are there before old ones end, where there is room for both.
         "max_surge_percent": 100 if replicas_per_node is None else 0,
@@ -87,7 +94,7 @@ def build(
     def backend() -> deployments.Deployments:
         # In the event loop that will use them, where handles may route without another thread.
         handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in bound}
-        return deployments.Deployments(handles)
+        return deployments.Deployments(handles, encoder_apart=encoder_apart)
 
     del common["user_config"]
     ingress = serve.deployment(
@@ -163,6 +170,7 @@ class ServiceConfig:
         gpu: whether `Generator` and `Describer` get a GPU each.
         batch: most requests that are answered together.
         replicas_per_node: of each part at most; see `build`.
+        encoder_apart: whether one part encodes all sentences; see `build`.
         page: whether the web page is at /.
         most_requests: answered at once by each ingress replica; more are turned away.
         keys_file: API keys, one a line; none, and no key is asked for.
@@ -175,6 +183,7 @@ class ServiceConfig:
     gpu: bool = False
     batch: int = deployments.BATCH
     replicas_per_node: int | None = None
+    encoder_apart: bool = False
     page: bool = True
     most_requests: int = 64
     keys_file: str | None = None
@@ -209,6 +218,7 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
         gpu=wanted.gpu,
         batch=wanted.batch,
         replicas_per_node=wanted.replicas_per_node,
+        encoder_apart=wanted.encoder_apart,
     )
 
 

@@ -60,6 +60,13 @@ def serve(
             help="Of each part on one node at most; further ones wait for a node.",
         ),
     ] = None,
+    encoder_apart: Annotated[
+        bool,
+        typer.Option(
+            "--encoder-apart",
+            help="Encode all sentences in one part: for encoders too large to be held thrice.",
+        ),
+    ] = False,
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -107,12 +114,16 @@ def serve(
     from raydance.storage import is_uri
 
     pool = parse_range("--replicas", replicas)
-    of_ray = (pool != (1, 1), replicas_per_node is not None, batch != _BATCH, address is not None)
-    if not ray and any(of_ray):
-        raise InputError(
-            "--replicas, --replicas-per-node, --batch and --address are for Ray; --no-ray has none "
-            "of them"
-        )
+    of_ray = {
+        "--replicas": pool != (1, 1),
+        "--replicas-per-node": replicas_per_node is not None,
+        "--encoder-apart": encoder_apart,
+        "--batch": batch != _BATCH,
+        "--address": address is not None,
+    }
+    if not ray and any(of_ray.values()):
+        given = ", ".join(option for option, is_given in of_ray.items() if is_given)
+        raise InputError(f"{given}: for Ray alone; leave it out, or --no-ray")
     if replicas_per_node is not None and replicas_per_node < pool[0]:
         _need_nodes(replicas_per_node, pool[0], address)
     say = _silent if quiet else _say
@@ -132,7 +143,12 @@ def serve(
     offer = _Offer(entries=entries, settings=settings, host=host, port=port, say=say)
     if ray:
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
-        scale = {"replicas": pool, "replicas_per_node": replicas_per_node, "batch": batch}
+        scale = {
+            "replicas": pool,
+            "replicas_per_node": replicas_per_node,
+            "batch": batch,
+            "encoder_apart": encoder_apart,
+        }
         _with_ray(offer, scale, address, is_copied=any(map(is_uri, places)))
     else:
         _plain(offer)

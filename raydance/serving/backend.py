@@ -10,26 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
 from raydance.motion.clip import Clip
 from raydance.serving.motions import ClipPart
 from raydance.serving.parts import (
+    Answer,
     Describer,
-    Failed,
     Generator,
     Made,
     Placed,
     Retriever,
     Speech,
     Spoken,
+    only,
 )
 from raydance.serving.problems import Busy
 from raydance.serving.runs import Entry, Shelf
-
-Answer = TypeVar("Answer")
 
 
 class Backend(Protocol):
@@ -41,11 +40,8 @@ class Backend(Protocol):
     async def models(self) -> list[dict[str, Any]]:
         """Facts of the runs."""
 
-    async def speak(self, model: str | None, text: str) -> Spoken:
-        """A sentence in a run's spaces."""
-
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
-        """Several sentences in a run's spaces."""
+        """Sentences in a run's spaces."""
 
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
@@ -65,6 +61,11 @@ class Backend(Protocol):
         self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
     ) -> dict[str, Any]:
         """Clips near a point."""
+
+    async def find(
+        self, model: str | None, text: str, k: int, in_library: bool | None
+    ) -> tuple[Spoken, dict[str, Any]]:
+        """Clips near a sentence."""
 
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
@@ -114,10 +115,6 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._retriever.models)
 
-    async def speak(self, model: str | None, text: str) -> Spoken:
-        """See `Backend`."""
-        return (await self.speak_all(model, [text]))[0]
-
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
         """See `Backend`."""
         answers = await self._do(self._speech.encode_together, [(model, text) for text in texts])
@@ -125,9 +122,7 @@ class InProcess:
 
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """See `Backend`."""
-        spoken = await self.speak(model, text)
-        made = await self._do(self._generator.generate_together, [(spoken, wanted)])
-        return spoken, only(made)
+        return only(await self._do(self._generator.make_together, [(model, text, wanted)]))
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
@@ -149,6 +144,13 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._retriever.search, entry, point_Z, k, in_library)
 
+    async def find(
+        self, model: str | None, text: str, k: int, in_library: bool | None
+    ) -> tuple[Spoken, dict[str, Any]]:
+        """See `Backend`."""
+        asked = [(model, text, k, in_library)]
+        return only(await self._do(self._retriever.find_together, asked))
+
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
     ) -> ClipPart:
@@ -158,11 +160,3 @@ class InProcess:
     async def map(self, model: str | None, limit: int) -> dict[str, Any]:
         """See `Backend`."""
         return await self._do(self._retriever.map, model, limit)
-
-
-def only(answers: Sequence[Answer | Failed]) -> Answer:
-    """The one answer of a batch of one, or its error."""
-    (answer,) = answers
-    if isinstance(answer, Failed):
-        raise answer.error
-    return answer

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from raydance.serving.problems import NotHere
 from raydance.serving.runs import Entry, Opened, Shelf
 from raydance.stages.text_to_motion import SOURCES
 from raydance.systems.generation import Request, generate
+
+Answer = TypeVar("Answer")
 
 Words = dict[str, np.ndarray]
 """One sentence as `DanceLanguage.encode_text` gives it: arrays `[D]` and `[Z]`."""
@@ -92,6 +94,14 @@ class Failed:
         self.error = error
 
 
+def only(answers: Sequence[Answer | Failed]) -> Answer:
+    """The one answer of a batch of one, or its error."""
+    (answer,) = answers
+    if isinstance(answer, Failed):
+        raise answer.error
+    return answer
+
+
 class Part:
     """A part of the service.
 
@@ -126,8 +136,11 @@ class Speech(Part):
                 system = opened.system
                 found = system.encode_text([asked[i][1] for i in places])
             except RaydanceError as error:
-                for i in places:
-                    answers[i] = Failed(error)
+                if len(places) == 1:
+                    answers[places[0]] = Failed(error)
+                else:  # one that is refused must not take the others with it
+                    for i in places:
+                        answers[i] = self.encode_together([asked[i]])[0]
                 continue
             ms = 1000.0 * (time.perf_counter() - started)
             for row, i in enumerate(places):
@@ -137,10 +150,43 @@ class Speech(Part):
         return [answer for answer in answers if answer is not None]
 
 
-class Generator(Part):
-    """Points into motion."""
+class _Encoding(Part):
+    """A part that can encode the sentences that it is asked for.
+
+    Args:
+        encodes: whether it is asked for sentences at all; else the encoder is not loaded.
+    """
+
+    def __init__(self, shelf: Shelf, *, encodes: bool = True) -> None:
+        super().__init__(shelf)
+        self.speech = Speech(shelf)
+        self.encodes = encodes
 
     def warm_up(self) -> None:
+        if self.encodes:
+            self.speech.warm_up()
+
+
+class Generator(_Encoding):
+    """Sentences, or points, into motion."""
+
+    def make_together(
+        self, asked: Sequence[tuple[str | None, str, Mapping[str, Any]]]
+    ) -> list[tuple[Spoken, Made] | Failed]:
+        """Motion for sentences of (model, text, wanted), with the encoder of this part.
+
+        `wanted` is as for `generate_together`.
+        """
+        said = self.speech.encode_together([(model, text) for model, text, _ in asked])
+        heard = [(i, one) for i, one in enumerate(said) if isinstance(one, Spoken)]
+        made = self.generate_together([(one, asked[i][2]) for i, one in heard])
+        answers: list[Any] = list(said)
+        for (i, one), motion in zip(heard, made):
+            answers[i] = motion if isinstance(motion, Failed) else (one, motion)
+        return answers
+
+    def warm_up(self) -> None:
+        super().warm_up()
         system = self.shelf.open(None).system
         point = np.zeros((1, system.config.motion_vae.latent), np.float32)
         system.decode(point)
@@ -246,16 +292,17 @@ class Describer(Part):
         return Placed(entry=opened.entry, points=points, start_s=starts)
 
 
-class Retriever(Part):
-    """Points into clips, and clips into their motion."""
+class Retriever(_Encoding):
+    """Sentences, or points, into clips, and clips into their motion."""
+
+    def __init__(self, shelf: Shelf, *, encodes: bool = True) -> None:
+        super().__init__(shelf, encodes=encodes)
+        self._known: dict[str, dict[str, Any]] = {}
 
     def warm_up(self) -> None:
+        super().warm_up()
         opened = self.shelf.open(None)
         _ = opened.system.library, opened.finder
-
-    def __init__(self, shelf: Shelf) -> None:
-        super().__init__(shelf)
-        self._known: dict[str, dict[str, Any]] = {}
 
     def models(self) -> list[dict[str, Any]]:
         """Facts of every run that is served; each is loaded for them once."""
@@ -284,6 +331,23 @@ class Retriever(Part):
             if counts
             else None,
         }
+
+    def find_together(
+        self, asked: Sequence[tuple[str | None, str, int, bool | None]]
+    ) -> list[tuple[Spoken, dict[str, Any]] | Failed]:
+        """For (model, text, k, in_library) the k clips nearest to a sentence, as `search` has them.
+
+        The sentences are encoded together, with the encoder of this part.
+        """
+        answers: list[Any] = list(self.speech.encode_together([row[:2] for row in asked]))
+        for i, one in enumerate(answers):
+            if isinstance(one, Spoken):
+                try:
+                    point_Z = one.words["text_projection"]
+                    answers[i] = one, self.search(one.entry, point_Z, *asked[i][2:])
+                except RaydanceError as error:
+                    answers[i] = Failed(error)
+        return answers
 
     def search(
         self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None

@@ -75,15 +75,15 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
             library = _boolean(text_field(form, "library", 10))
             clip = await service.uploads.clip(form)
         placed = await service.backend.embed(facts["name"], clip)
-        entry, point = placed.entry, placed.points.mean(axis=0)
+        point = placed.points.mean(axis=0)
+        found = await service.backend.search(placed.entry, point, k, library)
     else:
         asked = await json_body(request, schema.Search)
         facts = await service.facts(asked.model)
-        k, library = asked.k, asked.library
-        spoken = await service.backend.speak(facts["name"], asked.text)
-        entry, point = spoken.entry, spoken.words["text_projection"]
+        spoken, found = await service.backend.find(
+            facts["name"], asked.text, asked.k, asked.library
+        )
         notices = spoken.notices
-    found = await service.backend.search(entry, point, k, library)
     hits = [_with_addresses(hit, facts["name"], found["in_library"]) for hit in found["hits"]]
     return {"model": facts["name"], "notices": notices, "hits": hits}
 

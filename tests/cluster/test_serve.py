@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
-from serving import TURN, free_port, load, wait_for
+from serving import TURN, free_port, generate, load, wait_for
 
 from raydance.client import Client
 from raydance.errors import ConfigError, InputError
@@ -38,12 +38,16 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def deploy(self, replicas: int) -> None:
+    def deploy(self, replicas: int, *, encoder_apart: bool = False) -> None:
         """Start it, or roll it out."""
         from raydance.cluster import serving
 
         application = serving.build(
-            self.entries, self.settings, replicas=(replicas, replicas), cpus=0.1
+            self.entries,
+            self.settings,
+            replicas=(replicas, replicas),
+            cpus=0.1,
+            encoder_apart=encoder_apart,
         )
         serving.start(application, host="127.0.0.1", port=self.port)
 
@@ -152,9 +156,14 @@ def kill_one(part: str, statuses: Counter[int]) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("part", ["Speech", "Generator"])
-def test_a_killed_replica_costs_no_request(service: Service, part: str):
-    with load(service.url) as statuses:
+@pytest.mark.parametrize(
+    ("part", "ask"),
+    [("Generator", generate), ("Speech", lambda client, seed: client.embed([f"{TURN} {seed}"]))],
+)
+def test_a_killed_replica_costs_no_request(
+    service: Service, part: str, ask: Callable[[Client, int], Any]
+):
+    with load(service.url, ask=ask) as statuses:
         kill_one(part, statuses)
     assert set(statuses) == {200}, statuses
 
@@ -162,14 +171,14 @@ def test_a_killed_replica_costs_no_request(service: Service, part: str):
 @pytest.mark.faults
 def test_a_replica_that_hangs_costs_no_request(service: Service):
     """As one on a machine that is cut off: no connection is closed, and no answer comes."""
-    victims = pids_of("Speech")
+    victims = pids_of("Generator")
     with load(service.url) as statuses:
         wait_for(lambda: statuses[200] > 10, 60)
         os.kill(victims[0], signal.SIGSTOP)
         before = sum(statuses.values())
         wait_for(lambda: sum(statuses.values()) > before + 20, 120)
         os.kill(victims[0], signal.SIGKILL)
-        wait_for(lambda: len(set(pids_of("Speech")) - {victims[0]}) == 2, 60)
+        wait_for(lambda: len(set(pids_of("Generator")) - {victims[0]}) == 2, 60)
     assert set(statuses) == {200}, statuses
 
 
@@ -204,7 +213,7 @@ def mortal_speech(mark: Path) -> Any:
         def __init__(self, **handles: Any) -> None:
             from raydance.cluster.serve import Deployments
 
-            self.backend = Deployments(handles)
+            self.backend = Deployments(handles, encoder_apart=True)
 
         async def __call__(self, text: str) -> Any:
             return await self.backend.generate("tiny", text, seed=1)
@@ -233,13 +242,11 @@ def test_a_replica_that_dies_before_it_answers_is_no_loss(service: Service, tmp_
 @pytest.fixture(scope="module")
 def wider_run(tiny_dataset: Path, tmp_path_factory: Any) -> Path:
     """A run whose spaces have another width, so that its points fit no other run."""
-    import torch
     from conftest import TINY
 
     from raydance.systems import dance_language
     from raydance.systems.base import LocalRunner
 
-    torch.set_num_threads(1)
     stages = ("motion_vae.latent", "text_encoder.latent", "contrastive.outputs")
     changes = [*TINY, *(f"{name}=24" for name in stages)]
     config = dance_language.resolve("quick", changes)
@@ -271,13 +278,22 @@ def test_a_redeploy_with_other_settings_fails_no_request(service: Service):
     """The ingress is started anew, a replica at a time; the parts lose one and get it back."""
     from dataclasses import replace
 
+    client = Client(service.url)
+    expected = client.generate(TURN, seed=7)[0].positions, client.search(TURN, k=3)
     settings, ingress = service.settings, set(pids_of("Ingress"))
     with load(service.url, num_clients=2) as statuses:
         for replicas, most_requests in ((1, 12), (2, settings.most_requests)):
             service.settings = replace(settings, most_requests=most_requests)
-            service.deploy(replicas)
+            old = set(pids_of("Ingress"))
+            service.deploy(replicas, encoder_apart=replicas == 1)
             wanted = sum(statuses.values()) + 10
             wait_for(lambda wanted=wanted: sum(statuses.values()) > wanted, 60)
+            wait_for(lambda old=old: not old & set(pids_of("Ingress")), 60)
+            # Whoever encodes the sentence, the answer is the same.
+            found = client.generate(TURN, seed=7)[0].positions
+            np.testing.assert_allclose(found, expected[0], atol=2e-3)
+            hits = client.search(TURN, k=3)
+            assert [hit["clip_id"] for hit in hits] == [hit["clip_id"] for hit in expected[1]]
     assert set(statuses) == {200}, statuses
     wait_for(lambda: [len(pids_of(part)) for part in PARTS] == [2] * len(PARTS), 60)
     assert not ingress & set(pids_of("Ingress"))

@@ -1,0 +1,81 @@
+"""The parts of the service that take several requests at once: each gets its own answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from serving import TURN
+
+from raydance.errors import InputError
+from raydance.serving.parts import Failed, Generator, Retriever, Speech
+from raydance.serving.problems import Changed, NotHere
+from raydance.serving.runs import Entry, Shelf
+
+
+@pytest.fixture
+def shelf(tiny_run: Path, tiny_library: Path) -> Shelf:
+    return Shelf([Entry(name="tiny", run=str(tiny_run), library=str(tiny_library))])
+
+
+def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(shelf: Shelf):
+    generator = Generator(shelf)
+    asked = [
+        ("tiny", TURN, {"seed": 3}),
+        ("unknown", TURN, {}),
+        ("tiny", "", {}),
+        ("tiny", TURN, {"frames": 20, "seconds": 1.0}),
+        (None, "sharp kicks", {"seed": 4, "frames": 30}),
+    ]
+    answers = generator.make_together(asked)
+    errors = [type(one.error) for one in answers if isinstance(one, Failed)]
+    assert [isinstance(one, Failed) for one in answers] == [False, True, True, True, False]
+    assert errors == [NotHere, InputError, InputError]
+    for i in (0, 4):
+        (alone,) = generator.make_together([asked[i]])
+        assert not isinstance(alone, Failed) and not isinstance(answers[i], Failed)
+        np.testing.assert_allclose(answers[i][1].motion, alone[1].motion, atol=2e-3)
+
+
+def test_searches_together_find_what_each_finds_alone(shelf: Shelf):
+    retriever = Retriever(shelf)
+    asked = [
+        (None, TURN, 2, None),
+        (None, "sharp kicks", 3, False),
+        ("unknown", TURN, 1, None),
+        ("tiny", "", 1, None),
+    ]
+    answers = retriever.find_together(asked)
+    assert [isinstance(one, Failed) for one in answers] == [False, False, True, True]
+    for row, answer in zip(asked[:2], answers[:2]):
+        (alone,) = retriever.find_together([row])
+        assert not isinstance(alone, Failed) and not isinstance(answer, Failed)
+        found, wanted = answer[1]["hits"], alone[1]["hits"]
+        assert [hit["clip_id"] for hit in found] == [hit["clip_id"] for hit in wanted]
+        assert len(found) == row[2]
+
+
+def test_a_search_without_a_library_fails_alone(tiny_run: Path):
+    retriever = Retriever(Shelf([Entry(name="tiny", run=str(tiny_run))]))
+    wrong, right = retriever.find_together([(None, TURN, 1, True), (None, TURN, 1, None)])
+    assert isinstance(wrong, Failed) and isinstance(wrong.error, NotHere)
+    assert not isinstance(right, Failed)
+
+
+def test_the_encoder_is_loaded_only_where_sentences_are_encoded(tiny_run: Path):
+    for kind in (Generator, Retriever):
+        for encodes in (False, True):
+            shelf = Shelf([Entry(name="tiny", run=str(tiny_run))])
+            kind(shelf, encodes=encodes).warm_up()
+            assert ("_sentences" in vars(shelf.open(None).system)) == encodes
+
+
+def test_a_point_of_a_run_that_was_replaced_is_not_used(shelf: Shelf):
+    from dataclasses import replace
+
+    (spoken,) = Speech(shelf).encode_together([(None, TURN)])
+    assert not isinstance(spoken, Failed)
+    gone = replace(spoken, entry=replace(spoken.entry, identity="another"))
+    (answer,) = Generator(shelf).generate_together([(gone, {})])
+    assert isinstance(answer, Failed) and isinstance(answer.error, Changed)
