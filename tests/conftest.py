@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from raydance.systems.dance_language_config import TRAINED
 
@@ -18,6 +19,32 @@ pytest_plugins = ("browsing", "command_line", "interrupted")
 """Helpers with fixtures of their own."""
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Threads of several processes would wait for each other: here, and in what tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
+
+
+TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_sweep.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share tests out over processes: a file each, but what uses Ray in two lots.
+
+    The tests of a lot share a cluster. The first lot comes first, as it takes longest, and the one
+    that trains last, for the process that is done with everything else.
+    """
+    order = {"ray": 0, "ray-training": 2}
+    groups = {item: _group_of(item) for item in items}
+    items.sort(key=lambda item: order.get(groups[item], 1))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group_of(item: pytest.Item) -> str:
+    if item.get_closest_marker("ray") is None:
+        return item.path.name
+    return "ray-training" if item.path.name in TRAINS_THROUGH_RAY else "ray"
 
 
 @pytest.fixture(scope="session")
@@ -99,19 +126,12 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_dataset: Path) -> Path:
     """A whole run on `tiny_dataset`, trained by the plain loop. Do not change it: copy it."""
-    import torch
-
     from raydance.systems import dance_language
     from raydance.systems.base import LocalRunner
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        out = tiny_dataset.parent / "run"
-        config = dance_language.resolve("quick", list(TINY))
-        return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
-    finally:
-        torch.set_num_threads(threads)
+    out = tiny_dataset.parent / "run"
+    config = dance_language.resolve("quick", list(TINY))
+    return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
 
 
 @pytest.fixture(scope="session")
