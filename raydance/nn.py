@@ -15,7 +15,9 @@ Cell = Literal["lstm", "gru"]
 _RECURRENT: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
-def cosines(num_frames: int, window: int, num_cosines: int) -> Tensor:
+def cosines(
+    num_frames: int, window: int, num_cosines: int, device: torch.device | None = None
+) -> Tensor:
     """The first functions of the orthonormal DCT-II of a window, at each frame: `[T, C]`.
 
     Args:
@@ -23,8 +25,8 @@ def cosines(num_frames: int, window: int, num_cosines: int) -> Tensor:
         window: frames of a window.
         num_cosines: C, at most the window's frames.
     """
-    time_T1 = (torch.arange(num_frames)[:, None] + 0.5) / window
-    wave_C = torch.arange(num_cosines)
+    time_T1 = (torch.arange(num_frames, device=device)[:, None] + 0.5) / window
+    wave_C = torch.arange(num_cosines, device=device)
     scale_C = torch.where(wave_C == 0, 1.0, 2.0**0.5) * window**-0.5
     return scale_C * torch.cos(math.pi * time_T1 * wave_C)
 
@@ -75,8 +77,9 @@ class MotionEncoder(nn.Module):
         context_BH, _ = self.context(motion_BTJ3)
         mu_BZ = self.mu(context_BH)
         if self.linear is not None:
-            basis_TC = cosines(motion_BTJ3.shape[1], self.num_frames, self.num_cosines)
-            coefficient_BCJ3 = torch.einsum("tc,btjd->bcjd", basis_TC.to(mu_BZ), motion_BTJ3)
+            frames, device = motion_BTJ3.shape[1], motion_BTJ3.device
+            basis_TC = cosines(frames, self.num_frames, self.num_cosines, device)
+            coefficient_BCJ3 = torch.einsum("tc,btjd->bcjd", basis_TC, motion_BTJ3)
             mu_BZ = mu_BZ + self.linear(coefficient_BCJ3.flatten(1))
         return mu_BZ, self.logvar(context_BH)
 
@@ -147,7 +150,7 @@ class MotionDecoder(nn.Module):
         hidden_BTH, _ = self.recurrent(repeated_BTH.contiguous())
         output_BTD = self.output(hidden_BTH)
         if self.linear is not None:
-            basis_TC = cosines(frames, self.num_frames, self.num_cosines).to(output_BTD)
+            basis_TC = cosines(frames, self.num_frames, self.num_cosines, latent_BZ.device)
             coefficient_BCD = self.linear(latent_BZ).unflatten(1, (self.num_cosines, -1))
             output_BTD = output_BTD + basis_TC @ coefficient_BCD
         return output_BTD.unflatten(2, (self.num_joints, 3))

@@ -106,13 +106,13 @@ def test_readiness_is_found_once_and_costs_nothing_after(tiny_run: Path):
 
 
 def test_a_fault_of_ours_is_told_as_such_and_counted(tiny_run: Path, monkeypatch: Any):
-    from raydance.serving import parts
+    from raydance.serving import retriever
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("secret")
 
     with plain_service(tiny_run, None) as url:
-        monkeypatch.setattr(parts.Retriever, "map", broken)
+        monkeypatch.setattr(retriever.Retriever, "map", broken)
         answer = requests.get(f"{url}/v1/map", timeout=10)
         assert "secret" not in problem(answer, 500)
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -9,9 +9,12 @@ import pytest
 from serving import TURN
 
 from raydance.errors import InputError
-from raydance.serving.parts import Failed, Generator, Retriever, Speech
+from raydance.serving.generator import Generator
+from raydance.serving.parts import Failed
 from raydance.serving.problems import Changed, NotHere
+from raydance.serving.retriever import Retriever
 from raydance.serving.runs import Entry, Shelf
+from raydance.serving.speech import Speech
 
 
 @pytest.fixture
@@ -22,18 +25,18 @@ def shelf(tiny_run: Path, tiny_library: Path) -> Shelf:
 def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(shelf: Shelf):
     generator = Generator(shelf)
     asked = [
-        ("tiny", TURN, {"seed": 3}),
-        ("unknown", TURN, {}),
-        ("tiny", "", {}),
-        ("tiny", TURN, {"frames": 20, "seconds": 1.0}),
-        (None, "sharp kicks", {"seed": 4, "frames": 30}),
+        (("tiny", TURN), {"seed": 3}),
+        (("unknown", TURN), {}),
+        (("tiny", ""), {}),
+        (("tiny", TURN), {"frames": 20, "seconds": 1.0}),
+        ((None, "sharp kicks"), {"seed": 4, "frames": 30}),
     ]
-    answers = generator.make_together(asked)
+    answers = generator.generate_together(asked)
     errors = [type(one.error) for one in answers if isinstance(one, Failed)]
     assert [isinstance(one, Failed) for one in answers] == [False, True, True, True, False]
     assert errors == [NotHere, InputError, InputError]
     for i in (0, 4):
-        (alone,) = generator.make_together([asked[i]])
+        (alone,) = generator.generate_together([asked[i]])
         assert not isinstance(alone, Failed) and not isinstance(answers[i], Failed)
         np.testing.assert_allclose(answers[i][1].motion, alone[1].motion, atol=2e-3)
 
@@ -41,10 +44,10 @@ def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(shelf
 def test_searches_together_find_what_each_finds_alone(shelf: Shelf):
     retriever = Retriever(shelf)
     asked = [
-        (None, TURN, 2, None),
-        (None, "sharp kicks", 3, False),
-        ("unknown", TURN, 1, None),
-        ("tiny", "", 1, None),
+        ((None, TURN), 2, None),
+        ((None, "sharp kicks"), 3, False),
+        (("unknown", TURN), 1, None),
+        (("tiny", ""), 1, None),
     ]
     answers = retriever.find_together(asked)
     assert [isinstance(one, Failed) for one in answers] == [False, False, True, True]
@@ -53,12 +56,12 @@ def test_searches_together_find_what_each_finds_alone(shelf: Shelf):
         assert not isinstance(alone, Failed) and not isinstance(answer, Failed)
         found, wanted = answer[1]["hits"], alone[1]["hits"]
         assert [hit["clip_id"] for hit in found] == [hit["clip_id"] for hit in wanted]
-        assert len(found) == row[2]
+        assert len(found) == row[1]
 
 
 def test_a_search_without_a_library_fails_alone(tiny_run: Path):
     retriever = Retriever(Shelf([Entry(name="tiny", run=str(tiny_run))]))
-    wrong, right = retriever.find_together([(None, TURN, 1, True), (None, TURN, 1, None)])
+    wrong, right = retriever.find_together([((None, TURN), 1, True), ((None, TURN), 1, None)])
     assert isinstance(wrong, Failed) and isinstance(wrong.error, NotHere)
     assert not isinstance(right, Failed)
 

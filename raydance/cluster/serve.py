@@ -21,7 +21,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import grpc
 import numpy as np
@@ -31,10 +31,12 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from raydance.motion.clip import Clip
-from raydance.serving import parts
+from raydance.serving import describer, generator, retriever, speech
 from raydance.serving.motions import ClipPart
+from raydance.serving.parts import Made, Part, Placed, Spoken, only
 from raydance.serving.problems import Busy, Changed
 from raydance.serving.runs import Entry, Shelf
+from raydance.serving.speech import InWords, Said
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
@@ -52,29 +54,26 @@ _LOST: Final = (
 )
 """How a call fails because of where it ran."""
 
-Asked = tuple[parts.Spoken, Mapping[str, Any]]
-"""An encoded sentence, and how it is wanted."""
-
-AskedInWords = tuple[str | None, str, Mapping[str, Any]]
-"""A model, a sentence, and how it is wanted."""
-
 
 class _Replica:
     """A part in a replica: one thread computes, so that the loop stays free for what arrives."""
 
-    kind: type[parts.Part]
+    kind: ClassVar[type[Part]]
+    batched: ClassVar[tuple[str, ...]] = ()
+    """Methods that answer what arrives together in one batch."""
 
     def __init__(self) -> None:
-        self._part: parts.Part | None = None
+        self._part: Part | None = None
         # One thread also when a caller goes away while it computes: parts are not for several.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
         self._busy_since: float | None = None
 
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Open the runs; Ray calls it before the first request."""
-        self.set_batch(config["batch"])
+        for name in self.batched:
+            getattr(self, name).set_max_batch_size(config["batch"])
         shelf = Shelf([Entry(**row) for row in config["runs"]], _LOADED_RUNS)
-        part = self.open_part(shelf, encodes=not config["encoder_apart"])
+        part = self.kind(shelf, encodes=not config["encoder_apart"])
         await self._in_thread(part.warm_up)
         self._part = part
 
@@ -93,13 +92,6 @@ class _Replica:
         """Note, for Serve's routing, that this replica has a run loaded."""
         await self._in_thread(self.part.shelf.open, model)
         return model
-
-    def open_part(self, shelf: Shelf, *, encodes: bool) -> parts.Part:
-        """The part; `encodes` is for those that may encode sentences."""
-        return self.kind(shelf)
-
-    def set_batch(self, size: int) -> None:
-        """How many requests are answered together, by parts that do."""
 
     @property
     def part(self) -> Any:
@@ -132,101 +124,74 @@ class _Replica:
 class Speech(_Replica):
     """Sentences into points, those that arrive together in one batch."""
 
-    kind = parts.Speech
-
-    def set_batch(self, size: int) -> None:
-        """See `_Replica`."""
-        self.encode.set_max_batch_size(size)  # type: ignore[attr-defined]
+    kind = speech.Speech
+    batched = ("encode",)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def encode(self, asked: list[tuple[str | None, str]]) -> list[Any]:
-        """See `parts.Speech.encode_together`."""
+    async def encode(self, asked: list[InWords]) -> list[Any]:
+        """See `speech.Speech.encode_together`."""
         return list(await self.compute(self.part.encode_together, asked))
 
 
 class Generator(_Replica):
-    """Sentences or points into motion, those that arrive together in one batch."""
+    """Sentences into motion, those that arrive together in one batch."""
 
-    kind = parts.Generator
-
-    def open_part(self, shelf: Shelf, *, encodes: bool) -> parts.Part:
-        """See `_Replica`."""
-        return parts.Generator(shelf, encodes=encodes)
-
-    def set_batch(self, size: int) -> None:
-        """See `_Replica`."""
-        self.generate.set_max_batch_size(size)  # type: ignore[attr-defined]
-        self.make.set_max_batch_size(size)  # type: ignore[attr-defined]
+    kind = generator.Generator
+    batched = ("generate",)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def make(self, asked: list[AskedInWords]) -> list[Any]:
-        """See `parts.Generator.make_together`."""
-        return list(await self.compute(self.part.make_together, asked))
-
-    async def make_alone(self, asked: AskedInWords) -> Any:
-        """`make` for long motion, which would hold up all others of its batch."""
-        return (await self.compute(self.part.make_together, [asked]))[0]
-
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def generate(self, asked: list[Asked]) -> list[Any]:
-        """See `parts.Generator.generate_together`."""
+    async def generate(self, asked: list[tuple[Said, Mapping[str, Any]]]) -> list[Any]:
+        """See `generator.Generator.generate_together`."""
         return list(await self.compute(self.part.generate_together, asked))
 
-    async def generate_alone(self, asked: Asked) -> Any:
+    async def generate_alone(self, asked: tuple[Said, Mapping[str, Any]]) -> Any:
         """`generate` for long motion, which would hold up all others of its batch."""
         return (await self.compute(self.part.generate_together, [asked]))[0]
 
     async def between(self, *arguments: Any) -> Any:
-        """See `parts.Generator.between`."""
+        """See `generator.Generator.between`."""
         return await self.compute(self.part.between, *arguments)
 
 
 class Describer(_Replica):
     """Motion into words and points."""
 
-    kind = parts.Describer
+    kind = describer.Describer
 
     async def describe(self, *arguments: Any) -> Any:
-        """See `parts.Describer.describe`."""
+        """See `describer.Describer.describe`."""
         return await self.compute(self.part.describe, *arguments)
 
     async def embed(self, *arguments: Any) -> Any:
-        """See `parts.Describer.embed`."""
+        """See `describer.Describer.embed`."""
         return await self.compute(self.part.embed, *arguments)
 
 
 class Retriever(_Replica):
     """Sentences or points into clips, the sentences that arrive together in one batch."""
 
-    kind = parts.Retriever
-
-    def open_part(self, shelf: Shelf, *, encodes: bool) -> parts.Part:
-        """See `_Replica`."""
-        return parts.Retriever(shelf, encodes=encodes)
-
-    def set_batch(self, size: int) -> None:
-        """See `_Replica`."""
-        self.find.set_max_batch_size(size)  # type: ignore[attr-defined]
+    kind = retriever.Retriever
+    batched = ("find",)
 
     async def models(self) -> Any:
-        """See `parts.Retriever.models`."""
+        """See `retriever.Retriever.models`."""
         return await self.compute(self.part.models)
 
     async def search(self, *arguments: Any) -> Any:
-        """See `parts.Retriever.search`."""
+        """See `retriever.Retriever.search`."""
         return await self.compute(self.part.search, *arguments)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def find(self, asked: list[tuple[str | None, str, int, bool | None]]) -> list[Any]:
-        """See `parts.Retriever.find_together`."""
+    async def find(self, asked: list[tuple[Said, int, bool | None]]) -> list[Any]:
+        """See `retriever.Retriever.find_together`."""
         return list(await self.compute(self.part.find_together, asked))
 
     async def part_of(self, *arguments: Any) -> Any:
-        """See `parts.Retriever.part_of`."""
+        """See `retriever.Retriever.part_of`."""
         return await self.compute(self.part.part_of, *arguments)
 
     async def map(self, *arguments: Any) -> Any:
-        """See `parts.Retriever.map`."""
+        """See `retriever.Retriever.map`."""
         return await self.compute(self.part.map, *arguments)
 
 
@@ -258,51 +223,44 @@ class Deployments:
         self._is_many = len(found) > 1
         return found
 
-    async def _speak(self, model: str | None, text: str) -> parts.Spoken:
+    async def _speak(self, model: str | None, text: str) -> Spoken:
         answer = await self._ask("Speech", "encode", model, (model, text), limit_s=_QUICK_S)
-        spoken: parts.Spoken = parts.only([answer])
+        spoken: Spoken = only([answer])
         return spoken
 
-    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[parts.Spoken]:
+    async def _said(self, model: str | None, text: str) -> Said:
+        """A sentence as the part that works on it shall get it."""
+        return await self._speak(model, text) if self._encoder_apart else (model, text)
+
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
         """See `Backend`."""
 
-        async def call() -> list[parts.Spoken]:
+        async def call() -> list[Spoken]:
             spoken = await asyncio.gather(*(self._speak(model, text) for text in texts))
             if len({one.entry for one in spoken}) > 1:
                 raise Changed("the run was replaced; try again")
             return list(spoken)
 
-        answers: list[parts.Spoken] = await _steadily(call)
+        answers: list[Spoken] = await _steadily(call)
         return answers
 
-    async def generate(
-        self, model: str | None, text: str, **wanted: Any
-    ) -> tuple[parts.Spoken, parts.Made]:
+    async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """See `Backend`."""
 
         is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
-        suffix, limit_s = ("_alone", None) if is_long else ("", _QUICK_S)
+        method, limit_s = ("generate_alone", None) if is_long else ("generate", _QUICK_S)
 
-        async def call() -> tuple[parts.Spoken, parts.Made]:
-            if not self._encoder_apart:
-                asked = (model, text, wanted)
-                answer = await self._ask(
-                    "Generator", f"make{suffix}", model, asked, limit_s=limit_s
-                )
-                both: tuple[parts.Spoken, parts.Made] = parts.only([answer])
-                return both
-            spoken = await self._speak(model, text)
-            asked_apart = (spoken, wanted)
-            made = await self._ask(
-                "Generator", f"generate{suffix}", model, asked_apart, limit_s=limit_s
-            )
-            return spoken, parts.only([made])
+        async def call() -> tuple[Spoken, Made]:
+            asked = (await self._said(model, text), wanted)
+            answer = await self._ask("Generator", method, model, asked, limit_s=limit_s)
+            made: tuple[Spoken, Made] = only([answer])
+            return made
 
         return await _steadily(call)
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> parts.Made:
+    ) -> Made:
         """See `Backend`."""
         return await self._ask("Generator", "between", model, model, places, shares)
 
@@ -310,7 +268,7 @@ class Deployments:
         """See `Backend`."""
         return await self._ask("Describer", "describe", model, model, clip, k)
 
-    async def embed(self, model: str | None, clip: Clip) -> parts.Placed:
+    async def embed(self, model: str | None, clip: Clip) -> Placed:
         """See `Backend`."""
         return await self._ask("Describer", "embed", model, model, clip)
 
@@ -323,18 +281,14 @@ class Deployments:
 
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
-    ) -> tuple[parts.Spoken, dict[str, Any]]:
+    ) -> tuple[Spoken, dict[str, Any]]:
         """See `Backend`."""
-        if not self._encoder_apart:
-            asked = (model, text, k, in_library)
-            answer = await self._ask("Retriever", "find", model, asked, limit_s=_QUICK_S)
-            both: tuple[parts.Spoken, dict[str, Any]] = parts.only([answer])
-            return both
 
-        async def call() -> tuple[parts.Spoken, dict[str, Any]]:
-            spoken = await self._speak(model, text)
-            point_Z = spoken.words["text_projection"]
-            return spoken, await self.search(spoken.entry, point_Z, k, in_library)
+        async def call() -> tuple[Spoken, dict[str, Any]]:
+            asked = (await self._said(model, text), k, in_library)
+            answer = await self._ask("Retriever", "find", model, asked, limit_s=_QUICK_S)
+            found: tuple[Spoken, dict[str, Any]] = only([answer])
+            return found
 
         return await _steadily(call)
 

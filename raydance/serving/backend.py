@@ -15,24 +15,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from raydance.motion.clip import Clip
+from raydance.serving.describer import Describer
+from raydance.serving.generator import Generator
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import (
-    Answer,
-    Describer,
-    Generator,
-    Made,
-    Placed,
-    Retriever,
-    Speech,
-    Spoken,
-    only,
-)
+from raydance.serving.parts import Answer, Made, Placed, Spoken, only
 from raydance.serving.problems import Busy
+from raydance.serving.retriever import Retriever
 from raydance.serving.runs import Entry, Shelf
+from raydance.serving.speech import Speech
 
 
 class Backend(Protocol):
-    """The parts, awaited; each method is as that of the part in `raydance.serving.parts`."""
+    """The parts, awaited; each method is as that of the part that does it."""
 
     async def ready(self) -> None:
         """Return once everything that answers is loaded."""
@@ -122,7 +116,7 @@ class InProcess:
 
     async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
         """See `Backend`."""
-        return only(await self._do(self._generator.make_together, [(model, text, wanted)]))
+        return only(await self._do(self._generator.generate_together, [((model, text), wanted)]))
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
@@ -148,7 +142,7 @@ class InProcess:
         self, model: str | None, text: str, k: int, in_library: bool | None
     ) -> tuple[Spoken, dict[str, Any]]:
         """See `Backend`."""
-        asked = [(model, text, k, in_library)]
+        asked = [((model, text), k, in_library)]
         return only(await self._do(self._retriever.find_together, asked))
 
     async def part_of(

@@ -207,7 +207,7 @@ def mortal_speech(mark: Path) -> Any:
 
     class Generator:
         async def generate(self, asked: tuple[Any, dict[str, Any]]) -> Any:
-            return asked[1]
+            return asked
 
     class Ingress:
         def __init__(self, **handles: Any) -> None:

@@ -1,0 +1,36 @@
+"""The part of the service that takes motion into words and points."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from raydance.motion.clip import Clip
+from raydance.serving.parts import Part, Placed
+
+
+class Describer(Part):
+    """Motion into words and points."""
+
+    def warm_up(self) -> None:
+        _ = self.shelf.open(None).system.derived_captions
+
+    def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
+        """Captions of the whole clip and of each of its windows.
+
+        Raises:
+            InputError: shorter than one window, or a skeleton that cannot be mapped.
+        """
+        segments = self.shelf.open(model).system.describe(clip, k)
+        return {"seconds": clip.duration_s, "segments": [asdict(segment) for segment in segments]}
+
+    def embed(self, model: str | None, clip: Clip) -> Placed:
+        """A clip's windows as points of the shared space.
+
+        Raises:
+            InputError: as for `describe`.
+        """
+        opened = self.shelf.open(model)
+        motion, mask, starts = opened.system.windows(clip)
+        points = opened.system.encode_motion(motion, mask)["motion_embedding"]
+        return Placed(entry=opened.entry, points=points, start_s=starts)

@@ -1,0 +1,117 @@
+"""The part of the service that makes motion: of sentences, and between two windows."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from raydance.errors import InputError, RaydanceError
+from raydance.serving.parts import Failed, Made, Part, Spoken
+from raydance.serving.problems import NotHere
+from raydance.serving.runs import Entry, Shelf
+from raydance.serving.speech import Said, Speech
+from raydance.systems.generation import Request, generate
+
+
+class Generator(Part):
+    """Sentences into motion."""
+
+    def __init__(self, shelf: Shelf, *, encodes: bool = True) -> None:
+        super().__init__(shelf, encodes=encodes)
+        self._speech = Speech(shelf)
+
+    def warm_up(self) -> None:
+        if self.encodes:
+            self._speech.warm_up()
+        system = self.shelf.open(None).system
+        point = np.zeros((1, system.config.motion_vae.latent), np.float32)
+        system.decode(point)
+
+    def generate_together(
+        self, asked: Sequence[tuple[Said, Mapping[str, Any]]]
+    ) -> list[tuple[Spoken, Made] | Failed]:
+        """Motion for sentences, each with the sentence as it was encoded.
+
+        Args:
+            asked: each with further fields of `Request`, or `seconds` in place of `frames`.
+        """
+        heard = self._speech.hear_together([said for said, _ in asked])
+        right = [(i, one) for i, one in enumerate(heard) if isinstance(one, Spoken)]
+        made = self._make_together([(one, asked[i][1]) for i, one in right])
+        answers: list[Any] = list(heard)
+        for (i, one), motion in zip(right, made):
+            answers[i] = motion if isinstance(motion, Failed) else (one, motion)
+        return answers
+
+    def _make_together(
+        self, asked: Sequence[tuple[Spoken, Mapping[str, Any]]]
+    ) -> list[Made | Failed]:
+        """Motion for encoded sentences; what one run is to make is decoded in one batch."""
+        answers: list[Made | Failed | None] = [None] * len(asked)
+        by_run: dict[Entry, list[int]] = defaultdict(list)
+        for i, (spoken, _) in enumerate(asked):
+            by_run[spoken.entry].append(i)
+        for entry, places in by_run.items():
+            started = time.perf_counter()
+            try:
+                system = self.shelf.open(entry).system
+                requests = [_request(*asked[i], system.fps) for i in places]
+                motions = generate(system, requests)
+            except RaydanceError as error:
+                if len(places) == 1:
+                    answers[places[0]] = Failed(error)
+                else:  # one that is refused must not take the others with it
+                    for i in places:
+                        answers[i] = self._make_together([asked[i]])[0]
+                continue
+            ms = 1000.0 * (time.perf_counter() - started)
+            for i, motion in zip(places, motions):
+                answers[i] = Made(
+                    motion=motion, joint_mask=system.joint_mask, fps=system.fps, ms=ms
+                )
+        return [answer for answer in answers if answer is not None]
+
+    def between(
+        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
+    ) -> Made:
+        """Motion `[shares, T, 50, 3]` on the line between the latents of two windows.
+
+        Raises:
+            NotHere: a clip that the run's library does not have.
+        """
+        started = time.perf_counter()
+        system = self.shelf.open(model).system
+        first, last = (
+            system.library.latent[_row_of(system.library.windows, *place)] for place in places
+        )
+        weight = np.asarray(shares, dtype=np.float32)[:, None]
+        motion = system.decode((1.0 - weight) * first + weight * last)
+        ms = 1000.0 * (time.perf_counter() - started)
+        return Made(motion=motion, joint_mask=system.joint_mask, fps=system.fps, ms=ms)
+
+
+def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float) -> Request:
+    """The request for a sentence.
+
+    Raises:
+        InputError: frames and seconds are given.
+    """
+    fields = dict(wanted)
+    seconds = fields.pop("seconds", None)
+    if seconds is not None:
+        if fields.get("frames") is not None:
+            raise InputError("frames and seconds: give one of them")
+        fields["frames"] = max(2, round(seconds * fps))
+    return Request(words=spoken.words, **fields)
+
+
+def _row_of(windows: dict[str, list[Any]], clip_id: str, start_s: float) -> int:
+    """The window of a clip that begins nearest to a time."""
+    rows = [i for i, name in enumerate(windows["clip_id"]) if name == clip_id]
+    if not rows:
+        raise NotHere(f"no clip {clip_id!r} in this run's library")
+    return min(rows, key=lambda i: abs(windows["start_s"][i] - start_s))

@@ -1,0 +1,55 @@
+"""The part of the service that takes sentences into a run's spaces."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from raydance.errors import RaydanceError
+from raydance.serving.parts import Failed, Part, Spoken
+
+InWords = tuple[str | None, str]
+"""The model that is asked, None for the default, and a sentence."""
+
+Said = InWords | Spoken
+"""A sentence, encoded or not."""
+
+
+class Speech(Part):
+    """Sentences into a run's spaces."""
+
+    def warm_up(self) -> None:
+        self.encode_together([(None, "a step")])
+
+    def hear_together(self, said: Sequence[Said]) -> list[Spoken | Failed]:
+        """All sentences encoded, those that were not yet in one batch."""
+        in_words = [one for one in said if not isinstance(one, Spoken)]
+        encoded = iter(self.encode_together(in_words))
+        return [one if isinstance(one, Spoken) else next(encoded) for one in said]
+
+    def encode_together(self, asked: Sequence[InWords]) -> list[Spoken | Failed]:
+        """Sentences into points, those of one model in one batch."""
+        answers: list[Spoken | Failed | None] = [None] * len(asked)
+        by_model: dict[str | None, list[int]] = defaultdict(list)
+        for i, (model, _) in enumerate(asked):
+            by_model[model].append(i)
+        for model, places in by_model.items():
+            started = time.perf_counter()
+            try:
+                opened = self.shelf.open(model)
+                system = opened.system
+                found = system.encode_text([asked[i][1] for i in places])
+            except RaydanceError as error:
+                if len(places) == 1:
+                    answers[places[0]] = Failed(error)
+                else:  # one that is refused must not take the others with it
+                    for i in places:
+                        answers[i] = self.encode_together([asked[i]])[0]
+                continue
+            ms = 1000.0 * (time.perf_counter() - started)
+            for row, i in enumerate(places):
+                words = {name: values[row] for name, values in found.items()}
+                pieces = system.num_pieces(asked[i][1])
+                answers[i] = Spoken(entry=opened.entry, words=words, ms=ms, num_pieces=pieces)
+        return [answer for answer in answers if answer is not None]
