@@ -88,14 +88,13 @@ def quickstart(
         with phases("ingest"):
             say(_ingest(place / "corpus", place / "dataset"))
         runner = RayRunner(workers, report=report)
-        with phases("train"):
-            dance_language.train(place / "run", place / "dataset", quick, runner, say=say)
-        with phases("train the paper's choices, as briefly"):
-            paper = paper_choices(quick)
-            copy_steps(place / "run", place / "paper_run", paper, _SHARED_STEPS)
-            # In this process: what Ray costs to start is not worth it a second time.
-            plain = LocalRunner(report)
-            dance_language.train(place / "paper_run", place / "dataset", paper, plain, say=say)
+        beside = _Beside(place, quick)
+        with phases("train, and the paper's choices beside"):
+            dance_language.train(
+                place / "run", place / "dataset", quick, runner, say=say, saved=beside.look
+            )
+        with phases("wait for the paper's choices"):
+            beside.wait()
     with phases("evaluate"):
         result = _evaluate(place, say)
     with phases("describe and generate"):
@@ -104,6 +103,48 @@ def quickstart(
     with phases("draw and report"):
         pictures = _draw(place, result)
     return _finish(place, result, pictures, phases, say)
+
+
+class _Beside:
+    """Trains the paper's choices in another process, once the steps are there that both runs have.
+
+    One worker leaves a processor of two idle.
+    """
+
+    def __init__(self, place: Path, quick: dance_language.DanceLanguageConfig) -> None:
+        self.place, self.quick = place, quick
+        self._work: Any = None
+
+    def look(self) -> None:
+        """Begin, if the shared steps are done and it has not begun."""
+        import ray
+
+        done = Run.open(self.place / "run").facts["steps"]
+        if self._work is None and set(_SHARED_STEPS) <= set(done):
+            # No processor of its own: with the worker and its data tasks there are not enough.
+            task = ray.remote(num_cpus=0, max_retries=1)(_train_paper_choices)
+            self._work = task.remote(self.place, self.quick)
+
+    def wait(self) -> None:
+        """Return when it is done.
+
+        Raises:
+            RaydanceError: it failed.
+        """
+        import ray
+        from ray.exceptions import RayTaskError
+
+        self.look()
+        try:
+            ray.get(self._work)
+        except RayTaskError as error:
+            raise error.cause from error
+
+
+def _train_paper_choices(place: Path, quick: dance_language.DanceLanguageConfig) -> None:
+    paper = paper_choices(quick)
+    copy_steps(place / "run", place / "paper_run", paper, _SHARED_STEPS)
+    dance_language.train(place / "paper_run", place / "dataset", paper, LocalRunner())
 
 
 class _Phases:

@@ -135,6 +135,19 @@ def tiny_run(tiny_dataset: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def wider_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose spaces have another width, so that its points fit no other run."""
+    from raydance.systems import dance_language
+    from raydance.systems.base import LocalRunner
+
+    stages = ("motion_vae.latent", "text_encoder.latent", "contrastive.outputs")
+    changes = [*TINY, *(f"{name}=24" for name in stages)]
+    config = dance_language.resolve("quick", changes)
+    out = tmp_path_factory.mktemp("wider") / "run"
+    return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
+
+
+@pytest.fixture(scope="session")
 def tiny_library(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library of six BVH files, captioned by `tiny_run`. Do not change it: copy it."""
     from serving import write_library

@@ -53,8 +53,8 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 240.0) -> None:
         time.sleep(0.02)
 
 
-def training_workers(ancestor: int) -> list[int]:
-    """Process ids of the Ray Train workers among a process's descendants."""
+def descendants(ancestor: int) -> list[tuple[int, str]]:
+    """Process ids and command lines of what a process started, directly or not."""
     listing = subprocess.run(
         ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
     )
@@ -66,4 +66,9 @@ def training_workers(ancestor: int) -> list[int]:
             pid = parents.get(pid, 0)
         return pid == ancestor
 
-    return [int(pid) for pid, _, args in rows if "RayTrainWorker" in args and is_below(int(pid))]
+    return [(int(pid), args) for pid, _, args in rows if is_below(int(pid))]
+
+
+def training_workers(ancestor: int) -> list[int]:
+    """Process ids of the Ray Train workers among a process's descendants."""
+    return [pid for pid, args in descendants(ancestor) if "RayTrainWorker" in args]

@@ -196,7 +196,7 @@ def test_a_damaged_checkpoint_starts_no_worker(
     out = tmp_path / "run"
     stop_after(4, out, tiny_dataset)
     checkpoint(out).write_bytes(b"nothing")
-    monkeypatch.setattr(train, "TorchTrainer", None)  # fails where it is called
+    monkeypatch.setattr(train, "WorkerGroup", None)  # fails where it is called
     with pytest.raises(ArtifactError, match="damaged .* delete it"):
         train_vae(out, tiny_dataset, train.RayRunner(1), EPOCHS)
 

@@ -188,8 +188,8 @@ def test_a_head_without_processors_starts_nodes(ray_cluster, monkeypatch):
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"memory": 1.0})
     monkeypatch.delenv("RAYDANCE_CACHE", raising=False)
     assert starts_nodes()
-    assert RayRunner(64, gpu=True).use_gpu
-    assert not RayRunner(64).use_gpu
+    assert RayRunner(64, gpu=True).size.use_gpu
+    assert not RayRunner(64).size.use_gpu
     with pytest.raises(InputError, match="RAYDANCE_CACHE"):
         require_shared_cache()
     monkeypatch.setenv("RAYDANCE_CACHE", "/on/a/shared/disk")

@@ -12,6 +12,9 @@ import pytest
 import torch
 from small_training import assert_same, losses, train_vae, training_workers, wait_until
 
+from raydance.artifacts import Run, load_bundle
+from raydance.config import from_dict
+from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
 
 pytestmark = pytest.mark.ray
@@ -74,3 +77,45 @@ def test_a_killed_worker_changes_nothing(
     assert killed
     assert_same(weights, plain["weights"])
     assert losses(out) == plain["losses"]
+
+
+def test_one_group_of_workers_trains_all_stages(
+    ray_cluster: None,
+    tiny_dataset: Path,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from raydance.cluster import train
+
+    started: list[train.WorkerGroup] = []
+    start = train.WorkerGroup
+
+    def counted(*arguments: Any) -> train.WorkerGroup:
+        started.append(start(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(train, "WorkerGroup", counted)
+    workers: dict[str, list[int]] = {}
+
+    def look(metrics: dict[str, Any]) -> None:
+        workers.setdefault(metrics["stage"], training_workers(os.getpid()))
+
+    config = from_dict(dance_language.DanceLanguageConfig, Run.open(tiny_run).config)
+    runner = train.RayRunner(1, report=look)
+    run = dance_language.train(tmp_path / "run", tiny_dataset, config, runner)
+    assert len(started) == 1 and not started[0].is_sound()  # gone with the training
+    assert len(workers) == 5 and len({tuple(pids) for pids in workers.values()}) == 1
+    assert not (run.path / "ray").exists()
+    for stage in workers:
+        expected = load_bundle(tiny_run / "stages" / f"{stage}.safetensors")[0]
+        assert_same(load_bundle(run.bundle(stage))[0], expected)
+
+
+def test_workers_that_wait_make_room_where_they_hold_all_processors(ray_cluster: None) -> None:
+    from raydance.cluster.train import RayRunner
+
+    assert RayRunner(3)._leaves_room()
+    assert RayRunner(6)._leaves_room()  # six halves of four
+    assert not RayRunner(7)._leaves_room()
+    assert not RayRunner((1, 4))._leaves_room()

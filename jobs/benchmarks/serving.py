@@ -26,12 +26,13 @@ _TEXT = "a dancer turns slowly"
 _CLIENTS = 32
 _START_S = 180.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # what Ray gives a replica
-_WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
+_WAYS: dict[str, tuple[list[str] | None, dict[str, str]]] = {
     "serve": ([], {}),
     "apart": (["--encoder-apart"], {}),
-    "haproxy": ([], {"RAY_SERVE_ENABLE_HA_PROXY": "1"}),
+    "proxy": (None, {}),
+    "haproxy": (None, {"RAY_SERVE_ENABLE_HA_PROXY": "1"}),
 }
-"""Each way to serve: options, and what is more in its environment."""
+"""Each way to serve: options, or None for the way of a cluster, and more in its environment."""
 _LOADED = {"uvicorn": ["--no-ray"], "serve": [], "unbatched": ["--batch", "1"]}
 _JSON = {"Content-Type": "application/json"}
 
@@ -39,12 +40,12 @@ _JSON = {"Content-Type": "application/json"}
 def serving(folder: Path, num_windows: int) -> dict[str, Any]:
     """p50 and p99 in ms of generate, describe and search: in process, behind uvicorn, and Serve.
 
-    Serve runs with its own proxy, with the text encoder in a part of its own (`--encoder-apart`),
-    and behind HAProxy. Each runs at once with the bare service and is asked in turns with it, so
-    that whatever else the machine does slows both; all compute with one thread. `serve_cost_ms`,
-    `apart_cost_ms` and `haproxy_cost_ms` are the median of Serve's time less uvicorn's for the same
-    question, the largest of the three; `batching_ratio` is the motions per second at 32 clients
-    with batching over those without.
+    `raydance serve` runs as it is (`serve`), with the text encoder in a part of its own (`apart`),
+    and as on a cluster, behind an ingress replica and Serve's own proxy (`proxy`) or HAProxy. Each
+    runs at once with the bare service and is asked in turns with it, so that whatever else the
+    machine does slows both; all compute with one thread. `serve_cost_ms` and so on are the median
+    of Serve's time less uvicorn's for the same question, the largest of the three;
+    `batching_ratio` is the motions per second at 32 clients with batching over those without.
 
     Args:
         num_windows: stands for the number of requests: a fifth of it each.
@@ -67,11 +68,7 @@ def serving(folder: Path, num_windows: int) -> dict[str, Any]:
                 found |= _quantiles(f"uvicorn_beside_{way}_{name}", uvicorn)
                 found[f"{way}_cost_{name}_ms"] = float(np.median(serve - uvicorn))
         found[f"{way}_cost_ms"] = max(found[f"{way}_cost_{name}_ms"] for name in bodies)
-    for way, arguments in (
-        ("uvicorn", ["--no-ray"]),
-        ("serve", []),
-        ("unbatched", ["--batch", "1"]),
-    ):
+    for way, arguments in _LOADED.items():
         with _service(run, arguments) as port:
             _in_turns((port,), bodies["generate"], count // 4)
             found[f"{way}_motions_per_s"] = _throughput(port, bodies["generate"], count)
@@ -257,16 +254,24 @@ def _throughput(port: int, request: Request, count: int) -> float:
 
 @contextmanager
 def _service(
-    run: Path, arguments: list[str], extra: Mapping[str, str] = MappingProxyType({})
+    run: Path, arguments: list[str] | None, extra: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[int]:
-    """`raydance serve` in a process of its own, with more in its environment; yields its port."""
+    """A service in a process of its own, with more in its environment; yields its port.
+
+    Args:
+        arguments: of `raydance serve`; None for the way of a cluster.
+    """
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = int(one.getsockname()[1])
     environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_JOB_ID")}
-    command = [sys.executable, "-m", "raydance", "serve", str(run), "--port", str(port)]
+    if arguments is None:
+        command = [sys.executable, str(Path(__file__).with_name("proxied.py")), str(run), str(port)]
+    else:
+        command = [sys.executable, "-m", "raydance", "serve", str(run), "--port", str(port)]
+        command += ["--no-page", "--quiet", *arguments]
     process = subprocess.Popen(
-        [*command, "--no-page", "--quiet", *arguments],
+        command,
         env=environment | dict(extra),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,12 +2,16 @@
 
     client -> proxy -> Ingress -> Generator | Retriever | Describer | Speech
 
+On one machine, where the cluster ends with the command that started it, the command is the ingress:
+
+    client -> `raydance serve` -> Generator | Retriever | Describer | Speech
+
 Each part has replicas, a queue and an autoscaler of its own. Generator and Retriever encode the
 sentences that they are asked for themselves, since a call of another part costs as much as half an
 encoding; Speech gives points of sentences to those who ask for these. Where the encoder is large,
 Speech alone can hold it (`encoder_apart`), and is asked first:
 
-    client -> proxy -> Ingress -> Speech, then Generator or Retriever
+    ... -> Speech, then Generator or Retriever
 
 When runs are rolled out, new replicas start beside the old ones, which end when the new ones
 answer. Meanwhile parts of both kinds are there, so what a part answers names the run that it used,

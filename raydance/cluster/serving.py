@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from raydance.cluster import serve as deployments
 from raydance.cluster.session import SERVE_ENVIRONMENT
 from raydance.errors import ConfigError
 from raydance.serving.app import Settings, create_app
+from raydance.serving.backend import Backend
 from raydance.serving.guard import read_keys
 from raydance.serving.reader import Limits
 from raydance.serving.runs import Entry
@@ -20,6 +23,7 @@ from raydance.serving.runs import Entry
 APPLICATION: Final = "raydance"
 _REQUEST_S: Final = 120.0
 _ON_GPU: Final = ("Generator", "Describer")
+_LOGGING: Final = {"log_level": "WARNING", "enable_access_log": False}
 _BATCHED: Final = ("Speech", "Generator", "Retriever")
 # Read by Serve where a replica starts. Measured: they halve what Serve adds to a request.
 _ENVIRONMENT: Final = {
@@ -42,7 +46,7 @@ def build(
     replicas_per_node: int | None = None,
     encoder_apart: bool = False,
 ) -> serve.Application:
-    """The application.
+    """The application: the parts, behind replicas that speak HTTP.
 
     Args:
         replicas: fewest and most of each part; between them Serve follows the load.
@@ -54,38 +58,20 @@ def build(
             wherever there is room, also beside the last.
         encoder_apart: whether `Speech` alone encodes sentences, rather than `Generator` and
             `Retriever` each theirs: one large encoder in memory, for a longer way.
+
+    Raises:
+        ConfigError: a value that is not allowed.
     """
-    low, high = replicas
-    if not 1 <= batch <= 1024:
-        raise ConfigError(f"batch: {batch}; allowed: 1 to 1024")
-    if not 1 <= low <= high:
-        raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
-    if replicas_per_node is not None and not 1 <= replicas_per_node <= 100:
-        raise ConfigError(f"replicas_per_node {replicas_per_node}; allowed: 1 to 100")
-    common = _scale(low, high) | {
-        "user_config": {
-            "runs": [entry.to_dict() for entry in entries],
-            "batch": batch,
-            "encoder_apart": encoder_apart,
-        },
-        "max_replicas_per_node": replicas_per_node,
-        # New replicas are there before old ones end, where there is room for both.
-        "max_surge_percent": 100 if replicas_per_node is None else 0,
-        "health_check_period_s": 5,
-        "health_check_timeout_s": 30,
-        "graceful_shutdown_timeout_s": 30,
-    }
-    bound = {}
-    for kind in deployments.KINDS:
-        on_gpu = gpu and kind.__name__ in _ON_GPU
-        is_batched = kind.__name__ in _BATCHED
-        bound[kind.__name__] = serve.deployment(
-            name=kind.__name__,
-            max_ongoing_requests=2 * max(batch, deployments.BATCH) if is_batched else 8,
-            max_queued_requests=2 * settings.most_requests,
-            ray_actor_options=_actor(cpus, 1 if on_gpu else 0),
-            **common,
-        )(kind).bind()
+    common = _common(replicas, replicas_per_node)
+    bound = _parts(
+        entries,
+        settings,
+        common,
+        cpus=cpus,
+        gpu=gpu,
+        batch=batch,
+        encoder_apart=encoder_apart,
+    )
 
     def application() -> Any:
         replica = serve.get_replica_context().replica_id.unique_id
@@ -96,7 +82,6 @@ def build(
         handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in bound}
         return deployments.Deployments(handles, encoder_apart=encoder_apart)
 
-    del common["user_config"]
     ingress = serve.deployment(
         name="Ingress",
         # The gate inside turns requests away in our own words; Serve's bounds are behind it.
@@ -106,6 +91,55 @@ def build(
         **common,
     )(serve.ingress(application)())
     return ingress.bind(**bound)
+
+
+def _common(replicas: tuple[int, int], replicas_per_node: int | None) -> dict[str, Any]:
+    """What is the same for all deployments."""
+    low, high = replicas
+    if not 1 <= low <= high:
+        raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
+    if replicas_per_node is not None and not 1 <= replicas_per_node <= 100:
+        raise ConfigError(f"replicas_per_node {replicas_per_node}; allowed: 1 to 100")
+    return _scale(low, high) | {
+        "max_replicas_per_node": replicas_per_node,
+        # New replicas are there before old ones end, where there is room for both.
+        "max_surge_percent": 100 if replicas_per_node is None else 0,
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 30,
+        "graceful_shutdown_timeout_s": 30,
+    }
+
+
+def _parts(
+    entries: Sequence[Entry],
+    settings: Settings,
+    common: Mapping[str, Any],
+    *,
+    cpus: float,
+    gpu: bool,
+    batch: int,
+    encoder_apart: bool,
+) -> dict[str, serve.Application]:
+    """The parts by name, each of which can stand alone."""
+    if not 1 <= batch <= 1024:
+        raise ConfigError(f"batch: {batch}; allowed: 1 to 1024")
+    bound = {}
+    for kind in deployments.KINDS:
+        on_gpu = gpu and kind.__name__ in _ON_GPU
+        is_batched = kind.__name__ in _BATCHED
+        bound[kind.__name__] = serve.deployment(
+            name=kind.__name__,
+            max_ongoing_requests=2 * max(batch, deployments.BATCH) if is_batched else 8,
+            max_queued_requests=2 * settings.most_requests,
+            ray_actor_options=_actor(cpus, 1 if on_gpu else 0),
+            user_config={
+                "runs": [entry.to_dict() for entry in entries],
+                "batch": batch,
+                "encoder_apart": encoder_apart,
+            },
+            **common,
+        )(kind).bind()
+    return bound
 
 
 def _scale(low: int, high: int) -> dict[str, Any]:
@@ -142,21 +176,74 @@ def start(
     Raises:
         ConfigError: it did not come up; Serve's log has why.
     """
-    serve.start(
-        proxy_location="EveryNode" if everywhere else "HeadOnly",
-        http_options={"host": host, "port": port, "request_timeout_s": _REQUEST_S},
-        logging_config={"log_level": "WARNING", "enable_access_log": False},
-    )
-    try:
-        serve.run(
-            application,
-            name=APPLICATION,
-            route_prefix="/",
-            logging_config={"log_level": "WARNING", "enable_access_log": False},
+    with _told():
+        serve.start(
+            proxy_location="EveryNode" if everywhere else "HeadOnly",
+            http_options={"host": host, "port": port, "request_timeout_s": _REQUEST_S},
+            logging_config=_LOGGING,
         )
+        serve.run(application, name=APPLICATION, route_prefix="/", logging_config=_LOGGING)
+    return _deployed_at()
+
+
+def start_parts(
+    entries: Sequence[Entry],
+    settings: Settings,
+    *,
+    replicas: tuple[int, int] = (1, 1),
+    replicas_per_node: int | None = None,
+    cpus: float = 0.25,
+    batch: int = deployments.BATCH,
+    encoder_apart: bool = False,
+) -> Callable[[], Backend]:
+    """Start the parts alone, for an application in this process; needs a Ray session.
+
+    One hop less than `start`: what arrives is read here, and no proxy passes it on.
+
+    Args:
+        replicas, replicas_per_node, cpus, batch, encoder_apart: as for `build`.
+
+    Returns:
+        What makes the backend, in the event loop that uses it.
+
+    Raises:
+        ConfigError: a value that is not allowed, or they did not come up; Serve's log has why.
+    """
+    common = _common(replicas, replicas_per_node)
+    parts = _parts(
+        entries, settings, common, cpus=cpus, gpu=False, batch=batch, encoder_apart=encoder_apart
+    )
+    # Applications of their own: one that holds them all would be a process more.
+    names = {part: f"{APPLICATION}-{part}" for part in parts}
+    with _told():
+        serve.start(proxy_location="Disabled", logging_config=_LOGGING)
+        serve.run_many(
+            [
+                serve.RunTarget(
+                    target=application,
+                    name=names[part],
+                    route_prefix=None,
+                    logging_config=_LOGGING,
+                )
+                for part, application in parts.items()
+            ]
+        )
+
+    def backend() -> Backend:
+        handles = {part: serve.get_deployment_handle(part, names[part]) for part in parts}
+        return deployments.Deployments(handles, encoder_apart=encoder_apart)
+
+    return backend
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what went wrong as an error of ours, and leave Serve's own lines to its log."""
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    try:
+        yield
     except RuntimeError as error:
         raise ConfigError(f"the service did not come up: {error}") from None
-    return _deployed_at()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from raydance.errors import InputError
 
 if TYPE_CHECKING:
     from raydance.serving.app import Settings
+    from raydance.serving.backend import Backend
     from raydance.serving.runs import Entry
 
 Say = Callable[[str], None]
@@ -228,43 +229,66 @@ def _page(say: Say) -> str | None:
 def _with_ray(
     offer: _Offer, scale: dict[str, Any], address: str | None, *, is_copied: bool
 ) -> None:
-    from raydance.cluster.session import ray_session, require_shared_cache
+    from raydance.cluster.session import is_embedded, ray_session, require_shared_cache
 
-    host, port, say = offer.host, offer.port, offer.say
+    on_this_machine = is_embedded(address)
+    if on_this_machine:
+        # Before Serve is imported: handles are used in uvicorn's loop alone, and may route in it.
+        os.environ.setdefault("RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP", "0")
     # Parts wait for each other more than they compute: more of them than processors.
     with ray_session(address, num_cpus=max(8, 2 * (os.cpu_count() or 1))):
         if is_copied:
             require_shared_cache()
-        from raydance.cluster import serving as on_cluster
+        offer.say(f"starting {offer.names}")
+        if on_this_machine:
+            _beside_parts(offer, scale)
+        else:
+            _on_cluster(offer, scale)
 
-        say(f"starting {offer.names}")
-        application = on_cluster.build(offer.entries, offer.settings, **scale)
-        started = on_cluster.start(
-            application, host=host, port=port, everywhere=address is not None
+
+def _beside_parts(offer: _Offer, scale: dict[str, Any]) -> None:
+    """Speak HTTP in this process, which the embedded cluster does not outlive anyway."""
+    from raydance.cluster import serving
+
+    _listen(offer, serving.start_parts(offer.entries, offer.settings, **scale))
+
+
+def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
+    """Deploy everything, also what speaks HTTP."""
+    from raydance.cluster import serving
+
+    host, port = offer.host, offer.port
+    application = serving.build(offer.entries, offer.settings, **scale)
+    started = serving.start(application, host=host, port=port, everywhere=True)
+    if not _answers(host, port):
+        offer.say(
+            f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
+            "first started with on a cluster"
         )
-        if address is not None and not _answers(host, port):
-            say(
-                f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
-                "first started with on a cluster"
-            )
-        offer.announce()
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            say("ending: requests that are being answered are finished first")
-        finally:
-            on_cluster.stop(started)
+    offer.announce()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        offer.say("ending: requests that are being answered are finished first")
+    finally:
+        serving.stop(started)
 
 
 def _plain(offer: _Offer) -> None:
-    import uvicorn
-
-    from raydance.serving.app import create_app
     from raydance.serving.backend import InProcess
     from raydance.serving.runs import Shelf
 
-    app = create_app(lambda: InProcess(Shelf(offer.entries)), offer.settings)
+    _listen(offer, lambda: InProcess(Shelf(offer.entries)))
+
+
+def _listen(offer: _Offer, backend: Callable[[], Backend]) -> None:
+    """Answer until Ctrl-C, and what is being answered then."""
+    import uvicorn
+
+    from raydance.serving.app import create_app
+
+    app = create_app(backend, offer.settings)
     offer.announce()
     uvicorn.run(
         app,

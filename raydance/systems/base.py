@@ -107,6 +107,9 @@ class Runner(Protocol):
     ) -> list[Any]:
         """`factory(*args)` once per worker, applied to every item; results in any order."""
 
+    def release(self) -> None:
+        """Let go of what was kept for a next task; one may follow all the same."""
+
 
 class LocalRunner:
     """Everything in this process, one thing after the other.
@@ -141,6 +144,9 @@ class LocalRunner:
         """Apply to one item after the other."""
         work = factory(*args)
         return [work(item) for item in items]
+
+    def release(self) -> None:
+        """Nothing is kept here."""
 
 
 def load_stage(run: Run, name: str, build: StageBuilder) -> Stage:

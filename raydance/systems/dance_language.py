@@ -121,6 +121,12 @@ class Training:
         if STEPS[-1] in steps and STEPS[-1] not in self.run.facts["steps"]:
             check_writer(self.config.caption_writer)
         self.saved()
+        try:
+            return self._carry_out(steps, only)
+        finally:
+            self.runner.release()
+
+    def _carry_out(self, steps: tuple[str, ...], only: str | None) -> list[str]:
         done = []
         for step in steps:
             mark = self.fingerprint(step)

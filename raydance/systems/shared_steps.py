@@ -67,6 +67,9 @@ class _NoRunner:
     def map(self, factory: Any, args: tuple, items: Any) -> list[Any]:
         raise AssertionError("nothing is mapped here")
 
+    def release(self) -> None:
+        pass
+
 
 def _copy_step(source: Run, run: Run, step: str) -> None:
     for name in (step, f"{step}_captions"):

@@ -239,21 +239,6 @@ def test_a_replica_that_dies_before_it_answers_is_no_loss(service: Service, tmp_
         serve.delete("mortal")
 
 
-@pytest.fixture(scope="module")
-def wider_run(tiny_dataset: Path, tmp_path_factory: Any) -> Path:
-    """A run whose spaces have another width, so that its points fit no other run."""
-    from conftest import TINY
-
-    from raydance.systems import dance_language
-    from raydance.systems.base import LocalRunner
-
-    stages = ("motion_vae.latent", "text_encoder.latent", "contrastive.outputs")
-    changes = [*TINY, *(f"{name}=24" for name in stages)]
-    config = dance_language.resolve("quick", changes)
-    out = tmp_path_factory.mktemp("wider") / "run"
-    return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
-
-
 def test_new_runs_are_rolled_out_without_a_failed_request(service: Service, wider_run: Path):
     """Parts change over one after the other: none may take the points of another run."""
     from raydance.serving.runs import Entry

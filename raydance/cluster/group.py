@@ -1,0 +1,268 @@
+"""A group of Ray Train's workers that carries out one task after the other.
+
+To start a group costs ten to twenty seconds, of which most goes into loading torch: as much as a
+short stage takes to train. So the workers of one stage wait at a `Desk` for the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from ray.exceptions import RayActorError, RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.collective import broadcast_from_rank_zero
+from ray.train.torch import TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from torch.nn.parallel import DistributedDataParallel
+
+from raydance import training
+from raydance.batches import Batches
+from raydance.cluster.desk import CLOSED, Desk
+from raydance.cluster.failures import StopAtMistakes, cause_of
+from raydance.cluster.stream import DATA_CPUS, RayBatches
+from raydance.errors import RaydanceError
+from raydance.systems.base import FitTask
+
+log = logging.getLogger(__name__)
+
+# Ray waits so long for processors before it counts them again. Its own 60 s are for fixed groups;
+# an elastic one would stand still for them whenever it shrinks.
+_ELASTIC_START_TIMEOUT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "8")
+# Well below the minute after which Ray complains of ranks that wait for each other.
+_PATIENCE_S = 20.0
+_LEAVE_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSize:
+    """How many workers, and what each holds.
+
+    Attributes:
+        least, most: workers; a group with different ones grows and shrinks with the cluster.
+        resize_every_s: seconds between looks at whether an elastic group should grow.
+        cpus: logical processors of each.
+        use_gpu: a GPU for each.
+    """
+
+    least: int
+    most: int
+    resize_every_s: float
+    cpus: float
+    use_gpu: bool
+
+    @property
+    def is_elastic(self) -> bool:
+        return self.least < self.most
+
+    @property
+    def each(self) -> dict[str, float]:
+        """What a worker holds."""
+        return {"CPU": self.cpus} | ({"GPU": 1.0} if self.use_gpu else {})
+
+
+class WorkerGroup:
+    """Workers that live until `close`, or until what they do has failed too often.
+
+    Args:
+        storage: a folder of this group's alone, for Ray's own state; gone in the end.
+        max_failures: lost workers tolerated.
+    """
+
+    def __init__(self, size: GroupSize, storage: Path, max_failures: int) -> None:
+        shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
+        self.storage = storage
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._desk: Any = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._is_busy = False
+        # Ray types these by its older interface, which knows neither elastic groups nor callbacks
+        # of this kind.
+        number: dict[str, Any] = {"num_workers": size.most}
+        if size.is_elastic:
+            number = {
+                "num_workers": (size.least, size.most),
+                "elastic_resize_monitor_interval_s": size.resize_every_s,
+            }
+        callbacks: list[Any] = [StopAtMistakes()]
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"desk": self._desk, "cpus": size.cpus, "use_gpu": size.use_gpu},
+            scaling_config=ScalingConfig(
+                **number, use_gpu=size.use_gpu, resources_per_worker=size.each
+            ),
+            run_config=RunConfig(
+                # A name of its own: Ray would otherwise take up the state of an earlier group.
+                name=f"workers-{time.time_ns()}",
+                storage_path=str(storage),
+                failure_config=FailureConfig(max_failures=max_failures),
+                callbacks=callbacks,
+            ),
+        )
+        self._end: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._live, args=(trainer, size.is_elastic), daemon=True
+        )
+        self._thread.start()
+
+    def _live(self, trainer: TorchTrainer, is_elastic: bool) -> None:
+        """Wait, in a thread, for the end of the group."""
+        try:
+            with _environment(*_ELASTIC_START_TIMEOUT) if is_elastic else nullcontext():
+                trainer.fit()
+        except BaseException as error:  # also of a driver that leaves Ray: told to who asks
+            self._end.set_exception(error)
+        else:
+            self._end.set_result(None)
+
+    def carry_out(self, task: FitTask) -> None:
+        """Have the workers carry out a task.
+
+        Raises:
+            InputError: something that the user must mend, as a damaged checkpoint.
+            StorageError: there is no room for a file.
+            RaydanceError: workers were lost more often than tolerated.
+        """
+        self._is_busy = True
+        try:
+            number = ray.get(self._desk.lay.remote([ray.put(task)]))
+            done = self._desk.wait_for.remote(number)
+            while not ray.wait([done], timeout=0.5)[0]:
+                if self._end.done():
+                    self._fail(task.stage)
+            ray.get(done)
+        except RayActorError as error:
+            raise RaydanceError(
+                f"training {task.stage} failed: lost the process that hands out its tasks; the "
+                "same command goes on from the last checkpoint"
+            ) from error
+        self._is_busy = False
+
+    def _fail(self, stage: str) -> None:
+        try:
+            self._end.result()
+        except ray.train.TrainingFailedError as error:
+            raise cause_of(stage, error) from error
+        raise RaydanceError(f"training {stage} failed: its workers left before it was done")
+
+    def is_sound(self) -> bool:
+        """Whether the group lives and has not lost or changed a worker."""
+        with suppress(RayError):
+            return not self._end.done() and int(ray.get(self._desk.num_starts.remote())) <= 1
+        return False
+
+    def close(self) -> None:
+        """Let the workers go: those that wait, at once, those that train, after their epoch."""
+        with suppress(RayError):
+            ray.get(self._desk.close.remote(), timeout=_LEAVE_S)
+        if not self._is_busy:
+            self._thread.join(_LEAVE_S)
+        shutil.rmtree(self.storage, ignore_errors=True)
+
+
+class _NobodyWaits(Exception):
+    """The driver does not want what is trained any more."""
+
+
+def _work(arguments: dict[str, Any]) -> None:
+    """What each Ray Train worker runs: task after task, until the desk is closed."""
+    desk = arguments["desk"]
+    # More threads than the worker's own processors wait for each other at every small operation.
+    torch.set_num_threads(max(1, int(arguments["cpus"])))
+    context = _context(arguments["use_gpu"], desk)
+    left = ray.cluster_resources().get("CPU", 0.0) - context.world_size * arguments["cpus"]
+    if context.rank == 0:
+        ray.get(desk.start.remote())
+    number = 0
+    while True:
+        news = _next_number(desk, number, context)
+        if news == CLOSED:
+            return
+        if news == number:
+            continue
+        number = news
+        task: FitTask = ray.get(ray.get(desk.take.remote())[0])
+        try:
+            task.carry_out(_batches(task, context, left), context)
+        except _NobodyWaits:
+            return
+        if context.rank == 0:
+            ray.get(desk.finish.remote(number))
+
+
+def _next_number(desk: Any, number: int, context: training.Context) -> int:
+    """The number of the task to do next, the same for all ranks."""
+    news = number
+    if context.rank == 0:
+        news = ray.get(desk.next_number.remote(number, _PATIENCE_S))
+    return news if context.world_size == 1 else broadcast_from_rank_zero(news)
+
+
+def _context(use_gpu: bool, desk: Any) -> training.Context:
+    place = ray.train.get_context()
+    world_size = place.get_world_size()
+    # Not `get_device` alone: it names a GPU that is in sight also to workers that asked for none.
+    device = ray.train.torch.get_device() if use_gpu else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+    def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
+        if world_size == 1:
+            return values
+        on_device = values.to(device)
+        torch.distributed.all_reduce(on_device)
+        return on_device.cpu()
+
+    def wrap(stage: torch.nn.Module) -> torch.nn.Module:
+        if world_size == 1:
+            return stage
+        return DistributedDataParallel(
+            stage, device_ids=[device] if device.type == "cuda" else None
+        )
+
+    def report(metrics: dict[str, Any]) -> None:
+        if not ray.get(desk.is_open.remote()):
+            raise _NobodyWaits
+
+    return training.Context(
+        rank=place.get_world_rank(),
+        world_size=world_size,
+        device=device,
+        wrap=wrap,
+        sum_over_ranks=sum_over_ranks,
+        report=report,
+    )
+
+
+def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Batches:
+    """A task's batches, streamed by Ray Data where that is worth it and there is room for it."""
+    place: dict[str, int] = {"rank": context.rank, "world_size": context.world_size}
+    if task.spec.wants_motion and cpus_left >= DATA_CPUS:
+        return RayBatches(task.spec, epochs=task.train.epochs, **place)
+    # Without motion a few hundred bytes a window: starting a stream would take longer than
+    # reading them. And workers that took all processors would wait for a stream for ever.
+    return Batches(task.spec, **place)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment for the length of the block, unless the user has set it."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)

@@ -1,0 +1,106 @@
+"""`raydance serve` on this machine alone: HTTP in the command's process, the parts on Ray Serve."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from interrupted import environment
+from serving import TURN, free_port, load, wait_for
+from small_training import descendants
+
+from raydance.client import Client
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.faults]
+
+
+@pytest.fixture(scope="module")
+def command(
+    tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command with two replicas of each part, and the address of its service."""
+    port = free_port()
+    line = [sys.executable, "-m", "raydance", "serve", str(tiny_run), "--port", str(port)]
+    process = subprocess.Popen(
+        [*line, "--no-page", "--replicas", "2"],
+        env=environment("/tmp"),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ray ends the whole group of a driver that dies
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 180)
+        yield process, url
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def replicas_of(process: subprocess.Popen[str], part: str) -> list[int]:
+    """Processes of a part's replicas."""
+    return [
+        pid for pid, words in descendants(process.pid) if "ServeReplica" in words and part in words
+    ]
+
+
+def test_no_proxy_and_no_ingress_stand_between(
+    command: tuple[subprocess.Popen[str], str], tiny_run: Path
+) -> None:
+    import raydance
+
+    process, url = command
+    expected = raydance.load(tiny_run).generate(TURN, seed=4)[0]
+    clip = Client(url).generate(TURN, seed=4, clean_feet=False)[0]
+    np.testing.assert_allclose(clip.positions[:, 0], expected[:, 0], atol=1e-4)
+    names = [words for _, words in descendants(process.pid)]
+    assert not [words for words in names if "ProxyActor" in words or "Ingress" in words]
+    assert len(replicas_of(process, "Generator")) == 2
+
+
+def test_a_killed_part_costs_no_request(command: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = command
+    victims = replicas_of(process, "Generator")
+    with load(url) as statuses:
+        wait_for(lambda: statuses[200] > 10)
+        os.kill(victims[0], signal.SIGKILL)
+        before = sum(statuses.values())
+        wait_for(lambda: sum(statuses.values()) > before + 20)
+        wait_for(lambda: len(set(replicas_of(process, "Generator")) - {victims[0]}) == 2)
+    assert set(statuses) == {200}, statuses
+
+
+def test_what_is_being_answered_at_the_end_is_answered(
+    command: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, url = command
+    found: list[int] = []
+
+    def ask() -> None:
+        wanted = {"text": TURN, "seconds": 60.0, "num_samples": 4}
+        found.append(requests.post(f"{url}/v1/generate", json=wanted, timeout=60).status_code)
+
+    def in_flight() -> float:
+        lines = requests.get(f"{url}/metrics", timeout=60).text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if "in_flight{" in line)
+
+    client = threading.Thread(target=ask)
+    client.start()
+    wait_for(lambda: in_flight() > 1)  # the question after it is one
+    process.send_signal(signal.SIGINT)
+    client.join(60)
+    _, told = process.communicate(timeout=60)
+    assert found == [200]
+    assert process.returncode == 0
+    assert [line for line in told.splitlines() if not line.startswith("[20")] == [
+        "raydance: starting run",
+        f"raydance: serving run at {url} (Ctrl-C ends it)",
+    ]
