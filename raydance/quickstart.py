@@ -113,17 +113,15 @@ class _Beside:
 
     def __init__(self, place: Path, quick: dance_language.DanceLanguageConfig) -> None:
         self.place, self.quick = place, quick
-        self._work: Any = None
+        self._wait: Callable[[], None] | None = None
 
     def look(self) -> None:
         """Begin, if the shared steps are done and it has not begun."""
-        import ray
+        from raydance.cluster.background import begin
 
         done = Run.open(self.place / "run").facts["steps"]
-        if self._work is None and set(_SHARED_STEPS) <= set(done):
-            # No processor of its own: with the worker and its data tasks there are not enough.
-            task = ray.remote(num_cpus=0, max_retries=1)(_train_paper_choices)
-            self._work = task.remote(self.place, self.quick)
+        if self._wait is None and set(_SHARED_STEPS) <= set(done):
+            self._wait = begin(_train_paper_choices, self.place, self.quick)
 
     def wait(self) -> None:
         """Return when it is done.
@@ -131,14 +129,8 @@ class _Beside:
         Raises:
             RaydanceError: it failed.
         """
-        import ray
-        from ray.exceptions import RayTaskError
-
-        self.look()
-        try:
-            ray.get(self._work)
-        except RayTaskError as error:
-            raise error.cause from error
+        assert self._wait is not None, "the run was trained, and each step of it was told"
+        self._wait()
 
 
 def _train_paper_choices(place: Path, quick: dance_language.DanceLanguageConfig) -> None:

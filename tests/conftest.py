@@ -31,10 +31,9 @@ TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_s
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share tests out over processes: a file each, but what uses Ray in two lots.
 
-    The tests of a lot share a cluster. The first lot comes first, as it takes longest, and the one
-    that trains last, for the process that is done with everything else.
+    The tests of a lot share a cluster. The lots come first, as they take longest.
     """
-    order = {"ray": 0, "ray-training": 2}
+    order = {"ray": 0, "ray-training": 0}
     groups = {item: _group_of(item) for item in items}
     items.sort(key=lambda item: order.get(groups[item], 1))
     for item, group in groups.items():
@@ -75,6 +74,8 @@ def ray_cluster() -> Iterator[None]:
 
     folder = tempfile.mkdtemp(prefix="rd", dir="/tmp")  # socket paths must stay short
     os.environ["RAY_TMPDIR"] = folder
+    os.environ["RAY_num_workers_soft_limit"] = "8"  # as an embedded cluster has
+    os.environ["RAY_worker_niceness"] = "0"  # else the tests of other processes go first
     import ray
 
     ray.init(
@@ -87,7 +88,8 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
-    os.environ.pop("RAY_TMPDIR")
+    for name in ("RAY_TMPDIR", "RAY_num_workers_soft_limit", "RAY_worker_niceness"):
+        os.environ.pop(name)
     shutil.rmtree(folder, ignore_errors=True)
 
 

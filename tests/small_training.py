@@ -32,12 +32,12 @@ def train_vae(out: Path, dataset: Path, runner: Any, *changes: str) -> dict[str,
     return load_bundle(run.bundle(STEP))[0]
 
 
-def metrics_of(out: Path) -> list[dict[str, Any]]:
-    return read_metrics(out / "metrics" / f"{STEP}.jsonl")
+def metrics_of(out: Path, stage: str = STEP) -> list[dict[str, Any]]:
+    return read_metrics(out / "metrics" / f"{stage}.jsonl")
 
 
-def losses(out: Path) -> list[float]:
-    return [line["train"]["total"] for line in metrics_of(out)]
+def losses(out: Path, stage: str = STEP) -> list[float]:
+    return [line["train"]["total"] for line in metrics_of(out, stage)]
 
 
 def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:

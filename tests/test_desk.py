@@ -23,7 +23,7 @@ def test_who_comes_early_waits_for_the_task() -> None:
         assert not waiting.done()
         number = await desk.lay(FIRST)
         assert await waiting == number == 1
-        return number, await desk.take()
+        return number, await desk.take(number)
 
     assert asyncio.run(go()) == (1, FIRST)
 
@@ -46,9 +46,21 @@ def test_a_group_that_starts_anew_is_given_what_lies_there() -> None:
         await desk.lay(SECOND)
         assert await desk.next_number(1, 1.0) == 2
         await desk.start()  # its workers were lost in the middle of the second
-        return await desk.next_number(0, 1.0), await desk.take(), await desk.num_starts()
+        return await desk.next_number(0, 1.0), await desk.take(2), await desk.num_starts()
 
     assert asyncio.run(go()) == (2, SECOND, 2)
+
+
+def test_ranks_that_agreed_on_a_number_get_one_task() -> None:
+    async def go() -> list[Any]:
+        desk = Desk()
+        first = await desk.lay(FIRST)
+        await desk.finish(first)
+        taken = [await desk.take(first)]
+        await desk.lay(SECOND)  # between two ranks of a group that has started anew
+        return [*taken, await desk.take(first), await desk.take(first + 1)]
+
+    assert asyncio.run(go()) == [FIRST, FIRST, SECOND]
 
 
 def test_the_driver_hears_of_the_end_of_its_own_task_alone() -> None:

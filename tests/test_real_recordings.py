@@ -14,14 +14,11 @@ from raydance.dataset import Dataset
 from raydance.motion.export import WRITERS, write_clip
 from raydance.motion.formats import read_clip
 from raydance.systems import dance_language
-from raydance.systems.base import LocalRunner
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 CAPTIONED = ("05_*", "07_*", "49_0*", "02_*")
 """Dance, walks and acrobatics of the CMU recordings."""
-
-THROUGH_RAY = ("motion_vae", "contrastive")
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +48,7 @@ def real_dataset(
 
 @pytest.fixture(scope="module")
 def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Large enough to tell walks from cartwheels; what reads motion trains on two Ray workers.
-
-    The heads train in this process: `tests/cluster` has a run of which Ray trains every stage, and
-    starting it costs each of them more than it learns.
-    """
+    """Large enough to tell walks from cartwheels; all stages train on two Ray workers."""
     from raydance.cluster.train import RayRunner
 
     config = dance_language.resolve(
@@ -73,11 +66,7 @@ def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ],
     )
     out = tmp_path_factory.mktemp("real_run") / "run"
-    on_ray, here = RayRunner(2), LocalRunner()
-    for step in dance_language.steps_of(config):
-        runner = on_ray if step in THROUGH_RAY else here
-        dance_language.train(out, real_dataset, config, runner, only=step)
-    return out
+    return dance_language.train(out, real_dataset, config, RayRunner(2)).path
 
 
 def test_the_dataset_keeps_what_the_recordings_are(real_dataset: Path) -> None:

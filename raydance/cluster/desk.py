@@ -19,7 +19,7 @@ class Desk:
     """
 
     def __init__(self) -> None:
-        self._task: ray.ObjectRef | None = None
+        self._tasks: dict[int, ray.ObjectRef] = {}
         self._number = 0
         self._finished = 0
         self._is_open = True
@@ -29,8 +29,9 @@ class Desk:
     async def lay(self, task: list[ray.ObjectRef]) -> int:
         """Take a task, in a list, which Ray passes on without looking into; returns its number."""
         async with self._changed:
-            (self._task,) = task
             self._number += 1
+            (self._tasks[self._number],) = task
+            self._tasks.pop(self._number - 2, None)
             self._changed.notify_all()
             return self._number
 
@@ -55,10 +56,12 @@ class Desk:
                 return after
         return self._number if self._is_open else CLOSED
 
-    async def take(self) -> list[ray.ObjectRef]:
-        """The task that lies here."""
-        assert self._task is not None
-        return [self._task]
+    async def take(self, number: int) -> list[ray.ObjectRef]:
+        """The task of a number: the last one, or the one before it.
+
+        A group that starts anew may agree on the last number just before a newer task is laid.
+        """
+        return [self._tasks[number]]
 
     async def finish(self, number: int) -> None:
         """Hear that a task is done."""

@@ -1,7 +1,8 @@
 """A group of Ray Train's workers that carries out one task after the other.
 
-To start a group costs ten to twenty seconds, of which most goes into loading torch: as much as a
-short stage takes to train. So the workers of one stage wait at a `Desk` for the next.
+To start a group takes about twenty seconds of two processors, of which most goes into loading torch
+and Ray: as much as a short stage takes to train. So the workers of one stage wait at a `Desk` for
+the next.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from raydance import training
 from raydance.batches import Batches
 from raydance.cluster.desk import CLOSED, Desk
 from raydance.cluster.failures import StopAtMistakes, cause_of
-from raydance.cluster.stream import DATA_CPUS, RayBatches
+from raydance.cluster.stream import STREAM_CPUS, RayBatches
 from raydance.errors import RaydanceError
 from raydance.systems.base import FitTask
 
@@ -119,6 +120,7 @@ class WorkerGroup:
     def _live(self, trainer: TorchTrainer, is_elastic: bool) -> None:
         """Wait, in a thread, for the end of the group."""
         try:
+            # Read when the group starts; for the driver it makes no difference.
             with _environment(*_ELASTIC_START_TIMEOUT) if is_elastic else nullcontext():
                 trainer.fit()
         except BaseException as error:  # also of a driver that leaves Ray: told to who asks
@@ -143,10 +145,7 @@ class WorkerGroup:
                     self._fail(task.stage)
             ray.get(done)
         except RayActorError as error:
-            raise RaydanceError(
-                f"training {task.stage} failed: lost the process that hands out its tasks; the "
-                "same command goes on from the last checkpoint"
-            ) from error
+            raise _lost(task.stage, "the process that hands out its tasks") from error
         self._is_busy = False
 
     def _fail(self, stage: str) -> None:
@@ -154,7 +153,9 @@ class WorkerGroup:
             self._end.result()
         except ray.train.TrainingFailedError as error:
             raise cause_of(stage, error) from error
-        raise RaydanceError(f"training {stage} failed: its workers left before it was done")
+        except RayError as error:
+            raise _lost(stage, "the process that looks after its workers") from error
+        raise _lost(stage, "its workers")
 
     def is_sound(self) -> bool:
         """Whether the group lives and has not lost or changed a worker."""
@@ -170,6 +171,16 @@ class WorkerGroup:
             self._thread.join(_LEAVE_S)
         shutil.rmtree(self.storage, ignore_errors=True)
 
+    def has_ended(self) -> bool:
+        """Whether no worker is left."""
+        return self._end.done()
+
+
+def _lost(stage: str, what: str) -> RaydanceError:
+    return RaydanceError(
+        f"training {stage} failed: lost {what}; the same command goes on from the last checkpoint"
+    )
+
 
 class _NobodyWaits(Exception):
     """The driver does not want what is trained any more."""
@@ -181,7 +192,6 @@ def _work(arguments: dict[str, Any]) -> None:
     # More threads than the worker's own processors wait for each other at every small operation.
     torch.set_num_threads(max(1, int(arguments["cpus"])))
     context = _context(arguments["use_gpu"], desk)
-    left = ray.cluster_resources().get("CPU", 0.0) - context.world_size * arguments["cpus"]
     if context.rank == 0:
         ray.get(desk.start.remote())
     number = 0
@@ -192,7 +202,9 @@ def _work(arguments: dict[str, Any]) -> None:
         if news == number:
             continue
         number = news
-        task: FitTask = ray.get(ray.get(desk.take.remote())[0])
+        task: FitTask = ray.get(ray.get(desk.take.remote(number))[0])
+        # Asked for each task: nodes come and go while a group waits.
+        left = ray.cluster_resources().get("CPU", 0.0) - context.world_size * arguments["cpus"]
         try:
             task.carry_out(_batches(task, context, left), context)
         except _NobodyWaits:
@@ -231,12 +243,16 @@ def _context(use_gpu: bool, desk: Any) -> training.Context:
             stage, device_ids=[device] if device.type == "cuda" else None
         )
 
+    rank = place.get_world_rank()
+
     def report(metrics: dict[str, Any]) -> None:
-        if not ray.get(desk.is_open.remote()):
+        # One asks for all: else some might leave, and others wait for them in the next epoch.
+        leaves = rank == 0 and not ray.get(desk.is_open.remote())
+        if sum_over_ranks(torch.tensor(float(leaves))) > 0:
             raise _NobodyWaits
 
     return training.Context(
-        rank=place.get_world_rank(),
+        rank=rank,
         world_size=world_size,
         device=device,
         wrap=wrap,
@@ -248,7 +264,7 @@ def _context(use_gpu: bool, desk: Any) -> training.Context:
 def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Batches:
     """A task's batches, streamed by Ray Data where that is worth it and there is room for it."""
     place: dict[str, int] = {"rank": context.rank, "world_size": context.world_size}
-    if task.spec.wants_motion and cpus_left >= DATA_CPUS:
+    if task.spec.wants_motion and cpus_left >= STREAM_CPUS:
         return RayBatches(task.spec, epochs=task.train.epochs, **place)
     # Without motion a few hundred bytes a window: starting a stream would take longer than
     # reading them. And workers that took all processors would wait for a stream for ever.

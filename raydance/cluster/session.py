@@ -21,7 +21,7 @@ SERVE_ENVIRONMENT = {
 # For the nodes of an embedded cluster alone.
 _NODES_ENVIRONMENT = {
     # Serve's proxies then choose replicas in the loop that asks. A driver keeps handles that work
-    # outside of a loop.
+    # outside of a loop, unless it sets this itself.
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     # Processes that wait are kept, not one a processor: loading torch anew for every step took a
     # third of a short training.

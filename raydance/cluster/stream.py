@@ -21,6 +21,9 @@ from raydance.cluster.tasks import LoadChunks
 DATA_CPUS: Final = 0.5
 """Logical processors that a task which reads chunks asks for."""
 
+STREAM_CPUS: Final = 1.0
+"""What a stream needs to go on: Ray Data asks for as much where it numbers the chunks."""
+
 _CHUNKS_PER_STREAM = 256
 
 

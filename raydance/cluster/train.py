@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,6 @@ from raydance.files import remove_partial
 from raydance.systems.base import FitTask
 
 log = logging.getLogger(__name__)
-
-_MAP_CPUS = 1.0  # what Ray Data asks for a task that names nothing
 
 
 class RayRunner:
@@ -81,22 +79,31 @@ class RayRunner:
         need = {name: amount * self.size.least for name, amount in self.size.each.items()}
         with Follow(run.metrics(task.stage), self.report, self.warn, task.stage, need):
             try:
-                self._group_for(run).carry_out(task)
+                self._sound_group(run).carry_out(task)
             except BaseException:
-                self.release()
-                remove_partial(run.path)  # of workers that were killed as they wrote
+                self._clear(run)
                 raise
-        if not self._group_for(run).is_sound():
-            # Each stage may lose `max_failures` workers, so a group that has lost one goes.
-            self.release()
-            remove_partial(run.path)
+        self._clear_unsound(run)
 
-    def _group_for(self, run: Run) -> WorkerGroup:
+    def _sound_group(self, run: Run) -> WorkerGroup:
         """The group that waits, or a new one."""
+        self._clear_unsound(run)
         if self._group is None:
             # Ray's own state; ours is in the run folder, without pickle.
             self._group = WorkerGroup(self.size, (run.path / "ray").resolve(), self.max_failures)
         return self._group
+
+    def _clear_unsound(self, run: Run) -> None:
+        """Let go of a group that has lost a worker: each stage may lose `max_failures`."""
+        if self._group is not None and not self._group.is_sound():
+            self._clear(run)
+
+    def _clear(self, run: Run) -> None:
+        """Let go of a group of which workers may have been killed as they wrote."""
+        group = self._group
+        self.release()
+        if group is None or group.has_ended():
+            remove_partial(run.path)
 
     def release(self) -> None:
         """Let go of the workers that wait for the next stage; one may follow all the same."""
@@ -104,24 +111,18 @@ class RayRunner:
         if group is not None:
             group.close()
 
-    def _leaves_room(self) -> bool:
-        """Whether tasks can run beside a group of workers that waits."""
-        there, most = ray.cluster_resources(), self.size.most
-        left = {name: there.get(name, 0.0) - most * n for name, n in self.size.each.items()}
-        return left["CPU"] >= _MAP_CPUS and left.get("GPU", 1.0) >= 1.0
-
     def map(
         self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
     ) -> list[Any]:
         """Apply `factory(*args)`, built once per process, to every item."""
         if not items:
             return []
-        if not self._leaves_room():
-            self.release()
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        if self._group is not None and not _is_free({"CPU": 1.0} | ({"GPU": 1.0} if gpus else {})):
+            self.release()  # workers that wait must not hold what these tasks wait for
         ray.data.DataContext.get_current().enable_progress_bars = False
         work = (factory, args, ray.put(list(items)), f"{time.time_ns()}")
         rows = ray.data.range(len(items), override_num_blocks=len(items))
-        gpus = int(ray.cluster_resources().get("GPU", 0))
         if gpus:  # a model on a GPU is worth an actor
             pool = ActorPoolStrategy(min_size=1, max_size=min(gpus, len(items)))
             done = rows.map_batches(
@@ -130,6 +131,16 @@ class RayRunner:
         else:
             done = rows.map_batches(Apply(*work), batch_size=None)
         return [row["result"][0] for row in done.iter_rows()]
+
+
+def _is_free(wanted: Mapping[str, float]) -> bool:
+    """Whether nobody holds so much now, or in a moment: what has just ended is counted late."""
+    for _ in range(10):
+        there = ray.available_resources()
+        if all(there.get(name, 0.0) >= amount for name, amount in wanted.items()):
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _size(least: int, most: int, gpu: bool | None, resize_every_s: float) -> GroupSize:

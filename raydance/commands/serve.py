@@ -16,7 +16,7 @@ import typer
 
 from raydance.commands.options import AddressOption, QuietOption, local
 from raydance.config import parse_range
-from raydance.errors import InputError
+from raydance.errors import InputError, RaydanceError
 
 if TYPE_CHECKING:
     from raydance.serving.app import Settings
@@ -109,6 +109,7 @@ def serve(
       raydance serve new=runs/b old=runs/a --replicas 1:4 --keys keys.txt --host 0.0.0.0
       raydance serve runs/mine --address auto --replicas 2:8 --replicas-per-node 1
     """
+    from raydance.cluster.session import is_embedded
     from raydance.serving.app import Settings
     from raydance.serving.guard import read_keys
     from raydance.serving.reader import Limits
@@ -131,7 +132,7 @@ def serve(
     digests = read_keys(keys) if keys else []
     if host not in _LOCAL and not digests:
         say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
-    if address is None:  # on a cluster it may be our own service that listens there
+    if is_embedded(address):  # on a cluster it may be our own service that listens there
         _check_free(host, port)
     entries = _opened(runs, library, data, say)
     settings = Settings(
@@ -288,16 +289,25 @@ def _listen(offer: _Offer, backend: Callable[[], Backend]) -> None:
 
     from raydance.serving.app import create_app
 
-    app = create_app(backend, offer.settings)
-    offer.announce()
-    uvicorn.run(
-        app,
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                offer.announce()
+
+    config = uvicorn.Config(
+        create_app(backend, offer.settings),
         host=offer.host,
         port=offer.port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=30,
     )
+    server = Server(config)
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        server.run()
+    if not server.started:
+        raise RaydanceError(f"the service did not come up at {offer.host}:{offer.port}")
 
 
 def _answers(host: str, port: int) -> bool:

@@ -85,6 +85,7 @@ class Reader:
                 stdout=asyncio.subprocess.PIPE,
                 limit=_LINE_BYTES,
                 env=_bare_environment(),
+                start_new_session=True,  # Ctrl-C is for us; the end of its input ends it
             )
         process = self._process
         assert process.stdin is not None and process.stdout is not None
