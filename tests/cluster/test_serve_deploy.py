@@ -76,19 +76,21 @@ def test_a_file_is_deployed_and_rolled_out_and_served_over(
     assert set(statuses) == {200}, statuses
 
     line = [sys.executable, "-m", "raydance", "serve", f"mine={tiny_run}", "--no-page"]
-    with load(url, num_clients=2) as statuses:
+    told = tmp_path / "told.txt"
+    with load(url, num_clients=2) as statuses, told.open("w") as stream:
         command = subprocess.Popen(
             [*line, "--address", cluster.address, "--port", str(port)],
             env=cluster.environment,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=stream,
         )
         try:
-            wait_for(lambda: width() == 16, 180)
+            wait_for(lambda: f"serving mine at {url}" in told.read_text(), 180)
+            assert width() == 16
             done = sum(statuses.values())
             wait_for(lambda: sum(statuses.values()) > done + 10)
+            assert set(statuses) == {200}, statuses
         finally:
             command.send_signal(signal.SIGINT)
-            _, told = command.communicate(timeout=120)
-    assert f"serving mine at {url}" in told and "Traceback" not in told, told
+            command.wait(120)
+    assert "finished first" in told.read_text() and "Traceback" not in told.read_text()
     assert command.returncode == 0
