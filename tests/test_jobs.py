@@ -95,16 +95,21 @@ class Cluster:
 
     def submit(self, *entrypoint: str) -> tuple[int, str]:
         """Exit code of `ray job submit` and what it wrote."""
-        done = subprocess.run(
-            [RAY, "job", "submit", "--address", self.address, "--working-dir", "."]
-            + ["--", "python", *entrypoint],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+        for _ in range(4):
+            done = subprocess.run(
+                [RAY, "job", "submit", "--address", self.address, "--working-dir", "."]
+                + ["--", "python", *entrypoint],
+                env=self.environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=240,
+            )
+            told = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+            if "submitted successfully" in told:
+                return done.returncode, told
+            time.sleep(3)  # a head that has just started may have nobody to start jobs yet
+        raise AssertionError(done.stderr)
 
     def stop(self) -> None:
         """End the head, and what it leaves behind: processes that name this cluster's folder."""

@@ -29,14 +29,35 @@ def plain(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return {"weights": weights, "losses": losses(out)}
 
 
-def test_two_workers_share_the_windows(
+def test_two_workers_share_the_windows_and_make_room_for_tasks(
     ray_cluster: None, tiny_dataset: Path, tmp_path: Path
 ) -> None:
+    """Others take so much of the cluster that a task does not fit in beside the workers."""
+    import ray
+
     from raydance.cluster.train import RayRunner
 
-    train_vae(tmp_path / "run", tiny_dataset, RayRunner(2), "motion_vae.train.epochs=3")
+    class Other:
+        def hold(self) -> bool:
+            return True
+
+    others: list[Any] = []
+
+    def take_last(metrics: dict[str, Any]) -> None:
+        if metrics["epoch"] == 2:
+            others.append(ray.remote(Other).options(num_cpus=1.5).remote())
+            assert ray.get(others[0].hold.remote(), timeout=60)
+
+    runner = RayRunner(2, report=take_last)
+    try:
+        train_vae(tmp_path / "run", tiny_dataset, runner, "motion_vae.train.epochs=3")
+    finally:
+        for other in others:
+            ray.kill(other)
     found = losses(tmp_path / "run")
     assert len(found) == 3 and found[-1] < found[0]
+    # The columns of the trained stage are written by tasks.
+    assert others and list((tmp_path / "run" / "columns" / "motion_vae").iterdir())
 
 
 def test_a_killed_worker_changes_nothing(
@@ -100,31 +121,3 @@ def test_one_worker_trains_all_stages_as_the_plain_loop_does(
         assert losses(run.path, stage) == losses(tiny_run, stage)
         expected = load_bundle(tiny_run / "stages" / f"{stage}.safetensors")[0]
         assert_same(load_bundle(run.bundle(stage))[0], expected)
-
-
-def test_workers_that_wait_make_room_for_tasks(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path
-) -> None:
-    """Others take so much of the cluster that a task does not fit in beside the worker."""
-    import ray
-
-    from raydance.cluster.train import RayRunner
-
-    class Other:
-        def hold(self) -> bool:
-            return True
-
-    others: list[Any] = []
-
-    def take(metrics: dict[str, Any]) -> None:
-        others.append(ray.remote(Other).options(num_cpus=2.5).remote())
-        assert ray.get(others[0].hold.remote(), timeout=60)
-
-    try:
-        # The columns of the trained stage are written by tasks.
-        runner = RayRunner(1, report=take)
-        train_vae(tmp_path / "run", tiny_dataset, runner, "motion_vae.train.epochs=1")
-    finally:
-        for other in others:
-            ray.kill(other)
-    assert others and list((tmp_path / "run" / "columns" / "motion_vae").iterdir())
