@@ -26,6 +26,9 @@ _NODES_ENVIRONMENT = {
     # Processes that wait are kept, not one a processor: loading torch anew for every step took a
     # third of a short training.
     "RAY_num_workers_soft_limit": "8",
+    # Ray warns of processes by this number, on standard output, where results are; by itself it is
+    # the number of processors, and a service or a few workers have four times as many processes.
+    "RAY_worker_maximum_startup_concurrency": "16",
 }
 
 # Read when Ray is imported and inherited by every process that it starts. Measured: a tiny
