@@ -34,14 +34,15 @@ def test_what_has_no_nodes_is_refused(refused, monkeypatch):
 def test_the_scale_is_handed_on(refused, tiny_run, monkeypatch):
     from raydance.cluster import serving, session
 
-    def build(entries: object, settings: object, **scale: object) -> None:
-        raise RaydanceError(f"asked for {scale}")
+    wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4, "encoder_apart": False}
+
+    def build(entries: object, settings: object, scale: serving.Scale) -> None:
+        raise RaydanceError(f"asked for { {name: getattr(scale, name) for name in wanted} }")
 
     monkeypatch.setattr(session, "ray_session", lambda *args, **more: contextlib.nullcontext())
     monkeypatch.setattr(serving, "build", build)
     command = ("serve", tiny_run, "--address", "auto", "--no-page", "--quiet")
     flags = ("--replicas", "2:8", "--replicas-per-node", 1, "--batch", 4)
-    wanted = {"replicas": (2, 8), "replicas_per_node": 1, "batch": 4, "encoder_apart": False}
     assert str(wanted) in refused(*command, *flags, code=1)
     assert "'replicas_per_node': None" in refused(*command, code=1)
     assert "'encoder_apart': True" in refused(*command, "--encoder-apart", code=1)

@@ -17,7 +17,7 @@ def main(run: str, port: int) -> None:
         from raydance.serving.app import Settings
         from raydance.serving.runs import Entry
 
-        application = serving.build([Entry(name="run", run=run)], Settings())
+        application = serving.build([Entry(name="run", run=run)], Settings(), serving.Scale())
         started = serving.start(application, host="127.0.0.1", port=port)
         signal.sigwait({signal.SIGINT})
         serving.stop(started)

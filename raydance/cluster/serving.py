@@ -35,43 +35,45 @@ _ENVIRONMENT: Final = {
 }
 
 
-def build(
-    entries: Sequence[Entry],
-    settings: Settings,
-    *,
-    replicas: tuple[int, int] = (1, 1),
-    cpus: float = 0.25,
-    gpu: bool = False,
-    batch: int = deployments.BATCH,
-    replicas_per_node: int | None = None,
-    encoder_apart: bool = False,
-) -> serve.Application:
-    """The application: the parts, behind replicas that speak HTTP.
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large a service is.
 
-    Args:
+    Attributes:
         replicas: fewest and most of each part; between them Serve follows the load.
-        cpus: processors that a replica reserves; a share lets all parts live on a laptop.
-        gpu: whether `Generator` and `Describer` get a GPU each.
-        batch: most sentences, motions and searches that are worked on together; 1 for each alone.
         replicas_per_node: of each part at most, so that a lost node leaves others; further ones
             wait for a node. Serve spreads them at first in any case, but starts one that died
             wherever there is room, also beside the last.
+        cpus: processors that a replica reserves; a share lets all parts live on a laptop.
+        gpu: whether `Generator` and `Describer` get a GPU each.
+        batch: most sentences, motions and searches that are worked on together; 1 for each alone.
         encoder_apart: whether `Speech` alone encodes sentences, rather than `Generator` and
             `Retriever` each theirs: one large encoder in memory, for a longer way.
 
     Raises:
         ConfigError: a value that is not allowed.
     """
-    common = _common(replicas, replicas_per_node)
-    bound = _parts(
-        entries,
-        settings,
-        common,
-        cpus=cpus,
-        gpu=gpu,
-        batch=batch,
-        encoder_apart=encoder_apart,
-    )
+
+    replicas: tuple[int, int] = (1, 1)
+    replicas_per_node: int | None = None
+    cpus: float = 0.25
+    gpu: bool = False
+    batch: int = deployments.BATCH
+    encoder_apart: bool = False
+
+    def __post_init__(self) -> None:
+        low, high = self.replicas
+        if not 1 <= self.batch <= 1024:
+            raise ConfigError(f"batch: {self.batch}; allowed: 1 to 1024")
+        if not 1 <= low <= high:
+            raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
+        if self.replicas_per_node is not None and not 1 <= self.replicas_per_node <= 100:
+            raise ConfigError(f"replicas_per_node {self.replicas_per_node}; allowed: 1 to 100")
+
+
+def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.Application:
+    """The application: the parts, behind replicas that speak HTTP."""
+    bound = _parts(entries, settings, scale)
 
     def application() -> Any:
         replica = serve.get_replica_context().replica_id.unique_id
@@ -80,69 +82,56 @@ def build(
     def backend() -> deployments.Deployments:
         # In the event loop that will use them, where handles may route without another thread.
         handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in bound}
-        return deployments.Deployments(handles, encoder_apart=encoder_apart)
+        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart)
 
     ingress = serve.deployment(
         name="Ingress",
         # The gate inside turns requests away in our own words; Serve's bounds are behind it.
         max_ongoing_requests=2 * settings.most_requests,
         max_queued_requests=8 * settings.most_requests,
-        ray_actor_options=_actor(cpus),
-        **common,
+        ray_actor_options=_actor(scale.cpus),
+        **_common(scale),
     )(serve.ingress(application)())
     return ingress.bind(**bound)
 
 
-def _common(replicas: tuple[int, int], replicas_per_node: int | None) -> dict[str, Any]:
+def _parts(
+    entries: Sequence[Entry], settings: Settings, scale: Scale
+) -> dict[str, serve.Application]:
+    """The parts by name, each of which can stand alone."""
+    user_config = {
+        "runs": [entry.to_dict() for entry in entries],
+        "batch": scale.batch,
+        "encoder_apart": scale.encoder_apart,
+    }
+    bound = {}
+    for kind in deployments.KINDS:
+        on_gpu = scale.gpu and kind.__name__ in _ON_GPU
+        is_batched = kind.__name__ in _BATCHED
+        bound[kind.__name__] = serve.deployment(
+            name=kind.__name__,
+            max_ongoing_requests=2 * max(scale.batch, deployments.BATCH) if is_batched else 8,
+            max_queued_requests=2 * settings.most_requests,
+            ray_actor_options=_actor(scale.cpus, 1 if on_gpu else 0),
+            user_config=user_config,
+            **_common(scale),
+        )(kind).bind()
+    return bound
+
+
+def _common(scale: Scale) -> dict[str, Any]:
     """What is the same for all deployments."""
-    low, high = replicas
-    if not 1 <= low <= high:
-        raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
-    if replicas_per_node is not None and not 1 <= replicas_per_node <= 100:
-        raise ConfigError(f"replicas_per_node {replicas_per_node}; allowed: 1 to 100")
-    return _scale(low, high) | {
-        "max_replicas_per_node": replicas_per_node,
+    return _number(*scale.replicas) | {
+        "max_replicas_per_node": scale.replicas_per_node,
         # New replicas are there before old ones end, where there is room for both.
-        "max_surge_percent": 100 if replicas_per_node is None else 0,
+        "max_surge_percent": 100 if scale.replicas_per_node is None else 0,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": 30,
     }
 
 
-def _parts(
-    entries: Sequence[Entry],
-    settings: Settings,
-    common: Mapping[str, Any],
-    *,
-    cpus: float,
-    gpu: bool,
-    batch: int,
-    encoder_apart: bool,
-) -> dict[str, serve.Application]:
-    """The parts by name, each of which can stand alone."""
-    if not 1 <= batch <= 1024:
-        raise ConfigError(f"batch: {batch}; allowed: 1 to 1024")
-    bound = {}
-    for kind in deployments.KINDS:
-        on_gpu = gpu and kind.__name__ in _ON_GPU
-        is_batched = kind.__name__ in _BATCHED
-        bound[kind.__name__] = serve.deployment(
-            name=kind.__name__,
-            max_ongoing_requests=2 * max(batch, deployments.BATCH) if is_batched else 8,
-            max_queued_requests=2 * settings.most_requests,
-            ray_actor_options=_actor(cpus, 1 if on_gpu else 0),
-            user_config={
-                "runs": [entry.to_dict() for entry in entries],
-                "batch": batch,
-                "encoder_apart": encoder_apart,
-            },
-            **common,
-        )(kind).bind()
-    return bound
-
-
-def _scale(low: int, high: int) -> dict[str, Any]:
+def _number(low: int, high: int) -> dict[str, Any]:
     """How many replicas a part has."""
     if low == high:
         return {"num_replicas": low}
@@ -187,32 +176,19 @@ def start(
 
 
 def start_parts(
-    entries: Sequence[Entry],
-    settings: Settings,
-    *,
-    replicas: tuple[int, int] = (1, 1),
-    replicas_per_node: int | None = None,
-    cpus: float = 0.25,
-    batch: int = deployments.BATCH,
-    encoder_apart: bool = False,
+    entries: Sequence[Entry], settings: Settings, scale: Scale
 ) -> Callable[[], Backend]:
     """Start the parts alone, for an application in this process; needs a Ray session.
 
     One hop less than `start`: what arrives is read here, and no proxy passes it on.
 
-    Args:
-        replicas, replicas_per_node, cpus, batch, encoder_apart: as for `build`.
-
     Returns:
         What makes the backend, in the event loop that uses it.
 
     Raises:
-        ConfigError: a value that is not allowed, or they did not come up; Serve's log has why.
+        ConfigError: they did not come up; Serve's log has why.
     """
-    common = _common(replicas, replicas_per_node)
-    parts = _parts(
-        entries, settings, common, cpus=cpus, gpu=False, batch=batch, encoder_apart=encoder_apart
-    )
+    parts = _parts(entries, settings, scale)
     # Applications of their own: one that holds them all would be a process more.
     names = {part: f"{APPLICATION}-{part}" for part in parts}
     with _told():
@@ -231,7 +207,7 @@ def start_parts(
 
     def backend() -> Backend:
         handles = {part: serve.get_deployment_handle(part, names[part]) for part in parts}
-        return deployments.Deployments(handles, encoder_apart=encoder_apart)
+        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart)
 
     return backend
 
@@ -253,11 +229,7 @@ class ServiceConfig:
     Attributes:
         runs: the first is the default.
         replicas: `N` or `MIN:MAX` of each part.
-        cpus: processors that a replica reserves.
-        gpu: whether `Generator` and `Describer` get a GPU each.
-        batch: most requests that are answered together.
-        replicas_per_node: of each part at most; see `build`.
-        encoder_apart: whether one part encodes all sentences; see `build`.
+        replicas_per_node, cpus, gpu, batch, encoder_apart: as in `Scale`.
         page: whether the web page is at /.
         most_requests: answered at once by each ingress replica; more are turned away.
         keys_file: API keys, one a line; none, and no key is asked for.
@@ -297,16 +269,15 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
         page=str(web.dist()) if wanted.page else None,
         most_requests=wanted.most_requests,
     )
-    return build(
-        wanted.runs,
-        settings,
+    scale = Scale(
         replicas=config.parse_range("args.replicas", wanted.replicas),
+        replicas_per_node=wanted.replicas_per_node,
         cpus=wanted.cpus,
         gpu=wanted.gpu,
         batch=wanted.batch,
-        replicas_per_node=wanted.replicas_per_node,
         encoder_apart=wanted.encoder_apart,
     )
+    return build(wanted.runs, settings, scale)
 
 
 def stop(started: float | None = None) -> None:

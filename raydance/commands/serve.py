@@ -251,7 +251,7 @@ def _beside_parts(offer: _Offer, scale: dict[str, Any]) -> None:
     """Speak HTTP in this process, which the embedded cluster does not outlive anyway."""
     from raydance.cluster import serving
 
-    _listen(offer, serving.start_parts(offer.entries, offer.settings, **scale))
+    _listen(offer, serving.start_parts(offer.entries, offer.settings, serving.Scale(**scale)))
 
 
 def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
@@ -259,7 +259,7 @@ def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
     from raydance.cluster import serving
 
     host, port = offer.host, offer.port
-    application = serving.build(offer.entries, offer.settings, **scale)
+    application = serving.build(offer.entries, offer.settings, serving.Scale(**scale))
     started = serving.start(application, host=host, port=port, everywhere=True)
     if not _answers(host, port):
         offer.say(

@@ -45,9 +45,7 @@ class Service:
         application = serving.build(
             self.entries,
             self.settings,
-            replicas=(replicas, replicas),
-            cpus=0.1,
-            encoder_apart=encoder_apart,
+            serving.Scale(replicas=(replicas, replicas), cpus=0.1, encoder_apart=encoder_apart),
         )
         serving.start(application, host="127.0.0.1", port=self.port)
 
@@ -259,9 +257,6 @@ def test_new_runs_are_rolled_out_without_a_failed_request(service: Service, wide
     wait_for(lambda: client.embed([TURN]).shape == (1, 16), 60)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="failed twice on 2026-11-26 on slow cores; which wait, is not known yet"
-)
 def test_a_redeploy_with_other_settings_fails_no_request(service: Service):
     """The ingress is started anew, a replica at a time; the parts lose one and get it back."""
     from dataclasses import replace

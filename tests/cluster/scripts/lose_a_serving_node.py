@@ -46,7 +46,7 @@ def main(run: str) -> None:
         nodes.add("left", "lost")
         entries = [Entry(name="tiny", run=run)]
         application = serving.build(
-            entries, Settings(), replicas=(2, 2), cpus=0.1, replicas_per_node=1
+            entries, Settings(), serving.Scale(replicas=(2, 2), cpus=0.1, replicas_per_node=1)
         )
         serving.start(application, host="127.0.0.1", port=port)
         wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 120)
