@@ -87,7 +87,7 @@ def serve(
         int, typer.Option(min=1, help="Answered at once; more get 503 and Retry-After.")
     ] = 64,
     batch: Annotated[
-        int, typer.Option(min=1, max=1024, help="Most motions that are made together.")
+        int, typer.Option(min=1, max=1024, help="Most requests that are answered together.")
     ] = _BATCH,
     page: Annotated[bool, typer.Option(help="Offer the web page at /.")] = True,
     ray: Annotated[
