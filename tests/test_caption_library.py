@@ -135,7 +135,9 @@ def test_another_run_needs_another_folder(
         caption([library], tiny_run, tmp_path / "captions", k=2)
 
 
-def test_a_killed_driver_repeats_nothing_that_was_committed(tiny_run: Path, tmp_path: Path) -> None:
+def test_a_killed_driver_repeats_nothing_that_was_committed(
+    ray_cluster: None, tiny_run: Path, tmp_path: Path
+) -> None:
     library, out = tmp_path / "library", tmp_path / "captions"
     library.mkdir()
     for number in range(60):
@@ -149,7 +151,9 @@ def test_a_killed_driver_repeats_nothing_that_was_committed(tiny_run: Path, tmp_
         f"main(['caption', {str(library)!r}, '--run', {str(tiny_run)!r}, '--out', {str(out)!r},"
         " '--actors', '1', '--quiet', '--json'])\n"
     )
-    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_TMPDIR")}
+    import ray
+
+    environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     first = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL
     )
@@ -159,7 +163,9 @@ def test_a_killed_driver_repeats_nothing_that_was_committed(tiny_run: Path, tmp_
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    time.sleep(3)  # its actors end by themselves
+    while caption_actors():  # the cluster ends them
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     committed = state_of(out)
     assert 0 < len(committed) < 15
     done = subprocess.run(

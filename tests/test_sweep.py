@@ -203,14 +203,18 @@ def test_a_trial_that_falls_behind_is_really_stopped(
     assert "pruned after" in said[-1]
 
 
-def test_a_killed_sweep_goes_on_and_repeats_nothing(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_killed_sweep_goes_on_and_repeats_nothing(
+    ray_cluster: None, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    import ray
+
     out = tmp_path / "out"
     changes = [*SHORT, "motion_vae.train.epochs=8", "motion_vae.train.batch_size=8"]
     sets = [part for change in changes for part in ("--set", change)]
     command = [sys.executable, "-m", "raydance", "sweep", "beta", "--data", str(tiny_dataset)]
     command += ["--out", str(out), "--trials", "3", "--parallel", "2", "--preset", "quick", *sets]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    environment.pop("RAY_ADDRESS", None)
+    address = ray.get_runtime_context().gcs_address
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": address}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import time
@@ -266,6 +267,9 @@ def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
             f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
             "first started with on a cluster"
         )
+    # Also where it was started in the background, which ignores Ctrl-C, and where a job is stopped.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.default_int_handler)
     offer.announce()
     try:
         while True:

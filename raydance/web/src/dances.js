@@ -35,14 +35,14 @@ export class Dances {
     });
   }
 
-  /** Beside generated dancers: the nearest real clip, and clips that a link names. */
+  /** Beside generated dancers: the nearest clip of the library, and clips that a link names. */
   async addReal(text, nearest, clips, isCurrent) {
     const { service } = this.app;
     const refs = clips.map((ref) => ({ ref, label: "Clip" }));
     if (nearest) {
       const { hits } = await service.searchText({ text, k: 1 });
       const [hit] = hits;
-      if (hit?.has_motion) refs.unshift({ ref: refOf(hit), label: "Nearest real clip" });
+      if (hit?.has_motion) refs.unshift({ ref: refOf(hit), label: "Nearest clip of the library" });
     }
     const takes = await Promise.all(refs.map(async ({ ref, label }) => clipTake(service, await service.clip(ref), ref, label)));
     if (isCurrent() && takes.length) this.cast.show([...this.cast.takes, ...takes], this.cast.shown, { isAddition: true });
