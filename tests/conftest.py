@@ -29,19 +29,20 @@ TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_s
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share tests out over processes: a file each, but what uses Ray in two lots.
+    """Share tests out over processes: a file each, but what shares a Ray cluster in two lots.
 
-    The tests of a lot share a cluster. The lots come first, as they take longest.
+    The lots come first, as they take longest, then what has a cluster of its own: Ray gives a
+    node up that takes long to start, as beside both lots.
     """
-    order = {"ray": 0, "ray-training": 0}
+    order = {"ray": 0, "ray-training": 0, "test_jobs.py": 1}
     groups = {item: _group_of(item) for item in items}
-    items.sort(key=lambda item: order.get(groups[item], 1))
+    items.sort(key=lambda item: order.get(groups[item], 2))
     for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _group_of(item: pytest.Item) -> str:
-    if item.get_closest_marker("ray") is None:
+    if item.get_closest_marker("ray") is None or item.path.name == "test_jobs.py":
         return item.path.name
     return "ray-training" if item.path.name in TRAINS_THROUGH_RAY else "ray"
 
@@ -70,12 +71,14 @@ def _beside_checkout(name: str, variable: str, witness: str, what: str) -> Path:
 def ray_cluster() -> Iterator[None]:
     """One small embedded cluster for all tests marked `ray`; `ray_session` joins it."""
     # Imported first: it sets what Ray reads from the environment when it is imported.
-    from raydance.cluster import session  # noqa: F401
+    from raydance.cluster.session import EMBEDDED_ENVIRONMENT
 
     folder = tempfile.mkdtemp(prefix="rd", dir="/tmp")  # socket paths must stay short
-    os.environ["RAY_TMPDIR"] = folder
-    os.environ["RAY_num_workers_soft_limit"] = "8"  # as an embedded cluster has
-    os.environ["RAY_worker_niceness"] = "0"  # else the tests of other processes go first
+    settings = EMBEDDED_ENVIRONMENT | {
+        "RAY_TMPDIR": folder,
+        "RAY_worker_niceness": "0",  # else the tests of other processes go first
+    }
+    os.environ.update(settings)
     import ray
 
     ray.init(
@@ -88,7 +91,7 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
-    for name in ("RAY_TMPDIR", "RAY_num_workers_soft_limit", "RAY_worker_niceness"):
+    for name in settings:
         os.environ.pop(name)
     shutil.rmtree(folder, ignore_errors=True)
 

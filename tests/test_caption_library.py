@@ -119,20 +119,20 @@ def test_a_dataset_is_a_library(
 
 
 def test_another_run_needs_another_folder(
-    ray_cluster: None, library: Path, tiny_run: Path, tmp_path: Path
+    ray_cluster: None, library: Path, tiny_library: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     from raydance.cluster.caption import caption
 
-    other = tmp_path / "run"
+    other, out = tmp_path / "run", tmp_path / "captions"
     shutil.copytree(tiny_run, other)
+    shutil.copytree(tiny_library, out)
     path = other / "stages" / "clusters.safetensors"
     tensors, facts = load_bundle(path)
     save_bundle(path, tensors | {"centroids": tensors["centroids"] + 0.01}, facts)
-    caption([library / "clip_0.npz"], tiny_run, tmp_path / "captions", actors=(1, 1))
     with pytest.raises(InputError, match="by another run .*choose another --out"):
-        caption([library], other, tmp_path / "captions")
-    with pytest.raises(InputError, match="made with k 3, now 2"):
-        caption([library], tiny_run, tmp_path / "captions", k=2)
+        caption([library], other, out, k=2)
+    with pytest.raises(InputError, match="made with k 2, now 3"):
+        caption([library], tiny_run, out, k=3)
 
 
 def test_a_killed_driver_repeats_nothing_that_was_committed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -71,25 +70,24 @@ def test_ingestion_through_ray(ray_cluster, tmp_path: Path):
 
 
 @pytest.mark.ray
-def test_only_datasets_are_overwritten_and_only_when_asked(ray_cluster, tmp_path: Path):
+def test_only_datasets_are_overwritten_and_only_when_asked(
+    ray_cluster, tiny_dataset: Path, tmp_path: Path
+):
     from raydance.cluster.data import ingest
 
     source, out = tmp_path / "lib", tmp_path / "out"
     write_npz(source / "a.npz", walk(60))
-    ingest([source], out)
+    write_npz(source / "b.npz", walk(60))
+    shutil.copytree(tiny_dataset, out)
     with pytest.raises(InputError, match="--overwrite replaces it"):
         ingest([source], out)
-    write_npz(source / "b.npz", walk(60))
-    assert ingest([source], out, overwrite=True)["files"] == 2
 
     # A failure leaves the old dataset as it was, and nothing beside it.
     bad = tmp_path / "bad"
     write_npz(bad / "a.npz", walk(10))
     with pytest.raises(InputError, match="no window could be read from 1 files .*one window is"):
         ingest([bad], out, overwrite=True)
-    assert sum(
-        s.num_windows for sp in ("train", "val", "test") for s in Dataset.open(out).shards(sp)
-    )
+    assert Dataset.open(out).manifest_hash == Dataset.open(tiny_dataset).manifest_hash
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
     mine = tmp_path / "mine"
@@ -135,15 +133,3 @@ def test_real_recordings_are_read(ray_cluster, shared_data: Path, tmp_path: Path
             assert not motion.transpose(0, 2, 1, 3)[~mask].any()
             heights = motion[:, :, :22, 1].max(axis=(1, 2))
             assert ((heights > 1.0) & (heights < 2.6)).all()
-
-
-@pytest.mark.ray
-def test_a_session_joins_what_runs(ray_cluster):
-    import ray
-
-    from raydance.cluster.session import ray_session
-
-    with ray_session(num_cpus=1):
-        assert ray.cluster_resources()["CPU"] == 4
-    assert ray.is_initialized()  # who joins does not end it
-    assert logging.getLogger("ray.data").getEffectiveLevel() >= logging.ERROR
