@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -136,11 +137,17 @@ class LocalCluster:
 
 
 def _free_ports(count: int) -> list[int]:
+    """Below those that systems hand out to others, above those of Ray's workers."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        for port in random.sample(range(20_000, 32_000), 1_000):
+            one = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                break
+        return found
 
 
 def _short() -> list[str]:

@@ -25,16 +25,18 @@ torch.set_num_threads(1)
 
 
 TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_sweep.py")
+STARTS_A_HEAD = "test_jobs.py"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share tests out over processes: a file each, but what shares a Ray cluster in two lots.
+    """Share tests out over processes: a file each, but what uses Ray in two lots.
 
-    The lots come first, as they take longest, then what has a cluster of its own: Ray gives a
-    node up that takes long to start, as beside both lots.
+    The tests of a lot share a cluster, where they start none. The lots come first, as they take
+    longest, then what starts a head: with two processes beside one lot only, for Ray gives a
+    node up that takes long to start.
     """
-    order = {"ray": 0, "ray-training": 0, "test_jobs.py": 1}
+    order = {"ray": 0, "ray-training": 0, STARTS_A_HEAD: 1}
     groups = {item: _group_of(item) for item in items}
     items.sort(key=lambda item: order.get(groups[item], 2))
     for item, group in groups.items():
@@ -42,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group_of(item: pytest.Item) -> str:
-    if item.get_closest_marker("ray") is None or item.path.name == "test_jobs.py":
+    if item.get_closest_marker("ray") is None or item.path.name == STARTS_A_HEAD:
         return item.path.name
     return "ray-training" if item.path.name in TRAINS_THROUGH_RAY else "ray"
 
@@ -75,24 +77,25 @@ def ray_cluster() -> Iterator[None]:
 
     folder = tempfile.mkdtemp(prefix="rd", dir="/tmp")  # socket paths must stay short
     settings = EMBEDDED_ENVIRONMENT | {
-        "RAY_TMPDIR": folder,
         "RAY_worker_niceness": "0",  # else the tests of other processes go first
     }
-    os.environ.update(settings)
-    import ray
+    with pytest.MonkeyPatch.context() as whole:
+        whole.setenv("RAY_TMPDIR", folder)
+        import ray
 
-    ray.init(
-        address="local",
-        num_cpus=4,
-        object_store_memory=200 * 2**20,
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
-    yield
-    ray.shutdown()
-    for name in settings:
-        os.environ.pop(name)
+        with pytest.MonkeyPatch.context() as starting:
+            for name, value in settings.items():
+                starting.setenv(name, value)
+            ray.init(
+                address="local",
+                num_cpus=4,
+                object_store_memory=200 * 2**20,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+        yield
+        ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -95,10 +95,10 @@ class Cluster:
             )
 
     def wait(self) -> bool:
-        """Whether it has started: a head gives up if the machine is too busy for its processes."""
+        """Whether its job API answers: a head gives up on a machine too busy for its processes."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.head.poll() is None:
-            if "Ray runtime started" in self.output.read_text():
+            if answer(f"{self.address}/api/jobs/") is not None:
                 return True
             time.sleep(0.5)
         return False

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.ray
 
 def test_a_session_joins_what_runs(ray_cluster):
     import ray
+    import ray.data  # whose logger it is about
 
     from raydance.cluster.session import ray_session
 

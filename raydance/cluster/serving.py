@@ -67,6 +67,8 @@ class Scale:
             raise ConfigError(f"batch: {self.batch}; allowed: 1 to 1024")
         if not 1 <= low <= high:
             raise ConfigError(f"replicas {low}:{high}; allowed: 1 <= MIN <= MAX")
+        if not self.cpus >= 0:
+            raise ConfigError(f"cpus {self.cpus:g}; allowed: 0 or more")
         if self.replicas_per_node is not None and not 1 <= self.replicas_per_node <= 100:
             raise ConfigError(f"replicas_per_node {self.replicas_per_node}; allowed: 1 to 100")
 
@@ -257,7 +259,8 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
         args: a `ServiceConfig` as plain data.
 
     Raises:
-        ConfigError: an unknown key, a wrong type, or no run.
+        ConfigError: an unknown key, a wrong type, no run, or a size that `Scale` refuses.
+        InputError: `replicas` is no range.
     """
     wanted = config.from_dict(ServiceConfig, args, "args")
     if not wanted.runs:

@@ -23,7 +23,8 @@ EMBEDDED_ENVIRONMENT = {
     # third of a short training.
     "RAY_num_workers_soft_limit": "8",
     # Nobody follows the logs or the metrics of its processes. Looking for new log files ten times
-    # a second, and at every process every five, took a sixteenth of a test run's processors.
+    # a second, and at every process each five, took a sixteenth of a test run's processors. The
+    # interval counts above so many files only; the first look comes after it.
     "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
     "LOG_NAME_UPDATE_INTERVAL_S": "3600",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",

@@ -85,7 +85,12 @@ def serve(
         int, typer.Option(min=1, max=4096, metavar="MIB", help="Largest upload.")
     ] = 64,
     max_requests: Annotated[
-        int, typer.Option(min=1, help="Answered at once; more get 503 and Retry-After.")
+        int,
+        typer.Option(
+            min=1,
+            help="Answered at once (on a cluster by each replica that speaks HTTP); more get 503 "
+            "and Retry-After.",
+        ),
     ] = 64,
     batch: Annotated[
         int, typer.Option(min=1, max=1024, help="Most requests that are answered together.")
@@ -99,9 +104,10 @@ def serve(
 ) -> None:
     """Serve runs over HTTP: generate, describe, search, and a page to do it on.
 
-    Listens until Ctrl-C. The API's document is at /v1/openapi.json. On a running cluster
-    (--address) the same command rolls new runs out over the old ones; there, prefer
-    `serve deploy` with a file (see deploy/serve.yaml), which does not need this process.
+    Listens until Ctrl-C or SIGTERM, and then answers what it has begun. The API's document is at
+    /v1/openapi.json. On a running cluster (--address) the same command rolls new runs out over the
+    old ones; there, prefer `serve deploy` with a file (see deploy/serve.yaml), which does not need
+    this process.
 
     \b
     Examples:
@@ -262,16 +268,16 @@ def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
     host, port = offer.host, offer.port
     application = serving.build(offer.entries, offer.settings, serving.Scale(**scale))
     started = serving.start(application, host=host, port=port, everywhere=True)
-    if not _answers(host, port):
-        offer.say(
-            f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
-            "first started with on a cluster"
-        )
-    # Also where it was started in the background, which ignores Ctrl-C, and where a job is stopped.
+    # A command in the background ignores Ctrl-C unless it says otherwise; a job gets SIGTERM.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.default_int_handler)
-    offer.announce()
     try:
+        if not _answers(host, port):
+            offer.say(
+                f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
+                "first started with on a cluster"
+            )
+        offer.announce()
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ import pytest
 import requests
 from serving import TURN, free_port, generate, load, wait_for
 
-from raydance.client import Client, ServiceError
+from raydance.client import Client
 from raydance.errors import ConfigError, InputError
 from raydance.motion import synthetic
 
@@ -292,18 +292,16 @@ def private_mib() -> float:
     return total / 1024
 
 
-def test_overload_is_turned_away_and_passes(service: Service):
+def test_overload_is_turned_away_and_passes(service: Service, tmp_path: Path):
     """Long motions for 64 clients, twice: what the first time takes is not taken again."""
-    # A file, and not read here: clients that are slower than the service overload nothing.
     wanted: dict[str, Any] = {"text": TURN, "seconds": 10.0, "format": "bvh"}
 
     def post() -> requests.Response:
         return requests.post(f"{service.url}/v1/generate", json=wanted, timeout=60)
 
-    def ask(client: Client, seed: int) -> None:
-        answer = post()
-        if not answer.ok:
-            raise ServiceError(answer.status_code, answer.text)
+    def ask(client: Client, seed: int) -> Path:
+        # Not read here: clients that are slower than the service overload nothing.
+        return client.save(TURN, tmp_path / f"{seed}.bvh", seconds=10.0)
 
     taken = []
     for seconds in (5.0, 15.0):
@@ -358,6 +356,8 @@ def test_a_configuration_file_is_read_strictly(tiny_run: Path):
         from_config(args | {"replica": "1:2"})
     with pytest.raises(ConfigError, match="replicas_per_node 0; allowed: 1 to 100"):
         from_config(args | {"replicas_per_node": 0})
+    with pytest.raises(ConfigError, match="cpus -1; allowed: 0 or more"):
+        from_config(args | {"cpus": -1})
     with pytest.raises(InputError, match="MIN <= MAX"):
         from_config(args | {"replicas": "3:1"})
     with pytest.raises(ConfigError, match="at least one"):

@@ -75,7 +75,9 @@ def test_a_file_is_deployed_and_rolled_out_and_served_over(
         wait_for(lambda: sum(statuses.values()) > done + 10)
     assert set(statuses) == {200}, statuses
 
-    line = [sys.executable, "-m", "raydance", "serve", f"mine={tiny_run}", "--no-page"]
+    # Started as in the background, where a shell has it ignore SIGINT.
+    line = ["bash", "-c", 'trap \'\' INT; exec "$0" "$@"', sys.executable, "-m", "raydance"]
+    line += ["serve", f"mine={tiny_run}", "--no-page"]
     told = tmp_path / "told.txt"
     with load(url, num_clients=2) as statuses, told.open("w") as stream:
         command = subprocess.Popen(
