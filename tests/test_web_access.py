@@ -153,6 +153,6 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(visit: Visit) -> None:
     page.press("#sentence", "Enter")
     page.fill("#key", "opensesame")
     page.press("#key", "Enter")
-    assert settle(page)["takes"][0]["note"] == SENTENCE
+    wait(page, lambda: settle(page)["takes"][0]["note"] == SENTENCE)
     assert page.evaluate("sessionStorage.length") == 1
     assert "opensesame" not in page.evaluate("JSON.stringify(localStorage)") + page.url
