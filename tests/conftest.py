@@ -25,7 +25,6 @@ torch.set_num_threads(1)
 
 
 TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_sweep.py")
-STARTS_A_HEAD = "test_jobs.py"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
@@ -33,18 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share tests out over processes: a file each, but what uses Ray in two lots.
 
     The tests of a lot share a cluster, where they start none. The lots come first, as they take
-    longest, then what starts a head: with two processes beside one lot only, for Ray gives a
-    node up that takes long to start.
+    longest.
     """
-    order = {"ray": 0, "ray-training": 0, STARTS_A_HEAD: 1}
+    order = {"ray": 0, "ray-training": 0}
     groups = {item: _group_of(item) for item in items}
-    items.sort(key=lambda item: order.get(groups[item], 2))
+    items.sort(key=lambda item: order.get(groups[item], 1))
     for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _group_of(item: pytest.Item) -> str:
-    if item.get_closest_marker("ray") is None or item.path.name == STARTS_A_HEAD:
+    if item.get_closest_marker("ray") is None:
         return item.path.name
     return "ray-training" if item.path.name in TRAINS_THROUGH_RAY else "ray"
 

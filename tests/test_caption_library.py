@@ -6,17 +6,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
+from caption_folders import caption_actors, state_of, windows_of, write_clip
 
 import raydance
 from raydance.artifacts import load_bundle, save_bundle
@@ -30,12 +25,6 @@ from raydance.motion.formats import read_clip
 pytestmark = pytest.mark.ray
 
 
-def write_clip(path: Path, movement: str, number: int) -> None:
-    clip = synthetic.make_clip(movement, number)
-    arrays = {"joint_names": np.array(clip.joint_names), "parents": np.array(clip.parents)}
-    np.savez(path, positions=clip.positions, fps=clip.fps, **arrays)
-
-
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     folder = tmp_path / "library"
@@ -44,21 +33,6 @@ def library(tmp_path: Path) -> Path:
         write_clip(folder / f"clip_{number}.npz", movement, 0)
     (folder / "broken.npz").write_bytes(b"PK\x03\x04 no zip")
     return folder
-
-
-def state_of(out: Path) -> dict[str, int]:
-    """Modification times of all committed units."""
-    return {p.name: p.stat().st_mtime_ns for p in (out / "units").glob("*.json")}
-
-
-def windows_of(out: Path) -> Counter:
-    """How often each window of the library counts."""
-    store = CaptionStore.open(out)
-    found: Counter = Counter()
-    for unit, here in store.units():
-        rows = pq.read_table(out / "windows" / f"{unit}.parquet").to_pylist()
-        found.update((r["clip_id"], r["start_s"]) for r in rows if r["item"] in here)
-    return found
 
 
 def test_a_library_is_captioned_once_and_followed(
@@ -135,55 +109,6 @@ def test_another_run_needs_another_folder(
         caption([library], tiny_run, out, k=3)
 
 
-def test_a_killed_driver_repeats_nothing_that_was_committed(
-    ray_cluster: None, tiny_run: Path, tmp_path: Path
-) -> None:
-    import ray
-
-    library, out = tmp_path / "library", tmp_path / "captions"
-    library.mkdir()
-    for number in range(60):
-        movement = synthetic.MOVEMENTS[number % len(synthetic.MOVEMENTS)]
-        write_clip(library / f"clip_{number:02}.npz", movement, number // 12)
-    # Small units, so that the kill falls between commits.
-    code = (
-        "from raydance.captioning import units\n"
-        "units._GROUP_FILES = 4\n"
-        "from raydance.cli import main\n"
-        f"main(['caption', {str(library)!r}, '--run', {str(tiny_run)!r}, '--out', {str(out)!r},"
-        " '--actors', '1', '--quiet', '--json'])\n"
-    )
-    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_TMPDIR")}
-    first = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 90
-    while len(list((out / "units").glob("[0-9a-f]*.json"))) < 2:
-        assert first.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    deadline = time.monotonic() + 60
-    while caption_actors():  # they end by themselves
-        assert time.monotonic() < deadline, f"still there: {caption_actors()}"
-        time.sleep(0.1)
-    committed = state_of(out)
-    assert 0 < len(committed) < 15
-    # On the tests' cluster, which is there: sooner than on one of its own.
-    environment["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    counts = json.loads(done.stdout)
-    assert counts["files"] == 60 and counts["kept"] + counts["done"] == 60
-    assert counts["kept"] >= 4 * len(committed) - 4
-    after = state_of(out)
-    assert all(after.get(name) == when for name, when in committed.items())
-    found = windows_of(out)
-    assert set(found.values()) == {1} and found.total() == counts["windows"]
-
-
 def test_a_killed_actor_is_replaced_and_nothing_is_lost(
     ray_cluster: None, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,10 +129,3 @@ def test_a_killed_actor_is_replaced_and_nothing_is_lost(
     assert killed and counts["read"] == counts["files"] == len(list(library.rglob("*.npz")))
     found = windows_of(out)
     assert set(found.values()) == {1} and found.total() == counts["windows"]
-
-
-def caption_actors() -> list[int]:
-    """Process ids of this machine's actors that caption."""
-    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
-    rows = [row for row in listing.stdout.splitlines() if "_ReadAndDescribe" in row]
-    return [int(row.split()[0]) for row in rows]
