@@ -59,6 +59,7 @@ def test_everything_is_reached_by_keyboard_alone(visit: Visit) -> None:
 
 def test_mistakes_are_told_as_text(visit: Visit) -> None:
     page = visit()
+    wait(page, lambda: settle(page)["takes"])  # the first dance may begin late
     before = playback(page)["takes"]
     for text in ("", "turn " * 4000):
         page.evaluate("document.getElementById('problem').textContent = ''")
