@@ -127,13 +127,21 @@ class LocalCluster:
             time.sleep(0.5)
 
     def submit(self, script: str, arguments: Sequence[object]) -> subprocess.CompletedProcess:
-        """Submit `python jobs/SCRIPT ARGUMENTS...` and follow it to its end."""
+        """Submit `python jobs/SCRIPT ARGUMENTS...` and follow it to its end.
+
+        A head that has just started may have nobody to start jobs yet.
+        """
         command = [str(Path(sys.executable).parent / "ray"), "job", "submit"]
         command += ["--address", self.dashboard, "--working-dir", ".", "--"]
         command += ["python", f"jobs/{script}", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True
-        )
+        for _ in range(10):
+            done = subprocess.run(
+                command, cwd=ROOT, env=self.environment, capture_output=True, text=True
+            )
+            if "submitted successfully" in done.stdout:
+                break
+            time.sleep(3)
+        return done
 
 
 def _free_ports(count: int) -> list[int]:
