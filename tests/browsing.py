@@ -64,7 +64,11 @@ def browser(page_url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, page_url: str) -> Iterator[Visit]:
-    """Opens the page as a visitor of one's own; nothing may go wrong in its console."""
+    """Opens the page as a visitor of one's own; nothing may go wrong in its console.
+
+    The visitor wants little motion, so that nothing is drawn unasked: without a GPU that takes all
+    processors. `reduced_motion="no-preference"` for one who likes it.
+    """
     contexts, wrong = [], []
 
     def notice(message: Any) -> None:
@@ -73,7 +77,11 @@ def visit(browser: Any, page_url: str) -> Iterator[Visit]:
             wrong.append(message.text)
 
     def open_page(fragment: str = "", **options: Any) -> Any:
-        options = {"viewport": {"width": 900, "height": 620}, **options}
+        options = {
+            "viewport": {"width": 900, "height": 620},
+            "reduced_motion": "reduce",
+            **options,
+        }
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()

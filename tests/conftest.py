@@ -86,7 +86,7 @@ def ray_cluster() -> Iterator[None]:
                 starting.setenv(name, value)
             ray.init(
                 address="local",
-                num_cpus=4,
+                num_cpus=3,
                 object_store_memory=200 * 2**20,
                 include_dashboard=False,
                 logging_level=logging.ERROR,

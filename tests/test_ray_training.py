@@ -1,4 +1,4 @@
-"""Training through Ray: the same losses as the plain loop, several workers, and lost workers."""
+"""Training through Ray: the same losses as the plain loop, and a lost worker."""
 
 from __future__ import annotations
 
@@ -10,58 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from interrupted import EPOCHS
 from small_training import assert_same, losses, train_vae, training_workers, wait_until
 
 from raydance.artifacts import Run, load_bundle
 from raydance.config import from_dict
 from raydance.systems import dance_language
-from raydance.systems.base import LocalRunner
 
 pytestmark = pytest.mark.ray
 
 
-@pytest.fixture(scope="module")
-def plain(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The plain loop's weights and losses."""
-    assert torch.get_num_threads() == 1  # as a Ray worker has: other sums differ in bits
-    out = tmp_path_factory.mktemp("plain") / "run"
-    weights = train_vae(out, tiny_dataset, LocalRunner(), "motion_vae.train.epochs=12")
-    return {"weights": weights, "losses": losses(out)}
-
-
-def test_two_workers_share_the_windows_and_make_room_for_tasks(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path
-) -> None:
-    """Others take so much of the cluster that a task does not fit in beside the workers."""
-    import ray
-
-    from raydance.cluster.train import RayRunner
-
-    class Other:
-        def hold(self) -> bool:
-            return True
-
-    others: list[Any] = []
-
-    def take_last(metrics: dict[str, Any]) -> None:
-        if metrics["epoch"] == 2:
-            others.append(ray.remote(Other).options(num_cpus=1.5).remote())
-            assert ray.get(others[0].hold.remote(), timeout=60)
-
-    runner = RayRunner(2, report=take_last)
-    try:
-        train_vae(tmp_path / "run", tiny_dataset, runner, "motion_vae.train.epochs=3")
-    finally:
-        for other in others:
-            ray.kill(other)
-    found = losses(tmp_path / "run")
-    assert len(found) == 3 and found[-1] < found[0]
-    # The columns of the trained stage are written by tasks.
-    assert others and list((tmp_path / "run" / "columns" / "motion_vae").iterdir())
-
-
 def test_a_killed_worker_changes_nothing(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain: dict[str, Any]
+    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
 ) -> None:
     from raydance.cluster.train import RayRunner
 
@@ -77,12 +37,11 @@ def test_a_killed_worker_changes_nothing(
 
     watcher = threading.Thread(target=kill_after_epochs)
     watcher.start()
-    # Slower epochs, so that the kill falls into the middle.
-    weights = train_vae(out, tiny_dataset, runner, "motion_vae.train.epochs=12")
+    weights = train_vae(out, tiny_dataset, runner, EPOCHS)
     watcher.join()
     assert killed
-    assert_same(weights, plain["weights"])
-    assert losses(out) == plain["losses"]
+    assert_same(weights, plain_training["weights"])
+    assert losses(out) == plain_training["losses"]
 
 
 def test_one_worker_trains_all_stages_as_the_plain_loop_does(

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_sentence_becomes_a_motion_that_moves(visit: Visit) -> None:
-    page = visit()
+    page = visit(reduced_motion="no-preference")
     shown = submit(page, SENTENCE)
     assert shown["takes"][0]["note"] == SENTENCE
     assert shown["takes"][0]["kind"] == "generated"
