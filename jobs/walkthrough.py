@@ -44,7 +44,7 @@ class LocalCluster:
         token = self.place / "token"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
-        port, dashboard, self._client_port = _free_ports(3)
+        port, dashboard, self._client_port = free_ports(3)
         self.address = f"127.0.0.1:{port}"
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         self.environment = {
@@ -85,7 +85,7 @@ class LocalCluster:
         shutil.rmtree(self.place, ignore_errors=True)
 
     def _start(self, arguments: list[str]) -> None:
-        agent, grpc, metrics, env = _free_ports(4)
+        agent, grpc, metrics, env = free_ports(4)
         command = [str(Path(sys.executable).parent / "ray"), "start", "--block", *arguments]
         command += [f"--num-cpus={self.num_cpus}", f"--object-store-memory={_STORE_BYTES}"]
         command += [f"--dashboard-agent-listen-port={agent}"]
@@ -144,8 +144,8 @@ class LocalCluster:
         return done
 
 
-def _free_ports(count: int) -> list[int]:
-    """Below those that systems hand out to others, above those of Ray's workers."""
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses, below those that systems hand out, above those of Ray's workers."""
     with contextlib.ExitStack() as stack:
         found: list[int] = []
         for port in random.sample(range(20_000, 32_000), 1_000):

@@ -1,19 +1,16 @@
-"""The walk-through's cluster: a head and workers with a token and a dashboard, for tests."""
+"""The walk-through's cluster and its ports, for tests: a head and workers with a token."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parents[1]
+_JOBS = str(Path(__file__).parents[1] / "jobs")
 
+sys.path.append(_JOBS)  # a script's classes are imported from its folder
+try:
+    from walkthrough import LocalCluster, free_ports
+finally:
+    sys.path.remove(_JOBS)
 
-def local_cluster(**sizes: int) -> Any:
-    """A `jobs.walkthrough.LocalCluster`; a script's classes are imported from its folder."""
-    sys.path.append(str(ROOT / "jobs"))
-    try:
-        from walkthrough import LocalCluster
-    finally:
-        sys.path.remove(str(ROOT / "jobs"))
-    return LocalCluster(**sizes)
+__all__ = ["LocalCluster", "free_ports"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import threading
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any
 
 import requests
 import uvicorn
+from local_cluster import free_ports
 
 from raydance.captioning import units
 from raydance.captioning.describer import Describer
@@ -91,10 +91,8 @@ def write_amc(folder: Path, num_frames: int = 360) -> tuple[Path, Path]:
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody uses, and that nobody else is given."""
+    return int(free_ports(1)[0])
 
 
 @contextmanager

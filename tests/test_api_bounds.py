@@ -81,7 +81,7 @@ def test_a_file_that_takes_too_long_is_given_up(tiny_run: Path, take: Path):
 
 
 def test_a_body_that_does_not_come_keeps_nobody_out(tiny_run: Path):
-    with plain_service(tiny_run, None, most_requests=3, body_s=1.0) as url:
+    with plain_service(tiny_run, None, most_requests=3, body_s=3.0) as url:
         host, port = url.removeprefix("http://").split(":")
         slow = [socket.create_connection((host, int(port))) for _ in range(3)]
         for one in slow:
@@ -89,7 +89,7 @@ def test_a_body_that_does_not_come_keeps_nobody_out(tiny_run: Path):
                 b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                 b"Content-Length: 1000\r\n\r\n{"
             )
-        time.sleep(0.3)
+        wait_for(lambda: requests.get(f"{url}/v1/models", timeout=10).status_code == 503, 2)
         assert "again" in problem(requests.get(f"{url}/v1/models", timeout=10), 503)
         wait_for(lambda: requests.get(f"{url}/v1/models", timeout=10).ok, 10)
         assert slow[0].recv(100).startswith(b"HTTP/1.1 408")

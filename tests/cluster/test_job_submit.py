@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from local_cluster import local_cluster
+from local_cluster import LocalCluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -17,7 +17,7 @@ def test_jobs_run_through_ray_job_submit(tiny_dataset: Path, tmp_path: Path) -> 
     arguments = [clips, "--captions", clips / "captions.jsonl"]
     out = tmp_path / "bucket" / "data"
     out.parent.mkdir()
-    with local_cluster(num_workers=0, num_cpus=2) as cluster:
+    with LocalCluster(num_workers=0, num_cpus=2) as cluster:
         without_token = requests.get(f"{cluster.dashboard}/api/jobs/", timeout=20)
         done = cluster.submit("ingest.py", [*arguments, "--out", out.as_uri()])
         wrong = cluster.submit("train.py", ["dance-language", "--data", "no", "--out", "run"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from local_cluster import local_cluster
+from local_cluster import LocalCluster
 from serving import TURN, free_port, load, wait_for
 
 from raydance.client import Client
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head with token authentication and a dashboard, which takes Serve's files."""
-    with local_cluster(num_workers=0, num_cpus=12) as one:
+    with LocalCluster(num_workers=0, num_cpus=12) as one:
         yield one
 
 

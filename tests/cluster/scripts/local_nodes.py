@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ray
+from local_cluster import free_ports
 
 _STORE_BYTES = 100 * 2**20
 
@@ -25,9 +26,7 @@ class Nodes:
     def __init__(self) -> None:
         self._place = Path(tempfile.mkdtemp(prefix="rn", dir="/tmp"))  # socket paths must be short
         self._started: dict[str, subprocess.Popen] = {}
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self._port = one.getsockname()[1]
+        (self._port,) = free_ports(1)
 
     def __enter__(self) -> Nodes:
         try:
