@@ -189,6 +189,31 @@ def test_a_part_of_a_clip(service_url: str, tiny_dataset: Path):
     problem(requests.get(f"{service_url}/v1/clips/no/such", timeout=60), 404)
 
 
+@pytest.mark.parametrize("format", ["npz", "bvh", "glb", "gif"])
+def test_a_clip_is_given_in_every_format(
+    service_url: str, tiny_dataset: Path, tmp_path: Path, format: str
+):
+    from raydance.dataset import Dataset
+
+    clip_id = Dataset.open(tiny_dataset).clips()[0]["clip_id"]
+    query = {"start_s": "0.5", "end_s": "1.5"}
+    url = f"{service_url}/v1/clips/{clip_id}"
+    shown = requests.get(url, params=query, timeout=60).json()
+    answer = requests.get(url, params=query | {"format": format}, timeout=60)
+    assert f'.{format}"' in answer.headers["content-disposition"]
+    path = tmp_path / f"part.{format}"
+    path.write_bytes(answer.content)
+    if format in ("npz", "bvh"):
+        clip = read_clip(path)
+        hips = clip.joint_names.index(shown["joints"][0])
+        places = np.array(shown["positions"])[:, 0]
+        np.testing.assert_allclose(clip.positions[:20, hips], places, atol=0.01)
+    elif format == "glb":
+        assert answer.content[:4] == b"glTF"
+    else:
+        assert Image.open(path).n_frames == 20
+
+
 def test_embeddings_are_those_of_the_run(service_url: str, tiny_run: Path, take: Path):
     answer = post(service_url, "/v1/embed", {"texts": [TURN, "sharp kicks"]}).json()
     system = raydance.load(tiny_run)
@@ -204,14 +229,28 @@ def test_interpolation_begins_and_ends_at_the_two_windows(service_url: str, tiny
     system = raydance.load(tiny_run)
     names = system.library.windows["clip_id"]
     body = {"start": {"clip_id": names[0]}, "end": {"clip_id": names[-1]}, "steps": 3}
-    samples = post(service_url, "/v1/interpolate", body).json()["samples"]
+    raw = body | {"clean_feet": False}
+    samples = post(service_url, "/v1/interpolate", raw).json()["samples"]
     assert [sample["share"] for sample in samples] == [0.0, 0.5, 1.0]
+    assert all(sample["skate_before"] is None for sample in samples)
     first = system.decode(system.library.latent[:1])[0]
     places = [skeleton.INDEX[name] for name in samples[0]["joints"]]
     np.testing.assert_allclose(samples[0]["positions"], first[:, places], atol=1e-3)
     problem(post(service_url, "/v1/interpolate", body | {"share": 0.5}), 422)
     wrong = body | {"start": {"clip_id": "nobody"}}
     problem(post(service_url, "/v1/interpolate", wrong), 404)
+
+
+def test_feet_are_held_and_that_is_said(service_url: str, tiny_run: Path):
+    (sample,) = post(service_url, "/v1/generate", {"text": TURN, "seed": 1}).json()["samples"]
+    before, after = sample["skate_before"], sample["skate_after"]
+    assert 0 <= after < before
+    file = post(service_url, "/v1/generate", {"text": TURN, "seed": 1, "format": "bvh"})
+    assert f"slid {before:.3f} m/s" in file.headers["x-raydance-note"]
+    names = raydance.load(tiny_run).library.windows["clip_id"]
+    places = {"start": {"clip_id": names[0]}, "end": {"clip_id": names[-1]}}
+    (blend,) = post(service_url, "/v1/interpolate", places | {"share": 0.5}).json()["samples"]
+    assert 0 <= blend["skate_after"] < blend["skate_before"]
 
 
 def test_the_map_keeps_near_what_is_near(service_url: str, tiny_run: Path):

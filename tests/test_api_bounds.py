@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from serving import TURN, plain_service, post, problem, wait_for
 
 from raydance.client import Client
 from raydance.errors import InputError
-from raydance.serving.guard import read_keys
+from raydance.serving.guard import digest, read_keys
 from raydance.serving.reader import Limits
 
 pytestmark = pytest.mark.slow
@@ -44,6 +45,34 @@ def test_pages_elsewhere_may_not_read_answers(service_url: str):
     answer = requests.get(f"{service_url}/v1/models", headers=headers, timeout=10)
     assert "access-control-allow-origin" not in answer.headers
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_page_that_was_named_may_read_answers(tiny_run: Path):
+    home, elsewhere = "http://studio.example", "http://elsewhere.example"
+    with plain_service(tiny_run, None, origins=[home]) as url:
+        for origin, allowed in ((home, home), (elsewhere, None)):
+            answer = requests.get(f"{url}/v1/models", headers={"Origin": origin}, timeout=10)
+            assert answer.headers.get("access-control-allow-origin") == allowed
+            asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            answer = requests.options(f"{url}/v1/generate", headers=asks, timeout=10)
+            assert answer.headers.get("access-control-allow-origin") == allowed
+
+
+def test_keys_are_written_nowhere(
+    tiny_run: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+):
+    caplog.set_level(logging.DEBUG)
+    key, wrong = "a-key-that-is-long-enough", "a-wrong-key-of-some-length"
+    with plain_service(tiny_run, None, key_digests=[digest(key)]) as url:
+        for one, status in ((key, 200), (wrong, 401)):
+            for headers in ({"X-API-Key": one}, {"Authorization": f"Bearer {one}"}):
+                answer = requests.get(f"{url}/v1/models", headers=headers, timeout=10)
+                assert answer.status_code == status and one not in answer.text
+                broken = {"headers": headers, "data": b"{", "timeout": 10}
+                assert one not in requests.post(f"{url}/v1/generate", **broken).text
+        told = requests.get(f"{url}/metrics", headers={"X-API-Key": key}, timeout=10).text
+    told += caplog.text + "".join(capfd.readouterr())
+    assert caplog.records and key not in told and wrong not in told
 
 
 def test_limits_hold(tiny_run: Path, take: Path):

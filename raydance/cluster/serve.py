@@ -208,14 +208,19 @@ class Deployments:
     Args:
         handles: of the parts, by name.
         encoder_apart: whether sentences are encoded by Speech alone.
+        is_many: whether there are several runs, which replicas load when they are asked for one.
     """
 
     def __init__(
-        self, handles: Mapping[str, DeploymentHandle], *, encoder_apart: bool = False
+        self,
+        handles: Mapping[str, DeploymentHandle],
+        *,
+        encoder_apart: bool = False,
+        is_many: bool = False,
     ) -> None:
         self._handles = handles
         self._encoder_apart = encoder_apart
-        self._is_many = False
+        self._is_many = is_many
 
     async def ready(self) -> None:
         """See `Backend`."""
@@ -224,7 +229,6 @@ class Deployments:
     async def models(self) -> list[dict[str, Any]]:
         """See `Backend`."""
         found: list[dict[str, Any]] = await self._ask("Retriever", "models", None)
-        self._is_many = len(found) > 1
         return found
 
     async def _speak(self, model: str | None, text: str) -> Spoken:

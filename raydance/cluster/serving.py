@@ -76,6 +76,7 @@ class Scale:
 def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.Application:
     """The application: the parts, behind replicas that speak HTTP."""
     bound = _parts(entries, settings, scale)
+    is_many = len(entries) > 1
 
     def application() -> Any:
         replica = serve.get_replica_context().replica_id.unique_id
@@ -84,7 +85,7 @@ def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.A
     def backend() -> deployments.Deployments:
         # In the event loop that will use them, where handles may route without another thread.
         handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in bound}
-        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart)
+        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart, is_many=is_many)
 
     ingress = serve.deployment(
         name="Ingress",
@@ -191,6 +192,7 @@ def start_parts(
         ConfigError: they did not come up; Serve's log has why.
     """
     parts = _parts(entries, settings, scale)
+    is_many = len(entries) > 1
     # Applications of their own: one that holds them all would be a process more.
     names = {part: f"{APPLICATION}-{part}" for part in parts}
     with _told():
@@ -209,7 +211,7 @@ def start_parts(
 
     def backend() -> Backend:
         handles = {part: serve.get_deployment_handle(part, names[part]) for part in parts}
-        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart)
+        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart, is_many=is_many)
 
     return backend
 

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 
 from raydance.serving import bounds
 from raydance.serving.backend import Backend
-from raydance.serving.problems import NotHere, Problem
+from raydance.serving.problems import Problem
 from raydance.serving.reader import Limits
 from raydance.serving.uploads import Uploads
 
@@ -35,23 +35,6 @@ class Context:
     backend: Backend
     uploads: Uploads
     limits: Limits
-    _facts: dict[str, dict[str, Any]] | None = None
-    _default: str = ""
-
-    async def facts(self, model: str | None) -> dict[str, Any]:
-        """What is known of a run; asked for again when a name is new.
-
-        Raises:
-            NotHere: no such run.
-        """
-        if self._facts is None or (model is not None and model not in self._facts):
-            rows = await self.backend.models()
-            self._facts = {row["name"]: row for row in rows}
-            self._default = next(row["name"] for row in rows if row["is_default"])
-        name = self._default if model is None else model
-        if name not in self._facts:
-            raise NotHere(f"model {name!r} is not served; served: {', '.join(self._facts)}")
-        return self._facts[name]
 
 
 def _context(request: Request) -> Context:

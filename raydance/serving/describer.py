@@ -21,8 +21,13 @@ class Describer(Part):
         Raises:
             InputError: shorter than one window, or a skeleton that cannot be mapped.
         """
-        segments = self.shelf.open(model).system.describe(clip, k)
-        return {"seconds": clip.duration_s, "segments": [asdict(segment) for segment in segments]}
+        opened = self.shelf.open(model)
+        segments = opened.system.describe(clip, k)
+        return {
+            "model": opened.entry.name,
+            "seconds": clip.duration_s,
+            "segments": [asdict(segment) for segment in segments],
+        }
 
     def embed(self, model: str | None, clip: Clip) -> Placed:
         """A clip's windows as points of the shared space.
@@ -33,4 +38,6 @@ class Describer(Part):
         opened = self.shelf.open(model)
         motion, mask, starts = opened.system.windows(clip)
         points = opened.system.encode_motion(motion, mask)["motion_embedding"]
-        return Placed(entry=opened.entry, points=points, start_s=starts)
+        return Placed(
+            entry=opened.entry, metric=opened.system.metric, points=points, start_s=starts
+        )

@@ -63,6 +63,17 @@ _HEADERS: Final[dict[int, dict[str, Any]]] = {
     503: {"Retry-After": {"schema": {"type": "integer"}}},
 }
 
+_OF_FILES: Final[dict[str, Any]] = {
+    "Content-Disposition": {
+        "description": "For files: a name to save it by",
+        "schema": {"type": "string"},
+    },
+    "X-Raydance-Note": {
+        "description": "For files: what the caller should know, such as how far joints are off",
+        "schema": {"type": "string"},
+    },
+}
+
 
 def whole(low: int, high: int, default: int) -> dict[str, Any]:
     """A whole number in a form."""
@@ -96,7 +107,13 @@ def motion_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     content: dict[str, Any] = {media.partition(";")[0]: binary for media in FORMATS.values()}
     content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
-    return {200: {"description": "The motion, in the format asked for", "content": content}}
+    return {
+        200: {
+            "description": "The motion, in the format asked for",
+            "content": content,
+            "headers": copy.deepcopy(_OF_FILES),
+        }
+    }
 
 
 def complete(document: dict[str, Any], needs_key: bool) -> None:
@@ -113,6 +130,8 @@ def complete(document: dict[str, Any], needs_key: bool) -> None:
             known = dict(_ANYWHERE)
             if path.startswith("/v1/"):
                 known |= _UNDER_V1
+            if path == "/readyz":
+                known[503] = _UNDER_V1[503]
             if "parameters" in operation or "requestBody" in operation:
                 known |= _OF_REQUESTS
             if "requestBody" in operation:

@@ -12,7 +12,7 @@ import numpy as np
 from raydance.errors import InputError, RaydanceError
 from raydance.serving.parts import Failed, Made, Part, Spoken
 from raydance.serving.problems import NotHere
-from raydance.serving.runs import Entry, Shelf
+from raydance.serving.runs import Entry, Opened, Shelf
 from raydance.serving.speech import Said, Speech
 from raydance.systems.generation import Request, generate
 
@@ -58,7 +58,8 @@ class Generator(Part):
         for entry, places in by_run.items():
             started = time.perf_counter()
             try:
-                system = self.shelf.open(entry).system
+                opened = self.shelf.open(entry)
+                system = opened.system
                 requests = [_request(*asked[i], system.fps) for i in places]
                 motions = generate(system, requests)
             except RaydanceError as error:
@@ -70,9 +71,7 @@ class Generator(Part):
                 continue
             ms = 1000.0 * (time.perf_counter() - started)
             for i, motion in zip(places, motions):
-                answers[i] = Made(
-                    motion=motion, joint_mask=system.joint_mask, fps=system.fps, ms=ms
-                )
+                answers[i] = _made(opened, motion, ms)
         return [answer for answer in answers if answer is not None]
 
     def between(
@@ -84,14 +83,24 @@ class Generator(Part):
             NotHere: a clip that the run's library does not have.
         """
         started = time.perf_counter()
-        system = self.shelf.open(model).system
+        opened = self.shelf.open(model)
+        system = opened.system
         first, last = (
             system.library.latent[_row_of(system.library.windows, *place)] for place in places
         )
         weight = np.asarray(shares, dtype=np.float32)[:, None]
         motion = system.decode((1.0 - weight) * first + weight * last)
-        ms = 1000.0 * (time.perf_counter() - started)
-        return Made(motion=motion, joint_mask=system.joint_mask, fps=system.fps, ms=ms)
+        return _made(opened, motion, 1000.0 * (time.perf_counter() - started))
+
+
+def _made(opened: Opened, motion: np.ndarray, ms: float) -> Made:
+    return Made(
+        entry=opened.entry,
+        motion=motion,
+        joint_mask=opened.system.joint_mask,
+        fps=opened.system.fps,
+        ms=ms,
+    )
 
 
 def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float) -> Request:

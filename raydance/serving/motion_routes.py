@@ -51,9 +51,8 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     if asked.format != "json" and asked.num_samples > 1:
         raise InputError(f"num_samples: {asked.num_samples}; a {asked.format} file holds one")
     await replies.check_format(asked.format)
-    facts = await service.facts(asked.model)
     spoken, made = await service.backend.generate(
-        facts["name"],
+        asked.model,
         asked.text,
         frames=asked.frames,
         seconds=asked.seconds,
@@ -63,9 +62,10 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     )
     finishing = time.perf_counter()
     if asked.format != "json":
-        sample, _ = await asyncio.to_thread(_finish, made, 0, asked.clean_feet)
+        sample, skate = await asyncio.to_thread(_finish, made, 0, asked.clean_feet)
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
-        return await replies.file_response(clip, asked.format, asked.text[:60], spoken.notices)
+        notices = spoken.notices + _in_words(skate)
+        return await replies.file_response(clip, asked.format, asked.text[:60], notices)
     samples = await asyncio.to_thread(_samples, made, asked.clean_feet)
     now = time.perf_counter()
     timings = {
@@ -76,7 +76,7 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     }
     return replies.json_response(
         {
-            "model": facts["name"],
+            "model": made.entry.name,
             "text": asked.text,
             "seed": asked.seed,
             "notices": spoken.notices,
@@ -86,7 +86,7 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     )
 
 
-def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, Any]]:
+def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, float | None]]:
     motion = made.motion[number]
     if not clean:
         return motion, {"skate_before": None, "skate_after": None}
@@ -95,6 +95,14 @@ def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str,
         "skate_before": _known(report.skate_before_m_s),
         "skate_after": _known(report.skate_after_m_s),
     }
+
+
+def _in_words(skate: dict[str, float | None]) -> list[str]:
+    """What the clean-up of feet did, for those who get a file; nothing where no foot stood."""
+    before, after = skate["skate_before"], skate["skate_after"]
+    if before is None or after is None:
+        return []
+    return [f"feet that stand slid {before:.3f} m/s before they were held, {after:.3f} after"]
 
 
 def _known(value: float) -> float | None:
@@ -114,15 +122,12 @@ async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     """Motion on the line between two windows of the run's library, in the latent space."""
     if (asked.share is None) == (asked.steps is None):
         raise InputError("share or steps: one of them is needed")
-    facts = await service.facts(asked.model)
     shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 0)
     places = [(place.clip_id, place.start_s) for place in (asked.start, asked.end)]
-    made = await service.backend.between(facts["name"], places, [float(s) for s in shares])
-    samples = [
-        replies.motion_facts(motion, made.joint_mask, made.fps) | {"share": float(share)}
-        for motion, share in zip(made.motion, shares)
-    ]
-    return replies.json_response({"model": facts["name"], "samples": samples})
+    made = await service.backend.between(asked.model, places, [float(s) for s in shares])
+    motions = await asyncio.to_thread(_samples, made, asked.clean_feet)
+    samples = [motion | {"share": float(share)} for motion, share in zip(motions, shares)]
+    return replies.json_response({"model": made.entry.name, "samples": samples})
 
 
 @router.post(
@@ -168,8 +173,7 @@ async def _part(
 ) -> ClipPart:
     if end_s <= start_s:
         raise InputError(f"end_s: {end_s:g}; it must be above start_s, {start_s:g}")
-    facts = await service.facts(model)
-    return await service.backend.part_of(facts["name"], clip_id, (start_s, end_s), library)
+    return await service.backend.part_of(model, clip_id, (start_s, end_s), library)
 
 
 Part = Annotated[ClipPart, Depends(_part)]
@@ -179,6 +183,7 @@ Part = Annotated[ClipPart, Depends(_part)]
 async def clip_motion(part: Part, format: FormatQuery = "json") -> Response:
     """The motion of a clip of a library, or of a part of it."""
     if format == "json":
+        replies.check_size(len(part.motion), int(part.joint_mask.sum()), "JSON")
         return await asyncio.to_thread(_part_as_json, part)
     await replies.check_format(format)
     clip = replies.as_clip(part.motion, part.joint_mask, part.fps, part.clip_id, part.captions)

@@ -30,11 +30,13 @@ class Made:
     """Motion that was made.
 
     Attributes:
+        entry: the run that made it.
         motion: `[n, T, 50, 3]` metres, y up.
         joint_mask: `[50]` bool.
         ms: how long the networks took, for all that were made together.
     """
 
+    entry: Entry
     motion: np.ndarray
     joint_mask: np.ndarray
     fps: float
@@ -47,11 +49,13 @@ class Spoken:
 
     Attributes:
         entry: the run, which every later part must use too: points of another mean nothing.
+        metric: of the shared space.
         ms: how long the networks took, for all sentences that were read together.
         num_pieces: above 1, it is longer than the encoder reads at once.
     """
 
     entry: Entry
+    metric: str
     words: Words
     ms: float
     num_pieces: int
@@ -72,12 +76,13 @@ class Placed:
     """A clip's windows as points of a run's shared space.
 
     Attributes:
-        entry: the run, as for `Spoken`.
+        entry, metric: the run and its space, as for `Spoken`.
         points: `[N, Z]`.
         start_s: `[N]` seconds.
     """
 
     entry: Entry
+    metric: str
     points: np.ndarray
     start_s: np.ndarray
 

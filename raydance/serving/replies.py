@@ -34,7 +34,7 @@ _DECIMALS: Final = 4  # a tenth of a millimetre
 _PICTURES: Final = ("gif", "mp4")
 MAX_PICTURE_FRAMES: Final = 2000
 MAX_FILE_VALUES: Final = 1_000_000
-"""Frames times joints of a file that is written: about ten seconds of work."""
+"""Frames times joints of one answer: about ten seconds of work for a file."""
 
 _at_once = threading.Semaphore(2)
 
@@ -96,6 +96,19 @@ def as_clip(
     )
 
 
+def check_size(num_frames: int, num_joints: int, what: str) -> None:
+    """Bound what one answer takes.
+
+    Raises:
+        InputError: more than `MAX_FILE_VALUES`.
+    """
+    if num_frames * num_joints > MAX_FILE_VALUES:
+        raise InputError(
+            f"{num_frames} frames of {num_joints} joints; {what} holds {MAX_FILE_VALUES} of them "
+            "(ask for a part)"
+        )
+
+
 async def file_response(
     clip: Clip, format: str, name: str, notices: Sequence[str] = ()
 ) -> Response:
@@ -108,11 +121,7 @@ async def file_response(
         raise InputError(
             f"{format}: {clip.num_frames} frames; allowed: {MAX_PICTURE_FRAMES} (ask for a part)"
         )
-    if clip.num_frames * len(clip.joint_names) > MAX_FILE_VALUES:
-        raise InputError(
-            f"{clip.num_frames} frames of {len(clip.joint_names)} joints; a file holds "
-            f"{MAX_FILE_VALUES} of them (ask for a part)"
-        )
+    check_size(clip.num_frames, len(clip.joint_names), "a file")
     suffix = f".{format}"
     content, written = await asyncio.to_thread(_write, clip, suffix)
     note = "; ".join([*notices, written] if written else notices)

@@ -142,6 +142,7 @@ class Retriever(Part):
             )
         total = max(float(values.sum()), 1e-12)
         return {
+            "model": opened.entry.name,
             "method": "pca",
             "explained": [float(value) / total for value in values[::-1][:2]],
             "points": points,

@@ -83,6 +83,7 @@ class Interpolate(_Strict):
         default=None, ge=0, le=1, allow_inf_nan=False, description="0 the start, 1 the end"
     )
     steps: int | None = Field(default=None, ge=2, le=MAX_STEPS, description="Evenly spaced shares")
+    clean_feet: bool = Field(default=True, description="Keep feet that stand from sliding")
     model: Model
 
 
@@ -97,7 +98,7 @@ class Motion(BaseModel):
 
 
 class Sample(Motion):
-    """A generated motion."""
+    """A motion that was made."""
 
     skate_before: float | None = Field(description="Foot skate before the clean-up, m/s")
     skate_after: float | None = Field(description="Foot skate after it, m/s")
@@ -114,7 +115,7 @@ class Generated(BaseModel):
     timings_ms: dict[str, float] = Field(description="text, motion, finish: where the time went")
 
 
-class Between(Motion):
+class Between(Sample):
     """A motion between two others."""
 
     share: float

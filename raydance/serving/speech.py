@@ -51,5 +51,11 @@ class Speech(Part):
             for row, i in enumerate(places):
                 words = {name: values[row] for name, values in found.items()}
                 pieces = system.num_pieces(asked[i][1])
-                answers[i] = Spoken(entry=opened.entry, words=words, ms=ms, num_pieces=pieces)
+                answers[i] = Spoken(
+                    entry=opened.entry,
+                    metric=system.metric,
+                    words=words,
+                    ms=ms,
+                    num_pieces=pieces,
+                )
         return [answer for answer in answers if answer is not None]

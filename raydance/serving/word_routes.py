@@ -20,6 +20,7 @@ from raydance.serving.context import (
     text_field,
 )
 from raydance.serving.docs import multipart, or_multipart, whole
+from raydance.serving.parts import Placed, Spoken
 from raydance.serving.uploads import whole_number
 from raydance.version import VERSION
 
@@ -50,11 +51,11 @@ async def models(service: Service) -> dict[str, Any]:
 async def describe(request: Request, service: Service) -> Response:
     """A motion file into words: the whole clip first, then each of its windows."""
     async with service.uploads.form(request, "k") as form:
-        facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
+        model = text_field(form, "model", _LONGEST_NAME)
         k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
         clip = await service.uploads.clip(form)
-    found = await service.backend.describe(facts["name"], clip, k)
-    body = {"model": facts["name"], "file": clip.clip_id, **found}
+    found = await service.backend.describe(model, clip, k)
+    body = {"file": clip.clip_id, **found}
     return await asyncio.to_thread(replies.json_response, body)
 
 
@@ -70,22 +71,20 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
     notices: list[str] = []
     if bounds.is_form(request.headers):
         async with service.uploads.form(request, "k", "library") as form:
-            facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
+            model = text_field(form, "model", _LONGEST_NAME)
             k = whole_number(form, "k", 5, 1, schema.MAX_HITS)
             library = _boolean(text_field(form, "library", 10))
             clip = await service.uploads.clip(form)
-        placed = await service.backend.embed(facts["name"], clip)
+        placed = await service.backend.embed(model, clip)
         point = placed.points.mean(axis=0)
         found = await service.backend.search(placed.entry, point, k, library)
+        name = placed.entry.name
     else:
         asked = await json_body(request, schema.Search)
-        facts = await service.facts(asked.model)
-        spoken, found = await service.backend.find(
-            facts["name"], asked.text, asked.k, asked.library
-        )
-        notices = spoken.notices
-    hits = [_with_addresses(hit, facts["name"], found["in_library"]) for hit in found["hits"]]
-    return {"model": facts["name"], "notices": notices, "hits": hits}
+        spoken, found = await service.backend.find(asked.model, asked.text, asked.k, asked.library)
+        notices, name = spoken.notices, spoken.entry.name
+    hits = [_with_addresses(hit, name, found["in_library"]) for hit in found["hits"]]
+    return {"model": name, "notices": notices, "hits": hits}
 
 
 def _boolean(text: str | None) -> bool | None:
@@ -116,20 +115,21 @@ async def embed(request: Request, service: Service) -> Response:
     notices: list[str] = []
     if bounds.is_form(request.headers):
         async with service.uploads.form(request) as form:
-            facts = await service.facts(text_field(form, "model", _LONGEST_NAME))
+            model = text_field(form, "model", _LONGEST_NAME)
             clip = await service.uploads.clip(form)
-        placed = await service.backend.embed(facts["name"], clip)
+        placed = await service.backend.embed(model, clip)
+        space: Placed | Spoken = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
     else:
         asked = await json_body(request, schema.Embed)
-        facts = await service.facts(asked.model)
-        spoken = await service.backend.speak_all(facts["name"], asked.texts)
+        spoken = await service.backend.speak_all(asked.model, asked.texts)
+        space = spoken[0]
         rows = [one.words["text_projection"] for one in spoken]
         notices = [f"text {i + 1}: {n}" for i, one in enumerate(spoken) for n in one.notices]
     return replies.json_response(
         {
-            "model": facts["name"],
-            "metric": facts["metric"],
+            "model": space.entry.name,
+            "metric": space.metric,
             "width": len(rows[0]),
             "notices": notices,
             "vectors": rows,
@@ -145,5 +145,4 @@ async def latent_map(
     limit: Annotated[int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows")] = 2000,
 ) -> dict[str, Any]:
     """Windows of the run's library on the two main axes of the latent space."""
-    facts = await service.facts(model)
-    return {"model": facts["name"], **await service.backend.map(facts["name"], limit)}
+    return await service.backend.map(model, limit)

@@ -238,20 +238,24 @@ def test_a_replica_that_dies_before_it_answers_is_no_loss(service: Service, tmp_
 
 
 def test_new_runs_are_rolled_out_without_a_failed_request(service: Service, wider_run: Path):
-    """Parts change over one after the other: none may take the points of another run."""
+    """Parts change over one after the other: none may take the points of another run.
+
+    Its name is another too: who names none is answered by the first that there is by then.
+    """
     from raydance.serving.runs import Entry
 
     before = list(service.entries)
     client = Client(service.url)
     assert client.embed([TURN]).shape == (1, 16)
     with load(service.url, num_clients=2) as statuses:
-        service.entries = [Entry(name="tiny", run=str(wider_run)), before[1]]
+        service.entries = [Entry(name="newer", run=str(wider_run)), before[1]]
         service.deploy(1)  # also with one replica of each part
         done = sum(statuses.values())
         wait_for(lambda: sum(statuses.values()) > done + 10, 60)
         wait_for(lambda: client.embed([TURN]).shape == (1, 24), 60)
     assert set(statuses) == {200}, statuses
     assert client.search(TURN, k=1)
+    assert {facts["name"] for facts in client.models()} == {"newer", "other"}
     service.entries = before
     service.deploy(2)
     wait_for(lambda: client.embed([TURN]).shape == (1, 16), 60)
