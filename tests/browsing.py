@@ -123,11 +123,23 @@ def settle(page: Any) -> dict[str, Any]:
     return playback(page)
 
 
+def reload(page: Any) -> None:
+    page.reload()
+    wait(page, lambda: page.evaluate("Boolean(globalThis.raydance)"))
+    settle(page)
+
+
 def submit(page: Any, text: str) -> dict[str, Any]:
     """Asks for a sentence; what is then on the stage."""
     page.fill("#sentence", text)
     page.press("#sentence", "Enter")
     return settle(page)
+
+
+def search(page: Any, text: str) -> None:
+    """Asks for clips, and does not wait for them."""
+    page.fill("#search-text", text)
+    page.press("#search-text", "Enter")
 
 
 def picture(page: Any) -> np.ndarray:
@@ -172,3 +184,28 @@ def drop(page: Any, path: Path) -> None:
         }""",
         [path.name, path.read_text(encoding="utf-8")],
     )
+
+
+def hold(page: Any, path: str, is_held: Callable[[Any], bool] = lambda request: True) -> list[Any]:
+    """Keeps requests to a path back until `.continue_()` of what they become in the list."""
+    held: list[Any] = []
+
+    def meet(route: Any) -> None:
+        if is_held(route.request):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(path, meet)
+    return held
+
+
+def download(page: Any, form: str, folder: Path) -> Path:
+    """The file of the chosen dancer."""
+    page.click("#download")
+    with page.expect_download() as waiting:
+        page.click(f"#download-menu [data-format={form}]")
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    settle(page)
+    return path

@@ -10,7 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import SENTENCE, Visit, drop, picture, playback, seek, settle, submit, wait
+from browsing import (
+    SENTENCE,
+    Visit,
+    download,
+    drop,
+    hold,
+    picture,
+    playback,
+    search,
+    seek,
+    settle,
+    submit,
+    wait,
+)
 from serving import write_amc
 
 from raydance.motion.formats import read_clip
@@ -29,6 +42,8 @@ def test_a_sentence_becomes_a_motion_that_moves(visit: Visit) -> None:
     wait(page, lambda: abs(playback(page)["time_s"] - first) > 0.2)
     later, after = page.evaluate(moment)
     assert later != first and np.abs(np.array(after) - pose).max() > 0.005
+    first_frame_ms = playback(page)["first_frame_ms"]
+    assert np.isfinite(first_frame_ms) and first_frame_ms > 0
     seek(page, 0.1)
     before = picture(page)
     seek(page, 0.7)
@@ -76,8 +91,6 @@ def test_a_dropped_file_is_danced_described_and_compared(visit: Visit, dropped: 
     assert label is not None
     start = re.match(r"([\d.]+) to [\d.]+ seconds: .", label)
     assert start is not None
-    page.locator("#canvas").focus()
-    page.keyboard.press(" ")
     last.click()
     assert playback(page)["time_s"] == pytest.approx(float(start[1]), abs=0.06)
     assert page.locator("#neighbours li").count() >= 1
@@ -104,8 +117,7 @@ def test_a_file_that_is_no_motion_is_refused_in_words(visit: Visit, tmp_path: Pa
 
 def test_search_lists_clips_and_plays_them(visit: Visit) -> None:
     page = visit("#tab=search")
-    page.fill("#search-text", "a kick")
-    page.press("#search-text", "Enter")
+    search(page, "a kick")
     settle(page)
     hits = page.locator("#hits .hit")
     assert hits.count() >= 2
@@ -122,6 +134,47 @@ def test_search_lists_clips_and_plays_them(visit: Visit) -> None:
     page.click("#search-like")
     settle(page)
     assert "like" in page.inner_text("#search-summary")
+
+
+def test_of_two_searches_the_later_stays_whichever_is_slower(visit: Visit) -> None:
+    page = visit("#tab=search")
+    held = hold(page, "**/v1/search", lambda request: "a slow turn" in request.post_data)
+    search(page, "a slow turn")
+    wait(page, lambda: len(held) == 1)
+    search(page, "a kick")
+    wait(page, lambda: "a kick" in page.inner_text("#search-summary"))
+    held[0].continue_()
+    settle(page)
+    assert "a kick" in page.inner_text("#search-summary")
+
+
+def test_a_search_does_not_stop_a_dance_under_way(visit: Visit) -> None:
+    page = visit("#tab=search")
+    held = hold(page, "**/v1/generate")
+    page.fill("#sentence", "two punches")
+    page.press("#sentence", "Enter")
+    wait(page, lambda: len(held) == 1)
+    search(page, "a kick")
+    wait(page, lambda: "a kick" in page.inner_text("#search-summary"))
+    held[0].continue_()
+    assert settle(page)["takes"][0]["note"] == "two punches"
+
+
+def test_neighbours_of_a_file_that_has_left_the_stage_are_not_shown(
+    visit: Visit, dropped: Path
+) -> None:
+    page = visit()
+    held = hold(
+        page, "**/v1/search", lambda request: "multipart" in request.headers["content-type"]
+    )
+    drop(page, dropped)
+    wait(page, lambda: held and page.locator("#description li").count())
+    page.fill("#sentence", SENTENCE)
+    page.press("#sentence", "Enter")
+    wait(page, lambda: playback(page)["takes"][0]["kind"] == "generated")
+    held[0].continue_()
+    settle(page)
+    assert page.locator("#description li, #neighbours li").count() == 0
 
 
 def far_apart(page: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -185,16 +238,6 @@ def test_dragging_between_two_dots_dances_between_them(visit: Visit) -> None:
     assert "a=" in page.url and "b=" in page.url
 
 
-def download(page: Any, form: str, folder: Path) -> Path:
-    page.click("#download")
-    with page.expect_download() as waiting:
-        page.click(f"#download-menu [data-format={form}]")
-    path = folder / waiting.value.suggested_filename
-    waiting.value.save_as(path)
-    settle(page)
-    return path
-
-
 def test_downloads_open_and_hold_what_was_seen(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     page.fill("#num-samples", "2")
@@ -238,3 +281,19 @@ def test_a_link_shows_the_same_to_somebody_else(visit: Visit) -> None:
     assert other.get_attribute("#trails", "aria-pressed") == "true"
     assert other.input_value("#sentence") == SENTENCE
     np.testing.assert_allclose(other.evaluate("raydance.pose(1)"), pose, atol=2e-3)
+
+
+def test_a_link_searches_where_it_was_searched(visit: Visit) -> None:
+    page = visit("#tab=search")
+    found = {}
+    for in_library in (True, False):
+        page.set_checked("#in-library", in_library)
+        search(page, "a kick")
+        settle(page)
+        found[in_library] = page.locator("#hits .hit").all_inner_texts()
+        page.set_checked("#in-library", not in_library)  # not asked for yet: not in the link
+        page.click("#copy-link")
+        other = visit("#" + page.url.partition("#")[2])
+        assert other.is_checked("#in-library") == in_library
+        assert other.locator("#hits .hit").all_inner_texts() == found[in_library]
+    assert found[True] != found[False]

@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import SENTENCE, Visit, drop, picture, playback, settle, submit, wait
+from browsing import (
+    SENTENCE,
+    Visit,
+    download,
+    drop,
+    picture,
+    playback,
+    reload,
+    search,
+    settle,
+    submit,
+    wait,
+)
+
+from raydance.motion.formats import read_clip
 
 pytestmark = pytest.mark.slow
 
@@ -82,9 +96,7 @@ def test_colours_follow_the_system_and_the_switch(visit: Visit, scheme: str) -> 
     wait(page, lambda: playback(page)["num_frames_drawn"] > drawn)
     assert (picture(page)[10:60, 10:60].mean() < 90) != (scheme == "dark")
     assert (page.get_attribute("#theme", "aria-pressed") == "true") != (scheme == "dark")
-    page.reload()
-    wait(page, lambda: page.evaluate("Boolean(globalThis.raydance)"))
-    settle(page)
+    reload(page)
     assert (page.get_attribute("#theme", "aria-pressed") == "true") != (scheme == "dark")
 
 
@@ -157,3 +169,38 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(visit: Visit) -> None:
     wait(page, lambda: settle(page)["takes"][0]["note"] == SENTENCE)
     assert page.evaluate("sessionStorage.length") == 1
     assert "opensesame" not in page.evaluate("JSON.stringify(localStorage)") + page.url
+
+
+WITHOUT_WEBGL = """
+const get = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+    return kind.startsWith("webgl") ? null : get.call(this, kind, ...more);
+};
+"""
+
+
+def test_without_webgl_all_but_the_picture_works(
+    visit: Visit, dropped: Path, tmp_path: Path
+) -> None:
+    page = visit()
+    page.add_init_script(WITHOUT_WEBGL)
+    reload(page)
+    told = page.locator("[role=alert]#problem")
+    assert "WebGL" in told.inner_text()
+    page.click("#tab-search")
+    search(page, "a kick")
+    settle(page)
+    page.locator("#hits .hit").first.click()
+    assert settle(page)["takes"][0]["kind"] == "clip"
+    submit(page, "")
+    assert "WebGL" not in told.inner_text(), "the reader's own mistake comes first"
+    drop(page, dropped)
+    assert settle(page)["takes"][0]["kind"] == "file"
+    assert "WebGL" in told.inner_text()
+    assert page.locator("#description li").count() >= 1
+    assert dropped.name in page.get_attribute("#canvas", "aria-label")
+    assert read_clip(download(page, "bvh", tmp_path)).num_frames > 1
+    page.locator("#canvas").focus()
+    page.keyboard.press(" ")
+    before = playback(page)["time_s"]
+    wait(page, lambda: playback(page)["time_s"] != before)

@@ -33,7 +33,7 @@ export class Address {
       tabs.choose(state.tab);
       const isNothing = !state.text && !state.clips && !state.start;
       fillForm(isNothing ? { ...state, text: firstExample } : state);
-      if (state.query) search.byWords(state.query);
+      if (state.query) search.again(state);
       if (state.start && state.end) await dances.blend(state.start, state.end, state.share, state.side_by_side);
       else if (state.clips && !state.text) await dances.playClips(state.clips);
       else await dances.generate(readForm(), state.clips ?? []);
@@ -68,7 +68,7 @@ export class Address {
       ...cast.shown,
       model: service.model,
       tab: tabs.current(),
-      query: search.query,
+      ...search.shown,
       layout: stage.layout,
       speed: player.speed,
       trails: stage.hasTrails,

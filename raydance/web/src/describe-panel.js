@@ -74,6 +74,7 @@ export class DescribePanel {
       this.showWords(description);
       app.timeline.show(description.segments.slice(1));
       const { hits } = await searching;
+      if (!isCurrent()) return;
       byId("neighbours-title").hidden = hits.length === 0;
       showHits(byId("neighbours"), hits, app);
     });
@@ -88,8 +89,8 @@ export class DescribePanel {
   showWords({ file, seconds, segments }) {
     const [whole] = segments;
     const words = whole?.captions ?? [];
-    byId("neighbours").replaceChildren();
-    byId("description").replaceChildren(
+    this.clear();
+    byId("description").append(
       make("h2", {}, file),
       make("p", { className: "quiet" }, `${inSeconds(seconds)} s, ${Math.max(0, segments.length - 1)} windows`),
       make("ul", { className: "captions" }, ...words.map((caption) => captionItem(caption))),

@@ -39,13 +39,14 @@ export function attachDownload(app) {
   };
   const save = async (take, format) => {
     close(true);
-    await app.jobs.during(`Writing ${format.toUpperCase()}`, async () => {
+    const write = async () => {
       const { blob, name } = await take.save(format);
       const url = URL.createObjectURL(blob);
       make("a", { href: url, download: name ?? `${take.stem}.${format}` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 30_000);
       announce(`${format.toUpperCase()} downloaded`);
-    });
+    };
+    await app.jobs.during(`Writing ${format.toUpperCase()}`, write, "download");
   };
 
   button.addEventListener("click", () => (list.hidden ? open() : close(true)));

@@ -44,6 +44,7 @@ const FIELDS = {
   model: ["model", word],
   tab: ["tab", word, "generate"],
   query: ["q", word],
+  in_library: ["library", flag, false],
   layout: ["view", word, "auto"],
   speed: ["speed", number, 1],
   trails: ["trails", flag, false],

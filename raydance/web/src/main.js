@@ -20,6 +20,8 @@ import { Timeline } from "./timeline.js";
 import { attachTransport } from "./transport.js";
 import { attachView } from "./view.js";
 
+const NO_WEBGL = "No dancer can be drawn here: this browser offers no WebGL 2 (see its settings for graphics acceleration). Search, captions, the map and downloads work without.";
+
 class App {
   constructor() {
     this.service = new Service(askKey);
@@ -34,6 +36,7 @@ class App {
         this.dances.noteDrawn();
       },
     );
+    if (!this.stage.canDraw) this.jobs.keep(NO_WEBGL);
     this.cast = new Cast(this);
     this.dances = new Dances(this);
     this.timeline = new Timeline(this.player);

@@ -30,16 +30,19 @@ export class MapPanel {
 
   /** Loads the map once per model, when its tab is first seen. */
   async open() {
-    if (this.loaded === (this.app.service.model ?? "")) return this.scatter.resize();
-    this.loaded = this.app.service.model ?? "";
+    const wanted = this.app.service.model ?? "";
+    if (this.loaded === wanted) return this.scatter.resize();
+    this.loaded = wanted;
     try {
       const map = await this.app.service.map(NUM_POINTS);
+      if (this.loaded !== wanted) return; // another model was chosen meanwhile
       this.scatter.show(map.points, map.clusters);
       const explained = map.explained.map((share) => `${Math.round(100 * share)} %`).join(" and ");
       byId("map-summary").textContent = `${map.points.length} windows; the two axes (${map.method.toUpperCase()}) hold ${explained} of the variance.`;
       byId("legend").replaceChildren(...map.clusters.map((cluster) => this.legendItem(cluster)));
       this.markEnds();
     } catch (error) {
+      if (this.loaded !== wanted) return;
       this.loaded = undefined;
       throw error;
     }

@@ -9,6 +9,7 @@ const NUM_HITS = 8;
 export class SearchPanel {
   constructor(app) {
     this.app = app;
+    this.shown = {}; // what of a link says what was found
     byId("search-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.byWords(byId("search-text").value);
@@ -20,26 +21,36 @@ export class SearchPanel {
     return byId("in-library").checked && !byId("library-choice").hidden;
   }
 
+  /** Searches as a link says. */
+  again({ query, in_library }) {
+    byId("in-library").checked = in_library;
+    return this.byWords(query);
+  }
+
   byWords(text) {
     const library = this.inLibrary;
     byId("search-text").value = text;
-    return this.app.jobs.during("Searching", async () => {
-      const answer = await this.app.service.searchText({ text, k: NUM_HITS, library });
-      this.query = text;
-      this.show(answer.hits, `like “${text}”`);
-      this.app.address.remember();
-    });
+    const search = () => this.app.service.searchText({ text, k: NUM_HITS, library });
+    return this.find(search, `like “${text}”`, { query: text, in_library: library });
   }
 
   byMotion() {
     const take = this.app.cast.chosen;
     const library = this.inLibrary;
     if (!take) return this.app.jobs.fail(new Error("There is no dancer on the stage yet."));
-    return this.app.jobs.during("Searching", async () => {
-      const answer = await this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, library });
-      this.query = undefined;
-      this.show(answer.hits, `like ${take.label.toLowerCase()}, ${take.note}`);
-    });
+    const search = () => this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, library });
+    return this.find(search, `like ${take.label.toLowerCase()}, ${take.note}`, {});
+  }
+
+  find(search, what, shown) {
+    const work = async (isCurrent) => {
+      const { hits } = await search();
+      if (!isCurrent()) return;
+      this.shown = shown;
+      this.show(hits, what);
+      this.app.address.remember();
+    };
+    return this.app.jobs.during("Searching", work, "hits"); // a dance under way goes on
   }
 
   show(hits, what) {

@@ -1,11 +1,12 @@
 // The stage: dancers in one scene, all together or each in a view of their own, and the camera.
 // It draws only when something has changed.
 
-import { Color, DirectionalLight, HemisphereLight, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
+import { Color, DirectionalLight, HemisphereLight, PerspectiveCamera, Scene, Vector3 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { clamp, isReducedMotion } from "./dom.js";
 import { Figure } from "./figure.js";
 import { Floor } from "./floor.js";
+import { rendererFor } from "./renderer.js";
 
 const FIELD_OF_VIEW = 30;
 const FRONT = { yaw: 0.42, pitch: 0.2, zoom: 1 };
@@ -21,9 +22,9 @@ export class Stage {
     this.canvas = canvas;
     this.onFrame = onFrame;
     this.onDrawn = onDrawn;
-    // Smooth edges cost four times the work, which a processor that plays the GPU cannot do.
-    const isSoftware = isSoftwareDrawn();
-    this.renderer = new WebGLRenderer({ canvas, antialias: !isSoftware, powerPreference: "high-performance" });
+    const { renderer, canDraw, isSoftware } = rendererFor(canvas);
+    this.canDraw = canDraw;
+    this.renderer = renderer;
     this.renderer.setScissorTest(true);
     this.sharpest = isSoftware ? 1 : Math.min(devicePixelRatio, 2);
     this.ratio = this.sharpest;
@@ -281,13 +282,4 @@ export class Stage {
     this.ratio = Math.max(LEAST_RATIO, this.ratio * 0.75);
     this.setSize();
   }
-}
-
-/** Whether WebGL is drawn by the processor, as on machines without a graphics driver. */
-function isSoftwareDrawn() {
-  const context = document.createElement("canvas").getContext("webgl2");
-  const facts = context?.getExtension("WEBGL_debug_renderer_info");
-  const name = facts ? context.getParameter(facts.UNMASKED_RENDERER_WEBGL) : "";
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
