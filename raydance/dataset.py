@@ -212,6 +212,31 @@ class Dataset:
         except (OSError, pa.ArrowException) as error:
             raise ArtifactError(f"{path}: missing or damaged ({error})") from None
 
+    def check_splits(self) -> None:
+        """Refuse a recording in two splits; ingestion makes none, but a table can be edited.
+
+        Raises:
+            InputError: names the first such recording.
+            ArtifactError: the table of clips is missing or damaged.
+        """
+        places: dict[str, set[str]] = {}
+        for clip in self.clips():
+            places.setdefault(clip["recording"], set()).add(clip["split"])
+        torn = sorted(name for name, splits in places.items() if len(splits) > 1)
+        if torn:
+            raise InputError(
+                f"{self.path}: {len(torn)} recordings lie in more than one split "
+                f"(first: {torn[0]}, in {', '.join(sorted(places[torn[0]]))}); "
+                "what is trained on would be tested on; ingest again"
+            )
+
+    def parts_without_windows(self) -> list[str]:
+        """Clips without a window whose file has some: parts that captions cut too short, or that
+        jumps break up."""
+        read = {file["file"] for file in self.manifest["files"] if file["status"] == "read"}
+        empty = [clip for clip in self.clips() if not clip["num_windows"]]
+        return [clip["clip_id"] for clip in empty if clip["source"] in read]
+
     def skipped(self) -> list[dict[str, Any]]:
         """Files that could not be read: file, line, reason."""
         path = self.path / "skipped.jsonl"

@@ -105,7 +105,8 @@ def fit(
     """Train `stage` in place; it ends with the weights of its best validation loss.
 
     Validation uses the weights that schedules reach at the end of training (`progress=1`), so
-    that losses of different epochs compare.
+    that losses of different epochs compare. It decides nothing before `stage.judged_from()`; the
+    last epoch is always judged.
 
     Raises:
         ArtifactError: the checkpoint is damaged.
@@ -151,23 +152,27 @@ def fit(
             train_metrics = _mean_over_ranks(train_metrics, context)
             num_windows = source.windows_per_epoch * context.world_size
             metrics = validate(stage, source.validation(), context)
+            is_last = epoch + 1 == config.epochs
+            is_judged = is_last or progress >= stage.judged_from()
             if config.schedule == "plateau":
-                scheduler.step(metrics["total"])
+                if is_judged:
+                    scheduler.step(metrics["total"])
             elif config.schedule != "onecycle":
                 scheduler.step()
-            if (epoch + 1) % config.check_every == 0 or epoch + 1 == config.epochs:
+            is_checked = is_judged and (is_last or (epoch + 1) % config.check_every == 0)
+            if is_checked:
                 if metrics["total"] < stop.best:
                     stop = EarlyStop(best=metrics["total"], best_epoch=epoch)
                     best = copy.deepcopy(stage.state_dict())
                 else:
                     stop.since += 1
-            told = stage.warnings(metrics)
+            told = stage.warnings(metrics) if is_judged else []
             if not math.isfinite(metrics["total"]):
                 told = [*told, f"the validation loss is not finite ({metrics['total']})"]
             new = [w for w in told if w.split("(")[0] not in str(warned)]
             warned = [*warned, *new]
             stopped = _should_stop(config, stop)
-            done = stopped or epoch + 1 == config.epochs
+            done = stopped or is_last
             # Before the checkpoint: what a resumed run does not repeat has been reported.
             context.report(
                 {
@@ -177,6 +182,7 @@ def fit(
                     "workers": context.world_size,
                     "train": train_metrics,
                     "validation": metrics,
+                    "checked": is_checked,
                     "lr": optimizer.param_groups[0]["lr"],
                     "windows_per_s": num_windows / max(train_seconds, 1e-9),
                     "seconds": time.monotonic() - epoch_started,

@@ -20,11 +20,19 @@ class Line(Stage):
     name: ClassVar[str] = "line"
     reads: ClassVar[tuple[str, ...]] = ("x", "y")
 
-    def __init__(self, *, noise: float = 0.1, held_until: float = 0.0, factor: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        noise: float = 0.1,
+        held_until: float = 0.0,
+        factor: float = 1.0,
+        judged_from: float = 0.0,
+    ) -> None:
         super().__init__()
         self.layer = nn.Linear(3, 2)
         self.bend = nn.Linear(2, 2)
         self.noise, self.held_until, self.factor = noise, held_until, factor
+        self.share_unjudged = judged_from
         self.told: list[str] = []
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
@@ -45,6 +53,9 @@ class Line(Stage):
 
     def held_back(self, progress: float) -> Iterator[nn.Parameter]:
         return iter(self.bend.parameters() if progress < self.held_until else ())
+
+    def judged_from(self) -> float:
+        return self.share_unjudged
 
     def warnings(self, metrics: Mapping[str, float]) -> list[str]:
         return list(self.told)

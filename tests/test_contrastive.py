@@ -51,6 +51,7 @@ def test_a_separated_space_has_every_hit_and_no_warning_and_a_mixed_one_is_told(
     terms = stage.loss({"motion": place, "text": place}, batch, 1.0)
     assert terms["total"].item() == 0.0 and terms["gap"].item() == pytest.approx(200**0.5)
     assert stage.warnings({name: float(value) for name, value in terms.items()}) == []
+    assert terms["top5"].item() == 1.0
     captions = 10.0 * torch.eye(CAPTIONS)[batch["caption_id"]]
     assert stage.loss({"motion": captions, "text": captions}, batch, 1.0)["top1"].item() == 1.0
     terms = stage.loss({"motion": place, "text": place.flip(1)}, batch, 1.0)

@@ -19,6 +19,8 @@ from raydance.evaluation.grouping import agreement
 from raydance.evaluation.labels import caption_labels, label_key, label_of
 from raydance.evaluation.measure import Measure, losses_against_baseline, show
 from raydance.evaluation.windows import read_test, read_training
+from raydance.systems import dance_language
+from raydance.systems.base import LocalRunner
 
 # What a figure is
 
@@ -122,9 +124,10 @@ def test_a_perfect_space_and_a_reversed_one():
     points = rng.standard_normal((40, 8))
     captions = [f"caption {i}" for i in range(40)]
     names = [f"movement {i % 4}" for i in range(40)]
+    clusters = np.arange(40) % 2
     found = by_name(
         retrieval.text_to_motion(
-            (points, points, "cosine"), (-points, points), captions, names, seed=1
+            (points, points, "cosine"), (-points, points), captions, names, clusters, seed=1
         )
     )
     perfect = found["text to motion", "R@1, the very pair among all"]
@@ -136,13 +139,15 @@ def test_a_perfect_space_and_a_reversed_one():
     assert pools.value == 100.0 and pools.chance == pytest.approx(100 / 32)
     label = found["text to motion", "the same movement found first"]
     assert label.value == 100.0 and label.chance == pytest.approx(25.0)
+    cluster = found["text to motion", "the same cluster found first"]
+    assert cluster.value == 100.0 and cluster.chance == pytest.approx(50.0)
 
 
 def test_a_space_without_order_scores_like_chance():
     same = np.ones((40, 4))
     captions = [str(i) for i in range(40)]
     found = by_name(
-        retrieval.text_to_motion((same, same, "cosine"), (same, same), captions, captions)
+        retrieval.text_to_motion((same, same, "cosine"), (same, same), captions, captions, captions)
     )
     rank = found["text to motion", "median rank of the very pair"]
     assert rank.value == rank.baseline == pytest.approx(rank.chance)
@@ -155,6 +160,15 @@ def test_captions_that_name_the_movement():
     assert (first.value, first.baseline, first.chance) == (50.0, 50.0, 50.0)
     assert three.value == 100.0
     assert three.chance == 100.0  # of four captions only two are wrong
+
+
+def test_captions_that_are_of_the_cluster():
+    # Captions 0 and 1 occur in cluster 0, captions 1 and 2 in cluster 1; only 0 and 1 can be found.
+    clusters = np.array([[True, False], [True, True], [False, True]])
+    found = retrieval.caption_cluster(
+        np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), clusters, np.array([0, 1])
+    )
+    assert (found.value, found.chance) == (75.0, 75.0)
 
 
 # Reconstruction and eq. 12
@@ -258,6 +272,7 @@ def test_figures_stand_beside_chance_and_baseline(figures):
     named = {(m["group"], m["name"]): m for m in figures["measures"]}
     for key in (
         ("text to motion", "the same movement found first"),
+        ("text to motion", "the same cluster found first"),
         ("motion to text", "the first caption names the movement"),
         ("reconstruction", "MPJPE"),
         ("clusters", "agreement with the quality (ARI)"),
@@ -266,6 +281,8 @@ def test_figures_stand_beside_chance_and_baseline(figures):
         assert named[key]["chance"] is not None and named[key]["baseline"] is not None, key
     # Two epochs teach nothing: the report must say so.
     assert any("does not beat the baseline" in line for line in figures["losses"])
+    unverified = named["motion to text", "the first caption is of the window's cluster, unverified"]
+    assert 0.0 <= unverified["value"] <= 100.0 and 0.0 < unverified["chance"] <= 100.0
     assert figures["eq12"]["test"]["total"] > figures["eq12"]["training_floor"]["total"]
 
 
@@ -300,6 +317,10 @@ def test_a_recording_in_two_splits_is_refused(tiny_run, tiny_dataset, tmp_path):
     pq.write_table(pa.Table.from_pylist(clips, schema=rows.schema), torn / "clips.parquet")
     with pytest.raises(InputError, match="more than one split"):
         evaluation.evaluate(tiny_run, torn)
+    # Nor is anything trained on it.
+    with pytest.raises(InputError, match="more than one split"):
+        dance_language.train(tmp_path / "run", torn, dance_language.resolve("quick"), LocalRunner())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_large_split_is_sampled(tiny_dataset):

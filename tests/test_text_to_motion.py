@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
-from small_stages import VAE, VAE_COSINES, B, J, T, Z, text_to_motion, toy_batch, train
+from line_training import QUICK, Memory
+from small_stages import (
+    VAE,
+    VAE_COSINES,
+    B,
+    J,
+    T,
+    Z,
+    evaluate,
+    text_to_motion,
+    toy_batch,
+    train,
+)
+from torch import Tensor
 
-from raydance import losses
+from raydance import losses, training
 from raydance.errors import ConfigError
+from raydance.stages.base import Batch
 from raydance.stages.motion_vae import MotionVaeConfig
 
 
@@ -70,6 +86,39 @@ def test_the_first_phase_knows_no_text_and_the_second_does() -> None:
     with torch.no_grad():
         assert torch.equal(stage(batch, 0.1)["motion"], stage(other, 0.1)["motion"])
         assert not torch.equal(stage(batch, 0.3)["motion"], stage(other, 0.3)["motion"])
+
+
+class Toy(Memory):
+    def cut(self, order: Tensor) -> Iterator[Batch]:
+        yield toy_batch()
+
+
+def test_a_training_neither_ends_nor_keeps_weights_before_text_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Validation likes the first phase best; patience would end the training within it.
+    turn = iter(range(1, 11))
+    spreads = {"text_only_spread": 1.0, "text_spread": 1.0}
+    monkeypatch.setattr(training, "validate", lambda *_: {"total": float(next(turn))} | spreads)
+    stage = text_to_motion(reconstruction_phase=0.5)
+    before = stage.fusion[0].weight[:, :Z].detach().clone()
+    config = replace(QUICK, epochs=10, patience=2, schedule="plateau", period=1)
+    result = training.fit(stage, config, Toy(), seed=0)
+    assert (result.best_epoch, result.epochs) == (5, 8)  # 5 / 9 is the first share from .5 on
+    # What the kept weights make of words has been trained.
+    assert not torch.equal(stage.fusion[0].weight[:, :Z], before)
+
+
+def test_motion_that_ignores_its_caption_is_told() -> None:
+    stage, batch = text_to_motion(), toy_batch()
+    heard = evaluate(stage, batch)
+    assert heard["text_only_spread"] > 0.01 * heard["text_spread"] and not stage.warnings(heard)
+    one_caption = batch | {"text_latent": batch["text_latent"][:1].expand(B, Z)}
+    assert not stage.warnings(evaluate(stage, one_caption))  # nothing to shuffle
+    with torch.no_grad():
+        stage.fusion[0].weight[:, :Z] = 0.0
+    told = stage.warnings(evaluate(stage, batch))
+    assert any("shuffled captions do not change the motion" in warning for warning in told)
 
 
 def test_the_true_latent_is_hidden_as_often_as_configured() -> None:

@@ -137,6 +137,37 @@ def test_without_patience_nothing_stops(monkeypatch: pytest.MonkeyPatch) -> None
     assert fit(line(), QUICK, Memory(), seed=0).epochs == 6
 
 
+def test_nothing_is_judged_before_a_stage_sees_all_that_it_learns_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Epoch 5 is the first of the second phase: patience, plateau and best weights begin there.
+    told = [0.1, 0.2, 0.3, 0.4, 0.5, 9.0, 8.0, 8.5, 8.6, 8.7, 8.8]
+    monkeypatch.setattr(training, "validate", scripted(told))
+    config = replace(QUICK, epochs=11, patience=2, schedule="plateau", period=1, lr=0.1)
+    stage = line(judged_from=0.5)
+    stage.told = ["deaf"]
+    seen: list[dict[str, Any]] = []
+    weights: list[Tensor] = []
+
+    def tell(metrics: dict[str, Any]) -> None:
+        seen.append(metrics)
+        weights.append(stage.layer.weight.detach().clone())
+
+    result = fit(stage, config, Memory(), seed=0, context=Context(report=tell))
+    assert result.stopped_early and result.epochs == 9
+    assert (result.best_epoch, result.best_loss) == (6, 8.0)
+    assert torch.equal(stage.layer.weight, weights[6])
+    assert [m["lr"] for m in seen] == pytest.approx([0.1] * 8 + [0.05])
+    assert [m["epoch"] for m in seen if m["warnings"]] == [5]
+    assert [m["epoch"] for m in seen if m["checked"]] == [5, 6, 7, 8]
+
+
+def test_the_last_epoch_is_judged_whatever_the_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "validate", scripted([1.0, 2.0, 3.0]))
+    result = fit(line(judged_from=2.0), replace(QUICK, epochs=3), Memory(), seed=0)
+    assert (result.best_epoch, result.best_loss) == (2, 3.0)
+
+
 # Warnings --------------------------------------------------------------------------------------
 
 

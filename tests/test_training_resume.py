@@ -68,6 +68,26 @@ def test_a_killed_training_ends_with_the_same_bits(
     assert timeless[0] == timeless[1]
 
 
+@pytest.mark.parametrize("killed_in", [2, 4, 5])
+def test_a_training_killed_in_either_phase_ends_with_the_same_bits(
+    killed_in: int, tmp_path: Path
+) -> None:
+    config = replace(QUICK, epochs=9, schedule="plateau", period=1, patience=2, lr=0.5)
+    straight = line(judged_from=0.5)  # from epoch 4 on
+    expected = fit(straight, config, Memory(), seed=5)
+    assert expected.best_epoch >= 4
+
+    kept = Checkpoints(tmp_path / "line.safetensors", "print")
+    broken = Memory(fails_in=killed_in)
+    with pytest.raises(KeyboardInterrupt):
+        stage = line(judged_from=0.5)
+        fit(stage, config, broken, seed=5, checkpoints=kept, checkpoint_every_s=0)
+    resumed, source = line(seed=77, judged_from=0.5), Memory()
+    found = fit(resumed, config, source, seed=5, checkpoints=kept, checkpoint_every_s=0)
+    assert source.epochs[0] == killed_in and same(straight, resumed)
+    assert replace(found, seconds=0.0) == replace(expected, seconds=0.0)
+
+
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path / "line.safetensors", "print")
     first, second = line(), line(seed=77)

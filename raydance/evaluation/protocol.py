@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,6 +102,7 @@ def is_synthetic(labels: Sequence[dict[str, str]]) -> bool:
 
 def _retrieval(view: View, seed: int) -> list[Measure]:
     system, ground, rows = view.system, view.ground, view.rows
+    cluster_N = view.motion["cluster"][rows]
     means, _ = view.caption_means()
     described = means(view.text["text_embedding"])
     measures = retrieval.text_to_motion(
@@ -108,6 +110,7 @@ def _retrieval(view: View, seed: int) -> list[Measure]:
         (described, ground.test.features[rows]),
         view.captions,
         view.names,
+        cluster_N,
         seed=seed,
     )
     found = [[view.caption_names[d.text] for d in view.found_captions(row)] for row in rows]
@@ -118,9 +121,13 @@ def _retrieval(view: View, seed: int) -> list[Measure]:
     ]
     texts = system.captions.texts
     gallery = [view.caption_names[texts[i]] for i in system.caption_base.ids]
+    unverified = copy.copy(system.caption_base)
+    unverified.verification = "off"
+    first, _ = unverified.rank(view.motion["text"][rows], cluster_N, 1)
     return [
         *measures,
         *retrieval.motion_to_text(found, base, view.names, gallery),
+        retrieval.caption_cluster(first[:, 0], cluster_N, unverified.clusters_UK, unverified.ids),
     ]
 
 

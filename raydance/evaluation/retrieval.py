@@ -30,6 +30,7 @@ def text_to_motion(
     base: tuple[np.ndarray, np.ndarray],
     captions: Sequence[str],
     names: Sequence[str],
+    clusters: Sequence[int] | np.ndarray,
     *,
     seed: int = 0,
 ) -> list[Measure]:
@@ -40,6 +41,7 @@ def text_to_motion(
         base: `[N, D]` descriptors that the captions stand for, and those of the windows.
         captions: one per window.
         names: movement of each window.
+        clusters: the run's cluster of each window.
     """
     own = _similarity(learned[0], learned[1], learned[2])
     plain = _similarity(base[0], base[1], "euclidean")
@@ -70,7 +72,11 @@ def text_to_motion(
             )
         )
     measures += _pools(learned, base, seed)
-    for what, labels in (("the same caption", captions), ("the same movement", names)):
+    for what, labels in (
+        ("the same caption", captions),
+        ("the same movement", names),
+        ("the same cluster", clusters),
+    ):
         measures += _by_label(own, plain, labels, what)
     return measures
 
@@ -102,7 +108,7 @@ def _pools(
 
 
 def _by_label(
-    own: np.ndarray, plain: np.ndarray, labels: Sequence[str], what: str
+    own: np.ndarray, plain: np.ndarray, labels: retrieval.Labels, what: str
 ) -> list[Measure]:
     found = retrieval.r_at_k(own, labels, labels)
     other = retrieval.r_at_k(plain, labels, labels)
@@ -147,6 +153,25 @@ def motion_to_text(
         )
         for k in (1, 3)
     ]
+
+
+def caption_cluster(
+    caption_N: np.ndarray, cluster_N: np.ndarray, clusters_UK: np.ndarray, gallery: np.ndarray
+) -> Measure:
+    """Whether the first caption found for a window, before it is verified, is of its cluster.
+
+    Args:
+        caption_N, cluster_N: the caption found for each window, and its cluster.
+        clusters_UK: whether a caption occurs in a cluster.
+        gallery: every caption that could be found; chance draws from them.
+    """
+    return Measure(
+        group=_MOTION,
+        name="the first caption is of the window's cluster, unverified",
+        value=100.0 * float(clusters_UK[caption_N, cluster_N].mean()),
+        chance=100.0 * float(clusters_UK[gallery][:, cluster_N].mean()),
+        is_main=False,
+    )
 
 
 def _share(found: Sequence[Sequence[str]], names: Sequence[str], k: int) -> float:

@@ -117,6 +117,15 @@ class Stage(nn.Module, ABC):
         """
         return ()
 
+    def judged_from(self) -> float:
+        """Share of the training from which the validation loss decides and `warnings` are told.
+
+        Before, the loss neither lowers the learning rate nor picks the weights to keep nor ends
+        the training: a stage of several phases must not stop before it has seen all that it shall
+        learn from.
+        """
+        return 0.0
+
     def warnings(self, metrics: Mapping[str, float]) -> list[str]:
         """Plain words about validation metrics that look wrong (collapse, a negative KL)."""
         return []

@@ -247,6 +247,12 @@ def fit_clusters(
         members = np.flatnonzero(nearest == c)
         order = members[np.argsort(distance[members], kind="stable")]
         exemplars.append(rows[order[: config.exemplars_per_cluster]].tolist())
+    share = sum(map(len, exemplars)) / num_windows
+    if share >= 0.01:
+        warnings.append(
+            f"the exemplars are {share:.1%} of the {num_windows} training windows, not under 1 % "
+            "as the paper says: the clusters stand on few windows"
+        )
     pca = PCA(2, random_state=0).fit(fitted_NZ)
     return Clusters(
         centroids=centroids.astype(np.float32),
@@ -262,7 +268,7 @@ def fit_clusters(
             "comparison": comparison,
             "sizes": np.bincount(nearest, minlength=len(centroids)).tolist(),
             "pca_variance": np.nan_to_num(pca.explained_variance_ratio_).tolist(),
-            "exemplar_share": sum(map(len, exemplars)) / num_windows,
+            "exemplar_share": share,
             "warnings": warnings,
         }
         | (

@@ -186,9 +186,11 @@ class Contrastive(Stage):
         same_BB = batch["caption_id"][:, None] == batch["caption_id"][None, :]
         score_BB = self.similarity(motion_BZ.detach(), text_BZ.detach())
         hit_B = same_BB.gather(1, score_BB.argmax(1, keepdim=True)).float()
+        nearest_BK = score_BB.topk(min(5, len(score_BB)), dim=1).indices
         distance_BB = losses.pairwise_distance(motion_BZ.detach(), text_BZ.detach())
         return terms | {
             "top1": hit_B.mean(),
+            "top5": same_BB.gather(1, nearest_BK).any(dim=1).float().mean(),
             "pair_distance": distance_BB.mean(),
             "motion_spread": losses.embedding_spread(motion_BZ),
             "text_spread": losses.embedding_spread(text_BZ),

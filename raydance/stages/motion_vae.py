@@ -164,6 +164,11 @@ class MotionVae(Stage):
         out = []
         if metrics["kl"] < 0.0:
             out.append(f"KL is negative ({metrics['kl']:.3g}): eq. 7 as printed diverges")
+        if metrics["total"] < metrics["recon"]:
+            out.append(
+                f"the total loss ({metrics['total']:.3g}) is below the reconstruction "
+                f"({metrics['recon']:.3g}): a term of eq. 8 is negative"
+            )
         if metrics["latent_spread"] < 1e-3:
             out.append(f"latents have collapsed (spread {metrics['latent_spread']:.2g})")
         return out

@@ -41,7 +41,7 @@ class TextToMotionConfig:
             makes of both, at first nothing: so training starts from what the VAE rebuilds, and
             the network can tell a sample of the prior from a motion's latent.
         gelu: a non-linearity after the linear fusion; eq. 19 is called non-linear but has none.
-        reconstruction_phase: share of the training without text.
+        reconstruction_phase: share of the training without text; nothing is judged in it.
         unfreeze: shares of the training from which the decoder's first layer (and its linear
             path), its recurrent layer and its output layer move (high to low level).
         decoder_start: `vae` transplants the VAE's decoder (paper); `scratch` begins with a fresh
@@ -119,7 +119,11 @@ class TextToMotion(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """Eq. 20, means; in evaluation half with the true latent and half from text alone."""
+        """Eq. 20, means; in evaluation half with the true latent and half from text alone.
+
+        `text_only_spread` is how much motion from text alone differs between the captions of a
+        batch, beside how much their latents do: what a shuffle of captions can change.
+        """
         terms = self._terms(output["motion"], batch)
         if "text_only" not in output:
             return terms
@@ -131,6 +135,8 @@ class TextToMotion(Stage):
             "velocity": terms["velocity"],
             "text_only": blind["total"],
             "latent_effect": changed,
+            "text_only_spread": losses.embedding_spread(output["text_only"].flatten(1)),
+            "text_spread": losses.embedding_spread(batch["text_latent"]),
         }
 
     def _terms(self, motion_BTJ3: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -139,6 +145,17 @@ class TextToMotion(Stage):
         speed = losses.velocity(batch["motion"], motion_BTJ3, mask_BJ)
         total = recon + self.config.velocity_weight * speed
         return {"total": total, "recon": recon, "velocity": speed}
+
+    def judged_from(self) -> float:
+        """The end of the phase without text: what was learnt before ignores every caption."""
+        return self.config.reconstruction_phase
+
+    def warnings(self, metrics: Mapping[str, float]) -> list[str]:
+        # Weights that never saw text let through less than a hundredth (measured, residual fusion).
+        spread = metrics["text_only_spread"]
+        if spread < 0.01 * metrics["text_spread"]:
+            return [f"shuffled captions do not change the motion (spread {spread:.2g})"]
+        return []
 
     def held_back(self, progress: float) -> Iterable[nn.Parameter]:
         if self.config.decoder_start == "scratch":  # nothing was learnt that could be forgotten

@@ -315,9 +315,9 @@ def train(
         say, saved: as for `Training`.
 
     Raises:
-        InputError: a dataset without training or validation windows or without the label that
-            clusters shall start from, or an unknown step.
-        ArtifactError: `out` holds something else, or is damaged.
+        InputError: a dataset without training or validation windows, with a recording in two
+            splits or without the label that clusters shall start from, or an unknown step.
+        ArtifactError: `out` holds something else, or it or the dataset is damaged.
     """
     dataset = Dataset.open(dataset_path)
     for split in ("train", "val"):
@@ -326,6 +326,7 @@ def train(
                 f"{dataset_path}: no {split} windows. Splits are made by recording: ingest more "
                 "recordings, or fix `split` in the captions file"
             )
+    dataset.check_splits()
     check_label(dataset, config.clusters.label)
     manifest = dataset.manifest
     facts = {
