@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
+from raydance.kept_epoch import kept_line
+
 _EVERY_S: Final = 15.0
 _EVERY_SHARE: Final = 0.1
 _SMOOTHING: Final = 0.3  # weight of the newest epoch in the time of one
@@ -38,8 +40,7 @@ class _Line:
 class _Stage(_Line):
     """What has been told of the stage in training."""
 
-    best: float = math.inf
-    best_epoch: int = -1
+    kept: dict[str, Any] | None = None
     spent_s: float = 0.0
     epoch_s: float = 0.0
 
@@ -157,8 +158,8 @@ def _take(stage: _Stage, metrics: Mapping[str, Any]) -> None:
     stage.spent_s += seconds
     share = _SMOOTHING if stage.epoch_s else 1.0
     stage.epoch_s += share * (seconds - stage.epoch_s)
-    if total < stage.best:
-        stage.best, stage.best_epoch = total, epoch
+    earlier = [stage.kept] if stage.kept else []
+    stage.kept = kept_line([*earlier, dict(metrics)])
     left = _time(stage.epoch_s * (num_epochs - epoch - 1))
     terms = ", ".join(f"{k} {_number(v)}" for k, v in validation.items() if k != "total")
     stage.text = (
@@ -168,8 +169,9 @@ def _take(stage: _Stage, metrics: Mapping[str, Any]) -> None:
         + (f"  ({terms})" if terms else "")
     )
     best = "no finite validation loss"
-    if stage.best_epoch >= 0:
-        best = f"best {_number(stage.best)} at epoch {stage.best_epoch + 1}"
+    if stage.kept:
+        lowest = _number(stage.kept["validation"]["total"])
+        best = f"best {lowest} at epoch {stage.kept['epoch'] + 1}"
     stage.end = f"{stage.name}: {epoch + 1} epochs, {best}, {_time(stage.spent_s)}"
 
 

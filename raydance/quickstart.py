@@ -42,7 +42,8 @@ SENTENCES = (
 _PAPER_NOTE = (
     "the column `paper preset` has the paper's losses and inputs (hardest-pair triplet over frozen "
     "latents, no side features, K = 3, motion latents from the prior), trained as briefly as this "
-    "run and on the same motion VAE; the paper trains about ten times as long"
+    "run and on the same motion VAE; its text encoder lacks the last ReLU of eq. 11, as this run's "
+    "does; the paper trains about ten times as long"
 )
 _SHARED_STEPS = ("statistics", "motion_vae", "clusters")
 _MARK = "quickstart.json"
@@ -260,14 +261,16 @@ def _draw(place: Path, result: Mapping[str, Any]) -> dict[str, Path]:
 
 def write_pictures(system: DanceLanguage, place: Path) -> dict[str, Path]:
     """The few pictures that a newcomer opens first, as PNG and GIF."""
+    from raydance.kept_epoch import checks_of
     from raydance.report import cluster_report, draw_clusters, plots, tables
     from raydance.systems.base import history
 
     folder = place / "pictures"
     folder.mkdir(exist_ok=True)
     figure, axes = plots.new_figure(15.0, 3.2, columns=len(tables.STAGES))
+    checks = checks_of(system.run.config)
     for axis, (stage, (title, _, _)) in zip(axes, tables.STAGES.items()):
-        plots.draw_losses([axis], stage, history(system.run, stage))
+        plots.draw_losses([axis], stage, history(system.run, stage), checks[stage])
         axis.set_title(title, fontsize=10)
     plots.save_png(figure, folder / "losses.png")
     figure, axes = plots.new_figure(7.2, 3.6)

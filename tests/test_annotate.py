@@ -56,6 +56,13 @@ def test_an_empty_sheet_changes_nothing_and_words_do(run):
     assert found.written[1] and not found.written[0]
 
 
+def test_the_command_says_that_words_join_captions(run, call):
+    """`_ids` gives them to every member, also to one with captions of its own."""
+    assert "beside the captions that it has of its own" in " ".join(
+        call("annotate", "--help")[1].split()
+    )
+
+
 def test_words_are_kept(run):
     write_sheet(run)
     write_words(run, 0, ["flows & turns <slowly>"])

@@ -333,15 +333,23 @@ CLIP = {
     "fps": 120.0,
     "start_frame": 240,
     "segments": [
-        {"start_s": 0.0, "end_s": 2.75, "captions": ["a walk & <turn>", "steps"]},
-        {"start_s": 2.75, "end_s": 3661.5, "captions": ["two\nlines"]},
+        {
+            "start_s": 0.0,
+            "end_s": 2.75,
+            "captions": ["a walk & <turn>", "steps"],
+            "derived": [False, True],
+        },
+        {"start_s": 2.75, "end_s": 3661.5, "captions": ["two\nlines"], "derived": [True]},
     ],
 }
 
 
+@pytest.mark.filterwarnings("error")
 def test_captions_jsonl_is_what_ingest_reads(tmp_path: Path):
     assert subtitles.write_captions_jsonl(tmp_path / "c.jsonl", [CLIP]) == 2
     first, second = read_captions(tmp_path / "c.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()]
+    assert [row["derived"] for row in rows] == [[False, True], [True]]
     assert (first.start_frame, first.end_frame, first.fps) == (240, 570, 120.0)
     assert first.captions == ("a walk & <turn>", "steps") and second.start_frame == 570
     assert subtitles.write_captions_jsonl(tmp_path / "d", [CLIP | {"start_frame": None}]) == 0
@@ -350,7 +358,7 @@ def test_captions_jsonl_is_what_ingest_reads(tmp_path: Path):
 def test_subtitles_by_hand(tmp_path: Path):
     assert subtitles.as_vtt(CLIP) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:02.750\na walk &amp; &lt;turn>\n\n"
-        "00:00:02.750 --> 01:01:01.500\ntwo lines\n"
+        "00:00:02.750 --> 01:01:01.500\ntwo lines (derived)\n"
     )
     assert subtitles.as_srt(CLIP).startswith("1\n00:00:00,000 --> 00:00:02,750\na walk & <turn>\n")
     assert subtitles.write_subtitles(tmp_path, "vtt", [CLIP]) == 1

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_dataset import ingest_here
+from small_recordings import walk, write_captions, write_npz
 
 import raydance
 from raydance import cli
+from raydance.artifacts import Run, load_bundle, save_bundle
+from raydance.commands import data as data_command
 from raydance.motion import skeleton
 from raydance.motion.export import write_clip
 from raydance.motion.formats import read_clip
@@ -62,6 +66,28 @@ def test_info_of_a_dataset(call, dataset):
     assert "skipped: " in call("info", dataset)[1]
 
 
+def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path):
+    write_npz(tmp_path / "lib/a.npz", walk(120))
+    write_npz(tmp_path / "lib/short.npz", walk(30))
+    captions = write_captions(
+        tmp_path / "lib/captions.jsonl",
+        {"file": "a.npz", "end_frame": 80},
+        {"file": "a.npz", "start_frame": 80},
+    )
+    made = ingest_here([tmp_path / "lib"], [captions], tmp_path / "made")
+    facts = json.loads(call("info", made, "--json")[1])
+    assert facts["parts_without_windows"] == ["lib/a@80-120"]
+    said = call("info", made)[1]
+    assert "no whole window in the part: lib/a@80-120" in said and said.count("lib/short") == 1
+    counts = {
+        **{"windows": 2, "recordings": 2, "read": 1, "files": 2, "seconds": 1.0, "splits": {}},
+        **{"short": 1, "skipped": 0, "dropped_windows": 0},
+    }
+    said = data_command._as_text(counts | {"parts_without_windows": 1}, "made")
+    assert "1 parts of other files hold no whole window" in said and "`raydance info made`" in said
+    assert "parts" not in data_command._as_text(counts | {"parts_without_windows": 0}, "made")
+
+
 def test_a_stage_that_does_not_exist(refused, dataset, tmp_path):
     line = refused(
         *("train", "dance-language", "--data", dataset, "--out", tmp_path, "--stage", "vae")
@@ -91,6 +117,23 @@ def test_info_of_a_run(call, run):
     assert facts["steps"]["contrastive"]["epochs"] == 1
     assert facts["changes"]["motion_vae.hidden"] == 16
     assert "motion_vae.hidden=16" in call("info", run)[1]
+
+
+def test_info_names_the_epoch_whose_weights_were_kept(call, run, tmp_path):
+    copy = Run.open(shutil.copytree(run, tmp_path / "run"))
+    metrics = copy.metrics("text_encoder")
+    (line,) = [json.loads(row) for row in metrics.read_text().splitlines()]
+    line.pop("checked", None)
+    rows = [
+        line | {"epoch": i, "epochs": 12, "validation": {"total": total}}
+        for i, total in enumerate([9.0, 1.0, *[8.0] * 7, 4.0, 7.0, 5.0])
+    ]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "12 epochs, best validation loss 4 at epoch 10, " in call("info", copy.path)[1]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
+    facts = json.loads(call("info", copy.path, "--json")[1])["steps"]["text_encoder"]
+    assert facts["best_epoch"] is None and facts["epochs"] == 3
+    assert "3 epochs, no epoch kept, " in call("info", copy.path)[1]
 
 
 def test_training_again_does_nothing(call, run, dataset):
@@ -200,6 +243,21 @@ def test_search_by_words_and_by_motion(call, run, dataset, tmp_path):
         write_clip(tmp_path / "part.npz", part)
         code, out, _ = call("search", "--motion", tmp_path / "part.npz", "--run", run, "-k", 1)
         assert code == 0 and hit["clip_id"] in out
+
+
+def test_words_that_nobody_wrote_are_marked_among_the_hits(call, run, tmp_path):
+    copy = Run.open(shutil.copytree(run, tmp_path / "run"))
+    hits = json.loads(call("search", "a slow turn", "--run", copy.path, "-k", 2, "--json")[1])
+    assert [hit["derived"] for hit in hits] == [[False] * len(hit["captions"]) for hit in hits]
+    tensors, facts = load_bundle(copy.bundle("captions"))
+    text = hits[0]["captions"][0]
+    facts["derived"] = [facts["texts"].index(text)]
+    save_bundle(copy.bundle("captions"), tensors, facts)
+    search = ("search", "a slow turn", "--run", copy.path, "-k", 2)
+    for hit in json.loads(call(*search, "--json")[1]):
+        assert hit["derived"] == [caption == text for caption in hit["captions"]]
+    first, *_ = call(*search)[1].splitlines()
+    assert first.endswith(f"{text} (derived)")
 
 
 def test_a_run_that_is_not_finished(refused, run, npz):

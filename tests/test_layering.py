@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "schema", "files", "version"),
+    ("errors", "config", "schema", "files", "version", "kept_epoch"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("seeded_kmeans", "language_model"),
     ("sources",),
@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 offers the whole and imports lazily. A new file needs its place here."""
 
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
-WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words"}
+WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words", "kept_epoch"}
 WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "storage", "columns", "chunks"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 

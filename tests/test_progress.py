@@ -105,6 +105,14 @@ def test_a_stage_ends_with_its_best_epoch_and_time():
     assert stream.getvalue().splitlines()[-1] == "motion_vae: 3 epochs, best 1.5 at epoch 2, 0:06"
 
 
+def test_a_stage_ends_with_the_best_epoch_of_those_it_checked():
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        for i, total in enumerate([3.0, 1.5, 2.0]):
+            progress(epoch(i, 3, total=total, checked=i == 2))
+    assert stream.getvalue().splitlines()[-1].startswith("motion_vae: 3 epochs, best 2 at epoch 3,")
+
+
 def test_the_next_stage_and_a_remark_end_the_one_before():
     stream = io.StringIO()
     progress = Progress(stream)

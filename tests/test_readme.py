@@ -10,6 +10,7 @@ from command_line import NAMES, understand
 from raydance.motion.captions import _ALLOWED as CAPTION_KEYS
 from raydance.motion.captions import read_captions
 from raydance.motion.mapping import load_mapping
+from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -54,3 +55,8 @@ def test_the_readme_links_exist():
     root = Path(__file__).parents[1]
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert links and all((root / link).exists() for link in links)
+
+
+def test_the_readme_counts_the_papers_text_encoder():
+    count = sum(p.numel() for p in TextEncoder(TextEncoderConfig(), 768).parameters())
+    assert f"{count:,}\nweights, .5 % of" in README and round(count / 109_482_240, 3) == 0.005

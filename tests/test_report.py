@@ -53,9 +53,15 @@ def test_the_report_is_honest(report):
     text = report.read_text()
     assert "procedural dancer" in text and "not recordings of people" in text
     assert "does not beat the baseline" in text and "chance" in text
+    assert "comes out from 2 seeds" in text
     for number in ("0.4594", "0.2277", "0.181", "620"):
         assert f"<td>{number}</td>" not in text  # the paper's, never ours
     assert json.loads((report.parent / "evaluation.json").read_text())["columns"] == ["this run"]
+
+
+def test_the_report_counts_the_weights_trained_over_the_sentence_encoder(report):
+    # 387 values of MiniLM and sides, 32 hidden, 16 latent: (387 + 1) 32 + (32 + 1) 16 + 2 16.
+    assert "12,976 weights are trained; those of minilm stay" in report.read_text()
 
 
 def test_a_sentence_is_text_and_not_markup(report):
@@ -89,14 +95,48 @@ def test_tables_hold_the_epochs_that_were_run():
     lines = [
         {
             "epoch": epoch,
+            "epochs": 15,
             "train": {"total": 2.0 - epoch / 100},
             "validation": {"total": abs(epoch - 11) / 10 + 1},
         }
         for epoch in range(15)
     ]
-    table = tables.loss_table("motion_to_text", lines)
+    table = tables.loss_table("motion_to_text", lines, 1)
     assert [row[0] for row in table.rows] == ["1", "2", "3", "5", "7", "10", "12 (kept)", "15"]
     assert table.rows[6] == ("12 (kept)", "1.89", "1")
+    table = tables.loss_table("text_encoder", lines, 10)  # checked in epochs 10 and 15
+    assert [row[0] for row in table.rows] == ["1", "10 (kept)", "15"]
+
+
+def vae_lines(*totals: float):
+    return [
+        {
+            "epoch": epoch,
+            "epochs": len(totals),
+            "train": {"total": 2.0, "kl": 0.3},
+            "validation": {"total": total, "kl": epoch / 10},
+        }
+        for epoch, total in enumerate(totals)
+    ]
+
+
+def test_the_vae_table_shows_the_epoch_kept_and_promises_what_its_equation_keeps():
+    table = tables.vae_table(vae_lines(3.0, 1.0, 2.0, 4.0), 3)
+    assert table.rows[0] == ("Total loss, eq. 8", "2", "2") and table.rows[1][2] == "0.2"
+    assert table.rows[1][0] == "KL, eq. 7 mended" and table.note.startswith("Epoch 3 of 4.")
+    assert "never negative" in table.note
+    literal = tables.vae_table(vae_lines(3.0), 1, literal_eq7=True)
+    assert literal.rows[1][0] == "KL, eq. 7 as printed" and "never" not in literal.note
+    lost = tables.vae_table(vae_lines(float("nan"), float("nan")), 1)
+    assert "no epoch was kept" in lost.note and lost.rows[0][2] == "-"
+
+
+def test_the_dot_is_on_the_epoch_kept():
+    for totals, kept in (((3.0, 1.0, 2.0, 4.0), [3]), ((float("nan"),), None)):
+        _, axes = plots.new_figure(3, 2)
+        plots.draw_losses(axes, "motion_vae", vae_lines(*totals), 3)
+        dots = [drawn for drawn in axes[0].get_lines() if drawn.get_marker() == "o"]
+        assert [list(dot.get_xdata()) for dot in dots] == ([kept] if kept else [])
 
 
 def test_diagrams_show_the_configured_sizes():

@@ -178,6 +178,15 @@ def test_a_run_keeps_labelled_windows_and_measures_held_out_ones(labelled_run) -
     assert doubted == (held_out["own"] < 0.75)
 
 
+def test_info_says_how_held_out_labels_agree(labelled_run, call) -> None:
+    found = load_bundle(labelled_run.bundle("clusters"))[1]["report"]["held_out"]
+    (line,) = [row for row in call("info", labelled_run.path)[1].splitlines() if "ARI" in row]
+    assert (
+        f"labels of {found['windows']} validation and test windows: ARI {found['ari']:.2f} " in line
+    )
+    assert line.endswith(f"{found['own']:.0%} in the cluster of their name")
+
+
 def test_descriptions_carry_the_label(labelled_run) -> None:
     names = cluster_names(labelled_run)
     assert sorted(names.values()) == ["fluid", "grounded", "sharp"]

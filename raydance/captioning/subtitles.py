@@ -14,7 +14,8 @@ from raydance.files import replacing
 def write_captions_jsonl(path: Path, clips: Iterable[Mapping[str, Any]]) -> int:
     """A line for each segment, as `raydance ingest --captions` reads them.
 
-    Clips whose place in their file is not known are left out.
+    `derived` says of each caption whether no person wrote it. Clips whose place in their file is
+    not known are left out.
 
     Args:
         clips: rows of `CaptionStore.clips`.
@@ -35,6 +36,7 @@ def write_captions_jsonl(path: Path, clips: Iterable[Mapping[str, Any]]) -> int:
                     "end_frame": clip["start_frame"] + round(part["end_s"] * clip["fps"]),
                     "fps": clip["fps"],
                     "captions": part["captions"],
+                    "derived": part["derived"],
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
@@ -87,7 +89,11 @@ def _safe(part: str) -> str:
 
 
 def _line(part: Mapping[str, Any]) -> str:
-    return " ".join(part["captions"][0].split()) if part["captions"] else ""
+    """A segment's best caption in one line, marked where no person wrote it."""
+    if not part["captions"]:
+        return ""
+    words = " ".join(part["captions"][0].split())
+    return f"{words} (derived)" if part["derived"][0] else words
 
 
 def _vtt_text(part: Mapping[str, Any]) -> str:

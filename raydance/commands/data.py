@@ -69,6 +69,7 @@ def ingest(
       raydance ingest mocap/ --out data/mine --captions mocap/captions.jsonl
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
     """
+    from raydance.dataset import Dataset
     from raydance.ingest import Settings
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
@@ -109,6 +110,7 @@ def ingest(
             overwrite=overwrite or is_uri(out),  # what lies at a URI was looked at above
             progress=progress.files,
         )
+        counts["parts_without_windows"] = len(Dataset.open(folder).parts_without_windows())
         if is_uri(out):
             publish(folder, out, say=progress.say)
     print_json(counts) if as_json else print(_as_text(counts, out))
@@ -139,6 +141,11 @@ def _as_text(counts: dict[str, Any], out: str) -> str:
         )
     if counts["short"]:
         lines.append(f"  {counts['short']} files are shorter than one window")
+    if counts["parts_without_windows"]:
+        lines.append(
+            f"  {counts['parts_without_windows']} parts of other files hold no whole window; "
+            f"`raydance info {out}` names them"
+        )
     if counts["skipped"]:
         lines.append(f"  {counts['skipped']} files skipped; see {out}/skipped.jsonl")
     if counts["dropped_windows"]:

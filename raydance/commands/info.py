@@ -154,6 +154,7 @@ def _dataset_facts(path: Path) -> dict[str, Any]:
         "clips_with_captions": sum(bool(clip["captions"]) for clip in clips),
         "captions": len({caption for clip in clips for caption in clip["captions"]}),
         "short": [f["file"] for f in files if f["status"] == "short"],
+        "parts_without_windows": dataset.parts_without_windows(),
         "skipped": dataset.skipped(),
         "versions": manifest["versions"],
     }
@@ -176,10 +177,13 @@ def _dataset_text(facts: dict[str, Any]) -> Iterator[str]:
     yield "files: " + ", ".join(f"{number} {status}" for status, number in facts["files"].items())
     for file in facts["short"][:_SHOWN]:
         yield f"  shorter than a window: {file}"
+    for clip in facts["parts_without_windows"][:_SHOWN]:
+        yield f"  no whole window in the part: {clip}"
     for row in facts["skipped"][:_SHOWN]:
         line = f" line {row['line']}" if row["line"] else ""
         yield f"  skipped: {row['file']}{line}: {row['reason']}"
-    left_out = sum(max(0, len(facts[kind]) - _SHOWN) for kind in ("short", "skipped"))
+    listed = ("short", "parts_without_windows", "skipped")
+    left_out = sum(max(0, len(facts[kind]) - _SHOWN) for kind in listed)
     if left_out:
         yield f"  and {left_out} more (--json lists all)"
 
@@ -192,22 +196,24 @@ def run_facts(path: Path) -> dict[str, Any]:
     """
     from raydance.artifacts import Run, read_metrics
     from raydance.config import to_dict
+    from raydance.kept_epoch import checks_of, kept_line
     from raydance.systems import training_module
 
     run = Run.open(path)
     system = training_module(run.facts["system"])
     usual = dict(_leaves(to_dict(system.resolve("default"))))
+    checks = checks_of(run.config)
     steps: dict[str, dict[str, Any]] = {}
     for step in system.steps_of(system.config_of(run)):
         done = run.facts["steps"].get(step)
         facts = {k: v for k, v in (done or {}).items() if k != "fingerprint"}
         steps[step] = {"done": done is not None, **facts}
         if epochs := read_metrics(run.metrics(step)):
-            best = min(epochs, key=lambda line: line["validation"]["total"])
+            kept = kept_line(epochs, checks[step])
             steps[step] |= {
                 "epochs": epochs[-1]["epoch"] + 1,
-                "best_epoch": best["epoch"] + 1,
-                "best_validation": best["validation"]["total"],
+                "best_epoch": kept["epoch"] + 1 if kept else None,
+                "best_validation": kept["validation"]["total"] if kept else None,
                 "last_validation": epochs[-1]["validation"]["total"],
                 "seconds": sum(line["seconds"] for line in epochs),
             }
@@ -244,15 +250,26 @@ def _run_text(facts: dict[str, Any]) -> Iterator[str]:
     for step, state in facts["steps"].items():
         words = "done" if state["done"] else "not done"
         if "epochs" in state:
-            words += (
-                f"  {state['epochs']} epochs, best validation loss "
-                f"{state['best_validation']:.4g} at epoch {state['best_epoch']}, "
-                f"{state['seconds']:.0f} s"
-            )
+            best = "no epoch kept"
+            if state["best_epoch"] is not None:
+                loss, epoch = state["best_validation"], state["best_epoch"]
+                best = f"best validation loss {loss:.4g} at epoch {epoch}"
+            words += f"  {state['epochs']} epochs, {best}, {state['seconds']:.0f} s"
         yield f"  {step:<15} {words}"
+        if held_out := state.get("held_out"):
+            yield f"  {'':<15} {_agreement(held_out)}"
     yield "configuration, where it is not the default preset's (all of it is in config.json):"
     for key, value in facts["changes"].items():
         yield f"  {key}={json.dumps(value)}"
     if not facts["changes"]:
         yield "  no changes"
     yield "packages: " + ", ".join(f"{name} {v}" for name, v in facts["packages"].items())
+
+
+def _agreement(held_out: Mapping[str, Any]) -> str:
+    """How clusters that started from labels agree with those of validation and test windows."""
+    return (
+        f"with the labels of {held_out['windows']} validation and test windows: ARI "
+        f"{held_out['ari']:.2f} ({held_out['ari_kmeans']:.2f} without labels), "
+        f"{held_out['own']:.0%} in the cluster of their name"
+    )

@@ -95,8 +95,8 @@ def annotate(run: RunArgument) -> None:
     """Write the sheet for describing clusters.
 
     It has the exemplars of each cluster as GIFs and a YAML file for a person to fill in. Train
-    again when it is filled in: the words then stand for every clip of their cluster that has no
-    caption of its own.
+    again when it is filled in: the words then stand for every clip of their cluster, beside the
+    captions that it has of its own.
 
     \b
     Example:

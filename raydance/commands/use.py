@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ from raydance.errors import InputError
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
     from raydance.systems.answers import Hit
+    from raydance.systems.dance_language_run import DanceLanguage
     from raydance.systems.writer_step import WrittenSegment
 
 
@@ -199,27 +201,38 @@ def search(
         query = text
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
-    hits = _find(query, k, run, library)
+    hits, derived = _find(query, k, run, library)
     if as_json:
-        print_json(hits)
+        marks = [{"derived": [text in derived for text in hit.captions]} for hit in hits]
+        print_json([asdict(hit) | mark for hit, mark in zip(hits, marks)])
         return
     for hit in hits:
-        words = "; ".join(hit.captions) or ", ".join(hit.labels.values()) or "no words"
+        said = [f"{text} (derived)" if text in derived else text for text in hit.captions]
+        words = "; ".join(said) or ", ".join(hit.labels.values()) or "no words"
         print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
 
 
-def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> list[Hit]:
+def _find(
+    query: str | Clip, k: int, run: str | None, library: str | None
+) -> tuple[list[Hit], set[str]]:
+    """The nearest clips, and which words of the run no person wrote."""
     if library is None:
         if run is None:
             raise InputError("where to search? Give --run RUN or --library CAPTIONS")
-        return raydance.load(local(run)).search(query, k)
+        system = raydance.load(local(run))
+        return system.search(query, k), _derived(system)
     from raydance.captioning.finder import Finder
     from raydance.captioning.store import CaptionStore, run_identity
 
     store = CaptionStore.open(local(library))
     place = local(run or store.facts["run"]["path"])
     store.check_run(run_identity(place), place)
-    return Finder(store).search(raydance.load(place).point_of(query), k)
+    system = raydance.load(place)
+    return Finder(store).search(system.point_of(query), k), _derived(system)
+
+
+def _derived(system: DanceLanguage) -> set[str]:
+    return {system.captions.texts[i] for i in system.derived_captions}
 
 
 def _check_k(k: int) -> None:

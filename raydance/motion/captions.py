@@ -39,7 +39,15 @@ _ALLOWED: Final = {
     "metres_per_unit": "a number above 0",
 }
 # Facts that caption files in use carry and that say nothing a reader needs.
-_NOTES: Final = ("caption_sources", "joints", "bvh_frame_time", "source", "license", "note")
+_NOTES: Final = (
+    "caption_sources",
+    "derived",
+    "joints",
+    "bvh_frame_time",
+    "source",
+    "license",
+    "note",
+)
 
 SIDECAR_FACTS: Final = ("joint_names", "parents", "fps")
 """Keys of a side-car that describe an array (see `formats.arrays`) and are no labels."""

@@ -21,6 +21,7 @@ from raydance.evaluation.measure import losses_against_baseline
 from raydance.evaluation.protocol import evaluate
 from raydance.evaluation.view import Ground
 from raydance.files import replacing, write_json
+from raydance.kept_epoch import checks_of
 from raydance.report import clips, diagrams, page, plots, tables
 from raydance.systems.base import history
 from raydance.systems.dance_language_run import DanceLanguage, load
@@ -126,9 +127,10 @@ def write_figures(system: DanceLanguage, folder: Path) -> list[Path]:
     draw_clusters(system, axes)
     plots.save_svg(figure, folder / "fig04_clusters.svg")
     files += [folder / "fig03_silhouette.svg", folder / "fig04_clusters.svg"]
+    checks = checks_of(system.run.config)
     for stage, (_, number, _) in tables.STAGES.items():
         figure, axes = plots.new_figure(10.4, 3.3, columns=2)
-        plots.draw_losses(axes, stage, history(system.run, stage))
+        plots.draw_losses(axes, stage, history(system.run, stage), checks[stage])
         file = folder / f"fig{int(number.split()[-1]):02d}_{stage}.svg"
         plots.save_svg(figure, file)
         files.append(file)
@@ -241,7 +243,10 @@ def _networks(system: DanceLanguage) -> str:
     captions = {
         "fig01_pipeline": "The pipeline. Dashed: frozen.",
         "fig02_motion_vae": "The motion VAE.",
-        "fig05_text_encoder": "The text encoder.",
+        "fig05_text_encoder": (
+            f"The text encoder: {_num_weights(system.run, 'text_encoder'):,} weights are trained; "
+            f"those of {system.config.text.model} stay as they are."
+        ),
         "fig06_contrastive": "The contrastive projection.",
         "fig07_motion_to_text": "Motion to text.",
         "fig08_text_to_motion": "Text to motion.",
@@ -253,6 +258,10 @@ def _networks(system: DanceLanguage) -> str:
     return page.paragraph("Sizes are those this run was configured with.") + "".join(drawn)
 
 
+def _num_weights(run: Run, stage: str) -> int:
+    return sum(tensor.numel() for tensor in load_bundle(run.bundle(stage))[0].values())
+
+
 def _clusters(system: DanceLanguage) -> str:
     report = cluster_report(system.run)
     variance = report["pca_variance"]
@@ -260,7 +269,8 @@ def _clusters(system: DanceLanguage) -> str:
         page.figure(
             "figures/fig03_silhouette.svg",
             "Fig. 3",
-            "Silhouette of K-means on the training latents, and how alike five seeds come out.",
+            "Silhouette of K-means on the training latents, and how alike it comes out from "
+            f"{system.config.clusters.num_seeds} seeds.",
         ),
         page.figure(
             "figures/fig04_clusters.svg",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from raydance.files import replacing
+from raydance.kept_epoch import kept_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,8 +150,13 @@ def draw_points(
     _legend(axis, markerscale=1.8, handletextpad=0.2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def draw_losses(axes: Sequence[Axes], stage: str, history: Sequence[dict[str, Any]]) -> None:
-    """Fig. 9-13: the total on the first panel, and terms of its validation on the second."""
+def draw_losses(
+    axes: Sequence[Axes], stage: str, history: Sequence[dict[str, Any]], check_every: int
+) -> None:
+    """Fig. 9-13: the total on the first panel, and terms of its validation on the second.
+
+    A dot marks the epoch whose weights were kept, of those that training checked.
+    """
     from matplotlib.ticker import MaxNLocator
 
     epochs = [line["epoch"] + 1 for line in history]
@@ -158,8 +164,9 @@ def draw_losses(axes: Sequence[Axes], stage: str, history: Sequence[dict[str, An
     check = [line["validation"]["total"] for line in history]
     axes[0].plot(epochs, train, color=COLOURS[0], label="training")
     axes[0].plot(epochs, check, color=COLOURS[1], label="validation")
-    best = int(np.nanargmin(check))
-    axes[0].plot([epochs[best]], [check[best]], "o", color=COLOURS[1], markersize=5)
+    if kept := kept_line(history, check_every):
+        place = [kept["epoch"] + 1], [kept["validation"]["total"]]
+        axes[0].plot(*place, "o", color=COLOURS[1], markersize=5)
     both = np.array(train + check, dtype=float)
     both = both[np.isfinite(both)]
     if len(both) and both.min() > 0 and both.max() / both.min() > 30:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from raydance.artifacts import Run, load_bundle
+from raydance.kept_epoch import checks_of, kept_line
 from raydance.systems.base import history
 
 
@@ -49,26 +50,29 @@ _EPOCHS: Final[dict[str, tuple[int, ...]]] = {
 def paper_tables(run: Run) -> list[Table]:
     """Tables I-VI, in order."""
     report = load_bundle(run.bundle("clusters"))[1]["report"]
-    tables = [vae_table(history(run, "motion_vae")), silhouette_table(report)]
+    checks = checks_of(run.config)
+    literal = run.config["motion_vae"]["literal_eq7"]
+    tables = [
+        vae_table(history(run, "motion_vae"), checks["motion_vae"], literal_eq7=literal),
+        silhouette_table(report),
+    ]
     for stage in ("text_encoder", "contrastive", "motion_to_text", "text_to_motion"):
-        tables.append(loss_table(stage, history(run, stage)))
+        tables.append(loss_table(stage, history(run, stage), checks[stage]))
     return tables
 
 
-def best_line(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The epoch whose weights were kept."""
-    return min(lines, key=lambda line: line["validation"]["total"])
-
-
-def vae_table(lines: Sequence[dict[str, Any]]) -> Table:
+def vae_table(
+    lines: Sequence[dict[str, Any]], check_every: int, *, literal_eq7: bool = False
+) -> Table:
     """Table I: losses of the weights kept, means over all values and sums over a sequence."""
-    best = best_line(lines)
+    kept = kept_line(lines, check_every)
+    best = kept or lines[-1]
     terms = {
         "total": "Total loss, eq. 8",
         "recon": "Reconstruction, eq. 5 (mean over values)",
         "recon_per_sequence": "Reconstruction, summed over a sequence",
         "velocity": "Velocity, eq. 6",
-        "kl": "KL, eq. 7 mended",
+        "kl": "KL, eq. 7 as printed" if literal_eq7 else "KL, eq. 7 mended",
     }
     rows = [
         (title, _number(best["train"].get(name)), _number(best["validation"].get(name)))
@@ -76,10 +80,14 @@ def vae_table(lines: Sequence[dict[str, Any]]) -> Table:
         if name in best["validation"]
     ]
     note = (
-        f"Epoch {best['epoch'] + 1} of {len(lines)}. The KL is never negative and the total never "
-        "below the reconstruction. Training losses are of augmented windows and sampled latents "
-        "and use the KL weight of their epoch; validation uses means and the last KL weight."
+        f"Epoch {best['epoch'] + 1} of {len(lines)}. Training losses are of augmented windows and "
+        "sampled latents and use the KL weight of their epoch; validation uses means and the last "
+        "KL weight."
     )
+    if kept is None:
+        note += " No validation loss was finite, so no epoch was kept; this is the last one."
+    if not literal_eq7:
+        note += " The KL is never negative and the total never below the reconstruction."
     return Table(
         number="I",
         title="Motion VAE",
@@ -124,12 +132,13 @@ def silhouette_table(report: dict[str, Any]) -> Table:
     )
 
 
-def loss_table(stage: str, lines: Sequence[dict[str, Any]]) -> Table:
-    """Tables III-VI: total losses at the paper's epochs as far as they were run, best and last."""
-    best = best_line(lines)["epoch"] + 1
+def loss_table(stage: str, lines: Sequence[dict[str, Any]], check_every: int) -> Table:
+    """Tables III-VI: total losses at the paper's epochs as far as they were run, kept and last."""
+    kept = kept_line(lines, check_every)
+    best = kept["epoch"] + 1 if kept else 0
     by_epoch = {line["epoch"] + 1: line for line in lines}
     last = max(by_epoch)
-    shown = sorted({e for e in _EPOCHS[stage] if e in by_epoch} | {best, last})
+    shown = sorted({e for e in _EPOCHS[stage] if e in by_epoch} | {best or last, last})
     rows = [
         (
             f"{epoch}" + (" (kept)" if epoch == best else ""),
