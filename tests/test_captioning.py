@@ -283,6 +283,32 @@ def test_search_is_exact_and_agrees_with_numpy(tmp_path: Path, metric: Any):
     assert hits[0].clip_id == "c17" and hits[0].captions == ("says c17",)
 
 
+@pytest.mark.parametrize(
+    ("metric", "middle", "spread"),
+    [
+        ("cosine", 1.0, 1e-2),  # nearer to each other than half precision can tell
+        ("euclidean", 1.0, 2e-4),
+        ("euclidean", 0.0, 1e-6),  # too small for half precision
+        ("euclidean", 0.0, 1e6),  # too large for it
+    ],
+)
+def test_rounding_to_half_precision_misplaces_nothing(
+    tmp_path: Path, metric: Any, middle: float, spread: float
+):
+    rng = np.random.default_rng(5)
+    points = (middle + spread * rng.standard_normal((3000, 16))).astype(np.float32)
+    store = filled(tmp_path / "c", points, metric, per_unit=500)
+    for finder in (Finder(store), Finder(store)):  # built, and read from its file
+        for query in points[:20] + np.float32(0.1 * spread):
+            away = points.astype(np.float64) - query
+            score = -np.linalg.norm(away, axis=1)
+            if metric == "cosine":
+                score = index.unit(points.astype(np.float64)) @ index.unit(query[None])[0]
+            best = np.sort(score)[::-1][:5]
+            found = [score[int(hit.clip_id[1:])] for hit in finder.search(query, 5)]
+            assert found == pytest.approx(best.tolist(), rel=1e-4 if metric != "cosine" else 1e-6)
+
+
 def test_the_index_grows_and_passes_over_what_is_outdated(tmp_path: Path):
     points = np.random.default_rng(2).standard_normal((120, 8)).astype(np.float32)
     store = filled(tmp_path / "c", points[:100], "cosine")

@@ -1,8 +1,10 @@
 """Search in a captioned library by a sentence or by motion, on a FAISS index that grows with it.
 
-Exact up to `EXACT_WINDOWS`, then a graph (HNSW), which answers in milliseconds over millions and
-misses a neighbour now and then. The index is a file beside the captions and holds units in the
-order in which they were added; what no longer counts is passed over.
+Exact up to `EXACT_WINDOWS`: all windows are looked at in half precision, which is half the memory
+to read, and the nearest of them in full; only what rounding can't have misplaced counts. Then a
+graph (HNSW), which answers in milliseconds over millions and misses a neighbour now and then. The
+index is a file beside the captions and holds units in the order in which they were added; what no
+longer counts is passed over.
 """
 
 from __future__ import annotations
@@ -32,8 +34,11 @@ _HNSW_NEIGHBOURS: Final = 32
 _HNSW_BUILD: Final = 128
 _HNSW_SEARCH: Final = 256
 _KEPT_TABLES: Final = 512
+_HALF_LARGEST: Final = 65504.0
+_HALF_ERROR: Final = 1.25 * 2.0**-11  # of a vector's length; the quarter is for sums in float32
+_HALF_STEP: Final = 2.0**-24  # between numbers too small for all of their digits
+_BLOCK: Final = 16_384
 _TOLD: Final = ("clip_id", "item", "source", "start_s", "end_s", "captions")
-_FIRST_LOOK: Final = 20  # windows looked at for each clip wanted; doubled until there are enough
 
 
 class Finder:
@@ -54,9 +59,10 @@ class Finder:
         self.store = store
         self._units = dict(store.units())
         self._num_clips = sum(r["clips"] for r in store.records if r["unit"] in self._units)
+        self._is_cosine = store.facts["metric"] == "cosine"
         total = sum(r["windows"] for r in store.records if r["unit"] in self._units)
         self.is_exact = total <= exact_windows
-        self._kind = "exact" if self.is_exact else "hnsw"
+        self._kind = "half-then-exact" if self.is_exact else "hnsw"
         self._index, self._order = self._load()
         known = {unit for unit, _ in self._order}
         fresh = [unit for unit in self._units if unit not in known]
@@ -64,6 +70,7 @@ class Finder:
             self._add(unit)
         if fresh and keep:
             self._save()
+        self._slack = self._misplaced_by() if self.is_exact else 0.0
         self._tables: OrderedDict[str, tuple[list[str], list[str], pa.Table]] = OrderedDict()
         self._ends = np.cumsum([count for _, count in self._order], dtype=np.int64)
 
@@ -79,28 +86,17 @@ class Finder:
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
         wanted = min(k, self._num_clips)
-        look = wanted * _FIRST_LOOK
-        while True:
-            hits = self._look(point_Z, wanted, min(look, len(self)))
-            if len(hits) >= wanted or look >= len(self):
-                return hits
-            look *= 4
+        return index.look(lambda n: self._hits_among(point_Z, wanted, n), wanted, len(self))
 
-    def _look(self, point_Z: np.ndarray, k: int, count: int) -> list[Hit]:
+    def _hits_among(self, point_Z: np.ndarray, k: int, count: int) -> list[Hit]:
         if count == 0:
             return []
-        query = np.ascontiguousarray(point_Z, dtype=np.float32)[None]
-        if self.store.facts["metric"] == "cosine":
-            query = index.unit(query)
-        if not self.is_exact:
-            graph: Any = faiss.downcast_index(self._index)
-            graph.hnsw.efSearch = max(_HNSW_SEARCH, count)
-        with _one_thread():
-            values, rows = self._index.search(query, count)
+        query = np.ascontiguousarray(point_Z, dtype=np.float32)
+        if self._is_cosine:
+            query = index.unit(query[None])[0]
+        scores, rows = self._nearest(query, count)
         hits: dict[str, Hit] = {}
-        for row, value in zip(rows[0].tolist(), values[0].tolist()):
-            if row < 0:
-                break
+        for row, score in zip(rows.tolist(), scores.tolist()):
             place = int(np.searchsorted(self._ends, row, side="right"))
             unit, size = self._order[place]
             if unit not in self._units:
@@ -110,12 +106,11 @@ class Finder:
             if items[window] not in self._units[unit] or names[window] in hits:
                 continue
             (found,) = table.slice(window, 1).to_pylist()
-            score = value if self.store.facts["metric"] == "cosine" else -float(np.sqrt(value))
             hits[found["clip_id"]] = Hit(
                 clip_id=found["clip_id"],
                 start_s=found["start_s"],
                 end_s=found["end_s"],
-                score=float(score),
+                score=score,
                 captions=tuple(found["captions"]),
                 labels={},
                 split="",
@@ -124,6 +119,47 @@ class Finder:
             if len(hits) == k:
                 break
         return list(hits.values())
+
+    def _nearest(self, query_Z: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and rows of the nearest windows, the nearest first.
+
+        At most `count`; fewer where rounding leaves open which window comes next.
+        """
+        if not self.is_exact:
+            graph: Any = faiss.downcast_index(self._index)
+            graph.hnsw.efSearch = max(_HNSW_SEARCH, count)
+            return self._scan(graph, query_Z, count)
+        full = self._index.refine_index
+        if count == len(self) or not np.isfinite(self._slack):
+            return self._scan(full, query_Z, count)
+        rough, rows = self._scan(self._index.base_index, query_Z, count)
+        if len(rows) < count:  # what is not a number is nowhere
+            return self._scan(full, query_Z, count)
+        points = full.reconstruct_batch(rows)
+        scores = points @ query_Z if self._is_cosine else -np.linalg.norm(points - query_Z, axis=1)
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= rough[-1] + self._slack]
+        if index.FIRST_LOOK * len(order) < count:  # windows alike: a second such look tells no more
+            return self._scan(full, query_Z, count)
+        return scores[order], rows[order]
+
+    def _scan(self, vectors: Any, query_Z: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        with _one_thread():
+            values, rows = vectors.search(query_Z[None], k)
+        is_found = rows[0] >= 0
+        found, rows = values[0][is_found], rows[0][is_found]
+        return found if self._is_cosine else -np.sqrt(found), rows
+
+    def _misplaced_by(self) -> float:
+        """The most by which a vector's copy in half precision can score better or worse than it."""
+        longest, full = 1.0, self._index.refine_index
+        if not self._is_cosine:
+            starts = range(0, len(self), _BLOCK)
+            blocks = (full.reconstruct_n(i, min(_BLOCK, len(self) - i)) for i in starts)
+            longest = max((float(np.linalg.norm(b, axis=1).max()) for b in blocks), default=0.0)
+        if longest > _HALF_LARGEST:
+            return np.inf
+        return _HALF_ERROR * longest + _HALF_STEP * float(np.sqrt(self._index.d))
 
     def _table(self, unit: str) -> tuple[list[str], list[str], pa.Table]:
         """A unit's clips, files and all that is told of its windows; kept while it is needed."""
@@ -144,7 +180,7 @@ class Finder:
                 f"{self.store.path}: unit {unit} has embeddings of {points.shape[1]} values, "
                 f"captions.json says {self._index.d}"
             )
-        if self.store.facts["metric"] == "cosine":
+        if self._is_cosine:
             points = index.unit(points)
         self._index.add(np.ascontiguousarray(points))
         self._order.append((unit, len(points)))
@@ -157,10 +193,10 @@ class Finder:
 
     def _new(self) -> Any:
         width = int(self.store.facts["width"])
-        is_cosine = self.store.facts["metric"] == "cosine"
+        metric = faiss.METRIC_INNER_PRODUCT if self._is_cosine else faiss.METRIC_L2
         if self.is_exact:
-            return faiss.IndexFlatIP(width) if is_cosine else faiss.IndexFlatL2(width)
-        metric = faiss.METRIC_INNER_PRODUCT if is_cosine else faiss.METRIC_L2
+            half = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, metric)
+            return faiss.IndexRefineFlat(half)
         graph = faiss.IndexHNSWFlat(width, _HNSW_NEIGHBOURS, metric)
         graph.hnsw.efConstruction = _HNSW_BUILD
         return graph

@@ -315,8 +315,13 @@ class DanceLanguage:
         """
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
-        rows, score = self._index.search(point_Z, len(self.library.cluster))
-        return self.library.hits(zip(rows.tolist(), score.tolist()), self.captions.texts, k)
+
+        def hits_among(count: int) -> list[Hit]:
+            rows, score = self._index.search(point_Z, count)
+            found = zip(rows.tolist(), score.tolist())
+            return self.library.hits(found, self.captions.texts, k)
+
+        return index.look(hits_among, k, len(self.library.cluster))
 
     def as_clip(self, motion: np.ndarray, name: str, caption: str) -> Clip:
         """Generated motion `[T, 50, 3]` as a clip that writers take, with the joints it has."""
