@@ -140,6 +140,7 @@ def test_search_finds_the_librarys_clips_and_shows_them(service_url: str, tiny_l
     assert len(hits) == 3 and all(hit["clip_id"] in known for hit in hits)
     assert [hit["score"] for hit in hits] == sorted((h["score"] for h in hits), reverse=True)
     assert all(hit["has_motion"] and "source" not in hit for hit in hits)
+    assert all(hit["derived"] == [False] * len(hit["captions"]) for hit in hits)
     motion = requests.get(service_url + hits[0]["motion_url"], timeout=60).json()
     assert motion["num_frames"] == 50 and motion["start_s"] == hits[0]["start_s"]
     picture = requests.get(service_url + hits[0]["thumbnail_url"], timeout=60)

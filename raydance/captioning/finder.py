@@ -38,7 +38,7 @@ _HALF_LARGEST: Final = 65504.0
 _HALF_ERROR: Final = 1.25 * 2.0**-11  # of a vector's length; the quarter is for sums in float32
 _HALF_STEP: Final = 2.0**-24  # between numbers too small for all of their digits
 _BLOCK: Final = 16_384
-_TOLD: Final = ("clip_id", "item", "source", "start_s", "end_s", "captions")
+_TOLD: Final = ("clip_id", "item", "source", "start_s", "end_s", "captions", "derived")
 
 
 class Finder:
@@ -112,6 +112,7 @@ class Finder:
                 end_s=found["end_s"],
                 score=score,
                 captions=tuple(found["captions"]),
+                derived=tuple(found["derived"]),
                 labels={},
                 split="",
                 source=found["source"],

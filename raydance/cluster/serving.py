@@ -76,16 +76,11 @@ class Scale:
 def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.Application:
     """The application: the parts, behind replicas that speak HTTP."""
     bound = _parts(entries, settings, scale)
-    is_many = len(entries) > 1
+    backend = _backend({part: (part, APPLICATION) for part in bound}, entries, scale)
 
     def application() -> Any:
         replica = serve.get_replica_context().replica_id.unique_id
         return create_app(backend, replace(settings, replica=replica))
-
-    def backend() -> deployments.Deployments:
-        # In the event loop that will use them, where handles may route without another thread.
-        handles = {name: serve.get_deployment_handle(name, APPLICATION) for name in bound}
-        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart, is_many=is_many)
 
     ingress = serve.deployment(
         name="Ingress",
@@ -192,7 +187,6 @@ def start_parts(
         ConfigError: they did not come up; Serve's log has why.
     """
     parts = _parts(entries, settings, scale)
-    is_many = len(entries) > 1
     # Applications of their own: one that holds them all would be a process more.
     names = {part: f"{APPLICATION}-{part}" for part in parts}
     with _told():
@@ -209,11 +203,23 @@ def start_parts(
             ]
         )
 
-    def backend() -> Backend:
-        handles = {part: serve.get_deployment_handle(part, names[part]) for part in parts}
-        return deployments.Deployments(handles, encoder_apart=scale.encoder_apart, is_many=is_many)
+    return _backend({part: (part, names[part]) for part in parts}, entries, scale)
 
-    return backend
+
+def _backend(
+    places: Mapping[str, tuple[str, str]], entries: Sequence[Entry], scale: Scale
+) -> Callable[[], Backend]:
+    """Makes the backend: what each part's deployment and application are called.
+
+    Called in the event loop that will use it, where handles may route without another thread.
+    """
+    encoder_apart, is_many = scale.encoder_apart, len(entries) > 1
+
+    def make() -> Backend:
+        handles = {part: serve.get_deployment_handle(*place) for part, place in places.items()}
+        return deployments.Deployments(handles, encoder_apart=encoder_apart, is_many=is_many)
+
+    return make
 
 
 @contextmanager

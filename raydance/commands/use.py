@@ -25,7 +25,6 @@ from raydance.errors import InputError
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
     from raydance.systems.answers import Hit
-    from raydance.systems.dance_language_run import DanceLanguage
     from raydance.systems.writer_step import WrittenSegment
 
 
@@ -201,38 +200,30 @@ def search(
         query = text
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
-    hits, derived = _find(query, k, run, library)
+    hits = _find(query, k, run, library)
     if as_json:
-        marks = [{"derived": [text in derived for text in hit.captions]} for hit in hits]
-        print_json([asdict(hit) | mark for hit, mark in zip(hits, marks)])
+        print_json([asdict(hit) for hit in hits])
         return
     for hit in hits:
-        said = [f"{text} (derived)" if text in derived else text for text in hit.captions]
+        marked = zip(hit.captions, hit.derived)
+        said = [f"{words} (derived)" if derived else words for words, derived in marked]
         words = "; ".join(said) or ", ".join(hit.labels.values()) or "no words"
         print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
 
 
-def _find(
-    query: str | Clip, k: int, run: str | None, library: str | None
-) -> tuple[list[Hit], set[str]]:
-    """The nearest clips, and which words of the run no person wrote."""
+def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> list[Hit]:
+    """The nearest clips of a run's own library, or of a captioned one."""
     if library is None:
         if run is None:
             raise InputError("where to search? Give --run RUN or --library CAPTIONS")
-        system = raydance.load(local(run))
-        return system.search(query, k), _derived(system)
+        return raydance.load(local(run)).search(query, k)
     from raydance.captioning.finder import Finder
     from raydance.captioning.store import CaptionStore, run_identity
 
     store = CaptionStore.open(local(library))
     place = local(run or store.facts["run"]["path"])
     store.check_run(run_identity(place), place)
-    system = raydance.load(place)
-    return Finder(store).search(system.point_of(query), k), _derived(system)
-
-
-def _derived(system: DanceLanguage) -> set[str]:
-    return {system.captions.texts[i] for i in system.derived_captions}
+    return Finder(store).search(raydance.load(place).point_of(query), k)
 
 
 def _check_k(k: int) -> None:

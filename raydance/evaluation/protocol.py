@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,14 +119,13 @@ def _retrieval(view: View, seed: int) -> list[Measure]:
         for nearest in neighbours.nearest(ground.test.features[rows], 3)
     ]
     texts = system.captions.texts
-    gallery = [view.caption_names[texts[i]] for i in system.caption_base.ids]
-    unverified = copy.copy(system.caption_base)
-    unverified.verification = "off"
-    first, _ = unverified.rank(view.motion["text"][rows], cluster_N, 1)
+    captions = system.caption_base
+    gallery = [view.caption_names[texts[i]] for i in captions.ids]
+    first, _ = captions.rank(view.motion["text"][rows], cluster_N, 1, by_words_alone=True)
     return [
         *measures,
         *retrieval.motion_to_text(found, base, view.names, gallery),
-        retrieval.caption_cluster(first[:, 0], cluster_N, unverified.clusters_UK, unverified.ids),
+        retrieval.caption_cluster(first[:, 0], cluster_N, captions.clusters_UK, captions.ids),
     ]
 
 

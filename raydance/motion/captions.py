@@ -67,6 +67,7 @@ class CaptionRow:
         clip_id: the part's name; None for the default.
         split: `train`, `val` or `test` where fixed.
         metres_per_unit: the file's unit, where given.
+        num_derived: how many of its captions the file marks as written by no person.
         line: 1-based line in the caption file.
     """
 
@@ -79,6 +80,7 @@ class CaptionRow:
     clip_id: str | None = None
     split: str | None = None
     metres_per_unit: float | None = None
+    num_derived: int = 0
     line: int = 0
 
 
@@ -122,6 +124,10 @@ def read_captions(path: str | Path) -> tuple[CaptionRow, ...]:
     if unknown:
         names = ", ".join(sorted(unknown))
         warnings.warn(f"{path}: keys that mean nothing here: {names}", stacklevel=2)
+    if derived := sum(row.num_derived for row in rows):
+        total = sum(len(row.captions) for row in rows)
+        reason = f"{derived} of {total} captions are marked as derived, and taken as if written"
+        warnings.warn(f"{path}: {reason}", stacklevel=2)
     return tuple(rows)
 
 
@@ -271,9 +277,15 @@ def _parse(path: Path, block: bytes, line: int) -> tuple[CaptionRow, set[str]]:
         clip_id=data.get("clip"),
         split=data.get("split"),
         metres_per_unit=_number(data.get("metres_per_unit")),
+        num_derived=_num_derived(data),
         line=line,
     )
     return row, unknown
+
+
+def _num_derived(data: Mapping[str, Any]) -> int:
+    marks = data.get("derived")
+    return sum(mark is True for mark in marks) if isinstance(marks, list) else 0
 
 
 def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:

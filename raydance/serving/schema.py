@@ -163,6 +163,7 @@ class Hit(BaseModel):
     end_s: float
     score: float
     captions: list[str]
+    derived: list[bool] = Field(description="Of each caption, whether no person wrote it")
     labels: dict[str, str]
     split: str
     has_motion: bool = Field(description="Whether the service can show it")

@@ -37,6 +37,7 @@ class Hit:
 
     Attributes:
         score: larger is nearer; the cosine, or the negative distance.
+        derived: of each caption, whether no person wrote it.
         source: the motion file, where the library knows it.
     """
 
@@ -45,6 +46,7 @@ class Hit:
     end_s: float
     score: float
     captions: tuple[str, ...]
+    derived: tuple[bool, ...]
     labels: dict[str, str]
     split: str
     source: str = ""

@@ -51,18 +51,19 @@ class CaptionBase:
         return index.unit(self.table.columns["text_embedding"].numpy()[self.ids])
 
     def rank(
-        self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int
+        self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int, *, by_words_alone: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Eq. 16: the k most similar captions, checked against each motion's cluster.
 
         Args:
             text_ND: projections of motion into the space of captions.
+            by_words_alone: leave the clusters out, whatever the base's `verification` says.
 
         Returns:
             Caption ids `[N, k]` int64 and cosines `[N, k]` float32, the best first.
         """
         score_NU = index.unit(text_ND) @ self._embedding.T
-        reranks = self.verification == "rerank"
+        reranks = self.verification == "rerank" and not by_words_alone
         # Only near candidates: a verified caption that is far off describes nothing.
         count = min(len(self.ids), max(5 * k, 10) if reranks else k)
         near = np.argpartition(-score_NU, count - 1, axis=1)[:, :count]

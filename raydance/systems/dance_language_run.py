@@ -319,7 +319,7 @@ class DanceLanguage:
         def hits_among(count: int) -> list[Hit]:
             rows, score = self._index.search(point_Z, count)
             found = zip(rows.tolist(), score.tolist())
-            return self.library.hits(found, self.captions.texts, k)
+            return self.library.hits(found, self.captions.texts, self.derived_captions, k)
 
         return index.look(hits_among, k, len(self.library.cluster))
 

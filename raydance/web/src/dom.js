@@ -26,4 +26,7 @@ export const isReducedMotion = () => matchMedia("(prefers-reduced-motion: reduce
 /** Seconds as a viewer reads them: 2.5 -> "2.5". */
 export const inSeconds = (seconds) => seconds.toFixed(1);
 
+/** Words as they are shown: those that no person wrote say so. */
+export const marked = (words, isDerived) => (isDerived ? `${words} (derived)` : words);
+
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

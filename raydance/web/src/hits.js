@@ -1,6 +1,6 @@
 // A list of clips that were found: a strip of poses, words, and buttons that play or add the clip.
 
-import { inSeconds, make } from "./dom.js";
+import { inSeconds, make, marked } from "./dom.js";
 
 /** A hit as what a link names; its address says which library it is of. */
 export function refOf({ clip_id, start_s, end_s, motion_url }) {
@@ -14,7 +14,7 @@ export function showHits(list, hits, app) {
 
 function item(hit, app) {
   const ref = refOf(hit);
-  const words = hit.captions[0] ?? hit.clip_id;
+  const words = hit.captions.length ? marked(hit.captions[0], hit.derived[0]) : hit.clip_id;
   const picture = make("span", { className: "strip", "aria-hidden": "true" });
   if (hit.has_motion) loadPicture(picture, ref, app);
   const facts = `${hit.clip_id} · ${inSeconds(hit.start_s)}–${inSeconds(hit.end_s)} s${hit.split ? ` · ${hit.split}` : ""}`;

@@ -1,6 +1,6 @@
 // Captions under the scrubber: each segment of a described file, where it lies in time.
 
-import { byId, inSeconds, make } from "./dom.js";
+import { byId, inSeconds, make, marked } from "./dom.js";
 import { clusterColour } from "./theme.js";
 
 export class Timeline {
@@ -29,7 +29,8 @@ export class Timeline {
   }
 
   item(segment, lane, duration_s) {
-    const text = segment.captions[0]?.text ?? "no words";
+    const [caption] = segment.captions;
+    const text = caption ? marked(caption.text, caption.derived) : "no words";
     const button = make("button", { type: "button", title: text }, make("span", {}, text));
     button.setAttribute("aria-label", `${inSeconds(segment.start_s)} to ${inSeconds(segment.end_s)} seconds: ${text}`);
     button.addEventListener("click", () => this.player.seek(segment.start_s));
