@@ -136,6 +136,23 @@ def test_search_lists_clips_and_plays_them(visit: Visit) -> None:
     assert "like" in page.inner_text("#search-summary")
 
 
+def test_words_that_nobody_wrote_say_so(visit: Visit) -> None:
+    page = visit("#tab=search")
+
+    def as_derived(route: Any) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        for hit in found["hits"]:
+            hit["derived"] = [True] * len(hit["captions"])
+        route.fulfill(response=answer, json=found)
+
+    page.route("**/v1/search", as_derived)
+    search(page, "a kick")
+    settle(page)
+    words = page.locator("#hits .hit-words").all_inner_texts()
+    assert words and all(text.endswith(" (derived)") for text in words)
+
+
 def test_of_two_searches_the_later_stays_whichever_is_slower(visit: Visit) -> None:
     page = visit("#tab=search")
     held = hold(page, "**/v1/search", lambda request: "a slow turn" in request.post_data)
@@ -297,3 +314,23 @@ def test_a_link_searches_where_it_was_searched(visit: Visit) -> None:
         assert other.is_checked("#in-library") == in_library
         assert other.locator("#hits .hit").all_inner_texts() == found[in_library]
     assert found[True] != found[False]
+
+
+def test_a_link_finds_what_is_like_its_dancer(visit: Visit) -> None:
+    page = visit()
+    page.fill("#seed", "7")
+    submit(page, SENTENCE)
+    page.click("#labels button:last-child")  # the nearest clip, beside the generated dancer
+    page.click("#tab-search")
+    page.click("#search-like")
+    shown = settle(page)
+    page.click("#copy-link")
+    link = page.url.partition("#")[2]
+    assert f"like={len(shown['takes']) - 1}" in link
+    other = visit("#" + link)
+    assert other.inner_text("#search-summary") == page.inner_text("#search-summary")
+    hits = other.locator("#hits .hit").all_inner_texts()
+    assert hits and hits == page.locator("#hits .hit").all_inner_texts()
+    submit(page, "a kick")  # the one it was like has left
+    page.click("#copy-link")
+    assert "like=" not in page.url

@@ -33,10 +33,11 @@ export class Address {
       tabs.choose(state.tab);
       const isNothing = !state.text && !state.clips && !state.start;
       fillForm(isNothing ? { ...state, text: firstExample } : state);
-      if (state.query) search.again(state);
+      if (state.query) search.again(state); // beside the dance
       if (state.start && state.end) await dances.blend(state.start, state.end, state.share, state.side_by_side);
       else if (state.clips && !state.text) await dances.playClips(state.clips);
       else await dances.generate(readForm(), state.clips ?? []);
+      if (!state.query) search.again(state);
     } finally {
       this.isRestoring = false;
     }

@@ -44,6 +44,7 @@ const FIELDS = {
   model: ["model", word],
   tab: ["tab", word, "generate"],
   query: ["q", word],
+  like: ["like", number],
   in_library: ["library", flag, false],
   layout: ["view", word, "auto"],
   speed: ["speed", number, 1],

@@ -9,7 +9,7 @@ const NUM_HITS = 8;
 export class SearchPanel {
   constructor(app) {
     this.app = app;
-    this.shown = {}; // what of a link says what was found
+    this.asked = {}; // {query or like (a take), in_library}
     byId("search-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.byWords(byId("search-text").value);
@@ -21,10 +21,21 @@ export class SearchPanel {
     return byId("in-library").checked && !byId("library-choice").hidden;
   }
 
-  /** Searches as a link says. */
-  again({ query, in_library }) {
+  /** What a link says to find the same: a dancer is named by its place on the stage. */
+  get shown() {
+    const { query, like, in_library } = this.asked;
+    if (!like) return { query, in_library };
+    const place = this.app.cast.takes.indexOf(like);
+    return place < 0 || like.kind === "file" ? {} : { like: place, in_library };
+  }
+
+  /** Searches as a link says, once its dancers are on the stage. */
+  again({ query, like, in_library }) {
+    const take = this.app.cast.takes[like];
+    if (!query && !take) return;
     byId("in-library").checked = in_library;
-    return this.byWords(query);
+    if (query) this.byWords(query);
+    else this.byMotion(take);
   }
 
   byWords(text) {
@@ -34,19 +45,18 @@ export class SearchPanel {
     return this.find(search, `like “${text}”`, { query: text, in_library: library });
   }
 
-  byMotion() {
-    const take = this.app.cast.chosen;
+  byMotion(take = this.app.cast.chosen) {
     const library = this.inLibrary;
     if (!take) return this.app.jobs.fail(new Error("There is no dancer on the stage yet."));
     const search = () => this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, library });
-    return this.find(search, `like ${take.label.toLowerCase()}, ${take.note}`, {});
+    return this.find(search, `like ${take.label.toLowerCase()}, ${take.note}`, { like: take, in_library: library });
   }
 
-  find(search, what, shown) {
+  find(search, what, asked) {
     const work = async (isCurrent) => {
       const { hits } = await search();
       if (!isCurrent()) return;
-      this.shown = shown;
+      this.asked = asked;
       this.show(hits, what);
       this.app.address.remember();
     };
