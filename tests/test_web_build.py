@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_a_page_is_built_again_when_a_source_changed(tmp_path: Path) -> None:
         web.dist(folder)
     assert (folder / "dist" / "index.html").is_file(), "what there was is still there"
     assert not list(folder.glob("dist.part-*"))
+
+
+def test_two_that_start_at_once_build_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm, folder = tmp_path / "npm", tmp_path / "web"
+    folder.mkdir()
+    npm.write_text(
+        '#!/bin/sh\necho "$@" >> made\n/bin/sleep 0.5\n/bin/mkdir -p dist\n: > dist/index.html\n'
+    )
+    npm.chmod(0o755)
+    (folder / "package-lock.json").touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with ThreadPoolExecutor(2) as pool:
+        built = list(pool.map(lambda _: web.dist(folder), range(2)))
+    assert built == 2 * [folder / "dist"]
+    assert (folder / "made").read_text() == "ci\nrun build\n"
 
 
 def test_the_motion_file_of_the_page_is_one_that_numpy_reads(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from filelock import FileLock
+
 from raydance.errors import RaydanceError
 
 _HERE: Final = Path(__file__).parent
@@ -38,6 +40,16 @@ def dist(folder: Path = _HERE) -> Path:
             f"the page is not built and npm is not installed: install Node.js 18 or newer, then "
             f"run `npm ci && npm run build` in {folder}"
         )
+    try:
+        with FileLock(folder / ".build.lock", timeout=2 * _BUILD_S):
+            if _is_due(folder, built):  # another process may have built it meanwhile
+                _build(npm, folder)
+    except OSError as error:  # Timeout of the lock is one too
+        raise RaydanceError(f"the page cannot be built in {folder}: {error}") from error
+    return built
+
+
+def _build(npm: str, folder: Path) -> None:
     for command in (["ci"], ["run", "build"]):
         if command == ["ci"] and _is_installed(folder):
             continue
@@ -57,7 +69,6 @@ def dist(folder: Path = _HERE) -> Path:
                 f"the page cannot be built: `npm {' '.join(command)}` in {folder} failed "
                 f"({last[0].strip()}); run it there to see why"
             ) from error
-    return built
 
 
 def _is_due(folder: Path, built: Path) -> bool:
