@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import socket
 import threading
 import time
@@ -166,6 +167,50 @@ def test_too_many_at_once_are_told_to_come_back(tiny_run: Path):
         assert {answer.status_code for answer in answers} <= {200, 503}
         assert busy[0].headers["retry-after"] == "1" and "again" in problem(busy[0], 503)
         assert post(url, "/v1/generate", {"text": TURN}).ok  # and it is well again
+
+
+def test_nothing_is_begun_for_callers_who_have_gone(tiny_run: Path, monkeypatch: Any):
+    from raydance.serving import generator
+
+    begun: list[str] = []
+    goes_on = threading.Event()
+    generate = generator.Generator.generate_together
+
+    def held(part: Any, asked: Any) -> Any:
+        begun.append(asked[0][0][1])
+        goes_on.wait(30)
+        return generate(part, asked)
+
+    with plain_service(tiny_run, None) as url:
+        monkeypatch.setattr(generator.Generator, "generate_together", held)
+        host, port = url.removeprefix("http://").split(":")
+        callers = []
+        for number in range(5):
+            body = b'{"text": "caller %d"}' % number
+            caller = socket.create_connection((host, int(port)))
+            caller.sendall(
+                b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            callers.append(caller)
+            wait_for(lambda: in_flight(url) == len(callers) + 1, 10)  # and the one who asks
+        wait_for(lambda: len(begun) == 1, 10)
+        for caller in callers:
+            caller.close()
+        wait_for(lambda: in_flight(url) == 1, 10)
+        goes_on.set()
+        assert post(url, "/v1/generate", {"text": TURN}).ok
+        assert begun == [begun[0], TURN]
+        assert 'route="/v1/generate",status="499"} 5' in figures(url)
+
+
+def figures(url: str) -> str:
+    return requests.get(f"{url}/metrics", timeout=10).text
+
+
+def in_flight(url: str) -> int:
+    (line,) = re.findall(r"^raydance_http_requests_in_flight\{.*\} (.*)$", figures(url), re.M)
+    return int(float(line))
 
 
 def test_json_is_bounded_and_so_are_the_mistakes_told(service_url: str):

@@ -329,8 +329,13 @@ class Deployments:
         handle = self._handle(name, model)
 
         async def call() -> Any:
-            async with asyncio.timeout(limit_s):
-                return await getattr(handle, method).remote(*arguments)
+            answer = getattr(handle, method).remote(*arguments)
+            try:
+                async with asyncio.timeout(limit_s):
+                    return await answer
+            except (asyncio.CancelledError, TimeoutError):
+                answer.cancel()  # nobody waits for it: it need not be begun
+                raise
 
         return await _steadily(call)
 

@@ -6,7 +6,6 @@ OpenAPI document: checking thirty thousand numbers one by one takes longer than 
 
 from __future__ import annotations
 
-import asyncio
 import io
 import time
 from typing import Annotated, Any, Final
@@ -62,11 +61,11 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     )
     finishing = time.perf_counter()
     if asked.format != "json":
-        sample, skate = await asyncio.to_thread(_finish, made, 0, asked.clean_feet)
+        sample, skate = await replies.prepare(_finish, made, 0, asked.clean_feet)
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
         notices = spoken.notices + _in_words(skate)
         return await replies.file_response(clip, asked.format, asked.text[:60], notices)
-    samples = await asyncio.to_thread(_samples, made, asked.clean_feet)
+    samples = await replies.prepare(_samples, made, asked.clean_feet)
     now = time.perf_counter()
     timings = {
         "text": spoken.ms,
@@ -125,7 +124,7 @@ async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 0)
     places = [(place.clip_id, place.start_s) for place in (asked.start, asked.end)]
     made = await service.backend.between(asked.model, places, [float(s) for s in shares])
-    motions = await asyncio.to_thread(_samples, made, asked.clean_feet)
+    motions = await replies.prepare(_samples, made, asked.clean_feet)
     samples = [motion | {"share": float(share)} for motion, share in zip(motions, shares)]
     return replies.json_response({"model": made.entry.name, "samples": samples})
 
@@ -146,7 +145,7 @@ async def convert(request: Request, service: Service) -> Response:
         await replies.check_format(format)
         clip = await service.uploads.clip(form)
     if format == "json":
-        return await asyncio.to_thread(_as_json, clip)
+        return await replies.prepare(_as_json, clip)
     return await replies.file_response(clip, format, clip.clip_id)
 
 
@@ -184,7 +183,7 @@ async def clip_motion(part: Part, format: FormatQuery = "json") -> Response:
     """The motion of a clip of a library, or of a part of it."""
     if format == "json":
         replies.check_size(len(part.motion), int(part.joint_mask.sum()), "JSON")
-        return await asyncio.to_thread(_part_as_json, part)
+        return await replies.prepare(_part_as_json, part)
     await replies.check_format(format)
     clip = replies.as_clip(part.motion, part.joint_mask, part.fps, part.clip_id, part.captions)
     return await replies.file_response(clip, format, part.clip_id)
@@ -197,7 +196,7 @@ async def clip_motion(part: Part, format: FormatQuery = "json") -> Response:
 )
 async def thumbnail(part: Part) -> Response:
     """A small picture of a clip: a few poses beside each other."""
-    picture = await asyncio.to_thread(_strip, part.motion, part.joint_mask)
+    picture = await replies.prepare(_strip, part.motion, part.joint_mask)
     return Response(
         picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export import is_writable, write_clip
+from raydance.serving.parts import Answer
 from raydance.serving.uploads import safe_stem
 
 FORMATS: Final[dict[str, str]] = {
@@ -36,7 +37,12 @@ MAX_PICTURE_FRAMES: Final = 2000
 MAX_FILE_VALUES: Final = 1_000_000
 """Frames times joints of one answer: about ten seconds of work for a file."""
 
-_at_once = threading.Semaphore(2)
+_workers = ThreadPoolExecutor(2, thread_name_prefix="raydance-answer")
+
+
+async def prepare(work: Callable[..., Answer], *arguments: Any) -> Answer:
+    """Do what takes a while beside the loop: two at once, and nothing for those who have gone."""
+    return await asyncio.get_running_loop().run_in_executor(_workers, work, *arguments)
 
 
 def writable() -> list[str]:
@@ -123,7 +129,7 @@ async def file_response(
         )
     check_size(clip.num_frames, len(clip.joint_names), "a file")
     suffix = f".{format}"
-    content, written = await asyncio.to_thread(_write, clip, suffix)
+    content, written = await prepare(_write, clip, suffix)
     note = "; ".join([*notices, written] if written else notices)
     headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
     if note:
@@ -137,7 +143,7 @@ def _header_text(note: str) -> str:
 
 
 def _write(clip: Clip, suffix: str) -> tuple[bytes, str]:
-    with _at_once, tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
+    with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
         written = write_clip(path, clip)
         notes = [*written.notes]

@@ -56,7 +56,7 @@ async def describe(request: Request, service: Service) -> Response:
         clip = await service.uploads.clip(form)
     found = await service.backend.describe(model, clip, k)
     body = {"file": clip.clip_id, **found}
-    return await asyncio.to_thread(replies.json_response, body)
+    return await replies.prepare(replies.json_response, body)
 
 
 @router.post(
