@@ -39,6 +39,8 @@ def test_seconds_and_frames_are_two_ways_to_say_how_long(service_url: str):
     one = post(service_url, "/v1/generate", {"text": TURN, "seconds": 4.0}).json()
     other = post(service_url, "/v1/generate", {"text": TURN, "frames": 80}).json()
     assert one["samples"] == other["samples"] and one["samples"][0]["num_frames"] == 80
+    long = post(service_url, "/v1/generate", {"text": TURN, "seconds": 61})
+    assert "seconds: 61; allowed: up to 60" in problem(long, 422)
     both = post(service_url, "/v1/generate", {"text": TURN, "frames": 80, "seconds": 4})
     assert "one of them" in problem(both, 422)
 

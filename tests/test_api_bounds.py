@@ -39,6 +39,9 @@ def test_keys_open_the_api_and_nothing_else_does(tiny_run: Path, tmp_path: Path)
     (tmp_path / "short.txt").write_text("abc\n", encoding="utf-8")
     with pytest.raises(InputError, match="shorter than 16"):
         read_keys(tmp_path / "short.txt")
+    (tmp_path / "foreign.txt").write_text("schlüssel-mit-umlaut\n", encoding="utf-8")
+    with pytest.raises(InputError, match="other than ASCII"):
+        read_keys(tmp_path / "foreign.txt")
 
 
 def test_pages_elsewhere_may_not_read_answers(service_url: str):
@@ -54,6 +57,8 @@ def test_a_page_that_was_named_may_read_answers(tiny_run: Path):
         for origin, allowed in ((home, home), (elsewhere, None)):
             answer = requests.get(f"{url}/v1/models", headers={"Origin": origin}, timeout=10)
             assert answer.headers.get("access-control-allow-origin") == allowed
+            shown = answer.headers.get("access-control-expose-headers", "")
+            assert allowed is None or "X-Raydance-Note" in shown
             asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
             answer = requests.options(f"{url}/v1/generate", headers=asks, timeout=10)
             assert answer.headers.get("access-control-allow-origin") == allowed
@@ -230,6 +235,29 @@ def test_json_is_bounded_and_so_are_the_mistakes_told(service_url: str):
         problem(post(service_url, "/v1/generate", data=body, headers=headers), 400)
     halves = b'{"text": "x", "\\ud800": 1, "model": "\\udfff"}'
     problem(post(service_url, "/v1/generate", data=halves, headers=headers), 422)
+
+
+def test_head_is_get_without_the_body(service_url: str):
+    for place in ("/healthz", "/v1/models", "/v1/nowhere"):
+        whole = requests.get(service_url + place, timeout=60)
+        head = requests.head(service_url + place, timeout=60)
+        assert head.status_code == whole.status_code and head.content == b""
+        assert head.headers["content-length"] == str(len(whole.content))
+
+
+def test_refusals_are_counted_by_route(tiny_run: Path):
+    with plain_service(tiny_run, None, key_digests=[digest("a key of some length")]) as url:
+        problem(post(url, "/v1/generate", {"text": TURN}), 401)
+        text = requests.get(f"{url}/metrics", headers={"X-API-Key": "a key of some length"}).text
+        assert 'route="/v1/generate",status="401"' in text
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_bodies_that_do_not_say_they_are_json_are_told_so(service_url: str, kind: str | None):
+    for route in ("/v1/generate", "/v1/interpolate", "/v1/search"):
+        headers = {} if kind is None else {"content-type": kind}
+        answer = post(service_url, route, data=b'{"text": "a"}', headers=headers)
+        assert "application/json" in problem(answer, 415)
 
 
 def test_invented_methods_make_no_figures_of_their_own(service_url: str):

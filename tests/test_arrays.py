@@ -215,6 +215,12 @@ def test_the_motion_in_an_archive_is_found_or_asked_for(tmp_path: Path) -> None:
     np.savez(tmp_path / "none.npz", a=motion[0], fps=20)
     with pytest.raises(FormatError, match="no .*array .found a, fps"):
         read_clip(tmp_path / "none.npz")
+    np.savez(tmp_path / "flat.npz", positions=motion[0], fps=20)
+    with pytest.raises(FormatError, match=r"positions: \[24, 3\]; \[T, J, 3\] is needed"):
+        read_clip(tmp_path / "flat.npz")
+    np.savez(tmp_path / "objects.npz", positions=np.full((5, 24, 3), {}), fps=20)
+    with pytest.raises(FormatError, match="objects"):
+        read_clip(tmp_path / "objects.npz")
 
 
 def test_broken_archives_are_refused(tmp_path: Path) -> None:

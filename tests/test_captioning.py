@@ -90,6 +90,11 @@ def write_clip(path: Path, movement: Any, number: int, frames: int | None = None
     )
 
 
+def test_a_dataset_is_captioned_by_itself(library: Path, tiny_dataset: Path):
+    with pytest.raises(InputError, match="a dataset is captioned by itself"):
+        units.find_items([library, tiny_dataset])
+
+
 def read_all(library: Path) -> list[units.Unit]:
     dataset, items = units.find_items([library])
     assert dataset is None

@@ -31,6 +31,13 @@ def test_what_has_no_nodes_is_refused(refused, monkeypatch):
     assert "not a finished run" in refused(*elsewhere, 1)
 
 
+def test_what_cannot_be_offered_is_refused(refused, tiny_run):
+    here = ("serve", "--no-ray", "--no-page", "--port", free_port())
+    assert "RUN or NAME=RUN" in refused(*here, f"={tiny_run}")
+    assert "without a path" in refused(*here, tiny_run, "--cors", "studio.example/page")
+    assert "another --host" in refused("serve", tiny_run, "--no-ray", "-q", "--host", "192.0.2.1")
+
+
 def test_the_scale_is_handed_on(refused, tiny_run, monkeypatch):
     from raydance.cluster import serving, session
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,9 @@ def test_too_little_of_a_body_is_refused_by_name() -> None:
     assert map_to_canonical(_clip([*eleven, "Head"])).num_body_joints == 12
     with pytest.raises(InputError, match="Give a mapping file"):
         map_to_canonical(_clip([f"joint{i}" for i in range(22)]))
+    nobody = _clip(CMU)
+    with pytest.raises(InputError, match="all joints lie within 0 m"):
+        map_to_canonical(replace(nobody, positions=np.zeros_like(nobody.positions)))
 
 
 def test_a_user_s_mapping_is_all_that_counts(tmp_path: Path) -> None:

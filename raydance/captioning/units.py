@@ -17,7 +17,7 @@ import numpy as np
 
 from raydance import ingest, sources
 from raydance.dataset import SPLITS, Dataset, Shard, is_dataset
-from raydance.errors import RaydanceError
+from raydance.errors import InputError, RaydanceError
 
 UNIT_WINDOWS = 256
 """A unit of files is closed at the file that reaches so many windows."""
@@ -93,10 +93,13 @@ def find_items(
         clips: caption files that cut files into clips or mend their frame rates.
 
     Raises:
-        InputError: nothing to read.
+        InputError: nothing to read, or a dataset beside something else.
     """
-    if len(library) == 1 and is_dataset(Path(library[0])):
-        dataset = Dataset.open(library[0])
+    datasets = [place for place in library if is_dataset(Path(place))]
+    if datasets and len(library) > 1:
+        raise InputError(f"{datasets[0]}: a dataset is captioned by itself; leave the rest out")
+    if datasets:
+        dataset = Dataset.open(datasets[0])
         shards = [shard for split in SPLITS for shard in dataset.shards(split)]
         return dataset, [
             Item(name=shard.name, version=shard.digest, size=shard.bytes, shard=shard)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import signal
 import socket
 import sys
@@ -137,6 +139,7 @@ def serve(
         _need_nodes(replicas_per_node, pool[0], address)
     say = _silent if quiet else _say
     digests = read_keys(keys) if keys else []
+    _check_origins(origins or ())
     if host not in _LOCAL and not digests:
         say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
     if is_embedded(address):  # on a cluster it may be our own service that listens there
@@ -329,6 +332,17 @@ def _answers(host: str, port: int) -> bool:
     return False
 
 
+def _check_origins(origins: Sequence[str]) -> None:
+    """Refuse what no browser sends as the origin of a page.
+
+    Raises:
+        InputError: says what one looks like.
+    """
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+            raise InputError(f"--cors {origin}: SCHEME://HOST[:PORT] without a path, or *")
+
+
 def _check_free(host: str, port: int) -> None:
     """Refuse an address that cannot be listened at.
 
@@ -341,7 +355,8 @@ def _check_free(host: str, port: int) -> None:
         try:
             one.bind((host, port))
         except OSError as error:
-            raise InputError(f"{host}:{port}: {error.strerror}; choose another --port") from None
+            other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+            raise InputError(f"{host}:{port}: {error.strerror}; choose another {other}") from None
 
 
 def _say(line: str) -> None:

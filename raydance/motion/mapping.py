@@ -36,6 +36,8 @@ REQUIRED: Final = ("pelvis", "left_hip", "right_hip")
 """Without these a window has neither a place nor a heading."""
 
 MIN_BODY_JOINTS: Final = 12
+MIN_EXTENT_M: Final = 0.01
+"""The smallest puppet's largest extent."""
 _BODY: Final = frozenset(skeleton.JOINTS[: skeleton.NUM_BODY_JOINTS])
 _MAX_MAPPING_BYTES: Final = 1 << 20
 
@@ -79,7 +81,7 @@ def map_to_canonical(
 
     Raises:
         InputError: a mapping that names joints which do not exist, or a skeleton without pelvis,
-            both hips and at least 12 body joints.
+            both hips and at least 12 body joints, or with all joints in one place.
     """
     if mapping is not None:
         convention, sources = "given", _sources_of_mapping(clip, mapping)
@@ -93,6 +95,13 @@ def map_to_canonical(
         column = skeleton.INDEX[joint]
         positions[:, column] = clip.positions[:, list(indices)].mean(axis=1)
         joint_mask[column] = True
+    kept = positions[:, joint_mask]
+    extent_m = float((kept.max(axis=1) - kept.min(axis=1)).max(initial=0.0))
+    if extent_m < MIN_EXTENT_M:
+        raise InputError(
+            f"{clip.clip_id}: all joints lie within {extent_m:.3g} m in every frame; no body does "
+            "(are these positions, and in the right units?)"
+        )
     used = {i for indices in sources.values() for i in indices}
     return MappedMotion(
         positions=positions,

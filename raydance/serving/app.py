@@ -21,6 +21,7 @@ from raydance.serving.bounds import BODY_S, Bounds
 from raydance.serving.context import Context
 from raydance.serving.gate import Gate
 from raydance.serving.guard import Guard
+from raydance.serving.heads import Heads
 from raydance.serving.meter import Meter
 from raydance.serving.reader import Limits
 from raydance.serving.uploads import Uploads
@@ -31,6 +32,7 @@ _DESCRIPTION: Final = (
 )
 # Named only in bodies that a route reads by itself, so FastAPI does not see them.
 _MORE_SCHEMAS: Final = (schema.Search, schema.Embed, problems.ProblemDetails)
+_ROUTERS: Final = (motion_routes.router, word_routes.router)
 _ANSWERS_AS_FILES: Final = (schema.Generated, schema.Motion, schema.ClipMotion)
 
 
@@ -83,8 +85,8 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     problems.install(app)
-    app.include_router(motion_routes.router)
-    app.include_router(word_routes.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     registry = CollectorRegistry()
     _add_state(app, registry)
     if settings.page is not None:
@@ -99,8 +101,11 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
             allow_origins=list(settings.origins),
             allow_methods=["GET", "POST"],
             allow_headers=["X-API-Key", "Authorization", "Content-Type"],
+            expose_headers=["X-Raydance-Note", "Content-Disposition", "Retry-After"],
         )
-    app.add_middleware(Meter, registry=registry, replica=settings.replica)
+    app.add_middleware(Heads)
+    routes = [*(route for router in _ROUTERS for route in router.routes), *app.routes]
+    app.add_middleware(Meter, registry=registry, routes=routes, replica=settings.replica)
     app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
     return app
 

@@ -45,6 +45,16 @@ def _context(request: Request) -> Context:
 Service = Annotated[Context, Depends(_context)]
 
 
+def check_json(request: Request) -> None:
+    """Refuse bodies that do not say that they are JSON.
+
+    Raises:
+        Problem: they say something else, or nothing.
+    """
+    if bounds.media_type(request.headers) != "application/json":
+        raise Problem(415, "content type: application/json is needed")
+
+
 async def json_body(request: Request, kind: type[Body]) -> Body:
     """The JSON of a request that might have brought a form instead.
 

@@ -85,7 +85,7 @@ def multipart(**fields: Any) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["file"],
-        "properties": _FILES | fields | _READING | _MODEL,
+        "properties": _FILES | _READING | _MODEL | fields,
         "additionalProperties": False,
     }
     return {

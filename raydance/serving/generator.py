@@ -60,7 +60,7 @@ class Generator(Part):
             try:
                 opened = self.shelf.open(entry)
                 system = opened.system
-                requests = [_request(*asked[i], system.fps) for i in places]
+                requests = [_request(*asked[i], system.fps, system.max_frames) for i in places]
                 motions = generate(system, requests)
             except RaydanceError as error:
                 if len(places) == 1:
@@ -103,11 +103,11 @@ def _made(opened: Opened, motion: np.ndarray, ms: float) -> Made:
     )
 
 
-def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float) -> Request:
-    """The request for a sentence.
+def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float, most: int) -> Request:
+    """The request for a sentence, of at most so many frames.
 
     Raises:
-        InputError: frames and seconds are given.
+        InputError: frames and seconds are given, or more seconds than allowed.
     """
     fields = dict(wanted)
     seconds = fields.pop("seconds", None)
@@ -115,6 +115,8 @@ def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float) -> Request:
         if fields.get("frames") is not None:
             raise InputError("frames and seconds: give one of them")
         fields["frames"] = max(2, round(seconds * fps))
+        if fields["frames"] > most:
+            raise InputError(f"seconds: {seconds:g}; allowed: up to {most / fps:g}")
     return Request(words=spoken.words, **fields)
 
 

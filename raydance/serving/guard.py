@@ -82,7 +82,8 @@ def read_keys(path: str | Path) -> list[bytes]:
     """Digests of the keys in a file, one a line; blank lines and those with `#` do not count.
 
     Raises:
-        InputError: the file cannot be read, holds no key, or one that is easily guessed.
+        InputError: the file cannot be read, holds no key, or one that is easily guessed or
+            that not every client can send.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -94,4 +95,7 @@ def read_keys(path: str | Path) -> list[bytes]:
     short = [number for number, key in enumerate(keys, 1) if len(key) < _SHORTEST]
     if short:  # the key itself is not told
         raise InputError(f"{path}: key {short[0]} is shorter than {_SHORTEST} characters")
+    foreign = [number for number, key in enumerate(keys, 1) if not key.isascii()]
+    if foreign:  # clients differ in how they write them into a header
+        raise InputError(f"{path}: key {foreign[0]} has characters other than ASCII")
     return [digest(key) for key in keys]

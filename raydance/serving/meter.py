@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -17,11 +19,19 @@ class Meter:
     Args:
         app: what is measured.
         registry: where the figures are kept.
+        routes: of the application, to name those that were refused before they were reached.
         replica: of this process among those that answer; each has figures of its own.
     """
 
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry, replica: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        registry: CollectorRegistry,
+        routes: Sequence[BaseRoute],
+        replica: str = "",
+    ) -> None:
         self._app = app
+        self._routes = routes
         self._replica = replica
         names = ("replica", "method", "route")
         self._requests = Counter(
@@ -57,10 +67,17 @@ class Meter:
             await self._app(scope, receive, noting)
         finally:
             self._present.labels(self._replica).dec()
-            # The route's pattern, not the path: names of clips would make a series each. So would
-            # methods, which a caller may invent.
-            route = getattr(scope.get("route"), "path", "other")
+            # So would methods, which a caller may invent.
+            route = self._route_of(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             names = (self._replica, method, route)
             self._requests.labels(*names, str(status)).inc()
             self._seconds.labels(*names).observe(time.perf_counter() - started)
+
+    def _route_of(self, scope: Scope) -> str:
+        """The route's pattern, not the path: names of clips would make a series each."""
+        route = scope.get("route")
+        if route is None:
+            matches = ((route, route.matches(scope)[0]) for route in self._routes)
+            route = next((route for route, match in matches if match is Match.FULL), None)
+        return getattr(route, "path", "other")

@@ -29,6 +29,7 @@ from raydance.serving.context import (
     ModelName,
     Service,
     StartS,
+    check_json,
     text_field,
 )
 from raydance.serving.docs import motion_content, multipart
@@ -40,10 +41,11 @@ router = APIRouter(prefix="/v1", tags=["motion"])
 
 _POSES: Final = 4
 _THUMBNAIL: Final = (72, 96)
+IsJson = Depends(check_json)
 FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
 
 
-@router.post("/generate", responses=motion_content(schema.Generated))
+@router.post("/generate", dependencies=[IsJson], responses=motion_content(schema.Generated))
 async def generate(asked: schema.Generate, service: Service) -> Response:
     """A sentence into motion. Files hold one sample; JSON holds all of them."""
     started = time.perf_counter()
@@ -116,7 +118,7 @@ def _samples(made: Made, clean: bool) -> list[dict[str, Any]]:
     return samples
 
 
-@router.post("/interpolate", response_model=schema.Interpolated)
+@router.post("/interpolate", dependencies=[IsJson], response_model=schema.Interpolated)
 async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     """Motion on the line between two windows of the run's library, in the latent space."""
     if (asked.share is None) == (asked.steps is None):
@@ -134,6 +136,11 @@ async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     responses=motion_content(schema.Motion),
     openapi_extra=multipart(
         format={"type": "string", "enum": list(replies.FORMATS), "default": "json"},
+        model={
+            "type": "string",
+            "maxLength": 200,
+            "description": "Of no use: no run is asked",
+        },
     ),
 )
 async def convert(request: Request, service: Service) -> Response:

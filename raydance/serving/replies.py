@@ -147,6 +147,6 @@ def _write(clip: Clip, suffix: str) -> tuple[bytes, str]:
         path = Path(folder) / f"motion{suffix}"
         written = write_clip(path, clip)
         notes = [*written.notes]
-        if written.residual is not None:
+        if written.residual is not None and str(written.residual) not in "; ".join(notes):
             notes.append(f"joints are off by {written.residual}")
         return path.read_bytes(), "; ".join(notes)

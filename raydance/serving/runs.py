@@ -157,13 +157,15 @@ def entries_of(runs: Sequence[str], library: str | None, data: str | None) -> li
     """`RUN` or `NAME=RUN` of a command line; the library and the dataset are the first one's.
 
     Raises:
-        InputError: two runs of one name.
+        InputError: two runs of one name, or one without name or place.
     """
     entries = []
     for number, text in enumerate(runs):
         name, mark, path = text.partition("=")
         if not mark or "/" in name:
             name, path = Path(text).resolve().name, text
+        if not name or not path:
+            raise InputError(f"{text}: RUN or NAME=RUN is needed")
         first = number == 0
         entries.append(
             Entry(

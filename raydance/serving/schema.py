@@ -112,7 +112,9 @@ class Generated(BaseModel):
     seed: int
     notices: list[str] = Field(description="What the caller should know of the answer")
     samples: list[Sample]
-    timings_ms: dict[str, float] = Field(description="text, motion, finish: where the time went")
+    timings_ms: dict[str, float] = Field(
+        description="Where the time went: text, motion, finish; total"
+    )
 
 
 class Between(Sample):

@@ -247,6 +247,10 @@ def _position_key(archive: NpzReader) -> str:
             return key
     if len(candidates) == 1:
         return candidates[0]
+    for key in POSITION_KEYS:
+        if key in archive.keys:
+            shape = archive.shape(key)  # or what is wrong with it
+            raise FormatError(archive.path, f"{key}: {list(shape)}; [T, J, 3] is needed")
     found = ", ".join(candidates or archive.keys) or "nothing"
     kind = "several [T, J, 3] arrays" if candidates else "no [T, J, 3] array"
     reason = f"{kind} (found {found}); name one of them {POSITION_KEYS[0]}"

@@ -55,9 +55,9 @@ export class MapPanel {
 
   legendItem(cluster) {
     const { scatter } = this;
-    const mark = make("span", { className: "mark" }, String(cluster.id + 1));
+    const mark = make("span", { className: "mark" }, String(cluster.id));
     mark.style.background = clusterColour(cluster.id);
-    const button = make("button", { type: "button", title: "Show or hide" }, mark, make("span", {}, cluster.description || `cluster ${cluster.id + 1}`), make("small", {}, String(cluster.num_windows)));
+    const button = make("button", { type: "button", title: "Show or hide" }, mark, make("span", {}, cluster.description || `cluster ${cluster.id}`), make("small", {}, String(cluster.num_windows)));
     setPressed(button, true);
     scatter.hidden = new Set();
     button.addEventListener("click", () => {
@@ -117,7 +117,7 @@ export class MapPanel {
     this.scatter.focus = point;
     this.scatter.draw();
     this.hover(point);
-    if (point) announce(`${point.caption || point.clip_id}, cluster ${point.cluster + 1}, from ${inSeconds(point.start_s)} seconds`);
+    if (point) announce(`${point.caption || point.clip_id}, cluster ${point.cluster}, from ${inSeconds(point.start_s)} seconds`);
   }
 
   key(event) {
