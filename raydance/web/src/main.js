@@ -90,7 +90,11 @@ class App {
 }
 
 const app = new App();
-app.start().catch((error) => app.jobs.fail(error));
+let hasStarted = false; // until then nothing may be under way, and yet all is still to come
+app
+  .start()
+  .catch((error) => app.jobs.fail(error))
+  .finally(() => (hasStarted = true));
 
 /** Read-only, for tests and the curious. */
 globalThis.raydance = {
@@ -101,7 +105,7 @@ globalThis.raydance = {
     speed: app.player.speed,
     num_frames_drawn: app.stage.num_drawn,
     pixel_ratio: app.stage.ratio,
-    is_busy: app.jobs.num > 0,
+    is_busy: !hasStarted || app.jobs.num > 0,
     first_frame_ms: app.dances.first_frame_ms,
     takes: app.cast.takes.map(({ kind, label, note, motion }) => ({ kind, label, note, num_frames: motion.num_frames, num_joints: motion.num_joints })),
   }),
