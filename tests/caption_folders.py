@@ -1,16 +1,30 @@
-"""A library to caption, and what lies in the folder of its captions."""
+"""A library to caption, what lies in the folder of its captions, and such folders made by hand."""
 
 from __future__ import annotations
 
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raydance.captioning import units
+from raydance.captioning.describer import CLIP_SCHEMA, window_schema
 from raydance.captioning.store import CaptionStore
 from raydance.motion import synthetic
+
+FACTS: dict[str, Any] = {
+    "run": {"path": "runs/x", "identity": "abc"},
+    "fps": 20.0,
+    "window": 50,
+    "stride": 20,
+    "k": 2,
+    "metric": "cosine",
+    "width": 8,
+}
 
 
 def write_clip(path: Path, movement: str, number: int) -> None:
@@ -39,3 +53,37 @@ def caption_actors() -> list[int]:
     listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
     rows = [row for row in listing.stdout.splitlines() if "_ReadAndDescribe" in row]
     return [int(row.split()[0]) for row in rows]
+
+
+def table_of(items: list[str], points: np.ndarray) -> pa.Table:
+    rows = [
+        {
+            "clip_id": item,
+            "item": item,
+            "source": f"{item}.bvh",
+            "start_s": 0.0,
+            "end_s": 2.5,
+            "captions": [f"says {item}"],
+            "derived": [item == "c17"],
+            "embedding": point.tolist(),
+        }
+        for item, point in zip(items, points)
+    ]
+    return pa.Table.from_pylist(rows, schema=window_schema(points.shape[1]))
+
+
+def clips_of(items: list[str]) -> pa.Table:
+    rows = [{"clip_id": item, "item": item, "segments": []} for item in items]
+    return pa.Table.from_pylist(rows, schema=CLIP_SCHEMA)
+
+
+def commit(store: CaptionStore, session: int, versions: dict[str, str], points: np.ndarray) -> str:
+    """Put items of one window each into a library; returns the unit's name."""
+    name = units._name([units.Item(name=n, version=v, size=1) for n, v in versions.items()], "s")
+    files = [
+        {"name": n, "version": v, "status": "read", "windows": 1, "file": n}
+        for n, v in versions.items()
+    ]
+    store.commit(name, session, files, table_of(list(versions), points), clips_of(list(versions)))
+    store.refresh()
+    return name

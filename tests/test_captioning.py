@@ -1,4 +1,4 @@
-"""Captioning without a cluster: segments, units, the store, subtitles, search, threads."""
+"""Captioning without a cluster: segments, units, the store, subtitles, threads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from caption_folders import FACTS, commit
 
 import raydance
-from raydance import index
 from raydance.captioning import subtitles, units
 from raydance.captioning.describer import CLIP_SCHEMA, Describer, cluster_confidence, window_schema
-from raydance.captioning.finder import Finder
 from raydance.captioning.segments import merge_windows
 from raydance.captioning.store import CaptionStore, run_identity
 from raydance.errors import ArtifactError, InputError
@@ -23,16 +21,6 @@ from raydance.ingest import Settings
 from raydance.motion import synthetic
 from raydance.motion.captions import read_captions
 from raydance.motion.formats import read_clip
-
-FACTS: dict[str, Any] = {
-    "run": {"path": "runs/x", "identity": "abc"},
-    "fps": 20.0,
-    "window": 50,
-    "stride": 20,
-    "k": 2,
-    "metric": "cosine",
-    "width": 8,
-}
 
 
 def cut_points(labels: list[int], starts: list[float]) -> list[tuple[int, int, float, float]]:
@@ -151,39 +139,6 @@ def test_windows_are_described_as_the_run_describes_a_clip(library: Path, tiny_r
 # The store
 
 
-def table_of(items: list[str], points: np.ndarray) -> pa.Table:
-    rows = [
-        {
-            "clip_id": item,
-            "item": item,
-            "source": f"{item}.bvh",
-            "start_s": 0.0,
-            "end_s": 2.5,
-            "captions": [f"says {item}"],
-            "derived": [item == "c17"],
-            "embedding": point.tolist(),
-        }
-        for item, point in zip(items, points)
-    ]
-    return pa.Table.from_pylist(rows, schema=window_schema(points.shape[1]))
-
-
-def clips_of(items: list[str]) -> pa.Table:
-    rows = [{"clip_id": item, "item": item, "segments": []} for item in items]
-    return pa.Table.from_pylist(rows, schema=CLIP_SCHEMA)
-
-
-def commit(store: CaptionStore, session: int, versions: dict[str, str], points: np.ndarray) -> str:
-    name = units._name([units.Item(name=n, version=v, size=1) for n, v in versions.items()], "s")
-    files = [
-        {"name": n, "version": v, "status": "read", "windows": 1, "file": n}
-        for n, v in versions.items()
-    ]
-    store.commit(name, session, files, table_of(list(versions), points), clips_of(list(versions)))
-    store.refresh()
-    return name
-
-
 @pytest.fixture
 def points() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
@@ -262,100 +217,6 @@ def test_a_run_is_known_by_its_weights(tiny_run: Path, tmp_path: Path):
     content[-1] ^= 1
     path.write_bytes(content)
     assert run_identity(tmp_path / "run") != run_identity(tiny_run)
-
-
-# Search
-
-
-def filled(path: Path, points: np.ndarray, metric: str, per_unit: int = 50) -> CaptionStore:
-    store = CaptionStore.create(path, FACTS | {"metric": metric, "width": points.shape[1]})
-    for first in range(0, len(points), per_unit):
-        part = points[first : first + per_unit]
-        commit(store, 1, {f"c{first + i}": "1" for i in range(len(part))}, part)
-    return store
-
-
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_search_is_exact_and_agrees_with_numpy(tmp_path: Path, metric: Any):
-    points = np.random.default_rng(1).standard_normal((200, 16)).astype(np.float32)
-    finder = Finder(filled(tmp_path / "c", points, metric))
-    assert finder.is_exact and len(finder) == 200
-    query = points[17] + 0.1
-    expected, scores = index.Index(points, metric).search(query, 5)
-    hits = finder.search(query, 5)
-    order = {f"c{i}": i for i in range(200)}
-    assert {order[h.clip_id] for h in hits} == set(expected.tolist())
-    assert [h.score for h in hits] == pytest.approx(scores.tolist(), abs=1e-4)
-    assert hits[0].clip_id == "c17" and hits[0].captions == ("says c17",)
-    assert [h.derived for h in hits] == [(True,)] + 4 * [(False,)]
-
-
-@pytest.mark.parametrize(
-    ("metric", "middle", "spread"),
-    [
-        ("cosine", 1.0, 1e-2),  # nearer to each other than half precision can tell
-        ("euclidean", 1.0, 2e-4),
-        ("euclidean", 0.0, 1e-6),  # too small for half precision
-        ("euclidean", 0.0, 1e6),  # too large for it
-    ],
-)
-def test_rounding_to_half_precision_misplaces_nothing(
-    tmp_path: Path, metric: Any, middle: float, spread: float
-):
-    rng = np.random.default_rng(5)
-    points = (middle + spread * rng.standard_normal((3000, 16))).astype(np.float32)
-    store = filled(tmp_path / "c", points, metric, per_unit=500)
-    for finder in (Finder(store), Finder(store)):  # built, and read from its file
-        for query in points[:20] + np.float32(0.1 * spread):
-            away = points.astype(np.float64) - query
-            score = -np.linalg.norm(away, axis=1)
-            if metric == "cosine":
-                score = index.unit(points.astype(np.float64)) @ index.unit(query[None])[0]
-            best = np.sort(score)[::-1][:5]
-            found = [score[int(hit.clip_id[1:])] for hit in finder.search(query, 5)]
-            assert found == pytest.approx(best.tolist(), rel=1e-4 if metric != "cosine" else 1e-6)
-
-
-def test_the_index_grows_and_passes_over_what_is_outdated(tmp_path: Path):
-    points = np.random.default_rng(2).standard_normal((120, 8)).astype(np.float32)
-    store = filled(tmp_path / "c", points[:100], "cosine")
-    Finder(store)
-    state = json.loads((store.path / "index" / "state.json").read_text())
-    commit(store, 2, {"new": "1"}, points[100:101])
-    commit(store, 2, {"c3": "2"}, points[101:102])
-    finder = Finder(store)
-    assert finder._order[: len(state["units"])] == [tuple(u) for u in state["units"]]
-    assert finder.search(points[100], 1)[0].clip_id == "new"
-    assert finder.search(points[101], 1)[0].clip_id == "c3"
-    assert "c3" not in [hit.clip_id for hit in finder.search(points[3], 1)]
-
-
-def test_a_damaged_index_is_built_again(tmp_path: Path):
-    points = np.random.default_rng(3).standard_normal((60, 8)).astype(np.float32)
-    store = filled(tmp_path / "c", points, "cosine")
-    Finder(store)
-    file = store.path / "index" / "vectors.faiss"
-    file.write_bytes(file.read_bytes()[:-10])
-    assert Finder(store).search(points[7], 1)[0].clip_id == "c7"
-
-
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_large_libraries_are_searched_approximately(tmp_path: Path, metric: Any):
-    points = np.random.default_rng(4).standard_normal((2000, 16)).astype(np.float32)
-    store = filled(tmp_path / "c", points, metric, per_unit=500)
-    exact, graph = Finder(store, keep=False), Finder(store, exact_windows=100)
-    assert not graph.is_exact
-    found = 0
-    for query in points[:40] + 0.2:
-        wanted = {hit.clip_id for hit in exact.search(query, 10)}
-        found += len(wanted & {hit.clip_id for hit in graph.search(query, 10)})
-    assert found >= 0.95 * 400
-    assert Finder(store, exact_windows=100)._order == graph._order  # from the file
-
-
-def test_an_empty_library_finds_nothing(tmp_path: Path, points: np.ndarray):
-    store = CaptionStore.create(tmp_path / "c", FACTS)
-    assert Finder(store).search(points[0], 3) == []
 
 
 # Files for other tools

@@ -32,6 +32,11 @@ def charset(headers: Headers) -> str:
     return message.get_content_charset("utf-8")
 
 
+def is_json(headers: Headers) -> bool:
+    """Whether a request says that it brings JSON."""
+    return media_type(headers) == "application/json"
+
+
 def is_form(headers: Headers) -> bool:
     """Whether a request says that it brings a file."""
     return media_type(headers) == _FORM

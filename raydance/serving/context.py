@@ -51,7 +51,7 @@ def check_json(request: Request) -> None:
     Raises:
         Problem: they say something else, or nothing.
     """
-    if bounds.media_type(request.headers) != "application/json":
+    if not bounds.is_json(request.headers):
         raise Problem(415, "content type: application/json is needed")
 
 
@@ -62,7 +62,7 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
         Problem: neither.
         RequestValidationError: values that are not allowed.
     """
-    if bounds.media_type(request.headers) != "application/json":
+    if not bounds.is_json(request.headers):
         raise Problem(415, "content type: application/json or multipart/form-data is needed")
     try:
         return kind.model_validate_json(await request.body())

@@ -60,6 +60,7 @@ class Gate:
         async def watching() -> None:
             await caller.leaves()
             if not has_begun and not limit.expired():
+                # One way out for both: what runs under the limit is cancelled and cleans up.
                 limit.reschedule(asyncio.get_running_loop().time())
 
         try:
