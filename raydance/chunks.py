@@ -29,8 +29,14 @@ CAPTION_COLUMNS = (
 )
 """Columns looked up by `caption_id`; all others belong to windows."""
 
-MIRRORED_COLUMNS = ("latent", "motion_embedding")
+MIRRORED_COLUMNS = ("latent", "motion_embedding", "coefficients")
 """Window columns that have a second version, `..._mirrored`, for mirrored motion."""
+
+VARIANT_COLUMNS = ("coefficients",)
+"""Window columns `[N, V, ...]` of several variants: as the window is, then augmented ones."""
+
+
+_KEEP_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +151,8 @@ class ChunkLoader:
         self.training = training
         self._dataset = Dataset.open(spec.dataset)
         self.shards = self._dataset.shards(split)
+        self._kept: dict[int, dict[str, np.ndarray | list]] = {}
+        self._kept_bytes = 0
 
     @property
     def shard_sizes(self) -> list[int]:
@@ -168,7 +176,18 @@ class ChunkLoader:
         return self._finish(rows, keys, chunk.epoch)
 
     def _read(self, segment: Segment) -> dict[str, np.ndarray | list]:
-        spec, shard = self.spec, self.shards[segment.shard]
+        rows = self._kept.get(segment.shard)
+        if rows is None:
+            rows = self._read_shard(segment.shard)
+            size = sum(v.nbytes for v in rows.values() if isinstance(v, np.ndarray))
+            # Small columns are read in every epoch, and there may be hundreds of short ones.
+            if not self.spec.wants_motion and self._kept_bytes + size <= _KEEP_BYTES:
+                self._kept[segment.shard] = rows
+                self._kept_bytes += size
+        return {name: values[segment.start : segment.stop] for name, values in rows.items()}
+
+    def _read_shard(self, number: int) -> dict[str, np.ndarray | list]:
+        spec, shard = self.spec, self.shards[number]
         wanted = ["window_id"] + (["motion", "joint_mask"] if spec.wants_motion else [])
         rows = dict(self._dataset.read_shard(shard, columns=wanted))
         window_ids = list(rows.pop("window_id"))
@@ -179,7 +198,7 @@ class ChunkLoader:
                 names.append("caption_ids_mirrored")
             path = Path(folder) / f"{shard.name}.parquet"
             rows |= read_columns(path, names, window_ids)
-        return {name: values[segment.start : segment.stop] for name, values in rows.items()}
+        return rows
 
     def _finish(self, rows: dict, keys: np.ndarray, epoch: int) -> dict[str, np.ndarray]:
         spec = self.spec
@@ -212,7 +231,15 @@ class ChunkLoader:
             if name.endswith("_mirrored"):
                 continue
             if name in MIRRORED_COLUMNS:
-                values = np.where(mirrored[:, None], rows[f"{name}_mirrored"], values)
+                swapped = rows[f"{name}_mirrored"]
+                if name in VARIANT_COLUMNS:
+                    rows_N = np.arange(len(keys))
+                    draw = np.zeros(len(keys))
+                    if augmenting:
+                        draw = augment.uniforms(keys, seed=spec.seed, epoch=epoch, stream=83)
+                    variant_N = (draw * values.shape[1]).astype(np.int64)
+                    values, swapped = values[rows_N, variant_N], swapped[rows_N, variant_N]
+                values = np.where(mirrored[:, None], swapped, values)
             out[name] = values
         return out
 

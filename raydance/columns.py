@@ -23,7 +23,7 @@ def write_columns(path: Path, window_ids: Sequence[str], columns: Mapping[str, V
     """Write a column file atomically.
 
     Args:
-        columns: arrays `[n]` or `[n, k]`, or lists of integers of varying length, one per window.
+        columns: arrays `[n, ...]`, or lists of integers of varying length, one per window.
     """
     arrays: dict[str, pa.Array] = {"window_id": pa.array(list(window_ids), pa.string())}
     for name, values in columns.items():
@@ -32,8 +32,10 @@ def write_columns(path: Path, window_ids: Sequence[str], columns: Mapping[str, V
         elif values.ndim == 1:
             arrays[name] = pa.array(values)
         else:
-            flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+            nested: pa.Array = pa.array(np.ascontiguousarray(values).reshape(-1))
+            for size in reversed(values.shape[1:]):
+                nested = pa.FixedSizeListArray.from_arrays(nested, size)
+            arrays[name] = nested
     with replacing(path) as temporary:
         pq.write_table(pa.table(arrays), temporary, compression="zstd")
 
@@ -69,8 +71,11 @@ def read_columns(
     for name in names:
         column = table[name].combine_chunks()
         if pa.types.is_fixed_size_list(column.type):
-            flat = column.flatten().to_numpy(zero_copy_only=False)
-            out[name] = flat.reshape(len(column), column.type.list_size)
+            shape = [len(column)]
+            while pa.types.is_fixed_size_list(column.type):
+                shape.append(column.type.list_size)
+                column = column.flatten()
+            out[name] = column.to_numpy(zero_copy_only=False).reshape(shape)
         elif pa.types.is_list(column.type):
             out[name] = column.to_pylist()
         else:

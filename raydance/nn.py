@@ -1,34 +1,61 @@
 """Network blocks that more than one stage uses.
 
-Dimensions: B clips, T frames, J joints, D values of a frame, H hidden, Z latent, C cosines.
+Dimensions: B clips, T frames, J joints, D values of a frame, H hidden, Z latent, W width,
+K components.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Cell = Literal["lstm", "gru"]
+_SURE_LOGVAR = -4.0
+"""Log-variance that an encoder with a basis starts from: its coefficients are nearly exact."""
 _RECURRENT: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
-def cosines(
-    num_frames: int, window: int, num_cosines: int, device: torch.device | None = None
-) -> Tensor:
-    """The first functions of the orthonormal DCT-II of a window, at each frame: `[T, C]`.
+class MotionBasis(nn.Module):
+    """A fixed linear map between windows and coefficients (`raydance.motion.basis`).
 
     Args:
-        num_frames: T; beyond the window the functions go on, mirrored at its end.
-        window: frames of a window.
-        num_cosines: C, at most the window's frames.
+        mean: `[T, J, 3]`; components: `[K, T, J, 3]`; projection: `[K, T, J, 3]`.
     """
-    time_T1 = (torch.arange(num_frames, device=device)[:, None] + 0.5) / window
-    wave_C = torch.arange(num_cosines, device=device)
-    scale_C = torch.where(wave_C == 0, 1.0, 2.0**0.5) * window**-0.5
-    return scale_C * torch.cos(math.pi * time_T1 * wave_C)
+
+    mean: Tensor
+    components: Tensor
+    projection: Tensor
+
+    def __init__(self, mean: Tensor, components: Tensor, projection: Tensor) -> None:
+        super().__init__()
+        # Not stored with the weights: the run keeps the basis once.
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("components", components, persistent=False)
+        self.register_buffer("projection", projection, persistent=False)
+
+    @property
+    def num_components(self) -> int:
+        """K."""
+        return len(self.components)
+
+    def first(self, num: int) -> MotionBasis:
+        """The first components alone."""
+        return MotionBasis(self.mean, self.components[:num], self.projection[:num])
+
+    def encode(self, motion_BTJ3: Tensor) -> Tensor:
+        """Coefficients `[B, K]` of normalised motion; a joint that is absent, which is zero in
+        every frame, counts as if it moved like the mean."""
+        is_absent_B1J1 = (motion_BTJ3 == 0.0).all(dim=3, keepdim=True).all(dim=1, keepdim=True)
+        centred_BTJ3 = (motion_BTJ3 - self.mean).masked_fill(is_absent_B1J1, 0.0)
+        return centred_BTJ3.flatten(1) @ self.projection.flatten(1).T
+
+    def decode(self, coefficients_BK: Tensor) -> Tensor:
+        """Normalised motion `[B, T, J, 3]`."""
+        flat_BD = coefficients_BK @ self.components.flatten(1)
+        return flat_BD.unflatten(1, self.mean.shape) + self.mean
 
 
 class MotionEncoder(nn.Module):
@@ -40,31 +67,32 @@ class MotionEncoder(nn.Module):
         hidden: H (paper: 384).
         latent: Z (paper: 256).
         cell: the paper's LSTM, or GRU for its ablation.
-        num_cosines: above 0, the mean also has a linear map of that many DCT coefficients of the
-            motion. A recurrent layer alone first has to learn to tell frames apart. Not in the
-            paper.
+        basis: where given, the mean is the basis's coefficients, each with a gain that is learned,
+            and the recurrent layers learn what to add; at first nothing. Not in the paper.
     """
 
     def __init__(
         self,
         num_joints: int,
-        num_frames: int,
         hidden: int,
         latent: int,
         *,
         cell: Cell = "lstm",
         num_layers: int = 1,
-        num_cosines: int = 0,
+        basis: MotionBasis | None = None,
     ) -> None:
         super().__init__()
-        self.num_frames = num_frames
-        self.num_cosines = min(num_cosines, num_frames)  # a window has no more
         self.project = nn.Linear(num_joints * 3, hidden)
         self.recurrent = _RECURRENT[cell](hidden, hidden, num_layers, batch_first=True)
         self.attention = nn.Linear(hidden, 1)
         self.mu = nn.Linear(hidden, latent)
         self.logvar = nn.Linear(hidden, latent)
-        self.linear = _linear(self.num_cosines * num_joints * 3, latent)
+        self.basis = basis.first(latent) if basis is not None else None
+        if self.basis is not None:
+            self.gain = nn.Parameter(torch.ones(self.basis.num_components))
+            _silence(self.mu)
+            _silence(self.logvar)
+            nn.init.constant_(self.logvar.bias, _SURE_LOGVAR)
 
     def context(self, motion_BTJ3: Tensor) -> tuple[Tensor, Tensor]:
         """Attention-weighted context `[B, H]` and the weights `[B, T]`, which sum to one."""
@@ -76,11 +104,9 @@ class MotionEncoder(nn.Module):
         """Posterior mean and log-variance, each `[B, Z]`, of normalised motion `[B, T, J, 3]`."""
         context_BH, _ = self.context(motion_BTJ3)
         mu_BZ = self.mu(context_BH)
-        if self.linear is not None:
-            frames, device = motion_BTJ3.shape[1], motion_BTJ3.device
-            basis_TC = cosines(frames, self.num_frames, self.num_cosines, device)
-            coefficient_BCJ3 = torch.einsum("tc,btjd->bcjd", basis_TC, motion_BTJ3)
-            mu_BZ = mu_BZ + self.linear(coefficient_BCJ3.flatten(1))
+        if self.basis is not None:
+            linear_BK = self.gain * self.basis.encode(motion_BTJ3)
+            mu_BZ = mu_BZ + F.pad(linear_BK, (0, mu_BZ.shape[1] - linear_BK.shape[1]))
         return mu_BZ, self.logvar(context_BH)
 
 
@@ -115,12 +141,48 @@ class ConvMotionEncoder(nn.Module):
         return self.mu(context_BH), self.logvar(context_BH)
 
 
+class FrameEncoder(nn.Module):
+    """Convolutions over time, three blocks, then mean and maximum over what is left of it.
+
+    Not from the paper: trained end to end it tells movements apart within a minute.
+
+    Args:
+        num_joints: J; a frame is flattened to `3 J` values.
+        width: channels.
+        outputs: Z.
+        dropout: before the last layer.
+    """
+
+    def __init__(self, num_joints: int, width: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3 * num_joints
+        for stride in (1, 2, 2):
+            layers += [
+                nn.Conv1d(channels, width, 5, stride=stride, padding=2),
+                nn.GroupNorm(8, width),
+                nn.GELU(),
+            ]
+            channels = width
+        self.blocks = nn.Sequential(*layers)
+        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, outputs))
+
+    def features(self, motion_BTJ3: Tensor) -> Tensor:
+        """What the last layer reads, `[B, 2 W]`."""
+        hidden_BWT = self.blocks(motion_BTJ3.flatten(2).transpose(1, 2))
+        return torch.cat([hidden_BWT.mean(dim=2), hidden_BWT.amax(dim=2)], dim=1)
+
+    def forward(self, motion_BTJ3: Tensor) -> Tensor:
+        """`[B, Z]` of normalised motion `[B, T, J, 3]`, of any length."""
+        return self.output(self.features(motion_BTJ3))
+
+
 class MotionDecoder(nn.Module):
     """Eq. 4: latent -> linear -> repeated over time -> GRU -> linear -> frames.
 
     Args:
-        num_cosines: above 0, that many DCT coefficients, linear in the latent, are added. Not in
-            the paper.
+        basis: where given, the first latents are its coefficients, and the recurrent layer learns
+            what to add to the window that they make; at first nothing. Not in the paper.
     """
 
     def __init__(
@@ -132,38 +194,39 @@ class MotionDecoder(nn.Module):
         *,
         cell: Cell = "gru",
         num_layers: int = 1,
-        num_cosines: int = 0,
+        basis: MotionBasis | None = None,
     ) -> None:
         super().__init__()
-        self.num_cosines = min(num_cosines, num_frames)
         self.num_joints = num_joints
         self.num_frames = num_frames
         self.initial = nn.Linear(latent, hidden)
         self.recurrent = _RECURRENT[cell](hidden, hidden, num_layers, batch_first=True)
         self.output = nn.Linear(hidden, num_joints * 3)
-        self.linear = _linear(latent, self.num_cosines * num_joints * 3)
+        self.basis = basis.first(latent) if basis is not None else None
+        if self.basis is not None:
+            _silence(self.output)
 
     def forward(self, latent_BZ: Tensor, num_frames: int | None = None) -> Tensor:
-        """Normalised motion `[B, T, J, 3]`; `num_frames` may go beyond the window trained on."""
+        """Normalised motion `[B, T, J, 3]`.
+
+        Args:
+            num_frames: T; beyond the window trained on for decoders without a basis alone.
+        """
         frames = num_frames or self.num_frames
         repeated_BTH = self.initial(latent_BZ)[:, None, :].expand(-1, frames, -1)
         hidden_BTH, _ = self.recurrent(repeated_BTH.contiguous())
-        output_BTD = self.output(hidden_BTH)
-        if self.linear is not None:
-            basis_TC = cosines(frames, self.num_frames, self.num_cosines, latent_BZ.device)
-            coefficient_BCD = self.linear(latent_BZ).unflatten(1, (self.num_cosines, -1))
-            output_BTD = output_BTD + basis_TC @ coefficient_BCD
-        return output_BTD.unflatten(2, (self.num_joints, 3))
+        motion_BTJ3 = self.output(hidden_BTH).unflatten(2, (self.num_joints, 3))
+        if self.basis is not None:
+            assert frames <= self.num_frames, "a basis is of one length"
+            linear_BTJ3 = self.basis.decode(latent_BZ[:, : self.basis.num_components])
+            motion_BTJ3 = motion_BTJ3 + linear_BTJ3[:, :frames]
+        return motion_BTJ3
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear | None:
-    """A linear layer that starts small, as what is beside it starts large; none without a width."""
-    if not inputs or not outputs:
-        return None
-    layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, std=0.02)
+def _silence(layer: nn.Linear) -> None:
+    """Let a layer give zero until it is trained."""
+    nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-    return layer
 
 
 def projection_head(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -173,5 +236,19 @@ def projection_head(inputs: int, width: int, outputs: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(width, width),
         nn.ReLU(),
+        nn.Linear(width, outputs),
+    )
+
+
+def coefficient_encoder(components: int, outputs: int) -> nn.Sequential:
+    """`[B, K]` coefficients of the motion basis -> `[B, outputs]`; not from the paper."""
+    width = 2 * outputs
+    return nn.Sequential(
+        nn.Linear(components, width),
+        nn.GELU(),
+        nn.Dropout(0.1),
+        nn.Linear(width, width),
+        nn.GELU(),
+        nn.Dropout(0.1),
         nn.Linear(width, outputs),
     )

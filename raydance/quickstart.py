@@ -45,7 +45,7 @@ _PAPER_NOTE = (
     "run and on the same motion VAE; its text encoder lacks the last ReLU of eq. 11, as this run's "
     "does; the paper trains about ten times as long"
 )
-_SHARED_STEPS = ("statistics", "motion_vae", "clusters")
+_SHARED_STEPS = ("statistics", "motion_basis", "motion_vae")
 _MARK = "quickstart.json"
 _NUM_SEEN = 3
 

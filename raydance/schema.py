@@ -51,6 +51,8 @@ WINDOW_COLUMNS: Final[dict[str, Column]] = {
 """Columns of a dataset."""
 
 STAGE_COLUMNS: Final[dict[str, Column]] = {
+    "coefficients": Column(kind="float32", shape=None, meaning="of the motion basis, by variant"),
+    "coefficients_mirrored": Column(kind="float32", shape=None, meaning="the same, mirrored"),
     "latent": Column(kind="float32", shape=None, meaning="posterior mean of the motion VAE"),
     "latent_mirrored": Column(kind="float32", shape=None, meaning="the same, motion mirrored"),
     "cluster": Column(kind="int64", meaning="nearest centroid"),

@@ -87,7 +87,7 @@ class Claim:
         return tuple(m.objective for m in self.measures if isinstance(m, Figure))
 
 
-_CAPTIONS: Final = ("statistics", "motion_vae", "clusters", "captions")
+_CAPTIONS: Final = ("statistics", "motion_basis", "motion_vae", "clusters", "captions")
 _WORDS: Final = (*_CAPTIONS, "text_encoder")
 
 _MIX = Claim(
@@ -99,7 +99,7 @@ _MIX = Claim(
         "MSE alone": {"motion_vae.mse_weight": 1.0},
         "L1 alone": {"motion_vae.mse_weight": 0.0},
     },
-    shared_steps=("statistics",),
+    shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
     measures=(Figure(objective="reconstruction_cm"), Figure(objective="velocity_cm_s")),
 )
@@ -107,8 +107,8 @@ _MIX = Claim(
 _CELLS = Claim(
     name="cells",
     text="an LSTM encoder with a GRU decoder beats other pairs (II.B, LSTM-GRU asymmetry)",
-    # A linear path beside the cells would hide them.
-    common={"motion_vae.num_cosines": 0},
+    # A basis beside the cells would hide them.
+    common={"motion_vae.basis": False},
     variants={
         f"{encoder.upper()} + {decoder.upper()}": {
             "motion_vae.encoder": encoder,
@@ -116,7 +116,7 @@ _CELLS = Claim(
         }
         for encoder, decoder in (("lstm", "gru"), ("lstm", "lstm"), ("gru", "gru"), ("gru", "lstm"))
     },
-    shared_steps=("statistics",),
+    shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
     measures=(Figure(objective="reconstruction_cm"),),
 )
@@ -129,7 +129,7 @@ _SCHEDULE = Claim(
         "OneCycle": {"motion_vae.train.schedule": "onecycle"},
         "constant rate": {"motion_vae.train.schedule": "constant"},
     },
-    shared_steps=("statistics",),
+    shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
     measures=(EpochsToLoss(stage="motion_vae", at_least=0.30),),
 )

@@ -121,13 +121,13 @@ def generation_measures(run: Run) -> dict[str, float]:
 
 
 def cluster_measures(run: Run) -> dict[str, float]:
-    """Silhouette of the validation latents under their assigned clusters, and stability.
+    """Silhouette of the validation windows under their assigned clusters, and stability.
 
     Stability is the mean adjusted Rand index between how clusters of different halves of the
     training recordings, found from different seeds, part the validation windows.
     """
     config = config_of(run)
-    latents_NZ = _column(run, "val", "motion_vae", "latent")
+    latents_NZ = _column(run, "val", "clusters", "cluster_point")
     # One cluster for all windows is no separation at all: the lowest value of a silhouette.
     silhouette = clustering.silhouette(
         latents_NZ,
@@ -135,7 +135,7 @@ def cluster_measures(run: Run) -> dict[str, float]:
         max_points=config.clusters.silhouette_windows,
         seed=config.seed,
     )
-    training_NZ = _column(run, "train", "motion_vae", "latent").astype(np.float64)
+    training_NZ = _column(run, "train", "clusters", "cluster_point").astype(np.float64)
     recording_N = np.array(_dataset_column(run, "train", "recording"))
     recordings = np.unique(recording_N)
     num_clusters = len(load_bundle(run.bundle("clusters"))[0]["centroids"])
@@ -165,7 +165,7 @@ def cluster_measures(run: Run) -> dict[str, float]:
 def text_measures(run: Run) -> dict[str, float]:
     """The two terms of eq. 12 over all pairs of a validation window and a caption of its own."""
     table = CaptionTable.load([run.bundle("captions"), run.bundle("text_encoder_captions")])
-    latents_NZ = _column(run, "val", "motion_vae", "latent")
+    latents_NZ = _column(run, "val", "clusters", "cluster_point")
     pairs = [(row, i) for row, ids in enumerate(_written_ids(run)) for i in ids]
     rows, ids = (list(part) for part in zip(*pairs))
     found = alignment(table.columns["text_latent"].numpy()[ids], latents_NZ[rows])

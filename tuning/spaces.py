@@ -128,7 +128,7 @@ def _active(kind: Parameter, chosen: Mapping[str, Any]) -> Range | Whole | Choic
     return kind
 
 
-_MOTION: Final = ("statistics", "motion_vae")
+_MOTION: Final = ("statistics", "motion_basis", "motion_vae")
 _WORDS: Final = (*_MOTION, "clusters", "captions", "text_encoder")
 
 _BETA = Space(
@@ -137,11 +137,11 @@ _BETA = Space(
     parameters={
         "motion_vae.beta_shape": Choice(("linear", "cosine", "cyclical")),
         "motion_vae.beta_start": Range(0.0, 0.01),
-        "motion_vae.beta_end": Range(0.01, 0.5, log=True),
+        "motion_vae.beta_end": Range(0.0005, 0.5, log=True),
         "motion_vae.beta_warmup": Range(0.1, 1.0),
         "motion_vae.beta_cycles": When("motion_vae.beta_shape", ("cyclical",), Whole(2, 6)),
     },
-    shared_steps=("statistics",),
+    shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
     objectives=("reconstruction_cm", "kl"),
 )
@@ -155,7 +155,7 @@ _VAE_LOSSES = Space(
     name="vae-losses",
     meaning="weights of the motion VAE's loss: MSE against L1, and velocity",
     parameters=_VAE_WEIGHTS,
-    shared_steps=("statistics",),
+    shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
     objectives=("reconstruction_cm", "velocity_cm_s"),
 )
@@ -230,14 +230,14 @@ _PIPELINE = Space(
     name="pipeline",
     meaning="a few of everything from motion to the space that is searched",
     parameters={
-        "motion_vae.beta_end": Range(0.01, 0.5, log=True),
+        "motion_vae.beta_end": Range(0.0005, 0.5, log=True),
         **_VAE_WEIGHTS,
         **_CONTRASTIVE_LOSS,
         "clusters.num_clusters": When("contrastive.loss", ("triplet", "supcon"), Whole(2, 8)),
         "contrastive.text_input": Choice(("embedding", "latent")),
         "text_encoder.alpha": When("contrastive.text_input", ("latent",), Range(0.0, 1.0)),
     },
-    shared_steps=("statistics",),
+    shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae", "clusters", "captions", "text_encoder", "contrastive"),
     objectives=("reconstruction_cm", "kl", "mrr"),
 )

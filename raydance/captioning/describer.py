@@ -82,7 +82,7 @@ class Describer:
         if not parts:
             return {}
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        found["confidence"] = cluster_confidence(self.system.centroids, found["latent"])
+        found["confidence"] = cluster_confidence(self.system.centroids, found["cluster_point"])
         ids, scores = self.system.caption_base.rank(found["text"], found["cluster"], self.k)
         return found | {"ids": ids, "scores": scores}
 

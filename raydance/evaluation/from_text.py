@@ -1,4 +1,4 @@
-"""Generation from test captions with every source of the motion latent (eq. 18).
+"""Generation from test captions with the flow, and with every source of eq. 18's motion latent.
 
 Dimensions: M captions, S samples, T frames, J joints.
 """
@@ -11,7 +11,7 @@ from raydance.evaluation.generation import measures_of, naturalness, spread_cm, 
 from raydance.evaluation.measure import Measure
 from raydance.evaluation.view import View
 
-SOURCES = ("prior", "cluster", "nearest")
+SOURCES = ("flow", "prior", "cluster", "nearest")
 """Sources that need words alone; `clip` edits a motion that the user gives."""
 
 _NUM_SEEDS = 4
@@ -27,8 +27,9 @@ def generation_measures(view: View, num_generated: int, seed: int) -> list[Measu
         return []
     setting = _Setting(view, captions, names, seed)
     own = view.system.config.text_to_motion.source
+    there = [s for s in SOURCES if s != "flow" or view.system.motion_flow is not None]
     return [
-        m for source in sorted(SOURCES, key=lambda s: s != own) for m in setting.measures(source)
+        m for source in sorted(there, key=lambda s: s != own) for m in setting.measures(source)
     ]
 
 

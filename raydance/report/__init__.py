@@ -150,7 +150,7 @@ def draw_clusters(system: DanceLanguage, axes: Sequence[Any]) -> None:
     rows = np.arange(len(library.cluster))
     if len(rows) > _MAX_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, _MAX_POINTS, replace=False))
-    centred = library.latent[rows] - tensors["pca_mean"].numpy()
+    centred = library.point[rows] - tensors["pca_mean"].numpy()
     points = centred @ tensors["pca_axes"].numpy().T
     clusters = [f"cluster {c}" for c in library.cluster[rows]]
     plots.draw_points(axes[0], points, clusters, "by cluster", max_names=10)

@@ -24,6 +24,7 @@ from raydance.metrics import clustering
 from raydance.seeded_kmeans import UNKNOWN, choose_known, seeded_kmeans
 
 Method = Literal["kmeans", "gmm", "hierarchical", "dbscan"]
+Space = Literal["descriptors", "coefficients", "latent"]
 METHODS: tuple[Method, ...] = ("kmeans", "gmm", "hierarchical", "dbscan")
 LABELLED_METHODS = ("seeded_kmeans", "constrained_kmeans")
 """Methods that start from windows whose label is known."""
@@ -34,6 +35,8 @@ class ClustersConfig:
     """How clusters are found.
 
     Attributes:
+        space: what windows are compared by: kinematic `descriptors`, `coefficients` of the motion
+            basis weighed by the root of what they move, or the motion VAE's `latent` (paper).
         method: what assigns windows; the others are fitted for comparison. `seeded_kmeans` starts
             from the windows that bear `label`, `constrained_kmeans` also keeps them where they are.
         num_clusters: K; None chooses it by silhouette among `interpretable_min_k..max_k`, or takes
@@ -45,6 +48,7 @@ class ClustersConfig:
         fit_windows: at most so many windows are used to fit and to score.
     """
 
+    space: Space = "descriptors"
     method: Literal["kmeans", "gmm", "hierarchical", "seeded_kmeans", "constrained_kmeans"] = (
         "kmeans"
     )

@@ -1,8 +1,9 @@
 """Motion to text (Dance-Language, section II.F, eq. 15-17): motion -> the sentence space.
 
-Descriptions are found, not written: the projection is compared with a precomputed base of all
-captions (eq. 16). Its input is the contrastive space's motion embedding; the paper's is the VAE
-latent (`motion_input=latent`).
+Descriptions are found, not written: motion is compared with a precomputed base of all captions (eq.
+16). The paper compares in the space of sentences, where this stage projects motion
+(`ranking=sentences`, from `motion_input=latent`); the default compares in the contrastive space,
+which loses nothing of what that space knows.
 
 Dimensions: B clips, D sentence embedding, Z latent.
 """
@@ -27,6 +28,8 @@ class MotionToTextConfig:
     """Eq. 15 and 17.
 
     Attributes:
+        ranking: the space that captions are ranked in: the contrastive one (`shared`), or that of
+            `sentences`, by this stage's projection.
         motion_input: `motion_embedding` (the contrastive space) or `latent` (paper).
         margin: a wrong caption may be as similar as this before it costs (paper: 0.2).
         hard_negatives: wrong captions counted for each clip, the most similar ones.
@@ -39,12 +42,13 @@ class MotionToTextConfig:
 
     hidden: int = 512
     dropout: float = 0.1
+    ranking: Literal["shared", "sentences"] = "shared"
     motion_input: Literal["motion_embedding", "latent"] = "motion_embedding"
     margin: float = 0.2
     hard_negatives: int = 4
     negatives: Literal["caption", "cluster"] = "caption"
-    alike_captions: float = 0.65
-    cluster_verification: Literal["rerank", "flag", "off"] = "rerank"
+    alike_captions: float = 0.95
+    cluster_verification: Literal["rerank", "flag", "off"] = "flag"
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=100, schedule="plateau", period=4, patience=10, balanced=True, augment=True

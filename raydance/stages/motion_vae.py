@@ -1,8 +1,8 @@
 """Motion VAE (Dance-Language, section II.B, eq. 2-8): windows of motion -> a latent, and back.
 
 Deviations from the paper, each a switch: the KL of eq. 7 has its sign and factor mended
-(`literal_eq7`); the mask keeps joints that a source lacks out of every loss; a linear path may lead
-around the recurrent layers (`num_cosines`).
+(`literal_eq7`); the mask keeps joints that a source lacks out of every loss; latents may start as
+the coefficients of the motion basis (`basis`).
 
 Dimensions: B clips, T frames, J joints, Z latent.
 """
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from raydance import losses, nn
-from raydance.errors import ConfigError
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -28,10 +27,9 @@ class MotionVaeConfig:
     Attributes:
         encoder: `lstm` (paper), `gru`, or `conv2d` (the paper's future work).
         decoder: `gru` (paper) or `lstm`.
-        num_cosines: a linear path beside both recurrent layers, over so many DCT coefficients of
-            a window, at most as many as it has frames (with `encoder=conv2d` in the decoder alone).
-            Without it, as in the paper, a short training learns the mean pose of a
-            window and hardly any of its movement.
+        basis: start from the coefficients of the motion basis, which recurrent layers add to (with
+            `encoder=conv2d` in the decoder alone). Without it, as in the paper, a short training
+            learns the mean pose of a window and hardly any of its movement.
         mse_weight: share of MSE against L1 in eq. 5.
         velocity_weight: gamma of eq. 8.
         beta_start, beta_end, beta_warmup, beta_shape, beta_cycles: the KL weight's schedule.
@@ -46,7 +44,7 @@ class MotionVaeConfig:
     num_layers: int = 1
     encoder: Literal["lstm", "gru", "conv2d"] = "lstm"
     decoder: Literal["gru", "lstm"] = "gru"
-    num_cosines: int = 0
+    basis: bool = False
     mse_weight: float = 0.7
     velocity_weight: float = 0.5
     beta_start: float = 0.01
@@ -62,30 +60,29 @@ class MotionVaeConfig:
         )
     )
 
-    def __post_init__(self) -> None:
-        if self.num_cosines < 0:
-            raise ConfigError(f"motion_vae.num_cosines: {self.num_cosines}; allowed: 0 or more")
 
-
-def build_encoder(config: MotionVaeConfig) -> nn.MotionEncoder | nn.ConvMotionEncoder:
-    """A fresh motion encoder of the configured kind."""
+def build_encoder(
+    config: MotionVaeConfig, basis: nn.MotionBasis | None = None
+) -> nn.MotionEncoder | nn.ConvMotionEncoder:
+    """A fresh motion encoder of the configured kind; `basis` where the configuration wants it."""
     if config.encoder == "conv2d":
         return nn.ConvMotionEncoder(
             config.num_joints, config.num_frames, config.hidden, config.latent
         )
     return nn.MotionEncoder(
         config.num_joints,
-        config.num_frames,
         config.hidden,
         config.latent,
         cell=config.encoder,
         num_layers=config.num_layers,
-        num_cosines=config.num_cosines,
+        basis=basis,
     )
 
 
-def build_decoder(config: MotionVaeConfig) -> nn.MotionDecoder:
-    """A fresh motion decoder of the configured kind."""
+def build_decoder(
+    config: MotionVaeConfig, basis: nn.MotionBasis | None = None
+) -> nn.MotionDecoder:
+    """A fresh motion decoder of the configured kind; `basis` where the configuration wants it."""
     return nn.MotionDecoder(
         config.num_joints,
         config.num_frames,
@@ -93,22 +90,27 @@ def build_decoder(config: MotionVaeConfig) -> nn.MotionDecoder:
         config.latent,
         cell=config.decoder,
         num_layers=config.num_layers,
-        num_cosines=config.num_cosines,
+        basis=basis,
     )
 
 
 class MotionVae(Stage):
-    """Encoder, reparameterised latent and decoder."""
+    """Encoder, reparameterised latent and decoder.
+
+    Args:
+        basis: where the configuration wants it.
+    """
 
     name: ClassVar[str] = "motion_vae"
     reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask")
     adds: ClassVar[tuple[str, ...]] = ("latent",)
 
-    def __init__(self, config: MotionVaeConfig) -> None:
+    def __init__(self, config: MotionVaeConfig, basis: nn.MotionBasis | None = None) -> None:
         super().__init__()
+        assert config.basis == (basis is not None), "a basis for those that start from one"
         self.config = config
-        self.encoder = build_encoder(config)
-        self.decoder = build_decoder(config)
+        self.encoder = build_encoder(config, basis)
+        self.decoder = build_decoder(config, basis)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Reconstruction from a sampled latent in training, from the mean in evaluation (eq. 3)."""

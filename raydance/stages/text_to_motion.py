@@ -23,11 +23,12 @@ from raydance.errors import ConfigError
 from raydance.nn import ConvMotionEncoder, MotionDecoder, MotionEncoder
 from raydance.stages.base import Batch, Stage, TrainConfig
 
-SOURCES = ("prior", "cluster", "nearest", "clip")
-"""Where the motion latent of eq. 18 comes from at inference: a sample of the prior, of the
-caption's cluster, the nearest window of the library, or a clip that the user gives to edit."""
+SOURCES = ("flow", "prior", "cluster", "nearest", "clip")
+"""Where motion comes from at inference: the motion flow, or this stage with a motion latent of eq.
+18 that is a sample of the prior, of the caption's cluster, the nearest window of the library, or of
+a clip that the user gives to edit."""
 
-Source = Literal["prior", "cluster", "nearest", "clip"]
+Source = Literal["flow", "prior", "cluster", "nearest", "clip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,11 @@ class TextToMotionConfig:
             the network can tell a sample of the prior from a motion's latent.
         gelu: a non-linearity after the linear fusion; eq. 19 is called non-linear but has none.
         reconstruction_phase: share of the training without text; nothing is judged in it.
-        unfreeze: shares of the training from which the decoder's first layer (and its linear
-            path), its recurrent layer and its output layer move (high to low level).
+        unfreeze: shares of the training from which the decoder's first layer, its recurrent
+            layer and its output layer move (high to low level).
         decoder_start: `vae` transplants the VAE's decoder (paper); `scratch` begins with a fresh
             one, all of which moves from the start.
-        source: default source of the motion latent at inference.
+        source: where motion comes from at inference, if nothing else is asked for.
     """
 
     velocity_weight: float = 0.5
@@ -56,7 +57,7 @@ class TextToMotionConfig:
     reconstruction_phase: float = 0.2
     unfreeze: tuple[float, float, float] = (0.0, 0.1, 0.2)
     decoder_start: Literal["vae", "scratch"] = "vae"
-    source: Source = "nearest"
+    source: Source = "flow"
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=100, schedule="plateau", period=5, factor=0.5, patience=15
@@ -161,16 +162,10 @@ class TextToMotion(Stage):
         if self.config.decoder_start == "scratch":  # nothing was learnt that could be forgotten
             return
         decoder = self.decoder
-        levels: tuple[tuple[nn.Module | None, ...], ...] = (
-            (decoder.initial, decoder.linear),
-            (decoder.recurrent,),
-            (decoder.output,),
-        )
+        levels = (decoder.initial, decoder.recurrent, decoder.output)
         for start, level in zip(self.config.unfreeze, levels):
             if progress < start:
-                for layer in level:
-                    if layer is not None:
-                        yield from layer.parameters()
+                yield from level.parameters()
 
 
 def _build_fusion(config: TextToMotionConfig, latent: int) -> nn.Sequential:

@@ -26,6 +26,7 @@ class CaptionBase:
         table: all captions, with their `text_embedding`.
         facts: of the captions' bundle: `in_train` and `derived`.
         clusters_UK: whether a caption occurs in a cluster, bool.
+        column: of the table, which motion is compared with.
         verification: what a caption of another cluster means, as in `MotionToTextConfig`.
 
     Attributes:
@@ -39,8 +40,10 @@ class CaptionBase:
         facts: Mapping[str, Any],
         clusters_UK: np.ndarray,
         verification: Literal["rerank", "flag", "off"],
+        column: str = "text_embedding",
     ) -> None:
         self.table = table
+        self.column = column
         self.clusters_UK = clusters_UK
         self.verification = verification
         self.ids = np.flatnonzero(np.array(facts["in_train"]))
@@ -48,7 +51,7 @@ class CaptionBase:
 
     @cached_property
     def _embedding(self) -> np.ndarray:
-        return index.unit(self.table.columns["text_embedding"].numpy()[self.ids])
+        return index.unit(self.table.columns[self.column].numpy()[self.ids])
 
     def rank(
         self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int, *, by_words_alone: bool = False
@@ -56,7 +59,7 @@ class CaptionBase:
         """Eq. 16: the k most similar captions, checked against each motion's cluster.
 
         Args:
-            text_ND: projections of motion into the space of captions.
+            text_ND: motion in the space of the captions.
             by_words_alone: leave the clusters out, whatever the base's `verification` says.
 
         Returns:

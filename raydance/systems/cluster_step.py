@@ -1,4 +1,4 @@
-"""The clusters of a run: fitted to the latents of the training windows, kept with their exemplars.
+"""The clusters of a run: fitted to the points of the training windows, kept with their exemplars.
 
 Every window is then assigned to one of them (`ClusterWriter`).
 """
@@ -14,17 +14,25 @@ import torch
 from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.columns import read_columns, write_columns
 from raydance.dataset import Dataset
+from raydance.motion.descriptor_space import Scaler
 from raydance.stages.clusters import Clusters, ClustersConfig, assign, fit_clusters
-from raydance.systems.label_step import held_out_agreement, latents_of, window_labels
+from raydance.systems.cluster_space import COLUMN, ClusterSpace, raw_points
+from raydance.systems.label_step import held_out_agreement, window_labels
 
 
 def write_clusters(run: Run, dataset: Dataset, config: ClustersConfig, seed: int) -> Clusters:
     """Fit the clusters and keep them, with the motion of the windows that a person describes."""
-    latents = latents_of(run, dataset, "train")
+    space = ClusterSpace.of(run)
+    if config.space == "descriptors":
+        space.scaler = Scaler.fit(np.concatenate(raw_points(run, dataset, "train")))
+
+    def points_of(split: str) -> np.ndarray:
+        return space.scaled(np.concatenate(raw_points(run, dataset, split)))
+
     labels = window_labels(dataset, "train", config.label) if config.label else None
-    clusters = fit_clusters(config, np.concatenate(latents), seed, labels)
+    clusters = fit_clusters(config, points_of("train"), seed, labels)
     if labels is not None:
-        clusters.report["held_out"] = held_out_agreement(run, dataset, clusters)
+        clusters.report["held_out"] = held_out_agreement(run, dataset, clusters, points_of)
     exemplars = _exemplar_windows(dataset, clusters.exemplars)
     tensors = {
         "centroids": torch.from_numpy(clusters.centroids),
@@ -34,6 +42,9 @@ def write_clusters(run: Run, dataset: Dataset, config: ClustersConfig, seed: int
         "exemplar_mask": torch.from_numpy(exemplars["joint_mask"]),
         "exemplar_cluster": torch.from_numpy(exemplars["cluster"]),
     }
+    if space.scaler is not None:
+        tensors["point_mean"] = torch.from_numpy(space.scaler.mean.astype(np.float64))
+        tensors["point_std"] = torch.from_numpy(space.scaler.std.astype(np.float64))
     if clusters.kept is not None:
         tensors["kept"] = torch.from_numpy(clusters.kept)
     facts = {"report": clusters.report, "exemplar_ids": exemplars["window_id"]}
@@ -71,6 +82,7 @@ class ClusterWriter:
         self.centroids = tensors["centroids"].numpy()
         self.kept = tensors["kept"].numpy() if "kept" in tensors else None
         """`[N]`, over the training windows in order: clusters that labelled windows stay in."""
+        self.space = ClusterSpace.of(self.run)
         self.dataset = Dataset.open(self.run.facts["dataset"]["path"])
 
     def __call__(self, item: tuple[str, int]) -> dict[str, Any]:
@@ -79,14 +91,19 @@ class ClusterWriter:
         shards = self.dataset.shards(split)
         shard = shards[number]
         window_ids = list(self.dataset.read_shard(shard, columns=["window_id"])["window_id"])
-        path = self.run.columns("motion_vae") / f"{shard.name}.parquet"
-        latents = np.asarray(read_columns(path, ["latent"], window_ids)["latent"])
-        cluster, distance = assign(self.centroids, latents)
+        path = self.run.columns("cluster_points") / f"{shard.name}.parquet"
+        raw = np.asarray(read_columns(path, [COLUMN], window_ids)[COLUMN])
+        points = self.space.scaled(raw)
+        cluster, distance = assign(self.centroids, points)
         if self.kept is not None and split == "train":
             first = sum(s.num_windows for s in shards[:number])
             kept = self.kept[first : first + shard.num_windows]
             cluster = np.where(kept < 0, cluster, kept)
-            distance = np.linalg.norm(latents - self.centroids[cluster], axis=1)
+            distance = np.linalg.norm(points - self.centroids[cluster], axis=1)
         out = self.run.columns("clusters") / f"{shard.name}.parquet"
-        write_columns(out, window_ids, {"cluster": cluster, "cluster_distance": distance})
+        write_columns(
+            out,
+            window_ids,
+            {"cluster": cluster, "cluster_distance": distance, COLUMN: points},
+        )
         return {"shard": shard.name}

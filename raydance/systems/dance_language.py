@@ -1,7 +1,8 @@
 """Dance-Language: the steps from a dataset of windows to a run.
 
-    statistics -> motion_vae -> clusters -> captions -> text_encoder -> contrastive
-               -> motion_to_text -> text_to_motion -> library (-> caption_writer)
+    statistics -> motion_basis -> motion_vae -> clusters -> captions -> text_encoder
+               -> contrastive -> motion_to_text -> motion_flow -> text_to_motion -> library
+               (-> caption_writer)
 
 Each step depends on the ones before it and is done again only when its configuration, the data or
 a step that it builds on has changed. How a stage is built and fed is in
@@ -26,6 +27,7 @@ from raydance.captions import CaptionTable
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.systems.base import ColumnWriter, FitTask, Runner, add_caption_columns, fingerprint
+from raydance.systems.basis_step import CoefficientWriter, write_basis
 from raydance.systems.caption_step import (
     CaptionIdWriter,
     EmbedTexts,
@@ -33,6 +35,7 @@ from raydance.systems.caption_step import (
     collect_captions,
     read_annotations,
 )
+from raydance.systems.cluster_space import PointWriter
 from raydance.systems.cluster_step import ClusterWriter, write_clusters
 
 # The same names again: they are part of what a training module offers (`raydance.systems.System`).
@@ -52,12 +55,14 @@ NAME = "dance-language"
 
 STEPS: tuple[str, ...] = (
     "statistics",
+    "motion_basis",
     "motion_vae",
     "clusters",
     "captions",
     "text_encoder",
     "contrastive",
     "motion_to_text",
+    "motion_flow",
     "text_to_motion",
     "library",
     "caption_writer",
@@ -66,21 +71,38 @@ STEPS: tuple[str, ...] = (
 
 _BUILDS_ON: dict[str, tuple[str, ...]] = {
     "statistics": (),
-    "motion_vae": ("statistics",),
-    "clusters": ("motion_vae",),
+    "motion_basis": ("statistics",),
+    "motion_vae": ("statistics", "motion_basis"),
+    "clusters": ("motion_basis", "motion_vae"),
     "captions": ("clusters",),
     "text_encoder": ("motion_vae", "captions"),
-    "contrastive": ("motion_vae", "clusters", "captions", "text_encoder"),
+    "contrastive": ("motion_basis", "motion_vae", "clusters", "captions", "text_encoder"),
     "motion_to_text": ("contrastive",),
+    "motion_flow": ("motion_basis", "captions"),
     "text_to_motion": ("motion_vae", "text_encoder"),
     "library": ("contrastive", "motion_to_text"),
     "caption_writer": ("captions", "contrastive"),
 }
 
 
+_AUGMENTED = (
+    "motion_basis",
+    "motion_vae",
+    "contrastive",
+    "motion_flow",
+    "text_to_motion",
+    "caption_writer",
+)
+"""Steps whose result depends on the augmentation."""
+
+
 def steps_of(config: DanceLanguageConfig) -> tuple[str, ...]:
     """The steps of a run with this configuration."""
-    return STEPS if config.caption_writer.enabled else STEPS[:-1]
+    off = {
+        "motion_flow": not config.motion_flow.enabled,
+        "caption_writer": not config.caption_writer.enabled,
+    }
+    return tuple(step for step in STEPS if not off.get(step, False))
 
 
 class Training:
@@ -166,7 +188,7 @@ class Training:
         files = [] if step == "library" else [self.run.bundle(step)]
         if step in ("text_encoder", "contrastive", "caption_writer"):
             files.append(self.run.bundle(f"{step}_captions"))
-        if step in ("motion_vae", "clusters", "captions", "contrastive"):
+        if step in ("motion_basis", "motion_vae", "clusters", "captions", "contrastive"):
             folder = self.run.columns(step)
             shards = [self.dataset.shards(split)[i] for split, i in self._all_shards()]
             files += [folder / f"{shard.name}.parquet" for shard in shards]
@@ -185,7 +207,7 @@ class Training:
         if step == "captions":
             # What was written, not the sheet: making one or deriving words anew changes nothing.
             own = [config["text"], own, read_annotations(annotations_path(self.run)) or ""]
-        if step in ("motion_vae", "contrastive", "text_to_motion", "caption_writer"):
+        if step in _AUGMENTED:
             own = [own, config["augment"]]
         above = [self.fingerprint(s) for s in _BUILDS_ON[step]]
         return fingerprint(step, self.config.seed, self.dataset.manifest_hash, own, above)
@@ -231,12 +253,29 @@ class Training:
         sums = self.runner.map(ShardStatistics, args, shards)
         write_statistics(self.run, sums, self.config.normalisation)
 
+    def _do_motion_basis(self, mark: str) -> dict[str, Any]:
+        config = self.config
+        facts = write_basis(
+            self.run,
+            self.dataset,
+            config.motion_basis,
+            config.augment,
+            config.representation,
+            config.seed,
+            self.runner.map,
+        )
+        self._fresh_columns("motion_basis")
+        args = (str(self.run.path), config.augment, config.representation, config.seed)
+        self.runner.map(CoefficientWriter, args, self._all_shards())
+        return facts
+
     def _do_motion_vae(self, mark: str) -> None:
         self._train("motion_vae", mark)
         self._fresh_columns("motion_vae")
         self._infer("motion_vae")
 
     def _do_clusters(self, mark: str) -> dict[str, Any]:
+        self.runner.map(PointWriter, (str(self.run.path),), self._all_shards())
         clusters = write_clusters(self.run, self.dataset, self.config.clusters, self.config.seed)
         self._fresh_columns("clusters")
         self.runner.map(ClusterWriter, (str(self.run.path),), self._all_shards())
@@ -285,6 +324,9 @@ class Training:
 
     def _do_motion_to_text(self, mark: str) -> None:
         self._train("motion_to_text", mark)
+
+    def _do_motion_flow(self, mark: str) -> None:
+        self._train("motion_flow", mark)
 
     def _do_text_to_motion(self, mark: str) -> None:
         self._train("text_to_motion", mark)

@@ -16,10 +16,12 @@ from raydance.motion.normalise import Representation
 from raydance.stages.caption_writer import CaptionWriterConfig
 from raydance.stages.clusters import ClustersConfig
 from raydance.stages.contrastive import ContrastiveConfig
+from raydance.stages.motion_flow import MotionFlowConfig
 from raydance.stages.motion_to_text import MotionToTextConfig
 from raydance.stages.motion_vae import MotionVaeConfig
 from raydance.stages.text_encoder import TextEncoderConfig
 from raydance.stages.text_to_motion import TextToMotionConfig
+from raydance.systems.basis_step import MotionBasisConfig
 from raydance.systems.caption_step import CaptionsConfig
 from raydance.text import TextConfig
 
@@ -28,6 +30,7 @@ TRAINED: Final = (
     "text_encoder",
     "contrastive",
     "motion_to_text",
+    "motion_flow",
     "text_to_motion",
     "caption_writer",
 )
@@ -51,11 +54,13 @@ class DanceLanguageConfig:
     augment: Augment = field(default_factory=Augment)
     text: TextConfig = field(default_factory=TextConfig)
     captions: CaptionsConfig = field(default_factory=CaptionsConfig)
+    motion_basis: MotionBasisConfig = field(default_factory=MotionBasisConfig)
     motion_vae: MotionVaeConfig = field(default_factory=MotionVaeConfig)
     clusters: ClustersConfig = field(default_factory=ClustersConfig)
     text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     motion_to_text: MotionToTextConfig = field(default_factory=MotionToTextConfig)
+    motion_flow: MotionFlowConfig = field(default_factory=MotionFlowConfig)
     text_to_motion: TextToMotionConfig = field(default_factory=TextToMotionConfig)
     caption_writer: CaptionWriterConfig = field(default_factory=CaptionWriterConfig)
 
@@ -66,13 +71,18 @@ class DanceLanguageConfig:
                 f"{self.motion_vae.latent}: text is encoded into the motion latents, so they must "
                 "be equal"
             )
+        if self.text_to_motion.source == "flow" and not self.motion_flow.enabled:
+            raise ConfigError(
+                "text_to_motion.source=flow needs motion_flow.enabled=true; without it: prior, "
+                "cluster, nearest or clip"
+            )
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed: {self.seed}; allowed: 0 to {2**31 - 1}")
 
 
 PAPER_CHOICES: dict[str, Any] = {
     "text": {"side_features": False},
-    "clusters": {"num_clusters": 3},
+    "clusters": {"num_clusters": 3, "space": "latent"},
     "contrastive": {
         "loss": "triplet",
         "motion_input": "latent",
@@ -88,37 +98,46 @@ PAPER_CHOICES: dict[str, Any] = {
             "patience": 0,
         },
     },
-    "motion_to_text": {"motion_input": "latent"},
+    "motion_to_text": {"ranking": "sentences", "motion_input": "latent"},
+    "motion_flow": {"enabled": False},
     "text_to_motion": {"source": "prior", "fusion": "linear"},
 }
 """What the paper does otherwise than the stages' own defaults: a hardest-pair triplet over frozen
-latents, which motion to text reads too, three clusters, no side features, latents from the prior.
+latents, which motion to text reads too and ranks captions by, three clusters of latents, no side
+features, no flow, latents from the prior.
 
-The last ReLU of eq. 11, eq. 18-19 as they stand and 1000 epochs of a motion VAE without a linear
-path are defaults of the stages, which the presets `default` and `quick` change. Left out are BERT,
+The last ReLU of eq. 11, eq. 18-19 as they stand and 1000 epochs of a motion VAE without a basis
+are defaults of the stages, which the presets `default` and `quick` change. Left out are BERT,
 the root removed from every frame, and captions of clusters alone.
 """
 
 _QUICK: dict[str, Any] = {
     "motion_vae": {
         "hidden": 128,
-        "num_cosines": 16,
-        "beta_end": 0.05,
-        "train": {"epochs": 22, "lr": 2e-3, "batch_size": 16, "patience": 0},
+        "basis": True,
+        "beta_start": 0.0,
+        "beta_end": 0.002,
+        "train": {"epochs": 4, "lr": 1e-3, "batch_size": 32, "patience": 0},
     },
     "clusters": {"num_clusters": 3, "num_seeds": 3},
     "text_encoder": {"final_relu": False, "train": {"batch_size": 16, "epochs": 20, "patience": 0}},
     "contrastive": {"train": {"epochs": 14, "batch_size": 64, "patience": 0}},
-    "motion_to_text": {"train": {"epochs": 12, "patience": 0}},
+    "motion_to_text": {"train": {"epochs": 8, "patience": 0}},
+    "motion_flow": {"width": 256, "train": {"epochs": 220}},
     "text_to_motion": {
         "fusion": "residual",
-        "train": {"epochs": 10, "batch_size": 32, "patience": 0},
+        "train": {"epochs": 4, "batch_size": 32, "patience": 0},
     },
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {
-        "motion_vae": {"num_cosines": 16, "train": {"epochs": 300}},
+        "motion_vae": {
+            "basis": True,
+            "beta_start": 0.0,
+            "beta_end": 0.002,
+            "train": {"epochs": 12, "lr": 1e-3},
+        },
         "text_encoder": {"final_relu": False, "train": {"batch_size": 16}},
         "text_to_motion": {"fusion": "residual"},
     },

@@ -25,6 +25,7 @@ from raydance.motion import normalise, skeleton
 from raydance.motion.clip import Clip
 from raydance.stages.clusters import assign
 from raydance.stages.contrastive import Contrastive
+from raydance.stages.motion_flow import MotionFlow
 from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
@@ -32,8 +33,10 @@ from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems import generation, long_motion
 from raydance.systems.answers import Hit, Segment
 from raydance.systems.base import load_stage
+from raydance.systems.basis_step import basis_of
 from raydance.systems.caption_base import CaptionBase
 from raydance.systems.caption_step import cluster_names
+from raydance.systems.cluster_space import ClusterSpace
 from raydance.systems.dance_language_config import config_of
 from raydance.systems.dance_language_stages import build_stage
 from raydance.systems.library_step import Library, read_library
@@ -81,7 +84,15 @@ class DanceLanguage:
             load_bundle(run.bundle("captions"))[1],
             facts["caption_clusters"].numpy(),
             self.config.motion_to_text.cluster_verification,
+            "text_projection"
+            if self.config.motion_to_text.ranking == "shared"
+            else "text_embedding",
         )
+        self.cluster_space = ClusterSpace.of(run)
+        self.basis = basis_of(run)
+        self.motion_flow: MotionFlow | None = None
+        if self.config.motion_flow.enabled:
+            self.motion_flow = self._stage("motion_flow", MotionFlow)
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> DanceLanguage:
@@ -92,8 +103,10 @@ class DanceLanguage:
             self.contrastive,
             self.motion_to_text,
             self.text_to_motion,
+            self.motion_flow,
         ):
-            stage.to(device)
+            if stage is not None:
+                stage.to(device)
         if "writer" in self.__dict__:
             self.writer.stage.to(device)
         self.device = device
@@ -164,8 +177,13 @@ class DanceLanguage:
         return windows_of_clip(clip, fps=self.fps, length=self.window, stride=self.stride)
 
     def encode_motion(self, motion: np.ndarray, joint_mask: np.ndarray) -> dict[str, np.ndarray]:
-        """`latent [N, Z]`, `motion_embedding [N, Z]`, `cluster [N]` and the caption projection
-        `text [N, D]` of windows `[N, T, 50, 3]` in metres."""
+        """What the stages make of windows `[N, T, 50, 3]` in metres.
+
+        Returns:
+            `coefficients [N, K]`, `latent [N, Z]`, `motion_embedding [N, Z]`, `cluster [N]` with
+            the point it was chosen by, `cluster_point [N, P]`, and `text [N, D]`, the point that
+            captions are ranked by.
+        """
         network = to_network(motion, joint_mask, self.statistics, self.config.representation)
         batch = {
             "motion": torch.from_numpy(network).to(self.device),
@@ -174,12 +192,19 @@ class DanceLanguage:
         with torch.inference_mode():
             batch |= self.vae.infer(batch)
             batch |= self.contrastive.infer(batch)
-            text = self.motion_to_text.project(batch[self.config.motion_to_text.motion_input])
+            text = batch["motion_embedding"]
+            if self.config.motion_to_text.ranking == "sentences":
+                text = self.motion_to_text.project(batch[self.config.motion_to_text.motion_input])
         latent = batch["latent"].cpu().numpy()
+        coefficients = self.basis.encode(network, np.asarray(joint_mask))
+        raw = self.cluster_space.raw(motion, np.asarray(joint_mask), latent, coefficients)
+        point = self.cluster_space.scaled(raw)
         return {
+            "coefficients": coefficients,
             "latent": latent,
             "motion_embedding": batch["motion_embedding"].cpu().numpy(),
-            "cluster": assign(self.centroids, latent)[0],
+            "cluster": assign(self.centroids, point)[0],
+            "cluster_point": point,
             "text": text.cpu().numpy(),
         }
 
@@ -256,7 +281,14 @@ class DanceLanguage:
 
     # Text to motion
 
-    def generate(
+    def generate(self, text: str, **options: Any) -> np.ndarray:
+        """Motion for a sentence: `[num_samples, T, 50, 3]`, metres, y up, at `self.fps`.
+
+        Takes what `make` takes, which also tells how the motion was made.
+        """
+        return self.make(text, **options).motion
+
+    def make(
         self,
         text: str,
         *,
@@ -265,21 +297,35 @@ class DanceLanguage:
         num_samples: int = 1,
         source: str | None = None,
         clip: Clip | None = None,
-    ) -> np.ndarray:
-        """Motion for a sentence: `[num_samples, T, 50, 3]`, metres, y up, at `self.fps`.
+        steps: int | None = None,
+        guidance: float | None = None,
+        candidates: int | None = None,
+    ) -> generation.Made:
+        """Motion for a sentence, and how it was made.
 
         Args:
             frames: T; a window's length by default, at most a minute. Longer motion than a window
                 is made of several (`long_motion`).
-            source: where the motion latent comes from, one of `SOURCES`; the run's own by default.
+            source: where the motion comes from, one of `SOURCES`; the run's own by default.
             clip: with `source="clip"`, the motion to start from.
+            steps, guidance: of the flow; the run's own by default.
+            candidates: motions made for each sample, of which the one is kept that the shared
+                space puts nearest to the sentence.
 
         Raises:
-            InputError: an empty sentence, a length or source that is not allowed.
+            InputError: an empty sentence, a length, source or setting that is not allowed.
         """
         words = {name: values[0] for name, values in self.encode_text([text]).items()}
         request = generation.Request(
-            words=words, frames=frames, seed=seed, num_samples=num_samples, source=source, clip=clip
+            words=words,
+            frames=frames,
+            seed=seed,
+            num_samples=num_samples,
+            source=source,
+            clip=clip,
+            steps=steps,
+            guidance=guidance,
+            candidates=candidates,
         )
         return generation.generate(self, [request])[0]
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import torch
+
+from raydance import nn
 from raydance.artifacts import Run, load_bundle
 from raydance.batches import seed_for
 from raydance.chunks import BatchSpec
 from raydance.motion.augment import Augment
 from raydance.stages.base import Stage
 from raydance.stages.contrastive import Contrastive
+from raydance.stages.motion_flow import MotionFlow
 from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae, build_decoder, build_encoder
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems.base import load_stage
+from raydance.systems.basis_step import basis_of
 from raydance.systems.dance_language_config import config_of
 from raydance.systems.statistics_step import statistics_of
 from raydance.systems.writer_step import build_writer
@@ -28,27 +33,45 @@ def build_stage(run: Run, name: str) -> Stage:
     config = config_of(run)
     latent = config.motion_vae.latent
     if name == "motion_vae":
-        return MotionVae(config.motion_vae)
+        return MotionVae(config.motion_vae, _vae_basis(run))
     text_dim = load_bundle(run.bundle("captions"))[1]["text_dim"]
     if name == "text_encoder":
         return TextEncoder(config.text_encoder, text_dim)
     if name == "contrastive":
         encoder = None
         if config.contrastive.motion_input == "windows":
-            encoder = build_encoder(config.motion_vae)
+            encoder = build_encoder(config.motion_vae, _vae_basis(run))
             encoder.load_state_dict(_vae(run).encoder.state_dict())
-        return Contrastive(config.contrastive, latent, text_dim, encoder)
+        joints = config.motion_vae.num_joints
+        return Contrastive(
+            config.contrastive, latent, text_dim, encoder, network_basis(run), joints
+        )
     if name == "motion_to_text":
         reads_latent = config.motion_to_text.motion_input == "latent"
         inputs = latent if reads_latent else config.contrastive.outputs
         return MotionToText(config.motion_to_text, inputs, text_dim)
+    if name == "motion_flow":
+        basis = basis_of(run)
+        components, scale = torch.from_numpy(basis.components), torch.from_numpy(basis.scale)
+        return MotionFlow(config.motion_flow, components, scale, text_dim)
     assert name == "text_to_motion", name
     vae = _vae(run)
     if config.text_to_motion.decoder_start == "scratch":
-        decoder = build_decoder(config.motion_vae)
+        decoder = build_decoder(config.motion_vae, _vae_basis(run))
     else:  # a loaded stage is frozen; the transplanted decoder must learn on
         decoder = copy.deepcopy(vae.decoder).requires_grad_(True)
     return TextToMotion(config.text_to_motion, latent, vae.encoder, decoder)
+
+
+def network_basis(run: Run) -> nn.MotionBasis:
+    """The run's motion basis as a fixed layer."""
+    basis = basis_of(run)
+    arrays = (basis.mean, basis.components, basis.projection)
+    return nn.MotionBasis(*(torch.from_numpy(array) for array in arrays))
+
+
+def _vae_basis(run: Run) -> nn.MotionBasis | None:
+    return network_basis(run) if config_of(run).motion_vae.basis else None
 
 
 def _vae(run: Run) -> MotionVae:
@@ -65,6 +88,7 @@ def batch_spec(run: Run, stage: Stage) -> BatchSpec:
     columns = {
         name: str(run.columns(step))
         for name, step in (
+            ("coefficients", "motion_basis"),
             ("latent", "motion_vae"),
             ("cluster", "clusters"),
             ("motion_embedding", "contrastive"),

@@ -1,15 +1,15 @@
-"""Sentences into motion with a trained run: latents of the source, decoded, joined to any length.
+"""Sentences into motion with a trained run: from the motion flow, or from the paper's decoder.
 
-Requests that come together are decoded together, in one batch of windows.
+Requests that come together are made together, in batches of windows.
 
-Dimensions: S samples, N windows, T frames, J joints, Z latent.
+Dimensions: R requests, S samples, N windows, T frames, J joints, K coefficients, Z latent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ import torch
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
 from raydance.stages.clusters import assign
+from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS, MotionFlow
 from raydance.stages.text_to_motion import SOURCES
 from raydance.systems import long_motion
 from raydance.training import derive_seed
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from raydance.systems.dance_language_run import DanceLanguage
 
 MAX_SAMPLES: Final = 64
+MAX_CANDIDATES: Final = 32
 _NEAREST: Final = 5
 _SHARPNESS: Final = 0.05
 
@@ -36,9 +38,9 @@ class Request:
     Attributes:
         words: one sentence as `DanceLanguage.encode_text` gives it, without the first dimension.
         frames: T; a window's length where None.
-        source: where the motion latent comes from, one of `SOURCES`; the run's own, or the clip,
-            where None.
+        source: where motion comes from, one of `SOURCES`; the run's own, or the clip, where None.
         clip: with the source `clip`, the motion to start from.
+        steps, guidance, candidates: of the flow; the run's own where None.
     """
 
     words: Mapping[str, np.ndarray]
@@ -47,14 +49,174 @@ class Request:
     num_samples: int = 1
     source: str | None = None
     clip: Clip | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    candidates: int | None = None
 
 
-def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[np.ndarray]:
-    """Motion `[S, T, 50, 3]` for each request, metres, y up, at the run's rate.
+@dataclass(frozen=True, kw_only=True)
+class Understood:
+    """The training caption that is nearest to a sentence, and the cosine between them."""
+
+    caption: str
+    similarity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Motion, and how it was made.
+
+    Attributes:
+        motion: `[S, T, 50, 3]`, metres, y up, at the run's rate.
+        facts: source, and what of the flow's steps, guidance and candidates was used.
+    """
+
+    motion: np.ndarray
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Made]:
+    """Motion for each request.
 
     Raises:
-        InputError: a length, a number of samples or a source that is not allowed.
+        InputError: a length, a number of samples, a source or a setting that is not allowed.
     """
+    plans = [_plan(system, request) for request in requests]
+    made: list[Made | None] = [None] * len(requests)
+    decoded = [i for i, plan in enumerate(plans) if plan["source"] != "flow"]
+    flowing: dict[tuple[int, float], list[int]] = {}
+    for i, plan in enumerate(plans):
+        if plan["source"] == "flow":
+            flowing.setdefault((plan["steps"], plan["guidance"]), []).append(i)
+    if decoded:
+        for i, motion in zip(decoded, _from_decoder(system, [requests[i] for i in decoded])):
+            made[i] = Made(motion=motion, facts=plans[i])
+    for here in flowing.values():
+        for i, motion in zip(here, _from_flow(system, [requests[i] for i in here], plans[here[0]])):
+            made[i] = Made(motion=motion, facts=plans[i])
+    return [one for one in made if one is not None]
+
+
+def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
+    """How a request will be answered; refuses what is not allowed."""
+    default = "clip" if request.clip is not None else system.config.text_to_motion.source
+    source = request.source or default
+    allowed = SOURCES if system.motion_flow is not None else SOURCES[1:]
+    if source not in allowed:
+        raise InputError(f"source {source!r}; allowed: {', '.join(allowed)}")
+    frames = system.window if request.frames is None else request.frames
+    long_motion.check_length(frames, system.window, system.fps)
+    if not 1 <= request.num_samples <= MAX_SAMPLES:
+        raise InputError(f"num_samples: {request.num_samples}; allowed: 1 to {MAX_SAMPLES}")
+    if (source == "clip") != (request.clip is not None):
+        raise InputError("source 'clip' and a clip go together")
+    config = system.config.motion_flow
+    settings = {
+        "steps": (request.steps, config.steps, 1, MAX_STEPS),
+        "guidance": (request.guidance, config.guidance, 0.0, MAX_GUIDANCE),
+        "candidates": (request.candidates, config.candidates, 1, MAX_CANDIDATES),
+    }
+    plan: dict[str, Any] = {"source": source}
+    for name, (wanted, usual, least, most) in settings.items():
+        if wanted is not None and source != "flow":
+            raise InputError(f"{name}: only for source 'flow', not {source!r}")
+        if wanted is not None and not least <= wanted <= most:
+            raise InputError(f"{name}: {wanted}; allowed: {least:g} to {most:g}")
+        if source == "flow":
+            plan[name] = usual if wanted is None else wanted
+    return plan
+
+
+# From the motion flow
+
+
+def _from_flow(
+    system: DanceLanguage, requests: Sequence[Request], plan: Mapping[str, Any]
+) -> list[np.ndarray]:
+    """Motions `[S, T, 50, 3]` of requests that share steps and guidance."""
+    flow = system.motion_flow
+    assert flow is not None
+    noise, text, sizes = [], [], []
+    for request in requests:
+        count = long_motion.num_windows(request.frames or system.window, system.window)
+        tries = request.candidates or system.config.motion_flow.candidates
+        rng = np.random.default_rng(derive_seed("generate", request.seed))
+        drawn_SNK = long_motion.latent_walk(
+            lambda n, rng=rng: rng.standard_normal((n, flow.num_components)),  # type: ignore[misc]
+            count,
+            request.num_samples * tries,
+        )
+        noise.append(drawn_SNK.reshape(-1, flow.num_components))
+        sizes.append((request.num_samples, tries, count))
+        row = np.asarray(request.words["text_embedding"])
+        text.append(np.repeat(row[None], len(noise[-1]), axis=0))
+    coefficients = _sample(
+        system, flow, np.concatenate(noise), np.concatenate(text), plan["steps"], plan["guidance"]
+    )
+    motion = decode_coefficients(system, coefficients)
+    ends = np.cumsum([len(rows) for rows in noise])[:-1]
+    out = []
+    for request, (samples, tries, count), windows in zip(requests, sizes, np.split(motion, ends)):
+        shaped = windows.reshape(samples, tries, count, *windows.shape[1:])
+        chosen = _best(system, shaped, request.words) if tries > 1 else shaped[:, 0]
+        frames = request.frames or system.window
+        out.append(long_motion.join(chosen, frames, system.joint_mask))
+    return out
+
+
+def _sample(
+    system: DanceLanguage,
+    flow: MotionFlow,
+    noise_RK: np.ndarray,
+    text_RD: np.ndarray,
+    steps: int,
+    guidance: float,
+) -> np.ndarray:
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(system.device)
+
+    found = flow.sample(tensor(noise_RK), tensor(text_RD), steps=steps, guidance=guidance)
+    return found.cpu().numpy()
+
+
+def decode_coefficients(system: DanceLanguage, coefficients_NK: np.ndarray) -> np.ndarray:
+    """Windows `[N, T, 50, 3]`, metres, of coefficients of the motion basis."""
+    return system.to_metres(system.basis.decode(coefficients_NK))
+
+
+def _best(
+    system: DanceLanguage, windows_SCNTJ3: np.ndarray, words: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Of each sample's C candidates the one that the shared space puts nearest to the words."""
+    samples, tries, count = windows_SCNTJ3.shape[:3]
+    flat = windows_SCNTJ3.reshape(-1, *windows_SCNTJ3.shape[3:])
+    mask = np.repeat(system.joint_mask[None], len(flat), axis=0)
+    point = system.encode_motion(flat * system.joint_mask[:, None], mask)["motion_embedding"]
+    from raydance.index import scores
+
+    score = scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
+    best = score.reshape(samples, tries, count).mean(axis=2).argmax(axis=1)
+    return windows_SCNTJ3[np.arange(samples), best]
+
+
+def understood_as(system: DanceLanguage, words: Mapping[str, np.ndarray]) -> Understood:
+    """How a sentence was understood: the nearest caption of a training clip."""
+    ids = system.caption_base.ids
+    table = system.captions.columns["text_embedding"].numpy()[ids]
+    sentence = np.asarray(words["text_embedding"])
+    cosine = table @ sentence / np.maximum(
+        np.linalg.norm(table, axis=1) * np.linalg.norm(sentence), 1e-12
+    )
+    best = int(cosine.argmax())
+    return Understood(
+        caption=system.captions.texts[int(ids[best])], similarity=float(cosine[best])
+    )
+
+
+# From the paper's decoder (eq. 18-20)
+
+
+def _from_decoder(system: DanceLanguage, requests: Sequence[Request]) -> list[np.ndarray]:
     latents_SNZ = [_latents(system, request) for request in requests]
     lengths = [r.frames or system.window for r in requests]
     texts_RZ = [
@@ -94,16 +256,8 @@ def decode(
 
 def _latents(system: DanceLanguage, request: Request) -> np.ndarray:
     """Motion latents `[S, N, Z]` float32 of a request's samples and windows."""
-    default = "clip" if request.clip is not None else system.config.text_to_motion.source
-    source = request.source or default
-    if source not in SOURCES:
-        raise InputError(f"source {source!r}; allowed: {', '.join(SOURCES)}")
+    source = _plan(system, request)["source"]
     frames = system.window if request.frames is None else request.frames
-    long_motion.check_length(frames, system.window, system.fps)
-    if not 1 <= request.num_samples <= MAX_SAMPLES:
-        raise InputError(f"num_samples: {request.num_samples}; allowed: 1 to {MAX_SAMPLES}")
-    if (source == "clip") != (request.clip is not None):
-        raise InputError("source 'clip' and a clip go together")
     count = long_motion.num_windows(frames, system.window)
     if request.clip is not None:
         found_NZ = system.encode_motion(*system.windows(request.clip)[:2])["latent"]
@@ -131,5 +285,6 @@ def _draw(
     noise = rng.standard_normal((count, system.config.motion_vae.latent))
     if source == "prior":
         return noise
-    cluster = assign(system.centroids, np.asarray(words["text_latent"])[None])[0][0]
-    return system.cluster_mean[cluster].numpy() + system.cluster_std[cluster].numpy() * noise
+    means = system.cluster_mean.numpy()
+    cluster = assign(means, np.asarray(words["text_latent"])[None])[0][0]
+    return means[cluster] + system.cluster_std[cluster].numpy() * noise

@@ -1,18 +1,18 @@
 """Labels that clusters start from, and how well the clusters agree with labels held out.
 
 Agreement is measured on the validation and test windows alone: the training windows told the
-clusters what they are called. Dimensions: N windows, K clusters, Z latent.
+clusters what they are called. Dimensions: N windows, K clusters, Z values of a point.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from raydance.artifacts import Run
-from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.metrics import clustering
@@ -50,19 +50,18 @@ def window_labels(dataset: Dataset, split: str, key: str) -> WindowLabels:
     return WindowLabels(names=names, clips=clips)
 
 
-def latents_of(run: Run, dataset: Dataset, split: str) -> list[np.ndarray]:
-    """The latents of a split's windows, `[n, Z]` for each of its shards."""
-    folder = run.columns("motion_vae")
-    return [
-        np.asarray(read_columns(folder / f"{shard.name}.parquet", ["latent"])["latent"])
-        for shard in dataset.shards(split)
-    ]
-
-
-def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[str, Any]:
+def held_out_agreement(
+    run: Run,
+    dataset: Dataset,
+    clusters: Clusters,
+    points_of: Callable[[str], np.ndarray],
+) -> dict[str, Any]:
     """How the labels of validation and test windows agree with the clusters they fall into.
 
     Adds a warning to the clusters' report where they agree badly.
+
+    Args:
+        points_of: the points `[N, Z]` of a split's windows.
 
     Returns:
         `windows` counted, the adjusted Rand index `ari`, the same of K-means with as many clusters
@@ -70,20 +69,20 @@ def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[s
         label. Empty where no held-out window has the label.
     """
     key = clusters.report["label"]
-    names, latents = [], []
+    names, points = [], []
     for split in ("val", "test"):
         names += list(window_labels(dataset, split, key).names)
-        latents += latents_of(run, dataset, split)
+        points.append(points_of(split))
     rows = [i for i, name in enumerate(names) if name]
     if not rows:
         return {}
-    true, latents_NZ = [names[i] for i in rows], np.concatenate(latents)[rows]
+    true, points_NZ = [names[i] for i in rows], np.concatenate(points)[rows]
     seed, limit = run.facts["seed"], run.config["clusters"]["fit_windows"]
-    train_NZ = np.concatenate(latents_of(run, dataset, "train")).astype(np.float64)
+    train_NZ = points_of("train").astype(np.float64)
     train_NZ = np.random.default_rng([seed, 37]).permutation(train_NZ)[:limit]
     plain = partition("kmeans", train_NZ, len(clusters.centroids), seed)
     means_KZ = np.stack([train_NZ[plain == c].mean(axis=0) for c in np.unique(plain)])
-    found = clusters.assign(latents_NZ)[0]
+    found = clusters.assign(points_NZ)[0]
     own = float(np.mean([clusters.names[c] == name for c, name in zip(found, true)]))
     if own < _TRUSTED:
         clusters.report["warnings"].append(
@@ -93,6 +92,6 @@ def held_out_agreement(run: Run, dataset: Dataset, clusters: Clusters) -> dict[s
     return {
         "windows": len(rows),
         "ari": clustering.adjusted_rand_index(true, found),
-        "ari_kmeans": clustering.adjusted_rand_index(true, assign(means_KZ, latents_NZ)[0]),
+        "ari_kmeans": clustering.adjusted_rand_index(true, assign(means_KZ, points_NZ)[0]),
         "own": own,
     }

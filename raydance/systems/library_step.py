@@ -23,6 +23,7 @@ from raydance.errors import ArtifactError
 from raydance.files import replacing
 from raydance.stages.clusters import caption_clusters
 from raydance.systems.answers import Hit
+from raydance.systems.cluster_space import COLUMN
 
 _WINDOW_COLUMNS = ("window_id", "clip_id", "split", "start_s", "end_s", "labels")
 
@@ -40,12 +41,14 @@ class Library:
         windows: `window_id`, `clip_id`, `split`, `start_s`, `end_s` (seconds in the clip at the
             dataset's rate), `labels` (JSON), `caption_ids`; lists of the same length N.
         cluster: `[N]` int64.
+        point: `[N, D]` float32, in the space of the clusters.
         latent: `[N, Z]` float32, of the VAE.
         embedding: `[N, Z]` float32, of the contrastive space.
     """
 
     windows: dict[str, list[Any]]
     cluster: np.ndarray
+    point: np.ndarray
     latent: np.ndarray
     embedding: np.ndarray
 
@@ -102,7 +105,7 @@ def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:
                 extra: dict[str, Any] = {}
                 for step, columns in (
                     ("motion_vae", ["latent"]),
-                    ("clusters", ["cluster"]),
+                    ("clusters", ["cluster", COLUMN]),
                     ("captions", ["caption_ids"]),
                     ("contrastive", ["motion_embedding"]),
                 ):
@@ -110,7 +113,7 @@ def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:
                 arrays = {c: pa.array(list(rows[c])) for c in _WINDOW_COLUMNS}
                 arrays["caption_ids"] = pa.array(extra["caption_ids"], pa.list_(pa.int64()))
                 arrays["cluster"] = pa.array(extra["cluster"])
-                for column in ("latent", "motion_embedding"):
+                for column in ("latent", COLUMN, "motion_embedding"):
                     flat = pa.array(np.ascontiguousarray(extra[column]).reshape(-1))
                     width = extra[column].shape[1]
                     arrays[column] = pa.FixedSizeListArray.from_arrays(flat, width)
@@ -133,14 +136,14 @@ def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:
 def _write_cluster_facts(
     run: Run, latents: np.ndarray, clusters: np.ndarray, captions: list[list[int]]
 ) -> None:
-    centroids = load_bundle(run.bundle("clusters"))[0]["centroids"]
+    count = len(load_bundle(run.bundle("clusters"))[0]["centroids"])
     num_captions = len(load_bundle(run.bundle("captions"))[1]["texts"])
     mean, std = [], []
-    for c in range(len(centroids)):
+    for c in range(count):
         members = latents[clusters == c]
-        mean.append(members.mean(axis=0) if len(members) else centroids[c].numpy())
+        mean.append(members.mean(axis=0) if len(members) else latents.mean(axis=0))
         std.append(members.std(axis=0) if len(members) else np.ones(latents.shape[1]))
-    belongs = caption_clusters(captions, clusters, num_captions, len(centroids))
+    belongs = caption_clusters(captions, clusters, num_captions, count)
     tensors = {
         "cluster_mean": torch.from_numpy(np.stack(mean).astype(np.float32)),
         "cluster_std": torch.from_numpy(np.stack(std).astype(np.float32)),
@@ -172,6 +175,7 @@ def read_library(run: Run) -> Library:
     return Library(
         windows={name: table[name].to_pylist() for name in (*_WINDOW_COLUMNS, "caption_ids")},
         cluster=table["cluster"].to_numpy(),
+        point=matrix(COLUMN),
         latent=matrix("latent"),
         embedding=matrix("motion_embedding"),
     )

@@ -75,10 +75,12 @@ def _copy_step(source: Run, run: Run, step: str) -> None:
     for name in (step, f"{step}_captions"):
         if source.bundle(name).exists():
             _link(source.bundle(name), run.bundle(name))
-    if source.columns(step).exists():
-        shutil.rmtree(run.columns(step), ignore_errors=True)
-        for file in source.columns(step).glob("*.parquet"):
-            _link(file, run.columns(step) / file.name)
+    folders = (step, "cluster_points") if step == "clusters" else (step,)
+    for name in folders:
+        if source.columns(name).exists():
+            shutil.rmtree(run.columns(name), ignore_errors=True)
+            for file in source.columns(name).glob("*.parquet"):
+                _link(file, run.columns(name) / file.name)
     if source.metrics(step).exists():
         _link(source.metrics(step), run.metrics(step))
 

@@ -1,0 +1,333 @@
+"""Motion flow: a rectified flow from noise to coefficients of the motion basis, told what to do.
+
+Not from the paper, whose text-to-motion decoder (eq. 18-20) blurs: this is what makes motion by
+default. Noise `z_0` and whitened coefficients `z_1` are joined by straight lines
+`z_t = (1 - t) z_0 + t z_1` (Liu et al., 2022); the network predicts the end `z_1` from a point on
+the line, the time and a sentence. It also learns to see wanted frames: the least-norm coefficients
+of randomly chosen ones and which frames they are join the condition. Sentence and frames are
+dropped now and then, so that guidance (Ho and Salimans, 2022) can weigh the sentence.
+
+Dimensions: B clips, K components, D sentence embedding, T frames, W width, S sets of frames.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydance.errors import ConfigError
+from raydance.stages.base import Batch, Stage, TrainConfig
+
+MAX_STEPS: Final = 100
+MAX_GUIDANCE: Final = 10.0
+_NUM_SETS: Final = 192
+_SETS_IN_BATCH: Final = 8
+_NOISE: Final = 0.02
+"""Noise of wanted frames against unit network values: keeps least-norm solutions bounded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionFlowConfig:
+    """The flow's size, training and sampling.
+
+    Attributes:
+        enabled: whether a run has this stage.
+        width, num_blocks: of the residual network.
+        expansion: width of a block's hidden layer against its own.
+        dropout: inside blocks, in training.
+        text_dropout: how often the sentence is left out in training.
+        text_noise: standard deviation of the noise added to sentences in training, against their
+            mean length; sentences never seen lie between those that were.
+        frames_dropout: how often no frame is given in training.
+        ema: highest decay of the averaged weights, which are those that sample.
+        guidance: how much further than without the sentence its prediction is followed; 1 is none.
+        steps: of the sampler.
+        candidates: motions made for one that is wanted; the run's shared space picks the best.
+    """
+
+    enabled: bool = True
+    width: int = 512
+    num_blocks: int = 4
+    expansion: int = 2
+    dropout: float = 0.1
+    text_dropout: float = 0.1
+    text_noise: float = 0.0
+    frames_dropout: float = 0.75
+    ema: float = 0.999
+    guidance: float = 2.0
+    steps: int = 8
+    candidates: int = 1
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            epochs=300, lr=2e-3, schedule="onecycle", batch_size=128, patience=0
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise ConfigError(f"motion_flow.steps: {self.steps}; allowed: 1 to {MAX_STEPS}")
+        if not 0.0 <= self.guidance <= MAX_GUIDANCE:
+            raise ConfigError(
+                f"motion_flow.guidance: {self.guidance}; allowed: 0 to {MAX_GUIDANCE:g}"
+            )
+        if not 0.0 <= self.ema < 1.0:
+            raise ConfigError(f"motion_flow.ema: {self.ema}; from 0 up to but without 1")
+        if self.candidates < 1:
+            raise ConfigError(f"motion_flow.candidates: {self.candidates}; at least 1")
+
+
+class _Block(nn.Module):
+    """A residual layer whose norm, strength and output the condition scales and shifts."""
+
+    def __init__(self, width: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 3 * width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        self.layers = nn.Sequential(
+            nn.Linear(width, expansion * width),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(expansion * width, width),
+        )
+
+    def forward(self, hidden_BW: Tensor, condition_BW: Tensor) -> Tensor:
+        shift_BW, scale_BW, gate_BW = self.modulation(condition_BW).chunk(3, dim=1)
+        inner_BW = self.layers(self.norm(hidden_BW) * (1.0 + scale_BW) + shift_BW)
+        return hidden_BW + (1.0 + gate_BW) * inner_BW
+
+
+class _Network(nn.Module):
+    """Predicts clean coefficients."""
+
+    def __init__(self, config: MotionFlowConfig, components: int, text_dim: int, frames: int):
+        super().__init__()
+        width = config.width
+        self.width = width
+        self.input = nn.Linear(components, width)
+        self.wanted = nn.Linear(components + 2 * frames, width, bias=False)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.text = nn.Sequential(nn.Linear(text_dim, width), nn.SiLU(), nn.Linear(width, width))
+        self.no_text = nn.Parameter(torch.zeros(width))
+        self.blocks = nn.ModuleList(
+            _Block(width, config.expansion, config.dropout) for _ in range(config.num_blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, components)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(
+        self, z_BK: Tensor, t_B: Tensor, text_BD: Tensor, has_text_B: Tensor, wanted_BX: Tensor
+    ) -> Tensor:
+        text_BW = torch.where(has_text_B[:, None], self.text(text_BD), self.no_text)
+        condition_BW = F.silu(self.time(_time_code(t_B, self.width)) + text_BW)
+        hidden_BW = self.input(z_BK) + self.wanted(wanted_BX)
+        for block in self.blocks:
+            hidden_BW = block(hidden_BW, condition_BW)
+        return self.output(self.norm(hidden_BW))
+
+
+def _time_code(t_B: Tensor, width: int) -> Tensor:
+    """Sines and cosines of times in [0, 1], `[B, W]`."""
+    half = width // 2
+    rate_H = torch.exp(torch.linspace(0.0, math.log(1000.0), half, device=t_B.device))
+    angle_BH = t_B[:, None] * rate_H
+    code_BX = torch.cat([angle_BH.sin(), angle_BH.cos()], dim=1)
+    return F.pad(code_BX, (0, width - code_BX.shape[1]))
+
+
+Correction = Callable[[Tensor, float], Tensor]
+"""Moves predicted coefficients `[B, K]` at time t onto what is wanted."""
+
+
+class MotionFlow(Stage):
+    """The flow over basis coefficients.
+
+    Args:
+        components: `[K, T, J, 3]`, the basis.
+        scale: `[K]`, the standard deviation of each component in metres.
+        text_dim: D.
+    """
+
+    name: ClassVar[str] = "motion_flow"
+    reads: ClassVar[tuple[str, ...]] = ("coefficients", "text_embedding")
+
+    def __init__(
+        self, config: MotionFlowConfig, components: Tensor, scale: Tensor, text_dim: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.num_components, self.num_frames = components.shape[:2]
+        self.network = _Network(config, self.num_components, text_dim, self.num_frames)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+        weight_K = scale.sqrt()
+        self.register_buffer("weight", weight_K / weight_K.mean(), persistent=False)
+        projection_SKK, frames_SX = _frame_sets(components)
+        self.register_buffer("set_projection", projection_SKK, persistent=False)
+        self.register_buffer("set_frames", frames_SX, persistent=False)
+
+    def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
+        """Clean coefficients predicted from points on the way to them."""
+        z1_BK, text_BD = batch["coefficients"], batch["text_embedding"]
+        if self.training:
+            self._update_average()
+            return self._predict(self.network, z1_BK, text_BD, None)
+        # The same noise in every validation, so that epochs compare.
+        generator = torch.Generator(device="cpu").manual_seed(0)
+        return self._predict(self.average, z1_BK, text_BD, generator)
+
+    def _predict(
+        self,
+        network: nn.Module,
+        z1_BK: Tensor,
+        text_BD: Tensor,
+        generator: torch.Generator | None,
+    ) -> dict[str, Tensor]:
+        config, size, device = self.config, len(z1_BK), z1_BK.device
+
+        def uniform() -> Tensor:
+            return torch.rand(size, generator=generator).to(device)
+
+        z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
+        t_B = torch.randn(size, generator=generator).to(device).sigmoid()
+        z_BK = torch.lerp(z0_BK, z1_BK, t_B[:, None])
+        has_text_B = uniform() >= config.text_dropout
+        if self.training and config.text_noise > 0.0:
+            length = text_BD.norm(dim=1).mean() * text_BD.shape[1] ** -0.5
+            text_BD = text_BD + config.text_noise * length * torch.randn_like(text_BD)
+        is_given_B1 = (uniform() >= config.frames_dropout)[:, None]
+        wanted_BX = self._seen(z1_BK, generator) * is_given_B1
+        return {"coefficients": network(z_BK, t_B, text_BD, has_text_B, wanted_BX)}
+
+    def _seen(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
+        """What some frames tell of coefficients, and which frames, `[B, K + 2 T]`.
+
+        A batch has few sets of frames, each for several clips: products of matrices are fast.
+        """
+        rows = -(-len(z1_BK) // _SETS_IN_BATCH)
+        pieces = []
+        for piece_XK in z1_BK.split(rows):
+            number = int(torch.randint(len(self.set_frames), (), generator=generator))
+            frames_XF = self.set_frames[number].expand(len(piece_XK), -1)
+            seen_XK = piece_XK @ self.set_projection[number].T
+            pieces.append(torch.cat([seen_XK, frames_XF], dim=1))
+        return torch.cat(pieces)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Follow the weights as the optimiser left them after the step before."""
+        count = int(self.num_updates)
+        decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
+        means, own = list(self.average.parameters()), list(self.network.parameters())
+        torch._foreach_lerp_(means, own, 1.0 - decay)
+        self.num_updates += 1
+
+    def loss(
+        self, output: Mapping[str, Tensor], batch: Batch, progress: float
+    ) -> dict[str, Tensor]:
+        """Squared error of the clean coefficients, by the square root of their importance."""
+        error_BK = (output["coefficients"] - batch["coefficients"]).square()
+        return {"total": (error_BK * self.weight).mean(), "plain": error_BK.mean()}
+
+    @torch.no_grad()
+    def sample(
+        self,
+        noise_BK: Tensor,
+        text_BD: Tensor,
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        wanted_BX: Tensor | None = None,
+        start: float = 0.0,
+        correct: Correction | None = None,
+    ) -> Tensor:
+        """Coefficients `[B, K]` for sentences, by Euler's method.
+
+        Args:
+            noise_BK: where the way begins; `(1 - start) noise + start z_1` for a start after 0.
+            steps, guidance: the configuration's where None.
+            wanted_BX: least-norm coefficients of wanted frames and the frames' flags,
+                `[B, K + 2 T]`; none wanted where None.
+            start: time in [0, 1) at which the way begins.
+            correct: applied to every prediction of the clean coefficients.
+        """
+        steps = self.config.steps if steps is None else steps
+        guidance = self.config.guidance if guidance is None else guidance
+        size, device = len(noise_BK), noise_BK.device
+        if wanted_BX is None:
+            wanted_BX = torch.zeros(
+                size, self.num_components + 2 * self.num_frames, device=device
+            )
+        both = guidance != 1.0
+        has_text_B = torch.ones(size, dtype=torch.bool, device=device)
+        if both:
+            text_BD = torch.cat([text_BD, text_BD])
+            wanted_BX = torch.cat([wanted_BX, wanted_BX])
+            has_text_B = torch.cat([has_text_B, ~has_text_B])
+        times = torch.linspace(start, 1.0, steps + 1).tolist()
+        z_BK = noise_BK
+        for now, after in zip(times, times[1:]):
+            z_in = torch.cat([z_BK, z_BK]) if both else z_BK
+            t_B = torch.full((len(z_in),), now, device=device)
+            clean_BK = self.average(z_in, t_B, text_BD, has_text_B, wanted_BX)
+            if both:
+                told, free = clean_BK.chunk(2)
+                clean_BK = free + guidance * (told - free)
+            if correct is not None:
+                clean_BK = correct(clean_BK, now)
+            z_BK = z_BK + (clean_BK - z_BK) * ((after - now) / (1.0 - now))
+        return z_BK
+
+
+def frame_grams(components_KTJ3: Tensor) -> Tensor:
+    """`[T, K, K]`: inner products of the components within each frame."""
+    flat_TKX = components_KTJ3.flatten(2).transpose(0, 1)
+    return flat_TKX @ flat_TKX.transpose(1, 2)
+
+
+def _frame_sets(components_KTJ3: Tensor) -> tuple[Tensor, Tensor]:
+    """Sets of wanted frames that training draws from.
+
+    Returns:
+        Projections `[S, K, K]` of coefficients onto what the frames of a set tell of them (the
+        least-norm solution), and flags `[S, 2 T]` of its poses and of its root's path.
+    """
+    num_frames = components_KTJ3.shape[1]
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(high: int) -> int:
+        return int(torch.randint(high, (), generator=generator))
+
+    grams_TKK = frame_grams(components_KTJ3)
+    roots_TKK = frame_grams(components_KTJ3[:, :, :1])
+    flags_SX = torch.zeros(_NUM_SETS, 2 * num_frames)
+    for flags_X in flags_SX:
+        pose_T, root_T = flags_X[:num_frames], flags_X[num_frames:]
+        kind = draw(6)
+        if kind in (0, 1):  # a first pose, or frames that a motion goes on from
+            pose_T[: 1 if kind == 0 else 1 + draw(min(12, num_frames - 1))] = 1.0
+        if kind == 2:
+            pose_T[0] = pose_T[-1] = 1.0
+        if kind == 3:
+            pose_T[torch.randperm(num_frames, generator=generator)[: 1 + draw(5)]] = 1.0
+        if kind == 4:
+            root_T[:] = 1.0
+        if kind == 5:  # both ends, as between two clips
+            pose_T[: 1 + draw(6)] = pose_T[-1 - draw(6) :] = 1.0
+    identity = torch.eye(components_KTJ3.shape[0]) * _NOISE
+    projections = []
+    for flags_X in flags_SX:
+        gram_KK = torch.einsum("t,tkl->kl", flags_X[:num_frames], grams_TKK)
+        gram_KK = gram_KK + torch.einsum("t,tkl->kl", flags_X[num_frames:], roots_TKK)
+        projections.append(torch.linalg.solve(gram_KK + identity, gram_KK))
+    return torch.stack(projections), flags_SX
