@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from raydance import baseline
+from raydance.artifacts import load_bundle
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation.generation import Judge
@@ -26,6 +27,7 @@ from raydance.evaluation.windows import (
     read_training,
 )
 from raydance.motion import normalise
+from raydance.motion.augment import mirror_caption
 from raydance.systems.dance_language_run import DanceLanguage
 
 _BATCH = 256
@@ -124,6 +126,11 @@ class View:
             for i, ids in zip(rows, self.library_ids)
         ]
         by_caption = caption_labels(self.library_ids, self.library_names, len(texts))
+        # A caption of mirrored training windows alone names what they show, mirrored.
+        mirror = load_bundle(self.system.run.bundle("captions"))[1]["mirror"]
+        by_caption = [
+            name or mirror_caption(by_caption[partner]) for name, partner in zip(by_caption, mirror)
+        ]
         self.caption_names = dict(zip(texts, by_caption))
 
     def _stand_ins(self, window_ids: Sequence[str]) -> list[list[str]]:
