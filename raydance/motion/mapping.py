@@ -1,9 +1,9 @@
 """Any skeleton onto the canonical 50 joints, by names.
 
-The convention of the whole skeleton is found first (`joint_names.CONVENTIONS`, the one that
-explains most body joints), because single names are ambiguous. Skeletons of no known convention
-fall back to a table of common words. A user's own mapping replaces all of this: nothing is
-guessed beside it.
+The convention of the whole skeleton is found first (`joint_conventions.CONVENTIONS`, the one that
+explains most body joints), because single names are ambiguous. Gaps are filled by names that have
+one meaning in all conventions, and skeletons of no known convention fall back to a table of common
+words. A user's own mapping replaces all of this: nothing is guessed beside it.
 
 Nothing is invented for joints that a source lacks: they are zeros with `joint_mask` False. The
 one exception are joints that a convention defines as the midpoint of two others (COCO has no
@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +25,9 @@ from raydance.config import read_small_yaml
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.joint_names import (
-    CONVENTIONS,
-    GENERIC,
-    GENERIC_SPINE,
-    Convention,
-)
-from raydance.motion.joint_spelling import index_by_normal_name, side_of_first_letter
+from raydance.motion.joint_conventions import CONVENTIONS, unambiguous
+from raydance.motion.joint_names import GENERIC, GENERIC_SPINE, Convention, spread
+from raydance.motion.joint_spelling import side_of_first_letter, spellings
 
 REQUIRED: Final = ("pelvis", "left_hip", "right_hip")
 """Without these a window has neither a place nor a heading."""
@@ -39,7 +36,9 @@ MIN_BODY_JOINTS: Final = 12
 MIN_EXTENT_M: Final = 0.01
 """The smallest puppet's largest extent."""
 _BODY: Final = frozenset(skeleton.JOINTS[: skeleton.NUM_BODY_JOINTS])
+_SPINE: Final = ("spine1", "spine2", "spine3")
 _MAX_MAPPING_BYTES: Final = 1 << 20
+_WORDS: Final = Convention(name="words", joints=GENERIC, spine=" ".join(GENERIC_SPINE))
 
 Sources = dict[str, tuple[int, ...]]
 """Canonical joint -> the source joints whose mean it is (almost always one)."""
@@ -121,21 +120,46 @@ def match_names(names: Sequence[str]) -> tuple[str, Sources]:
     """The convention that a skeleton follows and the joints that it gives.
 
     Best is the convention that explains most body joints, then the most of the skeleton's names,
-    then the earlier in the table. If it does not explain enough of a body, common words decide.
+    then the earlier in the table; names are tried with and without the prefixes that they share.
+    Gaps are filled by names that mean the same joint in all conventions. If that leaves out much
+    of a body, common words alone decide.
     """
-    by_name = index_by_normal_name(names)
+    name, sources = _match_names(tuple(names))
+    return name, dict(sources)
+
+
+@lru_cache(maxsize=256)  # the files of a library have few skeletons
+def _match_names(names: tuple[str, ...]) -> tuple[str, Sources]:
     best, best_sources, best_score = "", Sources(), (-1, -1)
-    for convention in CONVENTIONS:
-        sources = _match_convention(convention, by_name)
-        num_known = len(convention.known_names() & by_name.keys())
-        score = (sum(joint in _BODY for joint in sources), num_known)
+    for by_name in spellings(names):
+        name, sources, score = _match_spelling(by_name)
         if score > best_score:
-            best, best_sources, best_score = convention.name, sources, score
-    if _lacking(best_sources):
-        generic = _match_words(by_name)
-        if not _lacking(generic) or len(generic) > len(best_sources):
-            return "words", generic
+            best, best_sources, best_score = name, sources, score
+        if best_score[0] == len(_BODY):
+            break
     return best, best_sources
+
+
+def _match_spelling(by_name: Mapping[str, int]) -> tuple[str, Sources, tuple[int, int]]:
+    """Convention, joints, and the numbers of body joints and of known names."""
+    best, score = CONVENTIONS[0], (-1, -1)
+    sources = Sources()
+    for convention in CONVENTIONS:
+        found = _match_convention(convention, by_name)
+        found_score = (_num_body(found), len(convention.known_names & by_name.keys()))
+        if found_score > score:
+            best, sources, score = convention, found, found_score
+    name = best.name
+    if score[0] < len(_BODY):
+        completed = _complete(sources, by_name, best.known_names)
+        if len(completed) > len(sources):
+            name, sources = f"{name}, common words", completed
+        words = _match_words(by_name)
+        # Words have several meanings: they must say clearly more than the convention.
+        is_better = _num_body(words) >= _num_body(sources) + 2
+        if is_better or (_lacking(sources) and not _lacking(words)):
+            name, sources = "words", words
+    return name, sources, (_num_body(sources), score[1])
 
 
 def load_mapping(path: str | Path) -> dict[str, str | tuple[str, ...]]:
@@ -166,21 +190,52 @@ def load_mapping(path: str | Path) -> dict[str, str | tuple[str, ...]]:
 
 def _match_convention(convention: Convention, by_name: Mapping[str, int]) -> Sources:
     sources = Sources()
-    for joint, alternatives in convention.alternatives().items():
-        found = next((by_name[name] for name in alternatives if name in by_name), None)
+    for joint, names in convention.alternatives.items():
+        found = next((by_name[name] for name in names if name in by_name), None)
         if found is not None:
             sources[joint] = (found,)
     for joint, pair in convention.midpoints.items():
-        if all(name in by_name for name in pair):
+        if joint not in sources and all(name in by_name for name in pair):
             sources[joint] = tuple(by_name[name] for name in pair)
-    return sources
+    spine = [by_name[name] for name in convention.spine.split() if name in by_name]
+    return sources | {joint: (index,) for joint, index in spread(spine).items()}
+
+
+def _complete(sources: Sources, by_name: Mapping[str, int], known: frozenset[str]) -> Sources:
+    """`sources` and what the names of other conventions, or common words, add to them.
+
+    Args:
+        known: names of the skeleton's own convention; they have their meaning already.
+    """
+    used = {index for indices in sources.values() for index in indices}
+    free = {n: i for n, i in by_name.items() if i not in used and n not in known}
+    free = {side_of_first_letter(n): i for n, i in free.items()} | free
+    added = Sources()
+    for joint, names in unambiguous().items():
+        found = next((free[name] for name in names if name in free), None)
+        if joint not in sources and found is not None:
+            added[joint] = (found,)
+    completed = sources | added
+    _add_by_neighbours(completed, free)
+    given = {completed[joint][0] for joint in _SPINE if joint in completed}
+    spine = [
+        by_name[word] for word in GENERIC_SPINE if word in free or by_name.get(word, -1) in given
+    ]
+    if len(given) < min(3, len(spine)) and given <= set(spine):
+        completed |= {joint: (index,) for joint, index in spread(spine).items()}
+    return completed
 
 
 def _match_words(by_name: Mapping[str, int]) -> Sources:
-    """Joints by common words; shoulder and foot are read by what stands beside them."""
+    """Joints by common words alone."""
     names = {side_of_first_letter(n): i for n, i in by_name.items()} | dict(by_name)
-    table = Convention(name="words", joints=GENERIC)
-    sources = _match_convention(table, names)
+    sources = _match_convention(_WORDS, names)
+    _add_by_neighbours(sources, names)
+    return sources
+
+
+def _add_by_neighbours(sources: Sources, names: Mapping[str, int]) -> None:
+    """Add the words of two meanings, shoulder and foot, by what stands beside them."""
     for side in ("left", "right"):
         shoulder, foot = names.get(f"{side}_shoulder"), names.get(f"{side}_foot")
         if shoulder is not None:  # beside an arm it is the collar, without one it is the shoulder
@@ -189,18 +244,16 @@ def _match_words(by_name: Mapping[str, int]) -> Sources:
         if foot is not None:  # beside an ankle it is the forefoot, without one it is the ankle
             role = "foot" if f"{side}_ankle" in sources else "ankle"
             sources.setdefault(f"{side}_{role}", (foot,))
-    spine = [names[word] for word in GENERIC_SPINE if word in names]
-    if len(spine) >= 3:
-        chosen = {"spine1": spine[0], "spine2": spine[len(spine) // 2], "spine3": spine[-1]}
-    else:
-        chosen = dict(zip(("spine1", "spine3"), spine))
-    return sources | {joint: (index,) for joint, index in chosen.items()}
+
+
+def _num_body(sources: Sources) -> int:
+    return sum(joint in _BODY for joint in sources)
 
 
 def _lacking(sources: Sources) -> str:
     """What a usable skeleton still lacks, in words; empty if nothing."""
     required = [joint for joint in REQUIRED if joint not in sources]
-    num_body = sum(joint in _BODY for joint in sources)
+    num_body = _num_body(sources)
     lacks = []
     if required:
         lacks.append("no " + ", no ".join(required))
