@@ -14,12 +14,12 @@ from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.joint_conventions import CONVENTIONS
+from raydance.motion.joint_matching import match_names
 from raydance.motion.joint_spelling import normalise
 from raydance.motion.mapping import (
     MappedMotion,
     load_mapping,
     map_to_canonical,
-    match_names,
 )
 
 I = skeleton.INDEX  # noqa: E741 - short, for the many index look-ups below

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raydance.motion import skeleton
-from raydance.motion.mapping import match_names
+from raydance.motion.joint_matching import match_names
 
 MAIN = """pelvis left_hip left_knee left_ankle left_foot spine1 spine3 neck head left_collar
     left_shoulder left_elbow left_wrist""".split()
