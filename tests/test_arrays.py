@@ -12,7 +12,7 @@ import pytest
 
 from raydance.errors import FormatError, InputError
 from raydance.motion import skeleton
-from raydance.motion.formats import SUFFIXES, amass, arrays, humanml3d, read_clip
+from raydance.motion.formats import SUFFIXES, amass, arrays, humanml3d, joint_orders, read_clip
 from raydance.motion.formats.numpy_file import NpzReader, read_npy
 from raydance.motion.formats.smpl_body import SMPLH_OFFSETS, SMPLH_PARENTS
 from raydance.motion.mapping import map_to_canonical
@@ -33,7 +33,7 @@ def test_named_archive_is_read_with_all_it_says(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "a.npz",
         positions=motion,
-        joint_names=np.array(arrays.SMPLH_JOINTS),
+        joint_names=np.array(joint_orders.SMPLH_JOINTS),
         parents=SMPLH_PARENTS,
         fps=30,
     )
@@ -62,9 +62,9 @@ def test_given_unit_and_axis_win(tmp_path: Path) -> None:
     assert clip.fps == 25
 
 
-@pytest.mark.parametrize("num_joints", sorted(arrays.SKELETONS))
+@pytest.mark.parametrize("num_joints", sorted(joint_orders.SKELETONS))
 def test_known_numbers_of_joints_have_names_and_a_tree(tmp_path: Path, num_joints: int) -> None:
-    names, parents = arrays.SKELETONS[num_joints]
+    names, parents = joint_orders.SKELETONS[num_joints]
     assert len(names) == len(parents) == len(set(names)) == num_joints
     assert parents[0] == -1 and all(0 <= p < i for i, p in enumerate(parents) if i)
     np.save(tmp_path / "a.npy", standing(52)[:, np.arange(num_joints)])
@@ -75,7 +75,7 @@ def test_names_from_a_sidecar(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", standing(23))
     with pytest.raises(FormatError, match="23 joints without names; .* 17, 22, 24, 50, 52"):
         read_clip(tmp_path / "a.npy", fps=20)
-    names = [*arrays.BODY_JOINTS, "tail"]
+    names = [*joint_orders.BODY_JOINTS, "tail"]
     (tmp_path / "a.json").write_text(json.dumps({"joint_names": names, "fps": 50, "style": "sad"}))
     clip = read_clip(tmp_path / "a.npy")
     assert clip.joint_names == tuple(names) and clip.fps == 50 and set(clip.parents) == {-1}
@@ -271,7 +271,7 @@ def test_facts_that_no_body_has_are_named(
 
 def test_text_of_either_byte_order_is_read(tmp_path: Path) -> None:
     for order in "<>":
-        names = np.array([*arrays.SMPLH_JOINTS[:21], "Kopf\U0001f600"]).astype(f"{order}U20")
+        names = np.array([*joint_orders.SMPLH_JOINTS[:21], "Kopf\U0001f600"]).astype(f"{order}U20")
         np.savez(tmp_path / "a.npz", positions=standing(22), fps=20, joint_names=names)
         assert read_clip(tmp_path / "a.npz").joint_names[21] == "Kopf\U0001f600"
 
