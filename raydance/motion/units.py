@@ -136,6 +136,7 @@ def detect(
     units: float | None = None,
     up: str | None = None,
     declared: float | None = None,
+    is_stated: bool = False,
 ) -> Scale:
     """Find the unit and the up axis of a recording.
 
@@ -146,7 +147,8 @@ def detect(
         rest: `[J, 3]` global positions of the rest pose, where the source has one.
         units: metres per unit, if the caller knows.
         up: `x`, `y` or `z`, if the caller knows.
-        declared: metres per unit as the file states it; believed when a body of human size follows.
+        declared: metres per unit as the file has it; believed when a body of human size follows.
+        is_stated: whether the file says so in words, so that it is doubted when it is not believed.
 
     Raises:
         InputError: `units` is not a number from `MIN_UNIT` to `MAX_UNIT`, or `up` is not an axis.
@@ -160,7 +162,7 @@ def detect(
     sample = np.asarray(positions[::step], dtype=np.float64)
     size = _body_size(sample, parents, joint_names or ())
     doubts: list[str] = []
-    unit, metres = _choose_unit(size, units, declared, doubts)
+    unit, metres = _choose_unit(size, units, declared, is_stated, doubts)
     scores = np.zeros(3)
     found_up = up or "y"
     if up is None:
@@ -232,7 +234,11 @@ def _height(positions: np.ndarray, joint_names: Sequence[str]) -> float:
 
 
 def _choose_unit(
-    size: _Size, units: float | None, declared: float | None, doubts: list[str]
+    size: _Size,
+    units: float | None,
+    declared: float | None,
+    is_stated: bool,
+    doubts: list[str],
 ) -> tuple[str, float]:
     if units is not None:
         return "given", float(units)
@@ -241,6 +247,11 @@ def _choose_unit(
         return "m", 1.0
     if declared is not None and size.is_plausible("declared", declared):
         return "declared", declared
+    if declared is not None and is_stated:
+        doubts.append(
+            f"the file states a unit of {declared:.4g} m, in which the body would measure "
+            f"{size.value * declared:.3g} m"
+        )
     unit, metres = min(UNITS.items(), key=lambda item: size.misfit(item[1]))
     if not size.is_plausible(unit, metres):
         found = size.value * metres

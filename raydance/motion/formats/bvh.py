@@ -19,6 +19,7 @@ from raydance.motion import units as un
 from raydance.motion.clip import Clip
 from raydance.motion.formats import bvh_text as bt
 from raydance.motion.formats import text as tx
+from raydance.motion.formats.sidecar import facts_beside
 
 _BLOCK_FRAMES: Final = 4096
 _NEAR_ZERO: Final = 1e-3  # of a bone's length
@@ -37,8 +38,8 @@ def read(
     Args:
         path: the file.
         fps: frames per second, where the header is wrong.
-        units: metres per unit; detected from the body where None.
-        up: the file's up axis, `x`, `y` or `z`; detected where None.
+        units: metres per unit; a side-car's, or detected from the body, where None.
+        up: the file's up axis, `x`, `y` or `z`; a side-car's, or detected, where None.
         max_frames: files with more frames are refused.
 
     Raises:
@@ -65,13 +66,14 @@ def read_with_scale(
     offsets = np.array([joint.offset for joint in joints], dtype=np.float64)
     rotations, positions = _motion(joints, parents, offsets, sections.values)
     joint_names = tuple(joint.name for joint in joints)
+    facts = facts_beside(path)
     scale = un.detect(
         positions,
         parents=parents,
         joint_names=joint_names,
         rest=un.rest_positions(offsets, parents),
-        units=units,
-        up=up,
+        units=facts.get("units") if units is None else units,
+        up=up or facts.get("up"),
     )
     scale.warn(name)
     rate = fps if fps is not None else sections.fps

@@ -2,8 +2,8 @@
 
 `joint_names`, `parents`, `fps`, `metres_per_unit` and `up` describe the motion; everything else in
 a side-car is a label (see `raydance.motion.captions`). A side-car wins over what a reader would
-assume of a format, such as HumanML3D's 20 frames per second, and not over what the file itself
-says.
+assume of a format, such as HumanML3D's 20 frames per second, or detect from the body, and not over
+what the file itself says, such as the frame time of a BVH file.
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ def facts_beside(path: str | Path) -> dict[str, Any]:
 def _checked(key: str, value: Any, name: str) -> Any:
     if key == "fps":
         return tx.check_rate(value, name)
-    if key == "up" and value not in un.AXES:
-        reason = f"up {str(value)[:40]!r}; allowed: {', '.join(un.AXES)}"
-        raise FormatError(name, reason)
+    if key == "up":
+        if not isinstance(value, str) or value.lower() not in un.AXES:
+            reason = f"up {str(value)[:40]!r}; allowed: {', '.join(un.AXES)}"
+            raise FormatError(name, reason)
+        return value.lower()
     if key == "metres_per_unit":
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not un.MIN_UNIT <= value <= un.MAX_UNIT:
