@@ -58,7 +58,9 @@ def scores(
     if resting.max() > 0.5 and axis != int(resting.argmax()) and stands[axis] > _UPRIGHT_FRAMES:
         # The dancer stands along one axis in nearly all frames, and lies to the rest pose's: then
         # the rest pose is another world's, unless the floor is where it says.
-        is_floor = np.abs(lowest).mean(axis=0) < _FLOOR_AT_ZERO * span
+        # (Zero is the floor, not the middle of a body that is kept at the origin.)
+        height = np.abs(lowest).mean(axis=0)
+        is_floor = height < np.minimum(_FLOOR_AT_ZERO * span, 0.5 * np.abs(positions.mean((0, 1))))
         return total + _REST_AGAINST_POSTURE * resting + _FLOOR_BONUS * is_floor
     return total + resting
 

@@ -32,7 +32,7 @@ def facts_beside(path: str | Path) -> dict[str, Any]:
     try:
         found = read_sidecar(path)
     except FormatError as error:
-        warnings.warn(f"{error}; it is not used", stacklevel=2)
+        warnings.warn(f"read without its side-car: {error}", stacklevel=2)
         return facts
     for key in SIDECAR_FACTS:
         if key in found:
@@ -41,7 +41,7 @@ def facts_beside(path: str | Path) -> dict[str, Any]:
                     key, found[key], name
                 )
             except FormatError as error:
-                warnings.warn(f"{error}; it is not used", stacklevel=2)
+                warnings.warn(f"left out of the side-car: {error}", stacklevel=2)
     return facts
 
 
