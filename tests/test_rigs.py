@@ -434,6 +434,68 @@ RIGS: dict[str, tuple[list[str], str]] = {
         """SpineBase HipLeft KneeLeft AnkleLeft FootLeft SpineMid SpineShoulder Neck Head -
         ShoulderLeft ElbowLeft WristLeft""",
     ),
+    "Second Life": (
+        [
+            f"m{name}"
+            for name in sides(
+                """Pelvis Torso Chest Neck Head Skull Eye* Collar* Shoulder* Elbow* Wrist* Hip*
+                Knee* Ankle* Foot* Toe*""",
+                "Left",
+                "Right",
+            )
+        ],
+        """mPelvis mHipLeft mKneeLeft mAnkleLeft mFootLeft mTorso mChest mNeck mHead mCollarLeft
+        mShoulderLeft mElbowLeft mWristLeft""",
+    ),
+    "Advanced Skeleton": (
+        sides(
+            """Root_M Spine1_M Spine2_M Chest_M Neck_M Head_M Hip_* Knee_* Ankle_* Toes_* Scapula_*
+            Shoulder_* Elbow_* Wrist_* IndexFinger1_* ThumbFinger1_*""",
+            "L",
+            "R",
+        ),
+        """Root_M Hip_L Knee_L Ankle_L Toes_L Spine1_M Chest_M Neck_M Head_M Scapula_L Shoulder_L
+        Elbow_L Wrist_L""",
+    ),
+    "Auto-Rig Pro": (
+        sides(
+            """root.x spine_01.x spine_02.x neck.x head.x thigh_stretch.* thigh_twist.*
+            leg_stretch.* leg_twist.* foot.* toes_01.* shoulder.* arm_stretch.* arm_twist.*
+            forearm_stretch.* forearm_twist.* hand.*""",
+            "l",
+            "r",
+        ),
+        """root.x thigh_stretch.l leg_stretch.l foot.l toes_01.l spine_01.x spine_02.x neck.x head.x
+        shoulder.l arm_stretch.l forearm_stretch.l hand.l""",
+    ),
+    "mocopi": (
+        sides(
+            """root torso_1 torso_2 torso_3 torso_4 torso_5 torso_6 torso_7 neck_1 neck_2 head
+            *_shoulder *_up_arm *_low_arm *_hand *_up_leg *_low_leg *_foot *_toes""",
+            "l",
+            "r",
+        ),
+        """root l_up_leg l_low_leg l_foot l_toes torso_1 torso_7 neck_1 head l_shoulder l_up_arm
+        l_low_arm l_hand""",
+    ),
+    "ZeroEGGS": (
+        sides(
+            f"{MOTION_BUILDER} Spine3 Neck1 HeadEnd *ToeBaseEnd {fingers('*Hand{finger}{i}', 4)}",
+            "Left",
+            "Right",
+        ),
+        """Hips LeftUpLeg LeftLeg LeftFoot LeftToeBase Spine Spine3 Neck Head LeftShoulder LeftArm
+        LeftForeArm LeftHand""",
+    ),
+    "Theia": (
+        sides("pelvis torso head *_thigh *_shank *_foot *_toes *_uarm *_larm *_hand", "l", "r"),
+        "pelvis l_thigh l_shank l_foot l_toes torso - - head - l_uarm l_larm l_hand",
+    ),
+    "glTF that counts its nodes": (
+        [f"{name}_{i:02}" for i, name in enumerate(sides(MOTION_BUILDER, "Left", "Right"))],
+        """Hips_00 LeftUpLeg_01 LeftLeg_03 LeftFoot_05 LeftToeBase_07 Spine_09 Spine2_11 Neck_12
+        Head_13 LeftShoulder_14 LeftArm_16 LeftForeArm_18 LeftHand_20""",
+    ),
     "OptiTrack": (
         [
             f"Skeleton 001:{name}"

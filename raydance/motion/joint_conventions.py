@@ -261,6 +261,29 @@ CONVENTIONS: Final[tuple[Convention, ...]] = (
         spine="stomach chest",
     ),
     Convention(
+        name="Auto-Rig Pro",
+        joints={
+            "pelvis": "rootx",
+            **limbs(
+                "thighstretch legstretch foot toes1", "shoulder armstretch forearmstretch hand"
+            ),
+            "neck": "neckx",
+            "head": "headx",
+        },
+        spine="spine1x spine2x spine3x spine4x",
+    ),
+    Convention(
+        name="mocopi",
+        joints={
+            "pelvis": "root",
+            **limbs("upleg lowleg foot toes", "shoulder uparm lowarm hand"),
+            "neck": "neck1",
+            "head": "head",
+        },
+        spine="torso1 torso2 torso3 torso4 torso5 torso6 torso7",
+        aside="neck2",
+    ),
+    Convention(
         name="Xsens MVN",
         joints={
             "pelvis": "pelvis",

@@ -111,14 +111,16 @@ def limbs(leg: str, arm: str) -> dict[str, str]:
 GENERIC: Final[Mapping[str, str]] = {
     "pelvis": "pelvis hips hip root cog",
     "*_hip": "*_hip *_thigh *_upleg *_upperleg *_legupper *_femur *_uleg *_thighbend",
-    "*_knee": "*_knee *_calf *_shin *_lowleg *_lowerleg *_leglower *_leg *_tibia *_lleg *_loleg",
-    "*_ankle": "*_ankle",
+    "*_knee": "*_knee *_calf *_shin *_lowleg *_lowerleg *_leglower *_leg *_tibia *_shank *_lleg "
+    "*_loleg",
+    "*_ankle": "*_ankle *_talus",
     "*_foot": "*_toe *_toes *_toebase *_ball *_toe0 *_bigtoe",
     "neck": "neck neck1 lowerneck necklower",
     "head": "head head1 skull",
     "*_collar": "*_collar *_clavicle *_clav *_collarbone *_scapula",
     "*_shoulder": "*_upperarm *_uparm *_armupper *_arm *_humerus *_uarm *_shldr",
-    "*_elbow": "*_elbow *_forearm *_lowerarm *_armlower *_lowarm *_radius *_farm *_loarm",
+    "*_elbow": "*_elbow *_forearm *_lowerarm *_armlower *_lowarm *_radius *_ulna *_farm *_larm "
+    "*_loarm",
     "*_wrist": "*_wrist *_hand *_palm",
     **{
         f"*_{finger}{i}": f"*_{finger}{i} *_hand{finger}{i} *_f{finger}{i}"

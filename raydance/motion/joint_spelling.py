@@ -47,10 +47,13 @@ def spellings(names: Sequence[str]) -> Iterator[dict[str, int]]:
     """The ways to read a skeleton's names: normalised name -> index of the joint.
 
     First as they stand; then without each prefix that several joints share (`Actor01_`,
-    `CC_Base_`, `J_Bip_`), the commonest first. Suffixes that most names share (`_JNT`) are
-    always removed. Of two joints with the same name the first is meant.
+    `CC_Base_`, `J_Bip_`), the commonest first. Suffixes that most names share (`_JNT`), and numbers
+    that count the joints of the whole skeleton, are always removed. Of two joints with the same
+    name the first is meant.
     """
     words = [_words(name) for name in names]
+    if _are_counted(words):
+        words = [some[:-1] if len(some) > 1 and some[-1].isdigit() else some for some in words]
     while suffix := _shared_suffix(names, words):
         words = [_without_last(some, suffix) for some in words]
     yield _index([_without_rig_words(some) for some in words])
@@ -103,9 +106,9 @@ def _without_rig_words(words: list[str]) -> list[str]:
 
 def _join(words: Sequence[str], keeps_zeros: bool = False) -> str:
     parts = [word.lower() for word in words]
-    if len(parts) > 1 and parts[0] == "c":  # the middle, in rigs that have L, R and C
+    if len(parts) > 1 and parts[0] == "c":  # the middle, in rigs that have L, R and C, or M
         parts = parts[1:]
-    if len(parts) > 1 and parts[-1] in ("center", "centre"):
+    if len(parts) > 1 and parts[-1] in ("m", "center", "centre"):
         parts = parts[:-1]
     side = ""
     places = [0, len(parts) - 1, *range(1, len(parts) - 1)] if len(parts) > 1 else []
@@ -146,6 +149,13 @@ def _with_sides_of_pairs(index: dict[str, int]) -> dict[str, int]:
         )
         out.setdefault(side_of_first_letter(name) if is_one_of_two else name, i)
     return out
+
+
+def _are_counted(words: Sequence[Sequence[str]]) -> bool:
+    """Whether most names end in a number and hardly two in the same one: `Head_07`, `Arm_L_08`."""
+    lasts = [some[-1] for some in words if len(some) > 1 and some[-1].isdigit()]
+    is_common = len(lasts) >= max(_MIN_SHARED, _MIN_SUFFIX_SHARE * len(words))
+    return is_common and len(set(lasts)) > 0.9 * len(lasts)
 
 
 def _shared_suffix(names: Sequence[str], words: Sequence[Sequence[str]]) -> str:
