@@ -116,6 +116,7 @@ def test_a_sidecar_gives_what_other_formats_assume(tmp_path: Path) -> None:
     [
         ({"fps": "fast"}, "left out of the side-car: .*a.json: fps 'fast'"),
         ({"fps": True}, "fps True"),
+        ({"fps": 10**400}, "fps 1000"),
         ({"up": "north"}, "up 'north'"),
         ({"up": ["y"]}, "up .* allowed: x, y, z"),
         ({"metres_per_unit": "cm"}, "metres_per_unit 'cm'"),

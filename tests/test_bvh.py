@@ -206,6 +206,15 @@ def test_given_facts_override_detection(tmp_path: Path) -> None:
             bvh.read(_write(tmp_path, TINY), **arguments)  # type: ignore[arg-type]
 
 
+def test_a_sidecar_gives_unit_and_axis_but_not_the_rate(tmp_path: Path) -> None:
+    path = _write(tmp_path, TINY)
+    (tmp_path / "walk.json").write_text('{"metres_per_unit": 0.02, "up": "z", "fps": 7}')
+    clip, scale = bvh.read_with_scale(path)
+    assert (scale.metres_per_unit, scale.up, clip.fps) == (0.02, "z", 30.0)
+    _, scale = bvh.read_with_scale(path, units=0.01, up="y")  # the caller's win
+    assert (scale.metres_per_unit, scale.up) == (0.01, "y")
+
+
 @pytest.mark.parametrize(
     ("frame_time", "fps"),
     [

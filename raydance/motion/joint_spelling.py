@@ -113,9 +113,11 @@ def _join(words: Sequence[str], keeps_zeros: bool = False) -> str:
     side = ""
     places = [0, len(parts) - 1, *range(1, len(parts) - 1)] if len(parts) > 1 else []
     for place in places:
+        if parts[place] not in _SIDE_OF:
+            continue
         rest = parts[:place] + parts[place + 1 :]
         # Xsens' `L5` and `L3` are vertebrae, not joints of the left side.
-        if parts[place] in _SIDE_OF and not all(part.isdigit() for part in rest):
+        if not all(part.isdigit() for part in rest):
             side, parts = _SIDE_OF[parts[place]] + "_", rest
             break
     if not keeps_zeros:

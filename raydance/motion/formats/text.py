@@ -140,8 +140,8 @@ def check_rate(rate: Any, place: str) -> float:
         FormatError: not a number within bounds.
     """
     is_number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
-    if not is_number or not MIN_FPS <= float(rate) <= MAX_FPS:
-        reason = f"fps {rate!r}; a number from {MIN_FPS} to {MAX_FPS} is needed"
+    if not is_number or not MIN_FPS <= rate <= MAX_FPS:
+        reason = f"fps {repr(rate)[:40]}; a number from {MIN_FPS} to {MAX_FPS} is needed"
         raise FormatError(place, reason)
     return float(rate)
 
