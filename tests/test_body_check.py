@@ -59,6 +59,8 @@ def test_limbs_that_change_their_length_are_doubted() -> None:
 def test_a_lying_dancer_and_heights_of_nobody_are_doubted() -> None:
     lying = body_check.doubts(mapped(to_z_up(stand())))
     assert lying == ["the head is not above the feet in any frame (is another axis up?)"]
+    upside_down = body_check.doubts(mapped(-stand()))  # keypoints in a picture: y points down
+    assert upside_down == lying
     for factor, is_doubted in ((0.2, True), (0.6, False), (1.4, False), (3.0, True)):
         found = body_check.doubts(mapped(factor * stand()))
         assert any("m tall, judged by its legs" in doubt for doubt in found) == is_doubted

@@ -196,6 +196,29 @@ RIGS: dict[str, tuple[list[str], str]] = {
         """root upperleg01.L lowerleg01.L foot.L toe1-1.L spine05 spine01 neck01 head clavicle.L
         upperarm01.L lowerarm01.L wrist.L""",
     ),
+    "MakeHuman, MakeWalk's names with helpers": (
+        sides(
+            """Root Spine1 Spine2 Spine3 Neck Head __Jaw Jaw __Clavicle_* Clavicle_* UpArm_* LoArm_*
+            Hand_* __Thumb1_* Thumb1_* Thumb2_* Middle1_* Middle2_* Hips __UpLeg_* UpLeg_* LoLeg_*
+            Foot_* Toe_*""",
+            "L",
+            "R",
+        ),
+        """Hips UpLeg_L LoLeg_L Foot_L Toe_L Spine1 Spine3 Neck Head Clavicle_L UpArm_L LoArm_L
+        Hand_L""",
+    ),
+    "MakeHuman, older": (
+        sides(
+            """root pelvis.* upperleg01.* upperleg02.* lowerleg01.* lowerleg02.* foot.*
+            metatarsal1.* toe1-1.* spine05 spine04 spine03 spine02 spine01 clavicle.* shoulder01.*
+            shoulder02.* upperarm02.* lowerarm01.* lowerarm02.* wrist.* neck01 neck02 neck03
+            head""",
+            "L",
+            "R",
+        ),
+        """root upperleg01.L lowerleg01.L foot.L toe1-1.L spine05 spine01 neck01 head clavicle.L
+        shoulder02.L lowerarm01.L wrist.L""",
+    ),
     "Daz Genesis 8": (
         sides(
             """hip pelvis *ThighBend *ThighTwist *Shin *Foot *Metatarsals *Toe abdomenLower

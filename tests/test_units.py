@@ -114,13 +114,20 @@ def test_hands_and_hair_do_not_change_the_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metres", "is_doubted"), [(0.9, True), (1.3, False), (1.7, False), (2.4, False), (2.7, True)]
+    ("metres", "is_doubted"), [(0.9, True), (1.1, False), (1.7, False), (2.3, False), (2.7, True)]
 )
 def test_a_height_that_nobody_has_is_doubted(metres: float, is_doubted: bool) -> None:
     motion = stand() * (metres / 1.67)  # by its legs the generic body is 1.67 m tall
     found = units.detect(motion, joint_names=NAMES, up="y")
     assert found.unit == "m"
     assert any("tall, judged by its legs" in doubt for doubt in found.doubts) == is_doubted
+
+
+@pytest.mark.parametrize("unit", ["m", "cm", "mm"])
+def test_a_child_is_not_measured_in_a_rarer_unit(unit: str) -> None:
+    # 1 m tall: in inches, instead of centimetres, that would be an adult, if a large one.
+    found = units.detect(0.6 * stand() / units.UNITS[unit], joint_names=NAMES, up="y")
+    assert found.unit == unit
 
 
 def test_a_rest_pose_of_another_world_does_not_lay_the_dancer_down() -> None:

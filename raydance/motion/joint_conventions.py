@@ -209,7 +209,9 @@ CONVENTIONS: Final[tuple[Convention, ...]] = (
         name="MakeHuman",
         joints={
             "pelvis": "root",
-            **limbs("upperleg1 lowerleg1 foot toe11", "clavicle upperarm1 lowerarm1 wrist"),
+            **limbs(
+                "upperleg1 lowerleg1 foot toe11", "clavicle upperarm1|shoulder2 lowerarm1 wrist"
+            ),
             "neck": "neck1",
             "head": "head",
             **numbered_fingers("finger{m}1 finger{m}2", "finger{m}1 finger{m}2 finger{m}3"),

@@ -49,21 +49,22 @@ def spellings(names: Sequence[str]) -> Iterator[dict[str, int]]:
     First as they stand; then without each prefix that several joints share (`Actor01_`,
     `CC_Base_`, `J_Bip_`), the commonest first. Suffixes that most names share (`_JNT`), and numbers
     that count the joints of the whole skeleton, are always removed. Of two joints with the same
-    name the first is meant.
+    name the one that is spelled shortest is meant, and of these the first.
     """
     words = [_words(name) for name in names]
     if _are_counted(words):
         words = [some[:-1] if len(some) > 1 and some[-1].isdigit() else some for some in words]
     while suffix := _shared_suffix(names, words):
         words = [_without_last(some, suffix) for some in words]
-    yield _index([_without_rig_words(some) for some in words])
+    yield _index(names, [_without_rig_words(some) for some in words])
     for prefix in _shared_prefixes(words):
         size = len(prefix)
         yield _index(
+            names,
             [
                 some[size:] if len(some) > size and _lower(some[:size]) == prefix else some
                 for some in words
-            ]
+            ],
         )
 
 
@@ -125,12 +126,14 @@ def _join(words: Sequence[str], keeps_zeros: bool = False) -> str:
     return side + "".join(parts)
 
 
-def _index(words: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Joined names -> index of the joint that bears them."""
+def _index(names: Sequence[str], words: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Joined names -> index of the joint that bears them; of several the one of shortest name."""
     exact = [_join(some, keeps_zeros=True) for some in words]
     taken = set(exact)
     out: dict[str, int] = {}
-    for i, some in enumerate(words):
+    # Of MakeHuman's `UpLeg_L` and its helper `__UpLeg_L` the plain one is the joint.
+    for i in sorted(range(len(words)), key=lambda i: len(names[i])):
+        some = words[i]
         short = _join(some)
         # Biped's Finger01 is the second joint of Finger0, and Finger1 is another finger.
         out.setdefault(exact[i] if short != exact[i] and short in taken else short, i)

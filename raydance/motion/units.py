@@ -47,9 +47,10 @@ _BONE_PATH_M: Final = 2.1
 _BODY_SPAN_M: Final = 1.65
 _BLOCK_VALUES: Final = 1 << 20
 _PLAUSIBLE_FACTOR: Final = 1.6
-_PLAUSIBLE_HEIGHT_FACTOR: Final = 1.45  # 1.17 to 2.47 m
-_PLAUSIBLE_IN_RARE_UNITS: Final = 1.25  # they lie close to each other
+_PLAUSIBLE_HEIGHTS_M: Final = (1.0, 2.4)  # children are recorded, too
+_PLAUSIBLE_IN_RARE_UNITS_M: Final = (1.35, 2.15)  # they lie close to each other
 _COMMON_UNITS: Final = ("m", "cm", "mm")
+_RARITY: Final = 1.25  # how much better a rare unit must fit
 
 # Turns that bring the source's up axis onto +y; z-up data that faces -y comes out facing +z.
 _TO_Y_UP: Final[dict[str, np.ndarray]] = {
@@ -191,22 +192,23 @@ def rest_positions(offsets: np.ndarray, parents: Sequence[int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Size:
-    """A size of the body in source units, what a person's would be in metres, and by what factor
-    people differ."""
+    """A size of the body in source units, and what a person's would be in metres."""
 
     value: float
     usual_m: float
-    factor: float
     is_height: bool = False
 
-    def misfit(self, metres_per_unit: float) -> float:
-        return max(
-            self.value * metres_per_unit / self.usual_m, self.usual_m / self.value / metres_per_unit
-        )
+    def misfit(self, unit: str, metres_per_unit: float) -> float:
+        """By what factor the size differs from a person's; rare units count as further off."""
+        found = self.value * metres_per_unit / self.usual_m
+        return max(found, 1.0 / found) * (1.0 if unit in _COMMON_UNITS else _RARITY)
 
     def is_plausible(self, unit: str, metres_per_unit: float) -> bool:
-        factor = self.factor if unit in (*_COMMON_UNITS, "declared") else _PLAUSIBLE_IN_RARE_UNITS
-        return self.misfit(metres_per_unit) <= (factor if self.is_height else self.factor)
+        if not self.is_height:
+            return self.misfit("m", metres_per_unit) <= _PLAUSIBLE_FACTOR
+        is_rare = unit not in (*_COMMON_UNITS, "declared")
+        low, high = _PLAUSIBLE_IN_RARE_UNITS_M if is_rare else _PLAUSIBLE_HEIGHTS_M
+        return low <= self.value * metres_per_unit <= high
 
 
 def _body_size(
@@ -214,10 +216,10 @@ def _body_size(
 ) -> _Size:
     height = _height(positions, joint_names)
     if height > 0 and np.isfinite(height):
-        return _Size(height, _HEIGHT_M, _PLAUSIBLE_HEIGHT_FACTOR, is_height=True)
+        return _Size(height, _HEIGHT_M, is_height=True)
     if parents is not None and any(p >= 0 for p in parents):
-        return _Size(_bone_path(positions, parents), _BONE_PATH_M, _PLAUSIBLE_FACTOR)
-    return _Size(_span(positions), _BODY_SPAN_M, _PLAUSIBLE_FACTOR)
+        return _Size(_bone_path(positions, parents), _BONE_PATH_M)
+    return _Size(_span(positions), _BODY_SPAN_M)
 
 
 def _height(positions: np.ndarray, joint_names: Sequence[str]) -> float:
@@ -252,7 +254,7 @@ def _choose_unit(
             f"the file states a unit of {declared:.4g} m, in which the body would measure "
             f"{size.value * declared:.3g} m"
         )
-    unit, metres = min(UNITS.items(), key=lambda item: size.misfit(item[1]))
+    unit, metres = min(UNITS.items(), key=lambda item: size.misfit(*item))
     if not size.is_plausible(unit, metres):
         found = size.value * metres
         if size.is_height:
