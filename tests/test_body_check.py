@@ -41,6 +41,7 @@ def test_a_standing_body_is_not_doubted() -> None:
         ("left_knee", "left_hip", "limbs of no length: left thigh"),
         ("right_wrist", "right_elbow", "limbs of no length: right forearm"),
         ("left_elbow", "pelvis", "the upper arms differ"),
+        ("pelvis", "left_foot", "m from the hips (is it a root on the floor?)"),
     ],
 )
 def test_a_joint_in_another_s_place_is_doubted(joint: str, onto: str, doubt: str) -> None:

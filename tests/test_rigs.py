@@ -596,3 +596,11 @@ def test_common_words_fill_the_gaps_of_a_convention() -> None:
         "right_collar": "Bip01 R Collarbone",
     }
     assert {j: at for j, at in match_names(names)[1].items()} == sources
+
+
+def test_a_neck_fills_a_gap_too() -> None:
+    names = [name for name in RIGS["Auto-Rig Pro"][0] if name not in ("neck.x", "head.x")]
+    assert not {"neck", "head"} & set(match_names(names)[1])
+    convention, sources = match_names([*names, "neck", "skull"])
+    assert convention == "Auto-Rig Pro, common words"
+    assert sources["neck"] == (len(names),) and sources["head"] == (len(names) + 1,)

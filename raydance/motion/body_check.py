@@ -27,6 +27,7 @@ _LIMBS: Final = {
 _LIMB_JOINTS: Final = ("knee", "ankle", "shoulder", "elbow", "wrist")
 _LEG_SHARE: Final = 0.49  # of the height, see `units`
 _COINCIDE: Final = 0.015  # of the body's extent; hips are about 0.1 apart
+_FAR_PELVIS: Final = 0.2  # of the body's extent; it is about 0.06
 _NO_LENGTH: Final = 0.03  # of the body's extent; a forearm is about 0.15
 _MAX_CHANGE: Final = 0.5  # of a limb's length; keypoints of a single camera stay below
 _MAX_SIDES: Final = 1.6  # the longer side by the shorter
@@ -78,6 +79,10 @@ def _about_limbs(joints: dict[str, np.ndarray], extent: float) -> Iterator[str]:
     apart = float(np.median(np.linalg.norm(joints["left_hip"] - joints["right_hip"], axis=-1)))
     if apart < _COINCIDE * extent:
         yield f"the hips coincide ({apart:.2g} m apart)"
+    middle = (joints["left_hip"] + joints["right_hip"]) / 2
+    away = float(np.median(np.linalg.norm(joints["pelvis"] - middle, axis=-1)))
+    if away > _FAR_PELVIS * extent:
+        yield f"the pelvis is {away:.2g} m from the hips (is it a root on the floor?)"
     lengths = dict(_limb_lengths(joints))
     medians = {name: float(np.median(length)) for name, length in lengths.items()}
     none = [name for name, length in medians.items() if length < _NO_LENGTH * extent]

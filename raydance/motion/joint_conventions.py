@@ -366,17 +366,20 @@ CONVENTIONS: Final[tuple[Convention, ...]] = (
 
 @cache
 def unambiguous() -> dict[str, tuple[str, ...]]:
-    """Canonical joint -> the names that mean it in every table that has them; without the spine."""
+    """Canonical joint -> the names that mean it in every table that has them; without the spine.
+
+    `neck` is taken for one of them: only CMU's BVH files mean another joint by it.
+    """
     meanings: dict[str, set[str]] = {}
-    tables = (Convention(name="words", joints=GENERIC), *CONVENTIONS)
-    for table in tables:
+    for table in (Convention(name="words", joints=GENERIC), *CONVENTIONS):
         for joint, names in table.alternatives.items():
             for name in names:
                 meanings.setdefault(name, set()).add(joint)
         for name in (*table.spine.split(), *GENERIC_SPINE):
             meanings.setdefault(name, set()).add("spine")
+    meanings["neck"] = {"neck"}
     out: dict[str, tuple[str, ...]] = {}
     for name, joints in meanings.items():
-        if len(joints) == 1 and (joint := next(iter(joints))) != "spine":
+        if len(joints) == 1 and not (joint := next(iter(joints))).startswith("spine"):
             out[joint] = (*out.get(joint, ()), name)
     return out
