@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Basis:
         """The first components alone."""
         return replace(self, components=self.components[:num], scale=self.scale[:num])
 
-    @property
+    @cached_property
     def projection(self) -> np.ndarray:
         """`[K, T, J, 3]`: the inner products that give the coefficients of complete windows."""
         squared = np.square(self.weight, dtype=np.float64)

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NOISE_M: Final = 0.01
-"""Metres by which wanted positions may be missed inside the sampler; `settle` does the rest."""
+NOISE_M: Final = 0.1
+"""Metres by which wanted positions may be missed inside the sampler; `settle` does the rest. A
+tenth of it leaves the words less say, and what has to be settled is small either way (LOG.md)."""
 SETTLE_FRAMES: Final = 8
+_EXACT_M: Final = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +34,13 @@ class Wanted:
         weight: `[T, J, 3]`: 1 where a value is wanted, 0 elsewhere.
         is_relative: `[T]` bool: only the pose of the frame is wanted: positions along the floor
             count from the pelvis.
-        loops: whether the last frame's pose and velocity shall be those of the first.
+        loop: the frame whose pose and velocity shall be those of the first; 0 for none.
     """
 
     target: np.ndarray
     weight: np.ndarray
     is_relative: np.ndarray
-    loops: bool = False
+    loop: int = 0
 
 
 class Equations:
@@ -54,26 +56,26 @@ class Equations:
         samples, num = len(wanted.target), len(components)
         chosen = wanted.weight > 0.0
         floor = np.array([True, False, True])
-        relative = wanted.is_relative[:, None, None] & floor
-        world_W = np.where(relative, components - components[:, :, :1], components)
-        world_mean = np.where(relative, mean - mean[:, :1], mean)
-        target = np.where(relative, wanted.target - wanted.target[:, :, :1], wanted.target)
-        if chosen.any():
-            rows.append(world_W[:, chosen].T)
-            targets.append((target - world_mean)[:, chosen])
-        if wanted.loops:
+        for t in np.flatnonzero(chosen.any(axis=(1, 2))):
+            parts = (components[:, t], mean[t], wanted.target[:, t])
+            if wanted.is_relative[t]:
+                parts = tuple(np.where(floor, x - x[..., :1, :], x) for x in parts)
+            rows.append(parts[0][:, chosen[t]].T)
+            targets.append((parts[2] - parts[1])[:, chosen[t]])
+        if wanted.loop:
+            end = wanted.loop
             pose_W = np.where(floor, components - components[:, :, :1], components)
             pose_mean = np.where(floor, mean - mean[:, :1], mean)
             steps_W, steps_mean = np.diff(components, axis=1), np.diff(mean, axis=0)
             for values, base in (
-                (pose_W[:, -1] - pose_W[:, 0], pose_mean[-1] - pose_mean[0]),
-                (steps_W[:, -1] - steps_W[:, 0], steps_mean[-1] - steps_mean[0]),
+                (pose_W[:, end] - pose_W[:, 0], pose_mean[end] - pose_mean[0]),
+                (steps_W[:, end - 1] - steps_W[:, 0], steps_mean[end - 1] - steps_mean[0]),
             ):
                 rows.append(values.reshape(num, -1).T)
                 targets.append(np.repeat(-base.reshape(1, -1), samples, axis=0))
         self.rows_MK = np.concatenate(rows) if rows else np.zeros((0, num))
         self.targets_SM = np.concatenate(targets, axis=1) if rows else np.zeros((samples, 0))
-        gram = self.rows_MK.T @ self.rows_MK
+        gram = (self.rows_MK.T @ self.rows_MK).astype(np.float64)
         self._inverse = np.linalg.inv(gram + NOISE_M**2 * np.eye(num))
         self._gram = gram
         self._right_SK = self.targets_SM @ self.rows_MK
@@ -86,6 +88,14 @@ class Equations:
         least_SK = self._right_SK @ self._inverse
         flags = np.broadcast_to(self.flags, (len(least_SK), len(self.flags)))
         return np.concatenate([least_SK, flags], axis=1).astype(np.float32)
+
+    def shortfall_m(self) -> float:
+        """Root mean square, metres, by which no motion of the basis can meet the equations."""
+        if not len(self.rows_MK):
+            return 0.0
+        exact = self._gram + _EXACT_M**2 * np.eye(len(self._gram))
+        best_KS = np.linalg.solve(exact, self._right_SK.T)
+        return float(np.sqrt(np.square(self.rows_MK @ best_KS - self.targets_SM.T).mean()))
 
     def correction(self, device: torch.device) -> _Correction:
         """The step onto the equations, for the sampler."""
@@ -104,12 +114,18 @@ class _Correction:
 
     step_KK: Tensor
     least_SK: Tensor
-    begins: float = 0.0
 
     def __call__(self, clean_SK: Tensor, now: float) -> Tensor:
-        if now < self.begins:
-            return clean_SK
         return clean_SK + self.least_SK - clean_SK @ self.step_KK
+
+
+def missing(motion: np.ndarray, wanted: Wanted) -> np.ndarray:
+    """How far motion `[S, T, J, 3]` is from what is wanted, zero where nothing is: same shape."""
+    floor = np.array([True, False, True])
+    relative = wanted.is_relative[:, None, None] & floor
+    offset = wanted.target - motion
+    offset = np.where(relative, offset - offset[:, :, :1], offset)
+    return np.where(wanted.weight > 0.0, offset, 0.0)
 
 
 def settle(motion: np.ndarray, wanted: Wanted, frames: int = SETTLE_FRAMES) -> np.ndarray:
@@ -118,15 +134,23 @@ def settle(motion: np.ndarray, wanted: Wanted, frames: int = SETTLE_FRAMES) -> n
     The offset at wanted frames fades over so many frames beside them. What is wanted of a joint
     alone moves that joint alone; what is wanted of the root's path carries the body.
     """
-    offset = wanted.target - motion
-    floor = np.array([True, False, True])
-    relative = wanted.is_relative[:, None, None] & floor
-    offset = np.where(relative, offset - offset[:, :, :1], offset)
+    offset = missing(motion, wanted)
     chosen = wanted.weight > 0.0
     alone = chosen[:, 0] & ~chosen[:, 1:].any(axis=1)  # [T, 3]: only the root is wanted
-    chosen = chosen | alone[:, None]
     offset = np.where(alone[:, None], offset[:, :, :1], offset)
-    return motion + _faded(np.where(chosen, offset, 0.0), chosen, frames)
+    settled = motion + _faded(offset, chosen | alone[:, None], frames)
+    if wanted.loop:
+        settled = _closed(settled, wanted.loop, frames)
+    return settled
+
+
+def _closed(motion: np.ndarray, end: int, frames: int) -> np.ndarray:
+    """A loop's last frames, led to the pose of the first."""
+    pose = motion - motion[:, :, :1] * np.array([1.0, 0.0, 1.0])
+    offset = pose[:, 0] - pose[:, end]
+    share = np.clip(1.0 - (end - np.arange(motion.shape[1])) / (frames + 1), 0.0, 1.0)
+    weight_T = share**2 * (3.0 - 2.0 * share)
+    return motion + offset[:, None] * weight_T[:, None, None]
 
 
 def _faded(offset: np.ndarray, chosen_TJ3: np.ndarray, frames: int) -> np.ndarray:

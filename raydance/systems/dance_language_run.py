@@ -41,6 +41,7 @@ from raydance.systems.dance_language_config import config_of
 from raydance.systems.dance_language_stages import build_stage
 from raydance.systems.library_step import Library, read_library
 from raydance.systems.statistics_step import statistics_of
+from raydance.systems.steering import Sentence, Steering, world_basis
 from raydance.systems.writer_step import Writer, WrittenSegment
 from raydance.text import load_text_encoder
 
@@ -121,6 +122,11 @@ class DanceLanguage:
     def library(self) -> Library:
         """All windows of the training library."""
         return read_library(self.run)
+
+    @cached_property
+    def world_basis(self) -> tuple[np.ndarray, np.ndarray]:
+        """The motion basis in metres, as steering needs it."""
+        return world_basis(self.basis, self.statistics, self.config.representation)
 
     @cached_property
     def _index(self) -> index.Index:
@@ -300,6 +306,8 @@ class DanceLanguage:
         steps: int | None = None,
         guidance: float | None = None,
         candidates: int | None = None,
+        steering: Steering | None = None,
+        timeline: Sequence[tuple[float, str]] = (),
     ) -> generation.Made:
         """Motion for a sentence, and how it was made.
 
@@ -311,11 +319,18 @@ class DanceLanguage:
             steps, guidance: of the flow; the run's own by default.
             candidates: motions made for each sample, of which the one is kept that the shared
                 space puts nearest to the sentence.
+            steering: keyframes, paths, a loop and clips that the motion keeps to.
+            timeline: further sentences, each from a time on (seconds), after the first.
 
         Raises:
-            InputError: an empty sentence, a length, source or setting that is not allowed.
+            InputError: an empty sentence, a length, source or setting that is not allowed, or
+                something wanted that contradicts itself or that no motion can do.
         """
-        words = {name: values[0] for name, values in self.encode_text([text]).items()}
+        encoded = self.encode_text([text, *(sentence for _, sentence in timeline)])
+        words, *later = (
+            {name: values[i] for name, values in encoded.items()}
+            for i in range(len(timeline) + 1)
+        )
         request = generation.Request(
             words=words,
             frames=frames,
@@ -326,6 +341,11 @@ class DanceLanguage:
             steps=steps,
             guidance=guidance,
             candidates=candidates,
+            steering=steering,
+            timeline=tuple(
+                Sentence(begins_s=begins_s, words=said)
+                for (begins_s, _), said in zip(timeline, later)
+            ),
         )
         return generation.generate(self, [request])[0]
 

@@ -20,6 +20,7 @@ from raydance.stages.clusters import assign
 from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS, MotionFlow
 from raydance.stages.text_to_motion import SOURCES
 from raydance.systems import long_motion
+from raydance.systems.steering import Sentence, Steering, steer
 from raydance.training import derive_seed
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Request:
         source: where motion comes from, one of `SOURCES`; the run's own, or the clip, where None.
         clip: with the source `clip`, the motion to start from.
         steps, guidance, candidates: of the flow; the run's own where None.
+        steering: frames, paths and clips that the flow keeps to.
+        timeline: further sentences, each from a time on, after the first.
     """
 
     words: Mapping[str, np.ndarray]
@@ -52,6 +55,8 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     candidates: int | None = None
+    steering: Steering | None = None
+    timeline: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +73,8 @@ class Made:
 
     Attributes:
         motion: `[S, T, 50, 3]`, metres, y up, at the run's rate.
-        facts: source, and what of the flow's steps, guidance and candidates was used.
+        facts: source, and what of the flow's steps, guidance and candidates was used;
+            `constraints` with their residuals where there were any.
     """
 
     motion: np.ndarray
@@ -86,7 +92,11 @@ def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Made]:
     decoded = [i for i, plan in enumerate(plans) if plan["source"] != "flow"]
     flowing: dict[tuple[int, float], list[int]] = {}
     for i, plan in enumerate(plans):
-        if plan["source"] == "flow":
+        if plan["source"] != "flow":
+            continue
+        if _goes_by_windows(system, requests[i]):
+            made[i] = _by_windows(system, requests[i], plan)
+        else:
             flowing.setdefault((plan["steps"], plan["guidance"]), []).append(i)
     if decoded:
         for i, motion in zip(decoded, _from_decoder(system, [requests[i] for i in decoded])):
@@ -116,6 +126,8 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
         "guidance": (request.guidance, config.guidance, 0.0, MAX_GUIDANCE),
         "candidates": (request.candidates, config.candidates, 1, MAX_CANDIDATES),
     }
+    if source != "flow" and (request.steering is not None or request.timeline):
+        raise InputError(f"keyframes, paths, loops, clips and timelines: not with source {source}")
     plan: dict[str, Any] = {"source": source}
     for name, (wanted, usual, least, most) in settings.items():
         if wanted is not None and source != "flow":
@@ -128,6 +140,41 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
 
 
 # From the motion flow
+
+
+def _goes_by_windows(system: DanceLanguage, request: Request) -> bool:
+    """Whether one window without conditions is not enough."""
+    frames = request.frames or system.window
+    can = system.config.representation != "per_frame"
+    wants = request.steering is not None or bool(request.timeline)
+    return wants or (can and frames > system.window)
+
+
+def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -> Made:
+    """A motion that keeps to something, or is longer than a window."""
+    flow = system.motion_flow
+    assert flow is not None
+    tries = request.candidates or system.config.motion_flow.candidates
+    count = request.num_samples * tries
+    frames = request.frames or system.window
+    rng = np.random.default_rng(derive_seed("generate", request.seed))
+    sentences = (Sentence(begins_s=0.0, words=request.words), *request.timeline)
+    steered = steer(
+        system,
+        sorted(sentences, key=lambda sentence: sentence.begins_s),
+        request.steering or Steering(),
+        frames,
+        count,
+        lambda number: rng.standard_normal((count, flow.num_components)),
+        steps=plan["steps"],
+        guidance=plan["guidance"],
+    )
+    motion = steered.motion
+    if tries > 1:
+        shaped = motion.reshape(request.num_samples, tries, 1, *motion.shape[1:])
+        motion = _best(system, shaped, request.words)[:, 0]
+    facts = plan | ({"constraints": steered.residuals} if steered.residuals else {})
+    return Made(motion=motion, facts=facts)
 
 
 def _from_flow(
@@ -189,7 +236,7 @@ def _best(
 ) -> np.ndarray:
     """Of each sample's C candidates the one that the shared space puts nearest to the words."""
     samples, tries, count = windows_SCNTJ3.shape[:3]
-    flat = windows_SCNTJ3.reshape(-1, *windows_SCNTJ3.shape[3:])
+    flat = windows_SCNTJ3.reshape(-1, *windows_SCNTJ3.shape[3:])[:, : system.window]
     mask = np.repeat(system.joint_mask[None], len(flat), axis=0)
     point = system.encode_motion(flat * system.joint_mask[:, None], mask)["motion_embedding"]
     from raydance.index import scores

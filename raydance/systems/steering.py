@@ -1,0 +1,520 @@
+"""Motion that keeps to wanted frames, paths and other clips, and motion longer than a window.
+
+Both are made window by window. A window's first frames are the last of the one before, in the place
+where that ended; keyframes, paths and a loop are further equations of the same kind
+(`constraints`). Each window is sampled twice, once led onto its equations and once only told of
+them: where a sentence does not go with what is wanted, the first gives up the words. The shared
+space says which keeps them better, and what is still off is settled in the frames beside.
+
+Dimensions: S samples, T frames, L frames of a window, J joints, K coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from raydance.errors import InputError
+from raydance.index import scores
+from raydance.motion import normalise, skeleton
+from raydance.motion.basis import Basis
+from raydance.motion.clip import Clip
+from raydance.motion.mapping import map_to_canonical
+from raydance.motion.windows import heading, resample, rotate_y
+from raydance.systems.constraints import Equations, Wanted, missing, settle
+
+if TYPE_CHECKING:
+    from raydance.systems.dance_language_run import DanceLanguage
+
+OVERLAP: Final = 10
+"""Frames that a window takes over from the one before."""
+MAX_KEYFRAMES: Final = 100
+MAX_POINTS: Final = 2_000
+_ENDING: Final = 5
+_LATEST: Final = 0.9
+_FASTEST_M_S: Final = 12.0
+_LOWEST_M, _HIGHEST_M = -0.5, 4.0
+_IMPOSSIBLE_M: Final = 0.10
+_FARTHEST_M: Final = 0.4
+"""How far a window that is only told may be from what is wanted, at any joint."""
+_CLEARLY: Final = 0.1
+"""How much nearer to the words it must be, in the shared space."""
+_FLOOR = np.array([True, False, True])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyframe:
+    """A pose at a time.
+
+    Attributes:
+        time_s: in the motion that is made.
+        clip: where the pose is from; clip_s: seconds into it.
+        placed: also take the pose's place on the floor and its heading, as the clip has them
+            counted from its first frame. Otherwise the dancer may be anywhere, and faces as in the
+            first frame of the motion.
+    """
+
+    time_s: float
+    clip: Clip
+    clip_s: float = 0.0
+    placed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointPath:
+    """Where a joint shall be at some times, linear between them.
+
+    Attributes:
+        joint: a canonical name; `pelvis` with points on the floor leads the whole body.
+        times_s: rising; points: `[n, 3]` metres, y up, or `[n, 2]`: x and z on the floor. The
+            motion begins at the origin and faces +z.
+    """
+
+    joint: str
+    times_s: tuple[float, ...]
+    points: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """Words that hold from a time on, as `DanceLanguage.encode_text` gives them."""
+
+    begins_s: float
+    words: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steering:
+    """What motion shall keep to.
+
+    Attributes:
+        keyframes, paths: as above.
+        loop: the last frame's pose and velocity are those of the first.
+        after: a clip that the motion goes on from, in its coordinates.
+        before: a clip whose first pose the motion ends in.
+        edit: a clip that is changed by the sentence; strength: 0 leaves it, 1 keeps nothing.
+    """
+
+    keyframes: tuple[Keyframe, ...] = ()
+    paths: tuple[JointPath, ...] = ()
+    loop: bool = False
+    after: Clip | None = None
+    before: Clip | None = None
+    edit: Clip | None = None
+    strength: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steered:
+    """Motion and how well it keeps to what was wanted.
+
+    Attributes:
+        motion: `[S, T, 50, 3]`.
+        residuals: for each constraint its `kind`, `time_s` where it has one, `residual_cm` of the
+            motion and `settled_cm`, what had to be settled after sampling.
+    """
+
+    motion: np.ndarray
+    residuals: list[dict[str, Any]]
+
+
+class _World:
+    """Wanted positions of the whole motion, in its own coordinates."""
+
+    def __init__(self, system: DanceLanguage, steering: Steering, frames: int) -> None:
+        self.system, self.fps, self.frames = system, system.fps, frames
+        joints = len(skeleton.JOINTS)
+        self.target = np.zeros((frames, joints, 3))
+        self.weight = np.zeros((frames, joints, 3))
+        self.is_relative = np.zeros(frames, dtype=bool)
+        self.named: list[tuple[dict[str, Any], np.ndarray]] = []
+        for keyframe in steering.keyframes:
+            self._add_keyframe(keyframe)
+        for path in steering.paths:
+            self._add_path(path)
+        if steering.before is not None:
+            motion, mask = canonical(system, steering.before)
+            poses = motion[: min(_ENDING, len(motion), frames // 2)]
+            poses = poses - poses[:1, :1] * _FLOOR
+            poses = rotate_y(poses, -heading(poses[:1], mask))
+            first = frames - len(poses)
+            for t, pose in enumerate(poses, first):
+                self._add_pose(t, pose, mask, False, f"the beginning of {steering.before.clip_id}")
+            self._name({"kind": "before"}, range(first, frames))
+
+    def _frame(self, time_s: float, what: str) -> int:
+        frame = round(time_s * self.fps)
+        if not np.isfinite(time_s) or not 0 <= frame < self.frames:
+            longest = (self.frames - 1) / self.fps
+            raise InputError(f"{what}: time {time_s:g} s; allowed: 0 to {longest:g} s")
+        return frame
+
+    def _add_keyframe(self, keyframe: Keyframe) -> None:
+        what = f"keyframe at {keyframe.time_s:g} s"
+        frame = self._frame(keyframe.time_s, what)
+        motion, mask = canonical(self.system, keyframe.clip)
+        row = round(keyframe.clip_s * self.fps)
+        if not np.isfinite(keyframe.clip_s) or not 0 <= row < len(motion):
+            last = (len(motion) - 1) / self.fps
+            raise InputError(f"{what}: clip time {keyframe.clip_s:g} s; allowed: 0 to {last:g} s")
+        if keyframe.placed:
+            motion = motion - motion[:1, :1] * _FLOOR
+            pose = rotate_y(motion, -heading(motion[:1], mask))[row]
+        else:
+            pose = motion[row] - motion[row, :1] * _FLOOR
+            pose = rotate_y(pose, -heading(pose, mask))
+        self._add_pose(frame, pose, mask, keyframe.placed, what)
+        self._name({"kind": "keyframe", "time_s": keyframe.time_s}, [frame])
+
+    def _add_pose(
+        self, frame: int, pose: np.ndarray, mask: np.ndarray, placed: bool, what: str
+    ) -> None:
+        if self.weight[frame].any():
+            raise InputError(f"{what}: another pose or path is wanted at the same frame")
+        known = mask & self.system.joint_mask
+        self.target[frame] = pose
+        self.weight[frame] = known[:, None]
+        self.is_relative[frame] = not placed
+
+    def _add_path(self, path: JointPath) -> None:
+        what = f"path of {path.joint}"
+        if path.joint not in skeleton.INDEX:
+            raise InputError(f"{what}: no such joint; allowed: {', '.join(skeleton.JOINTS)}")
+        joint = skeleton.INDEX[path.joint]
+        if not self.system.joint_mask[joint]:
+            raise InputError(f"{what}: the run's data have no such joint")
+        points, times = np.asarray(path.points, dtype=np.float64), np.asarray(path.times_s)
+        if points.ndim != 2 or points.shape[1] not in (2, 3) or not len(points):
+            raise InputError(f"{what}: points have shape {points.shape}; allowed: [n, 2] or [n, 3]")
+        if len(points) != len(times) or (np.diff(times) <= 0.0).any():
+            raise InputError(f"{what}: {len(times)} times for {len(points)} points; rising, as many")
+        if not np.isfinite(points).all():
+            raise InputError(f"{what}: points that are no numbers")
+        frames = [self._frame(float(t), what) for t in (times[0], times[-1])]
+        chosen = np.arange(frames[0], frames[1] + 1)
+        axes = [0, 2] if points.shape[1] == 2 else [0, 1, 2]
+        values = np.stack(
+            [np.interp(chosen / self.fps, times, column) for column in points.T], axis=1
+        )
+        if len(values) > 1:
+            speed = float(np.linalg.norm(np.diff(values, axis=0), axis=1).max() * self.fps)
+            if speed > _FASTEST_M_S:
+                raise InputError(
+                    f"{what}: {speed:.1f} m/s; nobody moves faster than {_FASTEST_M_S:g} m/s"
+                )
+        if points.shape[1] == 3 and not _LOWEST_M <= points[:, 1].min() <= _HIGHEST_M:
+            raise InputError(f"{what}: height {points[:, 1].min():.2f} m; the floor is at 0 m")
+        if self.is_relative[chosen].any():
+            raise InputError(f"{what}: a pose without a place is wanted at the same frame")
+        for axis, column in zip(axes, values.T):
+            self.target[chosen, joint, axis] = column
+            self.weight[chosen, joint, axis] = 1.0
+        self._name({"kind": "path", "joint": path.joint}, chosen, joint)
+
+    def _name(
+        self, facts: dict[str, Any], frames: Iterable[int], joint: int | None = None
+    ) -> None:
+        rows = np.zeros(self.weight.shape[:2], dtype=bool)
+        rows[np.asarray(list(frames)), slice(None) if joint is None else joint] = True
+        self.named.append((facts, rows))
+
+
+def steer(
+    system: DanceLanguage,
+    sentences: Sequence[Sentence],
+    steering: Steering,
+    frames: int,
+    num_samples: int,
+    noise: Callable[[int], np.ndarray],
+    *,
+    steps: int,
+    guidance: float,
+) -> Steered:
+    """Make motion window by window.
+
+    Args:
+        sentences: in the order of time; the first begins at 0 s.
+        noise: `[S, K]` for the window of that number.
+
+    Raises:
+        InputError: something is wanted that contradicts itself or that no motion can do.
+    """
+    check(system, steering)
+    world = _World(system, steering, frames)
+    begun = _lead_in(system, steering, num_samples)
+    lead = 0 if begun is None else begun.shape[1]
+    joints = world.target.shape[1]
+    motion = np.zeros((num_samples, 0, joints, 3)) if begun is None else begun
+    settled = np.zeros((lead + frames, joints))
+    settings = {"steps": steps, "guidance": guidance, "strength": steering.strength}
+    basis = system.world_basis
+    edited = None if steering.edit is None else canonical(system, steering.edit)[0]
+    number = 0
+    while motion.shape[1] < lead + frames:
+        start = max(0, motion.shape[1] - OVERLAP)
+        given = motion.shape[1] - start
+        place = _Place.origin(num_samples)
+        if given:
+            place = _Place.at(motion[:, start], system.joint_mask)
+        wanted = _window_wanted(world, motion, start, lead, system.window, place, steering.loop)
+        length = min(system.window, lead + frames - start)
+        middle_s = max(0.0, (start - lead + 0.5 * (given + length)) / system.fps)
+        words = [s for s in sentences if s.begins_s <= middle_s][-1].words
+        edited_K = None if edited is None else _edited_window(system, edited, start - lead)
+        made, off = _sample_window(
+            system, words, basis, wanted, noise(number), settings, edited_K
+        )
+        motion = np.concatenate([motion, place.out(made)[:, given:length]], axis=1)
+        settled[start : start + length] = np.maximum(settled[start : start + length], off[:length])
+        number += 1
+    motion = motion[:, lead:]
+    residuals = _residuals(world, steering, motion, settled[lead:])
+    return Steered(motion=motion.astype(np.float32), residuals=residuals)
+
+
+def check(system: DanceLanguage, steering: Steering) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        InputError: says what.
+    """
+    if system.config.representation == "per_frame":
+        raise InputError("representation=per_frame has no root path: its motion cannot be steered")
+    if not 0.0 <= steering.strength <= 1.0:
+        raise InputError(f"strength: {steering.strength:g}; allowed: 0 to 1")
+    if len(steering.keyframes) > MAX_KEYFRAMES:
+        raise InputError(f"keyframes: {len(steering.keyframes)}; at most {MAX_KEYFRAMES}")
+    if sum(len(path.times_s) for path in steering.paths) > MAX_POINTS:
+        raise InputError(f"points of paths: at most {MAX_POINTS}")
+    if steering.loop and (steering.after is not None or steering.before is not None):
+        raise InputError("a loop ends as it begins: it goes with no clip before or after it")
+
+
+def canonical(system: DanceLanguage, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """A clip's motion `[T, 50, 3]` at the run's rate, in its own place, and its mask `[50]`."""
+    mapped = map_to_canonical(clip, None)
+    motion = resample(mapped.positions, clip.fps, system.fps).astype(np.float64)
+    return np.where(mapped.joint_mask[:, None], motion, 0.0), mapped.joint_mask
+
+
+def world_basis(
+    basis: Basis, statistics: normalise.Statistics, kind: normalise.Representation
+) -> tuple[np.ndarray, np.ndarray]:
+    """The basis in metres: what one of each coefficient adds `[K, T, J, 3]`, the mean `[T, J, 3]`."""
+    scaled = np.asarray(statistics.std) * basis.components
+    mean = normalise.from_features(statistics.invert(basis.mean)[None].copy(), kind)
+    return normalise.from_features(scaled, kind), mean[0]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a window begins in the motion: `shift` `[S, 3]` and heading `angle` `[S]`."""
+
+    shift: np.ndarray
+    angle: np.ndarray
+
+    @classmethod
+    def at(cls, frame: np.ndarray, mask: np.ndarray) -> _Place:
+        """Of a window that begins with this frame `[S, J, 3]`."""
+        return cls(frame[:, 0] * _FLOOR, heading(frame, mask))
+
+    @classmethod
+    def origin(cls, num_samples: int) -> _Place:
+        """Of a motion's first window."""
+        return cls(np.zeros((num_samples, 3)), np.zeros(num_samples))
+
+    def into(self, motion: np.ndarray) -> np.ndarray:
+        """Motion `[S, T, J, 3]` as the window sees it."""
+        return rotate_y(motion - self.shift[:, None, None], -self.angle[:, None])
+
+    def out(self, window: np.ndarray) -> np.ndarray:
+        """A window `[S, T, J, 3]` in its place."""
+        return rotate_y(window, self.angle[:, None]) + self.shift[:, None, None]
+
+
+def _lead_in(system: DanceLanguage, steering: Steering, num_samples: int) -> np.ndarray | None:
+    """The last frames of the clip that is gone on from, `[S, t, J, 3]`."""
+    if steering.after is None:
+        return None
+    motion, mask = canonical(system, steering.after)
+    lacking = system.joint_mask & ~mask
+    if lacking.any():
+        names = ", ".join(skeleton.JOINTS[j] for j in np.flatnonzero(lacking)[:4])
+        raise InputError(
+            f"{steering.after.clip_id}: lacks joints of the run's data ({names}); a motion can go "
+            "on only from one that has them all"
+        )
+    last = motion[-OVERLAP:] * system.joint_mask[:, None]
+    return np.repeat(last[None], num_samples, axis=0)
+
+
+def _window_wanted(
+    world: _World,
+    motion: np.ndarray,
+    start: int,
+    lead: int,
+    window: int,
+    place: _Place,
+    loop: bool,
+) -> Wanted:
+    """What is wanted of the window that begins at frame `start` of `motion`."""
+    samples, given = len(motion), motion.shape[1] - start
+    joints = world.target.shape[1]
+    target = np.zeros((samples, window, joints, 3))
+    weight = np.zeros((window, joints, 3))
+    is_relative = np.zeros(window, dtype=bool)
+    first, last = start - lead, min(start - lead + window, world.frames)
+    rows = np.arange(max(first, 0), last)
+    here = rows - first
+    in_world = np.repeat(world.target[rows][None], samples, axis=0)
+    target[:, here] = place.into(in_world)
+    weight[here] = world.weight[rows]
+    is_relative[here] = world.is_relative[rows]
+    if given:
+        target[:, :given] = place.into(motion[:, start:])
+        weight[:given] = world.system.joint_mask[:, None]
+        is_relative[:given] = False
+    end = 0
+    if loop and last == world.frames:
+        if not given:
+            end = last - first - 1
+        else:
+            _close(motion, place, target, weight, is_relative, last - first - 1, world)
+    return Wanted(target=target, weight=weight, is_relative=is_relative, loop=end)
+
+
+def _close(
+    motion: np.ndarray,
+    place: _Place,
+    target: np.ndarray,
+    weight: np.ndarray,
+    is_relative: np.ndarray,
+    end: int,
+    world: _World,
+) -> None:
+    """Lead the last two frames of a long loop to its first pose and velocity."""
+    pose = motion[:, :2] - motion[:, :2, :1] * _FLOOR
+    poses = [pose[:, 0], 2.0 * pose[:, 0] - pose[:, 1]]
+    for back, wanted in enumerate(poses):
+        target[:, end - back] = rotate_y(wanted, -place.angle)
+        weight[end - back] = world.system.joint_mask[:, None]
+        is_relative[end - back] = True
+
+
+def _edited_window(system: DanceLanguage, clip: np.ndarray, start: int) -> np.ndarray:
+    """Coefficients `[K]` of the clip from a frame on; at its end it stands still."""
+    rows = np.minimum(np.arange(max(start, 0), max(start, 0) + system.window), len(clip) - 1)
+    window = clip[rows]
+    mask = window.any(axis=(0, 2))
+    window = rotate_y(window - window[:1, :1] * _FLOOR, -heading(window[:1], mask))
+    window = np.where(mask[:, None], window, 0.0)
+    return system.encode_motion(window[None].astype(np.float32), mask[None])["coefficients"][0]
+
+
+def _sample_window(
+    system: DanceLanguage,
+    words: Mapping[str, np.ndarray],
+    basis: tuple[np.ndarray, np.ndarray],
+    wanted: Wanted,
+    noise_SK: np.ndarray,
+    settings: Mapping[str, Any],
+    edited_K: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One window `[S, L, J, 3]` that has what is wanted, and how far it was off, `[L, J]` metres.
+
+    Raises:
+        InputError: no motion of the basis can have what is wanted.
+    """
+    flow = system.motion_flow
+    assert flow is not None
+    equations = Equations(*basis, wanted)
+    short = equations.shortfall_m()
+    if short > _IMPOSSIBLE_M:
+        raise InputError(
+            f"what is wanted contradicts itself or is beyond a body: the nearest motion is off by "
+            f"{100 * short:.0f} cm"
+        )
+    is_wanted = bool(len(equations.rows_MK))
+    start, begin, guidance = 0.0, noise_SK, settings["guidance"]
+    if edited_K is not None:
+        start = min(1.0 - settings["strength"], _LATEST)
+        guidance *= min(1.0, 2.0 * settings["strength"])
+        begin = (1.0 - start) * noise_SK + start * edited_K
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(system.device)
+
+    text_SD = tensor(np.repeat(np.asarray(words["text_embedding"])[None], len(noise_SK), axis=0))
+    ways = []
+    # The flow has learned to see poses and the root's path, not paths of other joints.
+    both = is_wanted and _is_seen(wanted)
+    for is_led in (True, False) if both else (is_wanted,):
+        found = flow.sample(
+            tensor(begin),
+            text_SD,
+            steps=settings["steps"],
+            guidance=guidance,
+            wanted_BX=tensor(equations.seen()) if is_wanted else None,
+            start=start,
+            correct=equations.correction(system.device) if is_led else None,
+        )
+        window = system.to_metres(system.basis.decode(found.cpu().numpy())).astype(np.float64)
+        off_STJ = np.linalg.norm(missing(window, wanted), axis=-1)
+        off = off_STJ.max(axis=0)
+        ways.append((settle(window, wanted) if is_wanted else window, off))
+    if len(ways) == 1:
+        return ways[0]
+    led, told = (_likeness(system, words, window) for window, _ in ways)
+    near = off_STJ.max(axis=(1, 2)) <= _FARTHEST_M
+    chosen = (near & (told > led + _CLEARLY)).astype(int)
+    windows = np.stack([window for window, _ in ways])[chosen, np.arange(len(chosen))]
+    return windows, np.max([ways[i][1] for i in set(chosen.tolist())], axis=0)
+
+
+def _is_seen(wanted: Wanted) -> bool:
+    is_lone = wanted.weight.any(axis=2) & ~wanted.weight[:, :1].any(axis=2)
+    return not is_lone.any()
+
+
+def _likeness(
+    system: DanceLanguage, words: Mapping[str, np.ndarray], windows: np.ndarray
+) -> np.ndarray:
+    """How near each window is to the words in the shared space, `[S]`."""
+    mask = np.repeat(system.joint_mask[None], len(windows), axis=0)
+    shown = (windows * system.joint_mask[:, None]).astype(np.float32)
+    point = system.encode_motion(shown, mask)["motion_embedding"]
+    return scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
+
+
+def _residuals(
+    world: _World, steering: Steering, motion: np.ndarray, settled: np.ndarray
+) -> list[dict[str, Any]]:
+    target = np.repeat(world.target[None], len(motion), axis=0)
+    wanted = Wanted(target=target, weight=world.weight, is_relative=world.is_relative)
+    off = np.linalg.norm(missing(motion, wanted), axis=-1)
+    found = [
+        facts
+        | {
+            "residual_cm": round(100.0 * float(off[:, rows].max(initial=0.0)), 2),
+            "settled_cm": round(100.0 * float(settled[rows].max(initial=0.0)), 2),
+        }
+        for facts, rows in world.named
+    ]
+    if steering.loop:
+        known = world.system.joint_mask
+        pose = (motion - motion[:, :, :1] * _FLOOR)[:, :, known]
+        gap = np.linalg.norm(pose[:, -1] - pose[:, 0], axis=-1)
+        speeds = np.diff(motion[:, :, known], axis=1)
+        change = np.linalg.norm(speeds[:, -1] - speeds[:, 0], axis=-1) * world.fps
+        found.append(
+            {
+                "kind": "loop",
+                "residual_cm": round(100.0 * float(gap.max()), 2),
+                "velocity_cm_s": round(100.0 * float(change.max()), 2),
+            }
+        )
+    return found
