@@ -28,9 +28,7 @@ def generation_measures(view: View, num_generated: int, seed: int) -> list[Measu
     setting = _Setting(view, captions, names, seed)
     own = view.system.config.text_to_motion.source
     there = [s for s in SOURCES if s != "flow" or view.system.motion_flow is not None]
-    return [
-        m for source in sorted(there, key=lambda s: s != own) for m in setting.measures(source)
-    ]
+    return [m for source in sorted(there, key=lambda s: s != own) for m in setting.measures(source)]
 
 
 def _choose_captions(view: View, num: int, seed: int) -> list[int]:

@@ -167,9 +167,7 @@ def _mean(network: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
     return (total / np.maximum(joint_mask.sum(axis=0), 1)[None, :, None]).astype(np.float32)
 
 
-def _components(
-    network: np.ndarray, weight: np.ndarray, num_components: int, seed: int
-) -> Basis:
+def _components(network: np.ndarray, weight: np.ndarray, num_components: int, seed: int) -> Basis:
     from sklearn.decomposition import PCA
 
     used = weight.any(axis=1)

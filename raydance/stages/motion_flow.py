@@ -265,9 +265,7 @@ class MotionFlow(Stage):
         guidance = self.config.guidance if guidance is None else guidance
         size, device = len(noise_BK), noise_BK.device
         if wanted_BX is None:
-            wanted_BX = torch.zeros(
-                size, self.num_components + 2 * self.num_frames, device=device
-            )
+            wanted_BX = torch.zeros(size, self.num_components + 2 * self.num_frames, device=device)
         both = guidance != 1.0
         has_text_B = torch.ones(size, dtype=torch.bool, device=device)
         if both:

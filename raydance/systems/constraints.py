@@ -31,7 +31,8 @@ class Wanted:
 
     Attributes:
         target: `[S, T, J, 3]` metres; where nothing is wanted it does not matter.
-        weight: `[T, J, 3]`: 1 where a value is wanted, 0 elsewhere.
+        weight: `[T, J, 3]`: 0 where nothing is wanted; above it, how much more exactly than by
+            `NOISE_M` the sampler shall keep to it.
         is_relative: `[T]` bool: only the pose of the frame is wanted: positions along the floor
             count from the pelvis.
         loop: the frame whose pose and velocity shall be those of the first; 0 for none.
@@ -60,8 +61,9 @@ class Equations:
             parts = (components[:, t], mean[t], wanted.target[:, t])
             if wanted.is_relative[t]:
                 parts = tuple(np.where(floor, x - x[..., :1, :], x) for x in parts)
-            rows.append(parts[0][:, chosen[t]].T)
-            targets.append((parts[2] - parts[1])[:, chosen[t]])
+            weight = wanted.weight[t][chosen[t]]
+            rows.append((parts[0][:, chosen[t]] * weight).T)
+            targets.append((parts[2] - parts[1])[:, chosen[t]] * weight)
         if wanted.loop:
             end = wanted.loop
             pose_W = np.where(floor, components - components[:, :, :1], components)
@@ -90,7 +92,7 @@ class Equations:
         return np.concatenate([least_SK, flags], axis=1).astype(np.float32)
 
     def shortfall_m(self) -> float:
-        """Root mean square, metres, by which no motion of the basis can meet the equations."""
+        """Root mean square, metres (times weights), by which no motion of the basis can meet the equations."""
         if not len(self.rows_MK):
             return 0.0
         exact = self._gram + _EXACT_M**2 * np.eye(len(self._gram))
@@ -104,7 +106,8 @@ class Equations:
             return torch.from_numpy(values.astype(np.float32)).to(device)
 
         return _Correction(
-            step_KK=tensor(self._gram @ self._inverse), least_SK=tensor(self._right_SK @ self._inverse)
+            step_KK=tensor(self._gram @ self._inverse),
+            least_SK=tensor(self._right_SK @ self._inverse),
         )
 
 
@@ -148,9 +151,16 @@ def _closed(motion: np.ndarray, end: int, frames: int) -> np.ndarray:
     """A loop's last frames, led to the pose of the first."""
     pose = motion - motion[:, :, :1] * np.array([1.0, 0.0, 1.0])
     offset = pose[:, 0] - pose[:, end]
-    share = np.clip(1.0 - (end - np.arange(motion.shape[1])) / (frames + 1), 0.0, 1.0)
-    weight_T = share**2 * (3.0 - 2.0 * share)
-    return motion + offset[:, None] * weight_T[:, None, None]
+    speed = (
+        np.diff(motion[:, :2], axis=1)[:, 0] - np.diff(motion[:, end - 1 : end + 1], axis=1)[:, 0]
+    )
+    share = np.clip(1.0 - (end - np.arange(motion.shape[1])) / (frames + 1), 0.0, 1.0)[
+        :, None, None
+    ]
+    # Hermite's cubic: nothing at first, the offset and its speed at the end.
+    rises = share**2 * (3.0 - 2.0 * share)
+    turns = share**2 * (share - 1.0) * (frames + 1)
+    return motion + offset[:, None] * rises + speed[:, None] * turns
 
 
 def _faded(offset: np.ndarray, chosen_TJ3: np.ndarray, frames: int) -> np.ndarray:

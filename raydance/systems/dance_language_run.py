@@ -328,8 +328,7 @@ class DanceLanguage:
         """
         encoded = self.encode_text([text, *(sentence for _, sentence in timeline)])
         words, *later = (
-            {name: values[i] for name, values in encoded.items()}
-            for i in range(len(timeline) + 1)
+            {name: values[i] for name, values in encoded.items()} for i in range(len(timeline) + 1)
         )
         request = generation.Request(
             words=words,

@@ -251,13 +251,13 @@ def understood_as(system: DanceLanguage, words: Mapping[str, np.ndarray]) -> Und
     ids = system.caption_base.ids
     table = system.captions.columns["text_embedding"].numpy()[ids]
     sentence = np.asarray(words["text_embedding"])
-    cosine = table @ sentence / np.maximum(
-        np.linalg.norm(table, axis=1) * np.linalg.norm(sentence), 1e-12
+    cosine = (
+        table
+        @ sentence
+        / np.maximum(np.linalg.norm(table, axis=1) * np.linalg.norm(sentence), 1e-12)
     )
     best = int(cosine.argmax())
-    return Understood(
-        caption=system.captions.texts[int(ids[best])], similarity=float(cosine[best])
-    )
+    return Understood(caption=system.captions.texts[int(ids[best])], similarity=float(cosine[best]))
 
 
 # From the paper's decoder (eq. 18-20)

@@ -39,6 +39,9 @@ _LATEST: Final = 0.9
 _FASTEST_M_S: Final = 12.0
 _LOWEST_M, _HIGHEST_M = -0.5, 4.0
 _IMPOSSIBLE_M: Final = 0.10
+_CONTINUITY: Final = 4.0
+"""How much more exactly than keyframes the frames before are kept to: what has to be settled is
+acceleration at the seam."""
 _FARTHEST_M: Final = 0.4
 """How far a window that is only told may be from what is wanted, at any joint."""
 _CLEARLY: Final = 0.1
@@ -191,7 +194,9 @@ class _World:
         if points.ndim != 2 or points.shape[1] not in (2, 3) or not len(points):
             raise InputError(f"{what}: points have shape {points.shape}; allowed: [n, 2] or [n, 3]")
         if len(points) != len(times) or (np.diff(times) <= 0.0).any():
-            raise InputError(f"{what}: {len(times)} times for {len(points)} points; rising, as many")
+            raise InputError(
+                f"{what}: {len(times)} times for {len(points)} points; rising, as many"
+            )
         if not np.isfinite(points).all():
             raise InputError(f"{what}: points that are no numbers")
         frames = [self._frame(float(t), what) for t in (times[0], times[-1])]
@@ -215,9 +220,7 @@ class _World:
             self.weight[chosen, joint, axis] = 1.0
         self._name({"kind": "path", "joint": path.joint}, chosen, joint)
 
-    def _name(
-        self, facts: dict[str, Any], frames: Iterable[int], joint: int | None = None
-    ) -> None:
+    def _name(self, facts: dict[str, Any], frames: Iterable[int], joint: int | None = None) -> None:
         rows = np.zeros(self.weight.shape[:2], dtype=bool)
         rows[np.asarray(list(frames)), slice(None) if joint is None else joint] = True
         self.named.append((facts, rows))
@@ -265,9 +268,7 @@ def steer(
         middle_s = max(0.0, (start - lead + 0.5 * (given + length)) / system.fps)
         words = [s for s in sentences if s.begins_s <= middle_s][-1].words
         edited_K = None if edited is None else _edited_window(system, edited, start - lead)
-        made, off = _sample_window(
-            system, words, basis, wanted, noise(number), settings, edited_K
-        )
+        made, off = _sample_window(system, words, basis, wanted, noise(number), settings, edited_K)
         motion = np.concatenate([motion, place.out(made)[:, given:length]], axis=1)
         settled[start : start + length] = np.maximum(settled[start : start + length], off[:length])
         number += 1
@@ -376,7 +377,7 @@ def _window_wanted(
     is_relative[here] = world.is_relative[rows]
     if given:
         target[:, :given] = place.into(motion[:, start:])
-        weight[:given] = world.system.joint_mask[:, None]
+        weight[:given] = _CONTINUITY * world.system.joint_mask[:, None]
         is_relative[:given] = False
     end = 0
     if loop and last == world.frames:
