@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from benchmarks import captioning, ingestion, overhead, serving, training
+from benchmarks import captioning, generation, ingestion, overhead, serving, training
 
 from raydance.cluster.session import ray_session
 
@@ -29,10 +29,11 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "caption_memory": captioning.caption_memory,
     "restart": captioning.restart,
     "job_overhead": overhead.job_overhead,
+    "generation": generation.generation,
     "serving": serving.serving,
     "library_search": serving.library_search,
 }
-WITH_CLUSTERS_OF_THEIR_OWN = ("serving", "job_overhead", "library_search")
+WITH_CLUSTERS_OF_THEIR_OWN = ("generation", "serving", "job_overhead", "library_search")
 
 
 def main(arguments: list[str]) -> None:

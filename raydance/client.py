@@ -14,8 +14,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import quote
 
 import numpy as np
@@ -44,6 +45,44 @@ class ServiceError(RaydanceError):
 
     def __str__(self) -> str:
         return self.detail
+
+
+class GenerateOptions(TypedDict, total=False):
+    """What can be asked of a generation beside its sentence; the service's own where absent.
+
+    Attributes:
+        frames, seconds: the length; one of them.
+        source: one of the model's `sources`: `flow`, `prior`, `cluster` or `nearest`.
+        steps, guidance, candidates: of the source `flow` alone.
+        clean_feet: keep feet that stand from sliding.
+    """
+
+    frames: int | None
+    seconds: float | None
+    seed: int
+    num_samples: int
+    source: str | None
+    steps: int | None
+    guidance: float | None
+    candidates: int | None
+    clean_feet: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """Motion for a sentence, how it was made and how the sentence was understood.
+
+    Attributes:
+        clips: one for each sample.
+        made: source, and the flow's steps, guidance and candidates where it made them.
+        caption: the nearest caption of a training clip.
+        similarity: cosine between it and the sentence.
+    """
+
+    clips: list[Clip]
+    made: dict[str, Any]
+    caption: str
+    similarity: float
 
 
 class Client:
@@ -91,27 +130,40 @@ class Client:
         found: list[dict[str, Any]] = self._ask("GET", "/v1/models").json()["models"]
         return found
 
-    def generate(self, text: str, **wanted: Any) -> list[Clip]:
+    def generate(self, text: str, **wanted: Unpack[GenerateOptions]) -> list[Clip]:
         """Motion for a sentence.
 
         Args:
-            wanted: `frames` or `seconds`, `seed`, `num_samples`, `source`, `clean_feet`.
+            wanted: see `GenerateOptions`.
 
         Raises:
             ServiceError: refused; says why.
             InputError: a `format`, which is what `save` is for.
         """
+        return self._generate(text, wanted).clips
+
+    def make(self, text: str, **wanted: Unpack[GenerateOptions]) -> Generation:
+        """Motion for a sentence, with how it was made and understood.
+
+        Raises:
+            ServiceError, InputError: as `generate`.
+        """
+        return self._generate(text, wanted)
+
+    def _generate(self, text: str, wanted: GenerateOptions) -> Generation:
         if "format" in wanted:
             raise InputError("format: generate gives clips; use save for files")
         answer = self._ask("POST", "/v1/generate", json=self._body(text=text, **wanted)).json()
         for notice in answer["notices"]:
-            warnings.warn(notice, stacklevel=2)
-        return [
+            warnings.warn(notice, stacklevel=3)
+        clips = [
             _clip(sample, f"sample_{number}", (text,))
             for number, sample in enumerate(answer["samples"])
         ]
+        understood = answer["understood_as"]
+        return Generation(clips=clips, made=answer["made"], **understood)
 
-    def save(self, text: str, path: str | Path, **wanted: Any) -> Path:
+    def save(self, text: str, path: str | Path, **wanted: Unpack[GenerateOptions]) -> Path:
         """Motion for a sentence as a file; its suffix (bvh, glb, npz, gif, mp4) says the format.
 
         Raises:

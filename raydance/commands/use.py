@@ -99,7 +99,21 @@ def generate(
     seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
     source: Annotated[
         str | None,
-        typer.Option(help="Where the motion latent comes from: prior, cluster, nearest or clip."),
+        typer.Option(
+            help="Where motion comes from: flow (by default, where the run has one), prior, "
+            "cluster, nearest or clip."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of the flow's sampler; the run's own by default.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="How much the flow stresses the sentence; 1 is as it was trained."),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(help="Motions that the flow makes; the one that fits best is kept."),
     ] = None,
     clip: Annotated[
         str | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
@@ -132,7 +146,7 @@ def generate(
       raydance generate "a dancer turns slowly" --run runs/mine --out turn.gif
       raydance generate "sharp kicks" --run runs/mine --out kicks.bvh --frames 80 --seed 3
       raydance generate "the same, but low" --run runs/mine --out low.npz --clip walk.bvh
-      raydance generate "a slow turn" --run runs/mine --out turn.glb
+      raydance generate "a slow turn" --run runs/mine --out turn.glb --candidates 8
     """
     from raydance.motion import export
     from raydance.motion.contacts import clean_feet
@@ -141,17 +155,37 @@ def generate(
     export.check_suffix(out, **options)
     start = read_motion(clip, fps, mapping) if clip else None
     system = raydance.load(local(run))
-    motion = system.generate(text, frames=frames, seed=seed, source=source, clip=start)[0]
+    made = system.make(
+        text,
+        frames=frames,
+        seed=seed,
+        source=source,
+        clip=start,
+        steps=steps,
+        guidance=guidance,
+        candidates=candidates,
+    )
+    motion = made.motion[0]
     report = None
     if clean:
         motion, report = clean_feet(motion, system.fps, system.joint_mask)
     written = export.write_clip(out, system.as_clip(motion, out.stem, text), **options)
     facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
-        found = {"residual": written.residual, "notes": written.notes, "feet": report}
+        found = {
+            "made": made.facts,
+            "understood_as": made.understood,
+            "residual": written.residual,
+            "notes": written.notes,
+            "feet": report,
+        }
         print_json(facts | found)
     else:
         print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
+        if made.understood is not None:
+            print(f"  understood as: {made.understood.caption} ({made.understood.similarity:.2f})")
+        settings = [f"{name} {value:g}" for name, value in made.facts.items() if name != "source"]
+        print(f"  made by: {', '.join([made.facts['source'], *settings])}")
         if report is not None and not report.note:
             slid, slides = report.skate_before_m_s, report.skate_after_m_s
             print(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")

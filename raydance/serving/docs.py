@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -74,6 +76,18 @@ _OF_FILES: Final[dict[str, Any]] = {
     },
 }
 
+OF_GENERATED: Final[dict[str, Any]] = {
+    "X-Raydance-Made": {
+        "description": "For files: how the motion was made, as `made` in JSON",
+        "schema": {"type": "string"},
+    },
+    "X-Raydance-Understood-As": {
+        "description": "For files: the nearest training caption and the cosine to it",
+        "schema": {"type": "string"},
+    },
+}
+"""Headers of generated files alone."""
+
 
 def whole(low: int, high: int, default: int) -> dict[str, Any]:
     """A whole number in a form."""
@@ -102,8 +116,14 @@ def or_multipart(body: type[BaseModel], **fields: Any) -> dict[str, Any]:
     return extra
 
 
-def motion_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route that answers motion as JSON or as a file."""
+def motion_content(
+    body: type[BaseModel], headers: Mapping[str, Any] = MappingProxyType({})
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that answers motion as JSON or as a file.
+
+    Args:
+        headers: further ones of the files.
+    """
     binary = {"schema": {"type": "string", "format": "binary"}}
     content: dict[str, Any] = {media.partition(";")[0]: binary for media in FORMATS.values()}
     content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
@@ -111,7 +131,7 @@ def motion_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
         200: {
             "description": "The motion, in the format asked for",
             "content": content,
-            "headers": copy.deepcopy(_OF_FILES),
+            "headers": copy.deepcopy(_OF_FILES | dict(headers)),
         }
     }
 

@@ -14,7 +14,7 @@ from raydance.serving.parts import Failed, Made, Part, Spoken
 from raydance.serving.problems import NotHere
 from raydance.serving.runs import Entry, Opened, Shelf
 from raydance.serving.speech import Said, Speech
-from raydance.systems.generation import Request, generate
+from raydance.systems.generation import Request, generate, warm_up
 
 
 class Generator(Part):
@@ -30,6 +30,7 @@ class Generator(Part):
         system = self.shelf.open(None).system
         point = np.zeros((1, system.config.motion_vae.latent), np.float32)
         system.decode(point)
+        warm_up(system)
 
     def generate_together(
         self, asked: Sequence[tuple[Said, Mapping[str, Any]]]
@@ -60,7 +61,7 @@ class Generator(Part):
             try:
                 opened = self.shelf.open(entry)
                 system = opened.system
-                requests = [_request(*asked[i], system.fps, system.max_frames) for i in places]
+                requests = [_request(*asked[i], opened) for i in places]
                 motions = generate(system, requests)
             except RaydanceError as error:
                 if len(places) == 1:
@@ -71,7 +72,9 @@ class Generator(Part):
                 continue
             ms = 1000.0 * (time.perf_counter() - started)
             for i, motion in zip(places, motions):
-                answers[i] = _made(opened, motion.motion, ms, motion.facts)
+                answers[i] = _made(
+                    opened, motion.motion, ms, facts=motion.facts, understood=motion.understood
+                )
         return [answer for answer in answers if answer is not None]
 
     def between(
@@ -93,23 +96,29 @@ class Generator(Part):
         return _made(opened, motion, 1000.0 * (time.perf_counter() - started))
 
 
-def _made(opened: Opened, motion: np.ndarray, ms: float) -> Made:
+def _made(opened: Opened, motion: np.ndarray, ms: float, **more: Any) -> Made:
     return Made(
         entry=opened.entry,
         motion=motion,
         joint_mask=opened.system.joint_mask,
         fps=opened.system.fps,
         ms=ms,
+        **more,
     )
 
 
-def _request(spoken: Spoken, wanted: Mapping[str, Any], fps: float, most: int) -> Request:
-    """The request for a sentence, of at most so many frames.
+def _request(spoken: Spoken, wanted: Mapping[str, Any], opened: Opened) -> Request:
+    """The request for a sentence.
 
     Raises:
-        InputError: frames and seconds are given, or more seconds than allowed.
+        InputError: frames and seconds are given, more seconds than allowed, or a source that the
+            run does not have.
     """
     fields = dict(wanted)
+    fps, most = opened.system.fps, opened.system.max_frames
+    source = fields.get("source")
+    if source is not None and source not in opened.sources:
+        raise InputError(f"source: {source!r}; allowed: {', '.join(opened.sources)}")
     seconds = fields.pop("seconds", None)
     if seconds is not None:
         if fields.get("frames") is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -32,7 +33,7 @@ from raydance.serving.context import (
     check_json,
     text_field,
 )
-from raydance.serving.docs import motion_content, multipart
+from raydance.serving.docs import OF_GENERATED, motion_content, multipart
 from raydance.serving.motions import ClipPart
 from raydance.serving.parts import Made
 from raydance.serving.problems import Problem
@@ -45,28 +46,24 @@ IsJson = Depends(check_json)
 FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
 
 
-@router.post("/generate", dependencies=[IsJson], responses=motion_content(schema.Generated))
+@router.post(
+    "/generate", dependencies=[IsJson], responses=motion_content(schema.Generated, OF_GENERATED)
+)
 async def generate(asked: schema.Generate, service: Service) -> Response:
     """A sentence into motion. Files hold one sample; JSON holds all of them."""
     started = time.perf_counter()
     if asked.format != "json" and asked.num_samples > 1:
         raise InputError(f"num_samples: {asked.num_samples}; a {asked.format} file holds one")
     await replies.check_format(asked.format)
-    spoken, made = await service.backend.generate(
-        asked.model,
-        asked.text,
-        frames=asked.frames,
-        seconds=asked.seconds,
-        seed=asked.seed,
-        num_samples=asked.num_samples,
-        source=asked.source,
-    )
+    spoken, made = await service.backend.generate(asked.model, asked.text, **asked.options())
     finishing = time.perf_counter()
     if asked.format != "json":
         sample, skate = await replies.prepare(_finish, made, 0, asked.clean_feet)
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
         notices = spoken.notices + _in_words(skate)
-        return await replies.file_response(clip, asked.format, asked.text[:60], notices)
+        return await replies.file_response(
+            clip, asked.format, asked.text[:60], notices, _facts_in_headers(made)
+        )
     samples = await replies.prepare(_samples, made, asked.clean_feet)
     now = time.perf_counter()
     timings = {
@@ -81,10 +78,21 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
             "text": asked.text,
             "seed": asked.seed,
             "notices": spoken.notices,
+            "made": made.facts,
+            "understood_as": asdict(made.understood) if made.understood else None,
             "samples": samples,
             "timings_ms": {name: round(value, 3) for name, value in timings.items()},
         }
     )
+
+
+def _facts_in_headers(made: Made) -> dict[str, str]:
+    """How motion was made and its sentence understood, for those who get a file."""
+    facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in made.facts.items())}
+    if made.understood is not None:
+        caption, similarity = made.understood.caption, made.understood.similarity
+        facts["X-Raydance-Understood-As"] = f"{caption} ({similarity:.2f})"
+    return facts
 
 
 def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, float | None]]:

@@ -11,13 +11,14 @@ Dimensions: N windows, T frames, Z latent, D sentence embedding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
 from raydance.errors import RaydanceError
 from raydance.serving.runs import Entry, Shelf
+from raydance.systems.generation import Understood
 
 Answer = TypeVar("Answer")
 
@@ -34,6 +35,8 @@ class Made:
         motion: `[n, T, 50, 3]` metres, y up.
         joint_mask: `[50]` bool.
         ms: how long the networks took, for all that were made together.
+        facts: how it was made, as in `generation.Made`; empty between two windows.
+        understood: how the sentence was understood, if there was one.
     """
 
     entry: Entry
@@ -41,6 +44,8 @@ class Made:
     joint_mask: np.ndarray
     fps: float
     ms: float
+    facts: dict[str, Any] = field(default_factory=dict)
+    understood: Understood | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

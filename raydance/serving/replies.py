@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -116,9 +117,16 @@ def check_size(num_frames: int, num_joints: int, what: str) -> None:
 
 
 async def file_response(
-    clip: Clip, format: str, name: str, notices: Sequence[str] = ()
+    clip: Clip,
+    format: str,
+    name: str,
+    notices: Sequence[str] = (),
+    facts: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     """A clip as a file to download; notices go into the header `X-Raydance-Note`.
+
+    Args:
+        facts: further headers and their texts.
 
     Raises:
         InputError: a format that is not here, or motion too long for pictures.
@@ -132,6 +140,7 @@ async def file_response(
     content, written = await prepare(_write, clip, suffix)
     note = "; ".join([*notices, written] if written else notices)
     headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
+    headers |= {header: _header_text(text) for header, text in facts.items()}
     if note:
         headers["X-Raydance-Note"] = _header_text(note)
     return Response(content, media_type=FORMATS[format], headers=headers)

@@ -13,7 +13,6 @@ from raydance.serving.motions import ClipPart
 from raydance.serving.parts import Failed, Part, Spoken
 from raydance.serving.runs import Entry, Opened, Shelf
 from raydance.serving.speech import Said, Speech
-from raydance.stages.text_to_motion import SOURCES
 
 
 class Retriever(Part):
@@ -51,7 +50,9 @@ class Retriever(Part):
             "num_windows": len(system.library.cluster),
             "num_clips": len(set(system.library.windows["clip_id"])),
             "clusters": _clusters(opened),
-            "sources": [source for source in SOURCES if source != "clip"],
+            "sources": opened.sources,
+            "default_source": opened.default_source,
+            "flow": _flow_settings(opened),
             "max_frames": system.max_frames,
             "library": {"num_windows": counts["windows"], "num_files": counts["read"]}
             if counts
@@ -148,6 +149,18 @@ class Retriever(Part):
             "points": points,
             "clusters": _clusters(opened),
         }
+
+
+def _flow_settings(opened: Opened) -> dict[str, Any] | None:
+    """The settings of a run's flow where nothing else is asked for."""
+    if "flow" not in opened.sources:
+        return None
+    config = opened.system.config.motion_flow
+    return {
+        "steps": config.steps,
+        "guidance": config.guidance,
+        "candidates": config.candidates,
+    }
 
 
 def _clusters(opened: Opened) -> list[dict[str, Any]]:

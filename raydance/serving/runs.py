@@ -18,6 +18,7 @@ from raydance.serving.motions import DatasetMotions, LibraryMotions
 from raydance.serving.problems import Changed, NotHere
 from raydance.systems import load_run
 from raydance.systems.dance_language_run import DanceLanguage
+from raydance.systems.generation import sources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,16 @@ class Opened:
         if self.library_motions is None:
             raise NotHere(f"{self.entry.name} is served without a captioned library")
         return self.library_motions
+
+    @property
+    def sources(self) -> list[str]:
+        """Where motion can come from; a clip is not sent to a service."""
+        return [source for source in sources(self.system) if source != "clip"]
+
+    @property
+    def default_source(self) -> str:
+        """Where motion comes from where nothing else is asked for."""
+        return self.system.config.text_to_motion.source
 
     @cached_property
     def cluster_words(self) -> dict[int, str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from raydance.stages.motion_flow import MAX_GUIDANCE
+from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
+from raydance.systems.generation import MAX_CANDIDATES
 
 MAX_TEXT: Final = 2000
 """Characters of a sentence."""
@@ -41,12 +45,33 @@ class Generate(_Strict):
     seconds: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Another seed, another motion")
     num_samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
-    source: Literal["prior", "cluster", "nearest"] | None = Field(
-        default=None, description="Where the motion latent comes from; the run's own by default"
+    source: Literal["flow", "prior", "cluster", "nearest"] | None = Field(
+        default=None,
+        description="Where motion comes from, one of the model's `sources`; its default if absent",
+    )
+    steps: int | None = Field(
+        default=None, ge=1, le=MAX_FLOW_STEPS, description="Of the flow's sampler"
+    )
+    guidance: float | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_GUIDANCE,
+        allow_inf_nan=False,
+        description="How much the flow stresses the sentence: 1 as it was trained, above 1 more",
+    )
+    candidates: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_CANDIDATES,
+        description="Motions that the flow makes for each sample; the one that fits best is kept",
     )
     format: Format = Field(default="json", description="Files hold one sample")
     clean_feet: bool = Field(default=True, description="Keep feet that stand from sliding")
     model: Model
+
+    def options(self) -> dict[str, Any]:
+        """What the generator takes beside the sentence."""
+        return self.model_dump(exclude={"text", "format", "clean_feet", "model"})
 
 
 class Search(_Strict):
@@ -104,6 +129,22 @@ class Sample(Motion):
     skate_after: float | None = Field(description="Foot skate after it, m/s")
 
 
+class MadeBy(BaseModel):
+    """How motion was made; settings are absent where the source has none."""
+
+    source: str
+    steps: int | None = Field(default=None, description="Of the flow's sampler")
+    guidance: float | None = None
+    candidates: int | None = None
+
+
+class UnderstoodAs(BaseModel):
+    """How a sentence was understood."""
+
+    caption: str = Field(description="The nearest caption of a training clip")
+    similarity: float = Field(description="Cosine to it, in [-1, 1]")
+
+
 class Generated(BaseModel):
     """Motion for a sentence."""
 
@@ -111,6 +152,8 @@ class Generated(BaseModel):
     text: str
     seed: int
     notices: list[str] = Field(description="What the caller should know of the answer")
+    made: MadeBy
+    understood_as: UnderstoodAs
     samples: list[Sample]
     timings_ms: dict[str, float] = Field(
         description="Where the time went: text, motion, finish; total"
@@ -239,6 +282,14 @@ class LibraryFacts(BaseModel):
     num_files: int
 
 
+class FlowSettings(BaseModel):
+    """Settings of a run's motion flow where nothing else is asked for."""
+
+    steps: int
+    guidance: float
+    candidates: int
+
+
 class ModelFacts(BaseModel):
     """A served run."""
 
@@ -251,7 +302,9 @@ class ModelFacts(BaseModel):
     num_windows: int
     num_clips: int
     clusters: list[Cluster]
-    sources: list[str]
+    sources: list[str] = Field(description="Allowed as `source` of a generation")
+    default_source: str
+    flow: FlowSettings | None = Field(description="Null where the run has no motion flow")
     max_frames: int
     library: LibraryFacts | None
 

@@ -7,16 +7,17 @@ the line, the time and a sentence. It also learns to see wanted frames: the leas
 of randomly chosen ones and which frames they are join the condition. Sentence and frames are
 dropped now and then, so that guidance (Ho and Salimans, 2022) can weigh the sentence.
 
-Dimensions: B clips, K components, D sentence embedding, T frames, W width, S sets of frames.
+Dimensions: B clips, K components, D sentence embedding, T frames, W width, S sets of frames or
+steps of the sampler, C steps at once, R rows of conditions.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ MAX_STEPS: Final = 100
 MAX_GUIDANCE: Final = 10.0
 _NUM_SETS: Final = 192
 _SETS_IN_BATCH: Final = 8
+_ROWS_AT_ONCE: Final = 128
+"""Of conditions, in sampling: bounds the memory that they take."""
 _NOISE: Final = 0.02
 """Noise of wanted frames against unit network values: keeps least-norm solutions bounded."""
 
@@ -86,6 +89,8 @@ class MotionFlowConfig:
 class _Block(nn.Module):
     """A residual layer whose norm, strength and output the condition scales and shifts."""
 
+    modulation: nn.Linear
+
     def __init__(self, width: int, expansion: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
@@ -99,8 +104,8 @@ class _Block(nn.Module):
             nn.Linear(expansion * width, width),
         )
 
-    def forward(self, hidden_BW: Tensor, condition_BW: Tensor) -> Tensor:
-        shift_BW, scale_BW, gate_BW = self.modulation(condition_BW).chunk(3, dim=1)
+    def forward(self, hidden_BW: Tensor, modulation_BX: Tensor) -> Tensor:
+        shift_BW, scale_BW, gate_BW = modulation_BX.chunk(3, dim=1)
         inner_BW = self.layers(self.norm(hidden_BW) * (1.0 + scale_BW) + shift_BW)
         return hidden_BW + (1.0 + gate_BW) * inner_BW
 
@@ -131,9 +136,42 @@ class _Network(nn.Module):
         text_BW = torch.where(has_text_B[:, None], self.text(text_BD), self.no_text)
         condition_BW = F.silu(self.time(_time_code(t_B, self.width)) + text_BW)
         hidden_BW = self.input(z_BK) + self.wanted(wanted_BX)
-        for block in self.blocks:
-            hidden_BW = block(hidden_BW, condition_BW)
+        return self.through(hidden_BW, self._modulations(condition_BW))
+
+    def _modulations(self, condition_BW: Tensor) -> list[Tensor]:
+        return [cast(_Block, block).modulation(condition_BW) for block in self.blocks]
+
+    def through(self, hidden_BW: Tensor, modulations: Sequence[Tensor]) -> Tensor:
+        """Clean coefficients `[B, K]`; `modulations` are of each block, `[B, 3 W]`."""
+        for block, modulation_BX in zip(self.blocks, modulations):
+            hidden_BW = block(hidden_BW, modulation_BX)
         return self.output(self.norm(hidden_BW))
+
+    def schedule(
+        self, times: Sequence[float], text_BD: Tensor, with_free: bool
+    ) -> Iterator[list[Tensor]]:
+        """The modulations of each step of a sampler, as `through` takes them.
+
+        They do not depend on the coefficients, so several steps share a product of matrices: with
+        few rows it takes as long as reading the weights. All rows without a sentence are alike.
+
+        Args:
+            times: of the steps.
+            with_free: whether B rows without a sentence follow those with one.
+        """
+        size = len(text_BD)
+        text_RW = self.text(text_BD)
+        if with_free:
+            text_RW = torch.cat([text_RW, self.no_text[None]])
+        time_SW = self.time(_time_code(torch.tensor(times, device=text_BD.device), self.width))
+        for part_CW in time_SW.split(max(1, _ROWS_AT_ONCE // len(text_RW))):
+            condition_CRW = F.silu(part_CW[:, None] + text_RW)
+            of_blocks = self._modulations(condition_CRW)
+            for step in zip(*of_blocks):
+                if with_free:
+                    yield [torch.cat([x_RX[:-1], x_RX[-1:].expand(size, -1)]) for x_RX in step]
+                else:
+                    yield list(step)
 
 
 def _time_code(t_B: Tensor, width: int) -> Tensor:
@@ -160,6 +198,11 @@ class MotionFlow(Stage):
 
     name: ClassVar[str] = "motion_flow"
     reads: ClassVar[tuple[str, ...]] = ("coefficients", "text_embedding")
+
+    num_updates: Tensor
+    weight: Tensor
+    set_projection: Tensor
+    set_frames: Tensor
 
     def __init__(
         self, config: MotionFlowConfig, components: Tensor, scale: Tensor, text_dim: int
@@ -228,7 +271,8 @@ class MotionFlow(Stage):
         """Follow the weights as the optimiser left them after the step before."""
         count = int(self.num_updates)
         decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
-        means, own = list(self.average.parameters()), list(self.network.parameters())
+        means: list[Tensor] = list(self.average.parameters())
+        own: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(means, own, 1.0 - decay)
         self.num_updates += 1
 
@@ -263,24 +307,22 @@ class MotionFlow(Stage):
         """
         steps = self.config.steps if steps is None else steps
         guidance = self.config.guidance if guidance is None else guidance
-        size, device = len(noise_BK), noise_BK.device
-        if wanted_BX is None:
-            wanted_BX = torch.zeros(size, self.num_components + 2 * self.num_frames, device=device)
-        both = guidance != 1.0
-        has_text_B = torch.ones(size, dtype=torch.bool, device=device)
-        if both:
-            text_BD = torch.cat([text_BD, text_BD])
-            wanted_BX = torch.cat([wanted_BX, wanted_BX])
-            has_text_B = torch.cat([has_text_B, ~has_text_B])
+        network = self.average
+        has_free = guidance != 1.0
         times = torch.linspace(start, 1.0, steps + 1).tolist()
+        schedule = network.schedule(times[:-1], text_BD, has_free)
+        seen_BW = None if wanted_BX is None else network.wanted(wanted_BX)
         z_BK = noise_BK
-        for now, after in zip(times, times[1:]):
-            z_in = torch.cat([z_BK, z_BK]) if both else z_BK
-            t_B = torch.full((len(z_in),), now, device=device)
-            clean_BK = self.average(z_in, t_B, text_BD, has_text_B, wanted_BX)
-            if both:
-                told, free = clean_BK.chunk(2)
-                clean_BK = free + guidance * (told - free)
+        for now, after, modulations in zip(times, times[1:], schedule):
+            hidden_BW = network.input(z_BK)
+            if seen_BW is not None:
+                hidden_BW = hidden_BW + seen_BW
+            if has_free:
+                both = network.through(torch.cat([hidden_BW, hidden_BW]), modulations)
+                told_BK, free_BK = both.chunk(2)
+                clean_BK = free_BK + guidance * (told_BK - free_BK)
+            else:
+                clean_BK = network.through(hidden_BW, modulations)
             if correct is not None:
                 clean_BK = correct(clean_BK, now)
             z_BK = z_BK + (clean_BK - z_BK) * ((after - now) / (1.0 - now))

@@ -53,6 +53,22 @@ class CaptionBase:
     def _embedding(self) -> np.ndarray:
         return index.unit(self.table.columns[self.column].numpy()[self.ids])
 
+    @cached_property
+    def _sentences(self) -> np.ndarray:
+        if self.column == "text_embedding":
+            return self._embedding
+        return index.unit(self.table.columns["text_embedding"].numpy()[self.ids])
+
+    def nearest_sentences(self, embedding_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The captions that sentences resemble most: ids `[N]` and cosines `[N]`.
+
+        Args:
+            embedding_ND: `text_embedding` of the sentences, whatever space motion is ranked in.
+        """
+        cosine_NU = index.unit(embedding_ND) @ self._sentences.T
+        best = cosine_NU.argmax(axis=1)
+        return self.ids[best], cosine_NU[np.arange(len(best)), best]
+
     def rank(
         self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int, *, by_words_alone: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -92,7 +92,7 @@ class Equations:
         return np.concatenate([least_SK, flags], axis=1).astype(np.float32)
 
     def shortfall_m(self) -> float:
-        """Root mean square, metres (times weights), by which no motion of the basis can meet the equations."""
+        """Root mean square, metres times weights, that no motion of the basis can get rid of."""
         if not len(self.rows_MK):
             return 0.0
         exact = self._gram + _EXACT_M**2 * np.eye(len(self._gram))
@@ -151,9 +151,7 @@ def _closed(motion: np.ndarray, end: int, frames: int) -> np.ndarray:
     """A loop's last frames, led to the pose of the first."""
     pose = motion - motion[:, :, :1] * np.array([1.0, 0.0, 1.0])
     offset = pose[:, 0] - pose[:, end]
-    speed = (
-        np.diff(motion[:, :2], axis=1)[:, 0] - np.diff(motion[:, end - 1 : end + 1], axis=1)[:, 0]
-    )
+    speed = (motion[:, 1] - motion[:, 0]) - (motion[:, end] - motion[:, end - 1])
     share = np.clip(1.0 - (end - np.arange(motion.shape[1])) / (frames + 1), 0.0, 1.0)[
         :, None, None
     ]

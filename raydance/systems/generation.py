@@ -8,7 +8,7 @@ Dimensions: R requests, S samples, N windows, T frames, J joints, K coefficients
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -75,10 +75,12 @@ class Made:
         motion: `[S, T, 50, 3]`, metres, y up, at the run's rate.
         facts: source, and what of the flow's steps, guidance and candidates was used;
             `constraints` with their residuals where there were any.
+        understood: how the sentence was understood.
     """
 
     motion: np.ndarray
     facts: dict[str, Any] = field(default_factory=dict)
+    understood: Understood | None = None
 
 
 def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Made]:
@@ -104,14 +106,32 @@ def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Made]:
     for here in flowing.values():
         for i, motion in zip(here, _from_flow(system, [requests[i] for i in here], plans[here[0]])):
             made[i] = Made(motion=motion, facts=plans[i])
-    return [one for one in made if one is not None]
+    understood = _understood(system, [request.words for request in requests]) if requests else []
+    return [
+        replace(one, understood=sense) for one, sense in zip(made, understood) if one is not None
+    ]
+
+
+def sources(system: DanceLanguage) -> tuple[str, ...]:
+    """Where a run's motion can come from."""
+    return SOURCES if system.motion_flow is not None else SOURCES[1:]
+
+
+def warm_up(system: DanceLanguage) -> None:
+    """Make a motion for a training caption, so that the first request does not wait longer."""
+    columns = system.captions.columns
+    names = ("text_embedding", "text_latent", "text_projection")
+    row = int(system.caption_base.ids[0])
+    words = {name: columns[name][row].numpy() for name in names}
+    source = "prior" if system.config.text_to_motion.source == "clip" else None
+    generate(system, [Request(words=words, source=source)])
 
 
 def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
     """How a request will be answered; refuses what is not allowed."""
     default = "clip" if request.clip is not None else system.config.text_to_motion.source
     source = request.source or default
-    allowed = SOURCES if system.motion_flow is not None else SOURCES[1:]
+    allowed = sources(system)
     if source not in allowed:
         raise InputError(f"source {source!r}; allowed: {', '.join(allowed)}")
     frames = system.window if request.frames is None else request.frames
@@ -131,7 +151,7 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
     plan: dict[str, Any] = {"source": source}
     for name, (wanted, usual, least, most) in settings.items():
         if wanted is not None and source != "flow":
-            raise InputError(f"{name}: only for source 'flow', not {source!r}")
+            raise InputError(f"{name}: {wanted}; allowed with source 'flow', not {source!r}")
         if wanted is not None and not least <= wanted <= most:
             raise InputError(f"{name}: {wanted}; allowed: {least:g} to {most:g}")
         if source == "flow":
@@ -248,16 +268,18 @@ def _best(
 
 def understood_as(system: DanceLanguage, words: Mapping[str, np.ndarray]) -> Understood:
     """How a sentence was understood: the nearest caption of a training clip."""
-    ids = system.caption_base.ids
-    table = system.captions.columns["text_embedding"].numpy()[ids]
-    sentence = np.asarray(words["text_embedding"])
-    cosine = (
-        table
-        @ sentence
-        / np.maximum(np.linalg.norm(table, axis=1) * np.linalg.norm(sentence), 1e-12)
-    )
-    best = int(cosine.argmax())
-    return Understood(caption=system.captions.texts[int(ids[best])], similarity=float(cosine[best]))
+    return _understood(system, [words])[0]
+
+
+def _understood(
+    system: DanceLanguage, words: Sequence[Mapping[str, np.ndarray]]
+) -> list[Understood]:
+    embedding_ND = np.stack([np.asarray(one["text_embedding"]) for one in words])
+    ids, cosines = system.caption_base.nearest_sentences(embedding_ND)
+    return [
+        Understood(caption=system.captions.texts[int(i)], similarity=float(cosine))
+        for i, cosine in zip(ids, cosines)
+    ]
 
 
 # From the paper's decoder (eq. 18-20)

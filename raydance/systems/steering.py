@@ -305,7 +305,7 @@ def canonical(system: DanceLanguage, clip: Clip) -> tuple[np.ndarray, np.ndarray
 def world_basis(
     basis: Basis, statistics: normalise.Statistics, kind: normalise.Representation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The basis in metres: what one of each coefficient adds `[K, T, J, 3]`, the mean `[T, J, 3]`."""
+    """The basis in metres: components `[K, T, J, 3]` and mean `[T, J, 3]`."""
     scaled = np.asarray(statistics.std) * basis.components
     mean = normalise.from_features(statistics.invert(basis.mean)[None].copy(), kind)
     return normalise.from_features(scaled, kind), mean[0]

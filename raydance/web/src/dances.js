@@ -21,9 +21,9 @@ export class Dances {
   generate(form, clips = []) {
     const { service, jobs } = this.app;
     const asked_ms = performance.now();
-    const { text, seed, num_samples, seconds, source, nearest } = form;
+    const { text, seed, num_samples, seconds, source, steps, guidance, candidates, nearest } = form;
     return jobs.during("Generating", async (isCurrent) => {
-      const answer = await service.generate({ text, seed, num_samples, seconds, source });
+      const answer = await service.generate({ text, seed, num_samples, seconds, source, steps, guidance, candidates });
       if (!isCurrent()) return;
       const num = answer.samples.length;
       const takes = answer.samples.map((data, i) => generatedTake(service, data, text, seed, i, num));

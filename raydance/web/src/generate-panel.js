@@ -11,12 +11,22 @@ const EXAMPLES = [
   "sinking into a deep squat and rising",
 ];
 const SOURCES = {
-  prior: "chance",
-  cluster: "the cluster that fits",
-  nearest: "the nearest clip",
-  clip: "a clip",
+  flow: "the motion flow",
+  prior: "the decoder, from chance",
+  cluster: "the decoder, from the cluster that fits",
+  nearest: "the decoder, from the nearest clip",
 };
-const NUMBERS = { "num-samples": "num_samples", seconds: "seconds", seed: "seed" };
+const OF_FLOW = ["steps", "guidance", "candidates"];
+const NUMBERS = { "num-samples": "num_samples", seconds: "seconds", seed: "seed", ...Object.fromEntries(OF_FLOW.map((name) => [name, name])) };
+/** Cosines at least so large, and what they mean. */
+const CLOSENESS = [
+  [0.99, "the same words"],
+  [0.85, "very similar"],
+  [0.65, "similar"],
+  [0.4, "only somewhat similar"],
+  [-Infinity, "nothing like it was learned"],
+];
+let usualSource; // of the model that is chosen
 
 export function attachGenerate(app) {
   const sentence = byId("sentence");
@@ -38,7 +48,8 @@ export function attachGenerate(app) {
     byId("seed").value = String(Number(byId("seed").value || 0) + 1);
     app.dances.generate(readForm());
   });
-  for (const id of ["num-samples", "seconds", "seed"]) {
+  byId("source").addEventListener("change", showFlowFields);
+  for (const id of Object.keys(NUMBERS)) {
     byId(id).addEventListener("keydown", (event) => {
       if (event.key === "Enter") app.dances.generate(readForm());
     });
@@ -51,8 +62,8 @@ export const firstExample = EXAMPLES[0];
 export function readForm() {
   const state = { text: byId("sentence").value, source: byId("source").value || undefined, nearest: byId("with-nearest").checked };
   for (const [id, name] of Object.entries(NUMBERS)) {
-    const text = byId(id).value;
-    state[name] = text === "" ? undefined : Number(text);
+    const { value, disabled } = byId(id);
+    state[name] = value === "" || disabled ? undefined : Number(value);
   }
   state.num_samples ??= 1;
   state.seed ??= 0;
@@ -64,22 +75,51 @@ export function fillForm(state) {
   byId("source").value = state.source ?? "";
   byId("with-nearest").checked = state.nearest ?? true;
   for (const [id, name] of Object.entries(NUMBERS)) byId(id).value = state[name] ?? "";
+  if (["source", ...OF_FLOW].some((name) => state[name] !== undefined)) byId("advanced").open = true;
+  showFlowFields();
 }
 
-/** Offers the starting points that a model has, and its limits. A clip needs an id: no field. */
+/** The settings of the flow can be chosen where it makes the motion. */
+function showFlowFields() {
+  const isFlow = (byId("source").value || usualSource) === "flow";
+  for (const id of OF_FLOW) byId(id).disabled = !isFlow;
+}
+
+/** Offers the sources that a model has, and its limits. */
 export function offer(model, limits) {
-  const sources = model.sources.filter((source) => source !== "clip");
   byId("source").replaceChildren(
     make("option", { value: "" }, "as usual"),
-    ...sources.map((source) => make("option", { value: source }, SOURCES[source] ?? source)),
+    ...model.sources.map((source) => make("option", { value: source }, SOURCES[source] ?? source)),
   );
+  usualSource = model.default_source;
+  for (const id of OF_FLOW) byId(id).placeholder = model.flow?.[id] ?? "";
+  showFlowFields();
   byId("num-samples").max = String(limits.samples);
   byId("seconds").max = String(model.max_frames / model.fps);
   byId("seconds").placeholder = `${model.window / model.fps}`;
 }
 
-export function showAnswer({ notices, timings_ms }) {
+export function showAnswer({ notices, made, understood_as, timings_ms }) {
   byId("notices").replaceChildren(...notices.map((notice) => make("li", {}, notice)));
   const total = timings_ms?.total;
-  byId("timings").textContent = total === undefined ? "" : `Generated in ${Math.round(total)} ms.`;
+  byId("understood").textContent = inWords(understood_as);
+  const how = madeBy(made);
+  byId("timings").textContent = total === undefined ? "" : `Generated ${how ? `${how} ` : ""}in ${Math.round(total)} ms.`;
+}
+
+/** How a sentence was understood: {caption, similarity}. */
+export function inWords(understood) {
+  if (!understood) return "";
+  const [, words] = CLOSENESS.find(([least]) => understood.similarity >= least);
+  return `Understood as: “${understood.caption}” (${words})`;
+}
+
+/** How a motion was made: {source, steps?, guidance?, candidates?}. */
+export function madeBy(made) {
+  if (!made) return "";
+  const settings = [];
+  if (made.steps) settings.push(`${made.steps} steps`);
+  if (made.guidance !== undefined) settings.push(`guidance ${made.guidance}`);
+  if (made.candidates > 1) settings.push(`the best of ${made.candidates}`);
+  return `by ${SOURCES[made.source] ?? made.source}${settings.length ? ` (${settings.join(", ")})` : ""}`;
 }
