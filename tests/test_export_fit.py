@@ -75,6 +75,7 @@ def test_what_is_shown_goes_before_human_ranges() -> None:
     # A thigh that faces backwards would explain it, too, and is further beyond.
     bent = lim.angles(pose.rotations[:, INDEX["left_knee"]], "left_knee")[:, 0]
     np.testing.assert_allclose(bent, [-40, -60, -80, -60] * 5, atol=3.0)
+    assert "left_knee turns up to" in pose.written().notes[-1]
 
 
 def test_what_goes_beyond_its_range_is_told() -> None:

@@ -101,7 +101,12 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
             allow_origins=list(settings.origins),
             allow_methods=["GET", "POST"],
             allow_headers=["X-API-Key", "Authorization", "Content-Type"],
-            expose_headers=["X-Raydance-Note", "Content-Disposition", "Retry-After"],
+            expose_headers=[
+                "X-Raydance-Note",
+                "X-Raydance-Residual-Cm",
+                "Content-Disposition",
+                "Retry-After",
+            ],
         )
     app.add_middleware(Heads)
     routes = [*(route for router in _ROUTERS for route in router.routes), *app.routes]

@@ -36,7 +36,7 @@ def write(path: str | Path, clip: Clip, *, limits: bool = True) -> Written:
     Args:
         path: the file; replaced where it exists.
         clip: any; its positions are kept as they are.
-        limits: whether fitted SMPL-H poses stay within `limits.LIMITS`.
+        limits: whether fitted SMPL-H poses prefer `limits.LIMITS` where positions leave it open.
     """
     arrays: dict[str, Any] = {
         "positions": clip.positions.astype(np.float32),

@@ -16,9 +16,11 @@ from raydance.errors import InputError
 from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
 from raydance.motion.export.fit import fit_rotations
+from raydance.motion.export.limits import beyond
 from raydance.motion.export.written import Residual, Written
-from raydance.motion.skeleton import parents_among
+from raydance.motion.skeleton import JOINTS, parents_among
 
+_BEYOND_DEG: Final = 20.0  # less may be the T-pose's proportions
 _STRETCH_M: Final = 1e-4  # a bone that moves more than this in its parent's frame gets positions
 
 
@@ -64,8 +66,25 @@ class Pose:
                     f"{self.stretches.sum()} joints leave the ends of their bones, by up to "
                     f"{100 * way:.1f} cm, for else they would be further off"
                 )
-            notes = (*said, *notes)
+            notes = (*said, *self._beyond_range(), *notes)
         return Written(self.residual, notes)
+
+    def _beyond_range(self) -> list[str]:
+        """A sentence on canonical joints that go where no human's do."""
+        if not set(self.joint_names) <= set(JOINTS):
+            return []
+        excess = beyond(self.rotations, self.joint_names)
+        far = sorted(
+            (joint for joint in excess if excess[joint] > _BEYOND_DEG),
+            key=lambda joint: excess[joint],
+        )
+        if not far:
+            return []
+        others = f", {len(far) - 1} others less" if len(far) > 1 else ""
+        return [
+            f"{far[-1]} turns up to {excess[far[-1]]:.0f} degrees beyond a human's range{others}, "
+            "as the motion asks for"
+        ]
 
 
 def pose_of(
