@@ -185,12 +185,15 @@ def test_without_a_leg_nothing_changes(missing: str):
     assert cleaned is motion and report == Report(note="hips, knees or ankles are not there")
 
 
-def test_without_contact_nothing_changes():
+def test_without_contact_only_bones_change():
     """A squat carried away at 2 m/s: no foot is slow enough to stand."""
     motion = motion_of("squat")[:40]
     motion = motion + np.arange(40)[:, None, None] * (0.1, 0.0, 0.0)
     cleaned, report = clean_feet(motion, 20.0)
-    assert cleaned is motion and report == Report(note="no foot stands on the floor")
+    assert report.note == "no foot stands on the floor" and report.bones_changed_m < 1e-5
+    np.testing.assert_allclose(cleaned, motion, atol=1e-5)
+    rigid, report = clean_feet(wavering(motion), 20.0)
+    assert bone_length_variation(rigid) < 1e-6 and report.bones_changed_m > 0.01
     assert clean_feet(motion[:3], 20.0)[1].note == "3 frames; at least 4 are needed"
 
 
@@ -223,10 +226,10 @@ def test_a_window_takes_milliseconds():
     motion = wavering(motion_of("walk"))[:50]
     best = np.inf
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.process_time()
         clean_feet(motion, 20.0)
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.02  # 4 ms on a quiet machine
+        best = min(best, time.process_time() - start)
+    assert best < 0.03  # 12 ms on a quiet machine
 
 
 # Legs

@@ -55,7 +55,9 @@ def fix_bone_lengths(motion: np.ndarray, joint_mask: np.ndarray | None = None) -
     wanted = rot.length(_bones(ends @ places))[..., 0].mean(axis=1, keepdims=True)
     rest = t_pose([JOINTS[joint] for joint in kept])
     offsets = rot.unit(rest[child] - rest[parents[child]]) * wanted
-    forks = _forks(parents[child], offsets)
+    # What hangs from a joint only because one between them is absent moves by itself.
+    is_direct = kept[parents[child]] == np.array(PARENTS)[kept[child]]
+    forks = _forks(np.where(is_direct, parents[child], -1), offsets)
     for first in (True, False):
         together = _together(ends @ places, offsets, forks, own_rest=first)
         for _ in range(_NUM_PULLS):
@@ -77,9 +79,11 @@ def _forks(parents: np.ndarray, offsets: np.ndarray) -> list[list[int]]:
     """Rows of the bones that leave one joint together, if they are not on one line.
 
     Args:
-        parents: `[B]` joints from which the bones lead; `offsets` `[B, 3]` at rest.
+        parents: `[B]` joints from which the bones lead, -1 for bones by themselves.
+        offsets: `[B, 3]` at rest.
     """
-    rows = [np.flatnonzero(parents == joint).tolist() for joint in np.unique(parents)]
+    joints = np.unique(parents[parents >= 0])
+    rows = [np.flatnonzero(parents == joint).tolist() for joint in joints]
     return [row for row in rows if len(row) > 1 and not on_a_line(offsets[row])]
 
 

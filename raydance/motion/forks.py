@@ -26,7 +26,7 @@ _LINE: Final = 0.02  # second singular value over the first, below which bones l
 _SUDDEN: Final = np.deg2rad(35.0)  # a change between two frames that is looked at
 _SOFT: Final = 1e-3  # squared misfit over squared length from which bones are not rigid
 _AROUND: Final = 0.15  # what the frames around count there, of the bones' squared lengths
-_SWEEPS: Final = 8
+_SWEEPS: Final = 5
 _MOST_SHIFT_M: Final = 0.02
 _SMPL_REST: Final = units.rest_positions(smpl_body.SMPLH_OFFSETS, smpl_body.SMPLH_PARENTS)
 
