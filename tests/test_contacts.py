@@ -294,6 +294,28 @@ def test_bones_get_their_mean_lengths():
     assert after[0, 0] == pytest.approx(before.mean())
 
 
+def test_bones_that_leave_one_joint_keep_their_angles():
+    rigid = fix_bone_lengths(wavering(motion_of("spiral_turn")))
+    for joints in (
+        ("left_hip", "right_hip", "spine1"),
+        ("neck", "left_collar", "right_collar"),
+        ("left_index1", "left_pinky1", "left_thumb1"),
+    ):
+        one, two, three = (rigid[:, INDEX[joint]] for joint in joints)
+        for a, b in ((one, two), (two, three), (three, one)):
+            assert np.ptp(np.linalg.norm(a - b, axis=-1)) < 1e-9, joints
+
+
+def test_what_hangs_past_an_absent_joint_moves_by_itself():
+    mask = np.ones(NUM_JOINTS, dtype=bool)
+    mask[[INDEX["left_hip"], INDEX["right_hip"]]] = False
+    motion = motion_of("walk")
+    knee, spine = INDEX["left_knee"], INDEX["spine1"]
+    rigid = fix_bone_lengths(motion, mask)
+    before, after = (np.linalg.norm(m[:, knee] - m[:, spine], axis=-1) for m in (motion, rigid))
+    assert np.ptp(before) > 0.03 and np.ptp(after) > 0.5 * np.ptp(before)
+
+
 def test_rigid_bones_stay_and_noise_does_not_add_up():
     motion = motion_of("walk")
     np.testing.assert_allclose(fix_bone_lengths(motion), motion, atol=1e-5)

@@ -121,6 +121,19 @@ def test_soft_bones_report_their_residual(tmp_path: Path, shared_data: Path) -> 
     assert np.allclose(np.linalg.norm(bone, axis=-1), np.median(lengths), atol=1e-5)
 
 
+def test_bones_that_stretch_far_get_places_of_their_own(tmp_path: Path) -> None:
+    clip = replace(_random_clip(), rotations=None, offsets=None)
+    breath = 1.0 + 0.2 * np.sin(np.arange(clip.num_frames))[:, None, None]
+    soft = replace(clip, positions=(clip.positions * breath).astype(np.float32))
+    written = export.write(tmp_path / "out.bvh", soft)
+    assert written.residual.max_m <= 0.025 + 1e-6
+    assert "joints leave the ends of their bones" in written.notes[1]
+    back = bvh.read(tmp_path / "out.bvh", units=0.01, up="y")
+    columns = [back.joint_names.index(name) for name in soft.joint_names]
+    off = np.linalg.norm(back.positions[:, columns] - soft.positions, axis=-1)
+    assert off.max() < 0.026
+
+
 def test_masked_joints_are_left_out(tmp_path: Path) -> None:
     clip = replace(_random_clip(), rotations=None, offsets=None)
     mask = np.ones(50, bool)

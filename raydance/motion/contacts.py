@@ -130,9 +130,9 @@ def clean_feet(
 ) -> tuple[np.ndarray, Report]:
     """Motion whose feet stand still where they stand, on legs that keep their lengths.
 
-    The body's bones become constant (`fix_bone_lengths`). Then, as each foot stands, the standing point
-    (the toe where it stands, else the heel) is held where it was on average, no higher than 3 cm
-    over the floor, with the whole foot moved alike; the moves fade in and out, and between two
+    The body's bones become constant (`fix_bone_lengths`). Then, as each foot stands, the standing
+    point (the toe where it stands, else the heel) is held where it was on average, no higher than
+    3 cm over the floor, with the whole foot moved alike; the moves fade in and out, and between two
     contacts one goes over into the other. Knees follow (`legs.solve_knee`), and the body sinks by
     at most 10 cm where a leg cannot reach. A foot that slides fast (`foot_contacts`) is taken to
     mean it.
