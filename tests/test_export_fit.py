@@ -86,6 +86,24 @@ def test_what_goes_beyond_its_range_is_told() -> None:
     assert found == {"left_knee": pytest.approx(25.0), "right_elbow": pytest.approx(5.0)}
 
 
+@pytest.mark.parametrize("num_frames", [1, 2, 3])
+def test_few_frames_are_enough(num_frames: int) -> None:
+    clip = synthetic.make_clip(synthetic.MOVEMENTS[7], 0)
+    few = replace(clip, positions=clip.positions[:num_frames], rotations=None, offsets=None)
+    assert pose_of(few).residual.max_m < 1e-4
+
+
+def test_joints_in_one_place_are_met() -> None:
+    clip = synthetic.make_clip(synthetic.MOVEMENTS[7], 0)
+    positions = clip.positions[:20].copy()
+    positions[7, INDEX["left_wrist"]] = positions[7, INDEX["left_elbow"]]
+    positions[9, INDEX["right_hip"]] = positions[9, INDEX["left_hip"]]
+    pose = pose_of(replace(clip, positions=positions, rotations=None, offsets=None))
+    assert np.isfinite(pose.rotations).all() and pose.residual.max_m < 0.03
+    nowhere = replace(clip, positions=0.0 * positions, rotations=None, offsets=None)
+    assert pose_of(nowhere).residual.max_m == 0.0
+
+
 def test_sides_mirror_each_other() -> None:
     left = posed("left_shoulder", (0, 0, 1), [-70.0, -30.0, 40.0])
     right = posed("right_shoulder", (0, 0, -1), [-70.0, -30.0, 40.0])

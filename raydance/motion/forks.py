@@ -27,7 +27,6 @@ _SUDDEN: Final = np.deg2rad(35.0)  # a change between two frames that is looked 
 _SOFT: Final = 1e-3  # squared misfit over squared length from which bones are not rigid
 _AROUND: Final = 0.15  # what the frames around count there, of the bones' squared lengths
 _SWEEPS: Final = 5
-_MOST_SHIFT_M: Final = 0.02
 _SMPL_REST: Final = units.rest_positions(smpl_body.SMPLH_OFFSETS, smpl_body.SMPLH_PARENTS)
 
 
@@ -117,24 +116,3 @@ def _without_flips(turns: np.ndarray, moments: np.ndarray, misfit: np.ndarray) -
             moments[frames, joints] + weight[joints, None, None] * around
         )
     return turns
-
-
-def best_shift(
-    turns: np.ndarray, bones: np.ndarray, offsets: np.ndarray, children: list[int]
-) -> np.ndarray:
-    """`[T, 3]` by which a joint and its rigid bones together come closest to where they were."""
-    rigid = rot.rotate(turns[:, None], np.broadcast_to(offsets[children], bones[:, children].shape))
-    shift = (bones[:, children] - rigid).sum(axis=1) / (len(children) + 1)
-    return shift / np.maximum(rot.length(shift) / _MOST_SHIFT_M, 1.0)
-
-
-def aimed(bones: np.ndarray, to_targets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Where bones `[T, K, 3]` have to point for their ends to be where they were.
-
-    A joint that is off by no less than its bone is long points as the bone did: short bones would
-    turn wildly.
-    """
-    off = np.sum((to_targets - bones) ** 2, axis=-1, keepdims=True)
-    size = np.asarray(lengths)[..., None] ** 2
-    share = size / (size + 16.0 * off + 1e-12)
-    return bones + share * (to_targets - bones)

@@ -23,13 +23,13 @@ from raydance.motion import rotations as rot
 from raydance.motion import skeleton
 from raydance.motion.export import limits as lim
 from raydance.motion.export.twist import smooth_twists
-from raydance.motion.forks import aimed, best_shift, on_a_line, t_pose, turns_of_forks
+from raydance.motion.forks import on_a_line, t_pose, turns_of_forks
 
 _FREE: Final = 0.2  # a bone whose length varies by more than this share is none
 _MOST_OFF_M: Final = 0.025  # joints farther than this from their place leave the end of their bone
-_MOST_TURN: Final = np.deg2rad(
-    90.0
-)  # between two frames; a recorded punch's elbow makes 93 at 15 fps
+_MOST_SHIFT_M: Final = 0.02
+# Between two frames; at 15 frames a second the elbow of a recorded punch turns by 93 degrees.
+_MOST_TURN: Final = np.deg2rad(90.0)
 _FOLDED: Final = -0.7  # cosine of a bone with its rest direction below which its twist is chosen
 _HINGES: Final = {"hip": "knee", "shoulder": "elbow"}
 
@@ -104,7 +104,7 @@ def fit_rotations(
         turns[:, forks] = turns_of_forks(bones, offsets, [aims[joint] for joint in forks], own_rest)
         if own_rest:
             for joint in forks:
-                targets[:, joint] += best_shift(turns[:, joint], bones, offsets, aims[joint])
+                targets[:, joint] += _best_shift(turns[:, joint], bones, offsets, aims[joint])
     places = np.broadcast_to(offsets, positions.shape).copy()
     is_stretched = np.zeros(num_joints, bool)
     there = positions.copy()
@@ -128,7 +128,7 @@ def fit_rotations(
             child = [aims[joint][0] for joint in joints]
             wanted = bones[:, child]
             if own_rest:
-                wanted = aimed(wanted, targets[:, child] - there[:, joints], lengths[child])
+                wanted = _aimed(wanted, targets[:, child] - there[:, joints], lengths[child])
             upper = frame[:, single]
             swings = rot.between(offsets[child], rot.rotate(rot.conjugate(upper), wanted))
             here[:, single] = _twisted(
@@ -183,6 +183,27 @@ def _place(
     there[:, found] += off
     places[:, found] += rot.rotate(rot.conjugate(frame[:, moved]), off)
     return found
+
+
+def _best_shift(
+    turns: np.ndarray, bones: np.ndarray, offsets: np.ndarray, children: list[int]
+) -> np.ndarray:
+    """`[T, 3]` by which a joint and its rigid bones together come closest to where they were."""
+    rigid = rot.rotate(turns[:, None], np.broadcast_to(offsets[children], bones[:, children].shape))
+    shift = (bones[:, children] - rigid).sum(axis=1) / (len(children) + 1)
+    return shift / np.maximum(rot.length(shift) / _MOST_SHIFT_M, 1.0)
+
+
+def _aimed(bones: np.ndarray, to_targets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Where bones `[T, K, 3]` have to point for their ends to be where they were.
+
+    A joint that is off by no less than its bone is long points as the bone did: short bones would
+    turn wildly.
+    """
+    off = np.sum((to_targets - bones) ** 2, axis=-1, keepdims=True)
+    size = np.asarray(lengths)[..., None] ** 2
+    share = size / (size + 16.0 * off + 1e-12)
+    return bones + share * (to_targets - bones)
 
 
 def _twisted(

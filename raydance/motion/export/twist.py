@@ -125,13 +125,13 @@ def _refined(
     change = np.diff(path, axis=0)
     wanted[:-1] += _STIFFNESS * change
     wanted[1:] -= _STIFFNESS * change
-    banded = np.zeros((2, len(path)))
+    banded = np.zeros((min(2, len(path)), len(path)))
     result = np.empty_like(path)
     for joint in range(path.shape[1]):
         banded[0] = weight[:, joint] + rest[:, joint] + 2.0 * _STIFFNESS
         banded[0, [0, -1]] -= _STIFFNESS
         banded[0] += 1e-9
-        banded[1, :-1] = -_STIFFNESS
+        banded[1:, :-1] = -_STIFFNESS
         result[:, joint] = path[:, joint] + solveh_banded(
             banded, wanted[:, joint], lower=True, check_finite=False
         )
