@@ -185,12 +185,15 @@ def test_without_a_leg_nothing_changes(missing: str):
     assert cleaned is motion and report == Report(note="hips, knees or ankles are not there")
 
 
-def test_without_contact_nothing_changes():
+def test_without_contact_only_bones_change():
     """A squat carried away at 2 m/s: no foot is slow enough to stand."""
     motion = motion_of("squat")[:40]
     motion = motion + np.arange(40)[:, None, None] * (0.1, 0.0, 0.0)
     cleaned, report = clean_feet(motion, 20.0)
-    assert cleaned is motion and report == Report(note="no foot stands on the floor")
+    assert report.note == "no foot stands on the floor" and report.bones_changed_m < 1e-5
+    np.testing.assert_allclose(cleaned, motion, atol=1e-5)
+    rigid, report = clean_feet(wavering(motion), 20.0)
+    assert bone_length_variation(rigid) < 1e-6 and report.bones_changed_m > 0.01
     assert clean_feet(motion[:3], 20.0)[1].note == "3 frames; at least 4 are needed"
 
 
@@ -223,10 +226,10 @@ def test_a_window_takes_milliseconds():
     motion = wavering(motion_of("walk"))[:50]
     best = np.inf
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.process_time()
         clean_feet(motion, 20.0)
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.02  # 4 ms on a quiet machine
+        best = min(best, time.process_time() - start)
+    assert best < 0.03  # 12 ms on a quiet machine
 
 
 # Legs
@@ -291,9 +294,31 @@ def test_bones_get_their_mean_lengths():
     assert after[0, 0] == pytest.approx(before.mean())
 
 
+def test_bones_that_leave_one_joint_keep_their_angles():
+    rigid = fix_bone_lengths(wavering(motion_of("spiral_turn")))
+    for joints in (
+        ("left_hip", "right_hip", "spine1"),
+        ("neck", "left_collar", "right_collar"),
+        ("left_index1", "left_pinky1", "left_thumb1"),
+    ):
+        one, two, three = (rigid[:, INDEX[joint]] for joint in joints)
+        for a, b in ((one, two), (two, three), (three, one)):
+            assert np.ptp(np.linalg.norm(a - b, axis=-1)) < 1e-9, joints
+
+
+def test_what_hangs_past_an_absent_joint_moves_by_itself():
+    mask = np.ones(NUM_JOINTS, dtype=bool)
+    mask[[INDEX["left_hip"], INDEX["right_hip"]]] = False
+    motion = motion_of("walk")
+    knee, spine = INDEX["left_knee"], INDEX["spine1"]
+    rigid = fix_bone_lengths(motion, mask)
+    before, after = (np.linalg.norm(m[:, knee] - m[:, spine], axis=-1) for m in (motion, rigid))
+    assert np.ptp(before) > 0.03 and np.ptp(after) > 0.5 * np.ptp(before)
+
+
 def test_rigid_bones_stay_and_noise_does_not_add_up():
     motion = motion_of("walk")
-    np.testing.assert_allclose(fix_bone_lengths(motion), motion, atol=1e-6)
+    np.testing.assert_allclose(fix_bone_lengths(motion), motion, atol=1e-5)
     rough = wavering(motion)
     rigid = fix_bone_lengths(rough)
     strayed = np.linalg.norm(rough - motion, axis=-1)[:, :22].mean()

@@ -67,9 +67,10 @@ def test_positions_alone_get_fitted_rotations(shared_data: Path, tmp_path: Path,
     clip = bvh.read(shared_data / f"{name}.bvh")
     bare = replace(clip, rotations=None, offsets=None)
     residual = export.write(tmp_path / "out.bvh", bare).residual
-    # Real bones are rigid, so nothing is lost but the twist.
-    assert residual.max_m < 1e-3
-    assert _error(bvh.read(tmp_path / "out.bvh"), clip) < 1e-3
+    # Real bones are rigid, so nothing is lost but the twist, and thumbs of CMU's that flip between
+    # two frames.
+    assert residual.mean_m < 1e-3 and residual.max_m < 0.03
+    assert _error(bvh.read(tmp_path / "out.bvh"), clip) < residual.max_m + 1e-3
 
 
 def test_wild_rotations_survive(tmp_path: Path) -> None:
@@ -113,11 +114,24 @@ def test_soft_bones_report_their_residual(tmp_path: Path, shared_data: Path) -> 
     distance = np.linalg.norm(written.positions[:, columns] - clip.positions, axis=-1)
     assert distance.mean() == pytest.approx(residual.mean_m, rel=1e-3)
     assert distance.max() == pytest.approx(residual.max_m, rel=1e-3)
-    # Every bone keeps one length: the mean of the clip's.
+    # Every bone keeps one length: the median of the clip's.
     knee, hip = clip.joint_names.index("left_knee"), clip.joint_names.index("left_hip")
     lengths = np.linalg.norm(clip.positions[:, knee] - clip.positions[:, hip], axis=-1)
     bone = written.positions[:, columns[knee]] - written.positions[:, columns[hip]]
-    assert np.allclose(np.linalg.norm(bone, axis=-1), lengths.mean(), atol=1e-5)
+    assert np.allclose(np.linalg.norm(bone, axis=-1), np.median(lengths), atol=1e-5)
+
+
+def test_bones_that_stretch_far_get_places_of_their_own(tmp_path: Path) -> None:
+    clip = replace(_random_clip(), rotations=None, offsets=None)
+    breath = 1.0 + 0.2 * np.sin(np.arange(clip.num_frames))[:, None, None]
+    soft = replace(clip, positions=(clip.positions * breath).astype(np.float32))
+    written = export.write(tmp_path / "out.bvh", soft)
+    assert written.residual.max_m <= 0.025 + 1e-6
+    assert "joints leave the ends of their bones" in written.notes[1]
+    back = bvh.read(tmp_path / "out.bvh", units=0.01, up="y")
+    columns = [back.joint_names.index(name) for name in soft.joint_names]
+    off = np.linalg.norm(back.positions[:, columns] - soft.positions, axis=-1)
+    assert off.max() < 0.026
 
 
 def test_masked_joints_are_left_out(tmp_path: Path) -> None:

@@ -121,6 +121,26 @@ def test_continuous_only_flips_signs() -> None:
     assert np.allclose(mended, turns)
 
 
+def test_slowed_by_hand() -> None:
+    # A half turn between two frames at 90 degrees a frame: each of the two yields by 45.
+    degrees = np.array([0.0, 0.0, 180.0, 180.0])
+    turns = rot.continuous(rot.from_axis_angle(np.array([0.0, 0.0, 1.0]), np.deg2rad(degrees)))
+    slowed = rot.slowed(turns, np.deg2rad(45.0))
+    angle = np.rad2deg(2.0 * np.arctan2(slowed[:, 3], slowed[:, 0]))
+    np.testing.assert_allclose(angle, [0.0, 45.0, 135.0, 180.0], atol=2.0)
+    assert np.abs(np.diff(angle)).max() <= 90.0
+
+
+def test_slowed_leaves_slow_turns_and_turns_opposites_over() -> None:
+    slow = np.stack([np.cos(np.arange(9) * 0.3), np.sin(np.arange(9) * 0.3)], axis=-1)
+    assert rot.slowed(slow, 0.31) is slow
+    flip = np.array([[1.0, 0.0, 0.0]] * 4 + [[-1.0, 0.0, 0.0]] * 4)
+    over = rot.slowed(flip, np.deg2rad(60.0))
+    assert np.allclose(np.linalg.norm(over, axis=-1), 1.0)
+    assert np.sum(over[1:] * over[:-1], axis=-1).min() >= 0.5
+    np.testing.assert_allclose(over[[0, -1]], flip[[0, -1]])
+
+
 def test_forward_kinematics_of_a_bent_arm() -> None:
     # Shoulder at (1, 2, 3) turned 90 degrees about z, elbow turned back: the upper arm points
     # up and the forearm along +x again.

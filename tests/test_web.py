@@ -26,6 +26,7 @@ from browsing import (
 )
 from serving import write_amc
 
+from raydance.motion import synthetic
 from raydance.motion.formats import read_clip
 
 pytestmark = pytest.mark.slow
@@ -276,6 +277,36 @@ def test_downloads_open_and_hold_what_was_seen(visit: Visit, tmp_path: Path) -> 
     size = struct.unpack("<I", data[12:16])[0]
     assert json.loads(data[20 : 20 + size])["animations"]
     assert download(page, "gif", tmp_path).read_bytes()[:4] == b"GIF8"
+
+
+def test_a_file_that_differs_from_what_is_seen_says_so_beside_the_button(
+    visit: Visit, tmp_path: Path
+) -> None:
+    clip = synthetic.make_clip(synthetic.MOVEMENTS[0], 0)
+    names = {"joint_names": np.array(clip.joint_names), "parents": np.array(clip.parents)}
+    breath = 1.0 + 0.1 * np.sin(np.arange(clip.num_frames))[:, None, None]
+    for name, positions in (("rigid", clip.positions), ("soft", clip.positions * breath)):
+        np.savez(tmp_path / f"{name}.npz", positions=positions, fps=clip.fps, **names)
+    page = visit()
+    page.set_input_files("#file", tmp_path / "rigid.npz")
+    settle(page)
+    download(page, "bvh", tmp_path)
+    settle(page)
+    assert not page.locator("#download-difference").is_visible()
+    page.set_input_files("#file", tmp_path / "soft.npz")
+    settle(page)
+    download(page, "bvh", tmp_path)
+    settle(page)
+    line = page.locator("#download-difference")
+    assert re.match(
+        r"The BVH differs from what you see by up to [12]\.\d cm: its bones", line.inner_text()
+    )
+    button, said = page.locator("#download").bounding_box(), line.bounding_box()
+    assert 0 < button["y"] - (said["y"] + said["height"]) < 20
+    assert said["x"] >= 0 and said["y"] >= 0
+    page.screenshot(path=tmp_path / "difference.png")
+    page.locator("canvas").first.click(position={"x": 40, "y": 80})
+    assert not line.is_visible()
 
 
 def test_a_link_shows_the_same_to_somebody_else(visit: Visit) -> None:

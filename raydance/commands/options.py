@@ -59,7 +59,8 @@ LimitsOption = Annotated[
     bool,
     typer.Option(
         "--limits/--no-limits",
-        help="Whether rotations that are fitted stay within what human joints can do.",
+        help="Whether fitted rotations prefer what human joints can do where positions leave it "
+        "open.",
     ),
 ]
 

@@ -138,8 +138,8 @@ def generate(
 ) -> None:
     """Turn a sentence into motion.
 
-    Formats with rotations (.bvh, .glb) get them by a fit to bones of constant length, within what
-    human joints can do; how far that moves the joints is said.
+    Formats with rotations (.bvh, .glb) get them by a fit to bones of constant length; how far that
+    moves the joints is said.
 
     \b
     Examples:

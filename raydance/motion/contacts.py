@@ -107,7 +107,7 @@ class Report:
     """What `clean_feet` found and did.
 
     Attributes:
-        note: why the motion came back unchanged; empty where it was cleaned.
+        note: why the feet are as they were; empty where they were cleaned.
         contact_share: of the frames of both feet.
         skate_before_m_s, skate_after_m_s: way of the standing points on the floor for each second
             of contact; the contacts are those found before.
@@ -130,9 +130,9 @@ def clean_feet(
 ) -> tuple[np.ndarray, Report]:
     """Motion whose feet stand still where they stand, on legs that keep their lengths.
 
-    Bones get constant lengths (`fix_bone_lengths`). Then, as each foot stands, the standing point
-    (the toe where it stands, else the heel) is held where it was on average, no higher than 3 cm
-    over the floor, with the whole foot moved alike; the moves fade in and out, and between two
+    The body's bones become constant (`fix_bone_lengths`). Then, as each foot stands, the standing
+    point (the toe where it stands, else the heel) is held where it was on average, no higher than
+    3 cm over the floor, with the whole foot moved alike; the moves fade in and out, and between two
     contacts one goes over into the other. Knees follow (`legs.solve_knee`), and the body sinks by
     at most 10 cm where a leg cannot reach. A foot that slides fast (`foot_contacts`) is taken to
     mean it.
@@ -143,8 +143,8 @@ def clean_feet(
         joint_mask: `[50]` bool; hips, knees and ankles are needed.
 
     Returns:
-        `[T, 50, 3]`, of the motion's type, and what was done. Without leg joints or contacts the
-        motion comes back as it is.
+        `[T, 50, 3]`, of the motion's type, and what was done. Without contacts only the bones
+        change; without leg joints, or of less than four frames, the motion comes back as it is.
 
     Raises:
         InputError: a wrong shape, or values that are not finite in joints that are there.
@@ -155,9 +155,13 @@ def clean_feet(
     if len(motion) < _MIN_FRAMES:
         return motion, Report(note=f"{len(motion)} frames; at least {_MIN_FRAMES} are needed")
     rigid = fix_bone_lengths(motion.astype(np.float64), mask)
+    bones_changed_m = float(np.linalg.norm(rigid - motion, axis=-1)[:, mask].max())
     contacts = foot_contacts(rigid, fps, mask)
     if not contacts.any():
-        return motion, Report(note="no foot stands on the floor")
+        kept = motion.copy()
+        kept[:, mask] = rigid[:, mask]
+        note = "no foot stands on the floor"
+        return kept, Report(note=note, bones_changed_m=bones_changed_m)
     points = _points(rigid, mask)
     moves = moves_to_stand(points, contacts, _floor_levels(points, fps), fps, _LEAVE_SPEED_M_S)
     cleaned, sunk = _follow(rigid, moves, fps)
@@ -169,7 +173,7 @@ def clean_feet(
         skate_after_m_s=_skate(_points(cleaned, mask), contacts, fps),
         max_correction_m=float(np.linalg.norm(moves, axis=-1).max()),
         pelvis_lowered_m=float(sunk.max()),
-        bones_changed_m=float(np.linalg.norm(rigid - motion, axis=-1)[:, mask].max()),
+        bones_changed_m=bones_changed_m,
     )
 
 

@@ -14,6 +14,8 @@ import numpy as np
 
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _AXES = {"x": 0, "y": 1, "z": 2}
+_MOST_SWEEPS = 100
+_SLACK = 0.02  # so that sweeps end
 
 
 def normalise(quaternions: np.ndarray) -> np.ndarray:
@@ -214,6 +216,38 @@ def continuous(quaternions: np.ndarray) -> np.ndarray:
     flips = np.sum(q[1:] * q[:-1], axis=-1, keepdims=True) < 0
     signs = np.cumprod(np.where(flips, -1.0, 1.0), axis=0)
     return np.concatenate((q[:1], q[1:] * signs), axis=0)
+
+
+def slowed(directions: np.ndarray, most: float) -> np.ndarray:
+    """Unit vectors `[T, ..., N]` that turn by at most `most` radians, below pi, between frames.
+
+    Where they turn faster, both frames yield alike, and those around as far as it needs; the others
+    stay as they are. Quaternions turn by twice the angle between them as vectors, once their signs
+    are `continuous`.
+    """
+    result = np.asarray(directions, dtype=np.float64)
+    for _ in range(_MOST_SWEEPS):
+        cosine = np.sum(result[1:] * result[:-1], axis=-1)
+        places = np.nonzero(cosine < np.cos(most))
+        if not len(places[0]):
+            break
+        if result is directions:
+            result = result.copy()
+        after = (places[0] + 1, *places[1:])
+        a, b = result[places], result[after]
+        # The part of `b` across `a`, and where that vanishes, any direction across.
+        across = b - cosine[places][:, None] * a
+        any_across = np.eye(a.shape[-1])[np.argmin(np.abs(a), axis=-1)]
+        any_across -= np.sum(any_across * a, axis=-1, keepdims=True) * a
+        across = unit(np.where(length(across) > 1e-6, across, any_across))
+        angle = np.arccos(np.clip(cosine[places], -1.0, 1.0))
+        share = 0.5 * (angle - (1.0 - _SLACK) * most)[:, None]
+        total, count = np.zeros_like(result), np.zeros(result.shape[:-1])
+        for place, turned in ((places, share), (after, angle[:, None] - share)):
+            total[place] += np.cos(turned) * a + np.sin(turned) * across
+            count[place] += 1.0
+        result = np.where(count[..., None] > 0.0, unit(total), result)
+    return result
 
 
 def forward_kinematics(

@@ -104,6 +104,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
             expose_headers=[
                 "X-Raydance-Note",
                 *docs.OF_GENERATED,
+                "X-Raydance-Residual-Cm",
                 "Content-Disposition",
                 "Retry-After",
             ],

@@ -74,6 +74,10 @@ _OF_FILES: Final[dict[str, Any]] = {
         "description": "For files: what the caller should know, such as how far joints are off",
         "schema": {"type": "string"},
     },
+    "X-Raydance-Residual-Cm": {
+        "description": "For files with rotations: how far a joint is at most from where it was",
+        "schema": {"type": "number", "minimum": 0},
+    },
 }
 
 OF_GENERATED: Final[dict[str, Any]] = {

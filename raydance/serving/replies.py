@@ -18,6 +18,7 @@ from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export import is_writable, write_clip
+from raydance.motion.export.written import Written
 from raydance.serving.parts import Answer
 from raydance.serving.uploads import safe_stem
 
@@ -123,7 +124,8 @@ async def file_response(
     notices: Sequence[str] = (),
     facts: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
-    """A clip as a file to download; notices go into the header `X-Raydance-Note`.
+    """A clip as a file to download; notices go into the header `X-Raydance-Note`, and how far its
+    joints are off into `X-Raydance-Residual-Cm`.
 
     Args:
         facts: further headers and their texts.
@@ -138,11 +140,13 @@ async def file_response(
     check_size(clip.num_frames, len(clip.joint_names), "a file")
     suffix = f".{format}"
     content, written = await prepare(_write, clip, suffix)
-    note = "; ".join([*notices, written] if written else notices)
+    note = "; ".join([*notices, *_told(written)])
     headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
     headers |= {header: _header_text(text) for header, text in facts.items()}
     if note:
         headers["X-Raydance-Note"] = _header_text(note)
+    if written.residual is not None:
+        headers["X-Raydance-Residual-Cm"] = f"{100 * written.residual.max_m:.1f}"
     return Response(content, media_type=FORMATS[format], headers=headers)
 
 
@@ -151,11 +155,15 @@ def _header_text(note: str) -> str:
     return " ".join(note.encode("ascii", "replace").decode().split())[:_LONGEST_NOTE]
 
 
-def _write(clip: Clip, suffix: str) -> tuple[bytes, str]:
+def _write(clip: Clip, suffix: str) -> tuple[bytes, Written]:
     with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
         written = write_clip(path, clip)
-        notes = [*written.notes]
-        if written.residual is not None and str(written.residual) not in "; ".join(notes):
-            notes.append(f"joints are off by {written.residual}")
-        return path.read_bytes(), "; ".join(notes)
+        return path.read_bytes(), written
+
+
+def _told(written: Written) -> list[str]:
+    notes = [*written.notes]
+    if written.residual is not None and str(written.residual) not in "; ".join(notes):
+        notes.append(f"joints are off by {written.residual}")
+    return notes

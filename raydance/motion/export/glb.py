@@ -70,7 +70,8 @@ def _document(pose: Pose, clip: Clip) -> bytes:
             gl.Node(name=name, translation=_plain(offsets[joint]), children=children or None)
         )
     num_joints = len(gltf.nodes)
-    _add_skin(gltf, data, body_mesh(pose.joint_names, pose.parents, rest, pose.moves))
+    has_no_bone = pose.moves & ~pose.stretches
+    _add_skin(gltf, data, body_mesh(pose.joint_names, pose.parents, rest, has_no_bone))
     inverse = np.tile(np.eye(4, dtype=np.float32), (num_joints, 1, 1))
     inverse[:, 3, :3] = -rest  # stored column by column
     gltf.skins.append(

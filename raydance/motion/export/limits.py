@@ -1,16 +1,15 @@
-"""How far a human's joints turn: ranges of the canonical joints, and a soft clamp to them.
+"""How far a human's joints turn: ranges of the canonical joints, and what goes beyond them.
 
 Ranges are anatomical: flexion, to the side and twist, from the T-pose. The normal ones are those
 of the American Academy of Orthopaedic Surgeons (Joint Motion: Method of Measuring and Recording,
 1965), as textbooks repeat them (Norkin and White, Measurement of Joint Motion). Ours are wider on
 purpose: dancers go beyond the normal, the joints of recordings are not the anatomical centres, and
-a rest pose of average proportions is not the dancer's. They are there to refuse what nobody can
-do, such as a knee that bends forwards; on recordings of CMU and Bandai Namco they cost less than a
-millimetre on average.
+a rest pose of average proportions is not the dancer's. Nothing is forced into them: `twist` prefers
+them where positions leave a choice, and what positions ask for beyond them is said (`beyond`).
 
 A turn is split into a twist about the bone and a swing across it (swing-twist decomposition,
 Dobrowolski, Swing-twist decomposition in Clifford algebra, 2015); the swing's rotation vector has
-the two other parts. Each part is clamped by itself, with a smooth end.
+the two other parts.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-
-from raydance.motion import rotations as rot
 
 _Vector = tuple[float, float, float]
 _UP: Final[_Vector] = (0.0, 1.0, 0.0)
@@ -77,8 +74,6 @@ LIMITS: Final[dict[str, Limit]] = {
 """Part of the body -> range. Joints that are not here are free: the pelvis, and those at the end
 of the canonical skeleton, whose turns no position tells."""
 
-_SOFT_DEG: Final = 5.0  # the clamp starts to bend this much before the limit
-
 
 def part_of(joint: str) -> tuple[str, bool]:
     """`right_knee` -> (`knee`, True): the part of a canonical joint and whether it is the right."""
@@ -93,31 +88,21 @@ def flexion_axis(joint: str) -> np.ndarray:
     return np.array((x, -y, -z) if is_right else (x, y, z))  # the mirror image of a turn
 
 
-def clamp(rotations: np.ndarray, joints: Sequence[str]) -> np.ndarray:
-    """Turns within the joints' limits.
+def beyond(rotations: np.ndarray, joints: Sequence[str]) -> dict[str, float]:
+    """How many degrees joints go beyond their range at most; those within it are left out.
 
     Args:
         rotations: `[T, K, 4]` unit quaternions, local, from the T-pose.
         joints: K canonical names.
-
-    Returns:
-        `[T, K, 4]`; what is well within the limits is as it was.
     """
     limited = [i for i, joint in enumerate(joints) if part_of(joint)[0] in LIMITS]
     if not limited:
-        return rotations
-    axes, low, high = _frames(tuple(joints[i] for i in limited))
+        return {}
+    names = tuple(joints[i] for i in limited)
+    axes, low, high = _frames(names)
     parts = _parts(rotations[:, limited], axes)
-    inside = _soft(parts, low, high)
-    if inside is parts:
-        return rotations
-    changed = np.any(inside != parts, axis=-1, keepdims=True)
-    swing = np.einsum("tkp,kpi->tki", inside[..., :2], axes[:, :2])
-    twist = inside[..., 2:] * axes[:, 2]
-    clamped = rot.multiply(rot.from_rotation_vector(swing), rot.from_rotation_vector(twist))
-    result = np.array(rotations)
-    result[:, limited] = np.where(changed, clamped, rotations[:, limited])
-    return result
+    excess = np.rad2deg(np.maximum(low - parts, parts - high).max(axis=(0, 2)))
+    return {name: float(degrees) for name, degrees in zip(names, excess) if degrees > 0.0}
 
 
 def angles(rotations: np.ndarray, joint: str) -> np.ndarray:
@@ -158,14 +143,3 @@ def _parts(rotations: np.ndarray, axes: np.ndarray) -> np.ndarray:
     result[..., 0], result[..., 1] = scale * x, scale * y
     result[..., 2] = 2.0 * np.arctan2(c, w)
     return result
-
-
-def _soft(angle: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """`angle` within (low, high); with a continuous slope.
-
-    What is within by the margin is as it was; where all is, `angle` itself is returned.
-    """
-    margin = np.deg2rad(_SOFT_DEG)
-    inner = np.clip(angle, low + margin, high - margin)
-    beyond = angle - inner
-    return angle if not beyond.any() else inner + margin * np.tanh(beyond / margin)

@@ -36,7 +36,7 @@ def write(path: str | Path, clip: Clip, *, limits: bool = True) -> Written:
     Args:
         path: the file; replaced where it exists.
         clip: any; its positions are kept as they are.
-        limits: whether fitted SMPL-H poses stay within `limits.LIMITS`.
+        limits: whether fitted SMPL-H poses prefer `limits.LIMITS` where positions leave it open.
     """
     arrays: dict[str, Any] = {
         "positions": clip.positions.astype(np.float32),
@@ -94,9 +94,8 @@ def smplh_poses(clip: Clip, *, limits: bool = True) -> tuple[np.ndarray, np.ndar
         places = [smpl_body.SMPLH_JOINTS.index(name) for name in names]
         positions = mapped.positions[:, kept]
         parents = skeleton.parents_among(kept)
-        turns[:, places], _, _ = fit_rotations(
-            positions, parents, names, limits=limits, own_rest=False
-        )
+        fit = fit_rotations(positions, parents, names, limits=limits, own_rest=False)
+        turns[:, places] = fit.rotations
     vectors = rot.to_rotation_vector(turns)
     posed, _ = smpl_body.pose(
         vectors, positions[:, 0], smpl_body.SMPLH_OFFSETS, smpl_body.SMPLH_PARENTS

@@ -1,7 +1,7 @@
 """A clip as formats with rotations need it: one tree, local rotations, bones, and what is lost.
 
 A clip that has rotations keeps them. A clip of positions alone (generated motion) gets them from
-`fit`, with bones of constant length and, on canonical joints, within `limits`.
+`fit`, with bones of constant length where those can follow.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from raydance.errors import InputError
 from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
 from raydance.motion.export.fit import fit_rotations
+from raydance.motion.export.limits import beyond
 from raydance.motion.export.written import Residual, Written
-from raydance.motion.skeleton import parents_among
+from raydance.motion.skeleton import JOINTS, parents_among
 
+_BEYOND_DEG: Final = 20.0  # less may be the T-pose's proportions
 _STRETCH_M: Final = 1e-4  # a bone that moves more than this in its parent's frame gets positions
 
 
@@ -35,6 +37,8 @@ class Pose:
             the root and for the joints of `moves`.
         moves: `[J]` bool: the root, and joints at no fixed distance from their parent (such as
             hips below a ground marker, or files with position channels on every joint).
+        stretches: `[J]` bool, those of `moves` that only leave the ends of their bones where bones
+            of fixed length fall short.
         residual: distance of the joints from the clip's.
         is_fitted: whether the rotations were recovered from positions.
     """
@@ -45,15 +49,42 @@ class Pose:
     offsets: np.ndarray
     places: np.ndarray
     moves: np.ndarray
+    stretches: np.ndarray
     residual: Residual
     is_fitted: bool
 
     def written(self, *notes: str) -> Written:
         """What to tell of a file that holds this pose."""
         if self.is_fitted:
-            said = f"rotations fitted to bones of fixed length: joints are {self.residual}"
-            notes = (f"{said} from where they were", *notes)
+            said = [
+                f"rotations fitted to bones of fixed length: joints are {self.residual} from where "
+                "they were"
+            ]
+            if self.stretches.any():
+                way = np.linalg.norm(self.places - self.offsets, axis=-1)[:, self.stretches].max()
+                said.append(
+                    f"{self.stretches.sum()} joints leave the ends of their bones, by up to "
+                    f"{100 * way:.1f} cm, for else they would be further off"
+                )
+            notes = (*said, *self._beyond_range(), *notes)
         return Written(self.residual, notes)
+
+    def _beyond_range(self) -> list[str]:
+        """A sentence on canonical joints that go where no human's do."""
+        if not set(self.joint_names) <= set(JOINTS):
+            return []
+        excess = beyond(self.rotations, self.joint_names)
+        far = sorted(
+            (joint for joint in excess if excess[joint] > _BEYOND_DEG),
+            key=lambda joint: excess[joint],
+        )
+        if not far:
+            return []
+        others = f", {len(far) - 1} others less" if len(far) > 1 else ""
+        return [
+            f"{far[-1]} turns up to {excess[far[-1]]:.0f} degrees beyond a human's range{others}, "
+            "as the motion asks for"
+        ]
 
 
 def pose_of(
@@ -66,7 +97,7 @@ def pose_of(
 
     Args:
         clip: with rotations and offsets, or with positions alone.
-        limits: whether fitted rotations stay within a human's range (`limits.LIMITS`).
+        limits: whether twists, which positions leave open, prefer a human's range.
         joint_mask: `[J]`, for a clip of positions: joints that are False are left out, and their
             children hang from the nearest joint above that is there.
 
@@ -80,15 +111,19 @@ def pose_of(
     names = tuple(clip.joint_names[i] for i in kept)
     is_fitted = clip.rotations is None or clip.offsets is None
     if is_fitted:
-        rotations, offsets, is_free = fit_rotations(positions, parents, names, limits=limits)
+        rotations, offsets, places, is_free, stretches = fit_rotations(
+            positions, parents, names, limits=limits
+        )
+        moves = is_free | stretches
+        moves[0] = True
     else:
         if len(names) < len(clip.joint_names):
             raise InputError("joint_mask: for clips of positions; this one has rotations")
         rotations = rot.continuous(rot.normalise(np.asarray(clip.rotations)))
         offsets = np.array(clip.offsets, dtype=np.float64)
-        is_free = None
-    offsets[0] = 0.0
-    places, moves = _places(rotations, offsets, positions, parents, is_free)
+        offsets[0] = 0.0
+        places, moves = _places(rotations, offsets, positions, parents)
+        stretches = np.zeros(len(names), bool)
     there = rot.forward_kinematics(rotations, places, parents)
     return Pose(
         joint_names=names,
@@ -97,6 +132,7 @@ def pose_of(
         offsets=offsets,
         places=places,
         moves=moves,
+        stretches=stretches,
         residual=Residual.between(there, positions),
         is_fitted=is_fitted,
     )
@@ -123,25 +159,17 @@ def _present(
 
 
 def _places(
-    rotations: np.ndarray,
-    offsets: np.ndarray,
-    positions: np.ndarray,
-    parents: tuple[int, ...],
-    is_free: np.ndarray | None,
+    rotations: np.ndarray, offsets: np.ndarray, positions: np.ndarray, parents: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each joint's place in its parent's frame `[T, J, 3]`, and which of them move `[J]`.
 
-    That is its offset, but for free joints, which are where the positions say. Where `is_free` is
-    None they are found: the clip's own bones that stretch.
+    That is its offset, but for the root and for bones that stretch.
     """
     places = np.broadcast_to(offsets, positions.shape).copy()
     places[:, 0] = positions[:, 0]
     turns, _ = rot.global_transforms(rotations, places, parents)
     above = list(parents[1:])
     local = rot.rotate(rot.conjugate(turns[:, above]), positions[:, 1:] - positions[:, above])
-    if is_free is None:
-        free = np.linalg.norm(local - offsets[1:], axis=-1).max(axis=0) > _STRETCH_M
-    else:
-        free = is_free[1:]
+    free = np.linalg.norm(local - offsets[1:], axis=-1).max(axis=0) > _STRETCH_M
     places[:, 1:][:, free] = local[:, free]
     return places, np.concatenate(([True], free))

@@ -1,4 +1,5 @@
-// The download menu: the chosen dancer as a file.
+// The download menu: the chosen dancer as a file. Where the file is not quite what is seen, a line
+// above the button says so until something else is clicked.
 
 import { announce, byId, make } from "./dom.js";
 
@@ -10,9 +11,12 @@ const WORDS = {
   npz: "NPZ: for Python",
 };
 
+const NOTICEABLE_CM = 1;
+
 export function attachDownload(app) {
   const button = byId("download");
   const list = byId("download-menu");
+  const difference = byId("download-difference");
   const items = () => [...list.querySelectorAll("button")];
 
   const close = (refocus) => {
@@ -33,6 +37,7 @@ export function attachDownload(app) {
         return item;
       }),
     );
+    difference.hidden = true;
     list.hidden = false;
     button.setAttribute("aria-expanded", "true");
     items()[0]?.focus();
@@ -40,11 +45,13 @@ export function attachDownload(app) {
   const save = async (take, format) => {
     close(true);
     const write = async () => {
-      const { blob, name } = await take.save(format);
+      const { blob, name, residual_cm = 0 } = await take.save(format);
       const url = URL.createObjectURL(blob);
       make("a", { href: url, download: name ?? `${take.stem}.${format}` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 30_000);
       announce(`${format.toUpperCase()} downloaded`);
+      difference.hidden = residual_cm < NOTICEABLE_CM;
+      difference.textContent = difference.hidden ? "" : `The ${format.toUpperCase()} differs from what you see by up to ${residual_cm.toFixed(1)} cm: its bones keep one length.`;
     };
     await app.jobs.during(`Writing ${format.toUpperCase()}`, write, "download");
   };
@@ -62,6 +69,8 @@ export function attachDownload(app) {
     }
   });
   document.addEventListener("pointerdown", (event) => {
-    if (!list.hidden && !event.target.closest(".menu")) close(false);
+    if (event.target.closest(".menu")) return;
+    difference.hidden = true;
+    if (!list.hidden) close(false);
   });
 }

@@ -62,7 +62,8 @@ export class Service {
   async file(path, request) {
     const response = await this.send(path, request);
     const named = /filename="?([^";]+)"?/.exec(response.headers.get("Content-Disposition") ?? "");
-    return { blob: await response.blob(), name: named?.[1] };
+    const residual_cm = Number(response.headers.get("X-Raydance-Residual-Cm") ?? 0);
+    return { blob: await response.blob(), name: named?.[1], residual_cm };
   }
 
   async send(path, request = {}, attempt = 0) {
