@@ -10,6 +10,7 @@ nothing can be mapped without.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -115,12 +116,13 @@ def read_with_scale(
     """As `read`, and what was found about the file's unit and up axis."""
     tx.check_fps(fps)
     name = str(path)
-    facts: dict[str, Any] = dict(read_sidecar(path))
+    facts: dict[str, Any]
     if Path(path).suffix.lower() == ".npz":
         with NpzReader(path) as archive:
             positions, found = _read_archive(archive)
-        facts.update(found)
+        facts = _facts_beside(path) | found
     else:
+        facts = dict(read_sidecar(path))
         positions = read_npy(path)
     if joint_names is not None:
         facts["joint_names"] = joint_names
@@ -155,6 +157,15 @@ def read_with_scale(
         offsets=scale.vectors(turns[1]) if turns else None,
     )
     return clip, scale
+
+
+def _facts_beside(path: str | Path) -> dict[str, Any]:
+    """What a side-car adds to an archive; nothing, with a warning, from JSON of another kind."""
+    try:
+        return dict(read_sidecar(path))
+    except FormatError as error:
+        warnings.warn(f"read without its side-car: {error}", stacklevel=3)
+        return {}
 
 
 def check_positions(positions: np.ndarray, place: str, max_frames: int) -> np.ndarray:
