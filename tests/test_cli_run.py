@@ -83,9 +83,15 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
         **{"windows": 2, "recordings": 2, "read": 1, "files": 2, "seconds": 1.0, "splits": {}},
         **{"short": 1, "skipped": 0, "dropped_windows": 0},
     }
-    said = data_command._as_text(counts | {"parts_without_windows": 1}, "made")
+
+    def as_text(parts: int) -> str:
+        return "\n".join(
+            data_command._as_text(counts | {"parts_without_windows": parts}, "made", [])
+        )
+
+    said = as_text(1)
     assert "1 parts of other files hold no whole window" in said and "`raydance info made`" in said
-    assert "parts" not in data_command._as_text(counts | {"parts_without_windows": 0}, "made")
+    assert "parts" not in as_text(0)
 
 
 def test_a_stage_that_does_not_exist(refused, dataset, tmp_path):

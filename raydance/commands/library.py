@@ -21,8 +21,8 @@ from raydance.commands.options import (
     destination,
     local,
     metres_per_unit,
-    print_json,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.config import parse_range
 from raydance.errors import InputError
 
@@ -121,7 +121,7 @@ def caption(
         counts |= _extras(folder, jsonl, subtitles or ())
         if is_uri(out):
             publish(folder, out, say=progress.say)
-    print_json(counts) if as_json else print(_as_text(counts, out))
+    print_json(counts) if as_json else print_lines(*_as_text(counts, out))
     if strict and counts["skipped"]:
         print(f"raydance: {counts['skipped']} files could not be read", file=sys.stderr)
         raise typer.Exit(_SKIPPED)
@@ -142,7 +142,7 @@ def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> d
     return facts
 
 
-def _as_text(counts: dict[str, Any], out: str) -> str:
+def _as_text(counts: dict[str, Any], out: str) -> list[str]:
     rate = counts["done_windows"] / max(counts["seconds"], 1e-9)
     lines = [
         f"{out}: {counts['windows']} windows of {counts['read']} files; "
@@ -158,4 +158,4 @@ def _as_text(counts: dict[str, Any], out: str) -> str:
             lines.append(f"  {counts[key]} files {text}")
     if counts["skipped"]:
         lines.append(f"  {counts['skipped']} files could not be read; see {out}/skipped.jsonl")
-    return "\n".join(lines)
+    return lines

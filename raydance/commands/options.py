@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -103,19 +102,6 @@ def destination(out: str, record: str, what: str, *, keep_extra: bool = False) -
     if record not in names:
         raise InputError(f"{out}: not empty and not {what} of raydance; choose another --out")
     return storage.fetch(out, keep_extra=keep_extra)
-
-
-def print_json(data: Any) -> None:
-    """Print data, dataclasses and paths included, as indented JSON on standard output."""
-    print(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
 
 
 def metres_per_unit(units: str | None) -> float | None:

@@ -18,9 +18,9 @@ from raydance.commands.options import (
     PresetOption,
     QuietOption,
     destination,
-    print_json,
 )
 from raydance.commands.options import local as local_copy
+from raydance.commands.output import print_json, print_lines
 from raydance.config import parse_range
 from raydance.errors import InputError
 from raydance.progress import Progress
@@ -110,7 +110,8 @@ def train(
     if as_json:
         print_json(run_facts(run.path))
     elif not quiet:
-        print(f"{out}: trained; try `raydance describe FILE --run {out}`" if stage is None else out)
+        hint = f"{out}: trained; try `raydance describe FILE --run {out}`"
+        print_lines(hint if stage is None else out)
 
 
 @contextmanager
@@ -170,4 +171,4 @@ def quickstart(
 
     with Progress(quiet=quiet) as progress:
         result = go(out, say=progress.say, report=progress)
-    print_json(result) if as_json else print(result["out"])
+    print_json(result) if as_json else print_lines(str(result["out"]))

@@ -16,10 +16,10 @@ from raydance.commands.options import (
     MappingOption,
     RunOption,
     local,
-    print_json,
     read_motion,
     writing_options,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,16 +60,16 @@ def describe(
     if as_json:
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
-    print(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
+    print_lines(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
         name = system.cluster_names.get(part.cluster)
-        print(f"{what} (cluster {part.cluster}{f', {name}' if name else ''})")
+        print_lines(f"{what} (cluster {part.cluster}{f', {name}' if name else ''})")
         for caption in part.captions:
             notes = [] if caption.cluster_verified else ["not of its cluster"]
             notes += ["derived from kinematics"] if caption.derived else []
             note = f"  [{'; '.join(notes)}]" if notes else ""
-            print(f"  {caption.score:5.2f}  {caption.text}{note}")
+            print_lines(f"  {caption.score:5.2f}  {caption.text}{note}")
 
 
 def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> None:
@@ -77,10 +77,10 @@ def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> 
         print_json({"file": file, "written": segments})
         return
     for i, part in enumerate(segments):
-        print("the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s")
+        print_lines("the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s")
         for sentence in part.sentences:
             note = sentence.origin if sentence.novel else f"{sentence.origin}; a training caption"
-            print(f"  {sentence.log_probability:6.2f}  {sentence.text}  [{note}]")
+            print_lines(f"  {sentence.log_probability:6.2f}  {sentence.text}  [{note}]")
 
 
 def generate(
@@ -151,12 +151,12 @@ def generate(
         found = {"residual": written.residual, "notes": written.notes, "feet": report}
         print_json(facts | found)
     else:
-        print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
+        print_lines(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
         if report is not None and not report.note:
             slid, slides = report.skate_before_m_s, report.skate_after_m_s
-            print(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")
+            print_lines(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")
         for note in written.notes:
-            print(f"  {note}")
+            print_lines(f"  {note}")
 
 
 def search(
@@ -208,7 +208,9 @@ def search(
         marked = zip(hit.captions, hit.derived)
         said = [f"{words} (derived)" if derived else words for words, derived in marked]
         words = "; ".join(said) or ", ".join(hit.labels.values()) or "no words"
-        print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
+        print_lines(
+            f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}"
+        )
 
 
 def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> list[Hit]:
