@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from raydance.cluster.joining import check_cluster, check_temporary_folder
+from raydance.cluster.signals import signals_wait
+from raydance.cluster.token import keep_token_private
 from raydance.errors import InputError
 from raydance.storage import CACHE_VARIABLE
 
@@ -50,6 +53,8 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
+    # Ray's core would print its stack at SIGTERM. Python's fault handler still tells of crashes.
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
@@ -72,6 +77,10 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
     Args:
         address: of a running cluster; an embedded one on this machine by default.
         num_cpus: logical processors of the embedded cluster; the machine's by default.
+
+    Raises:
+        InputError: no cluster answers at the address or lets us in, or the temporary folder's name
+            is too long for Ray.
     """
     import ray
 
@@ -80,22 +89,43 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         return
     for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
         logging.getLogger(name).setLevel(logging.ERROR)
-    if is_embedded(address):
-        with _set_if_absent(_NODES_ENVIRONMENT):
-            ray.init(
-                address="local",  # a stale address file would send it looking for a running one
-                num_cpus=num_cpus or max(2, os.cpu_count() or 2),
-                object_store_memory=_OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
-    else:
-        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     try:
+        with signals_wait():
+            if is_embedded(address):
+                _start(num_cpus)
+            else:
+                _join(address)
         yield
     finally:
         ray.shutdown()
+
+
+def _start(num_cpus: int | None) -> None:
+    import ray
+
+    check_temporary_folder()
+    keep_token_private()
+    with _set_if_absent(_NODES_ENVIRONMENT):
+        ray.init(
+            address="local",  # a stale address file would send it looking for a running one
+            num_cpus=num_cpus or max(2, os.cpu_count() or 2),
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+
+
+def _join(address: str | None) -> None:
+    import ray
+
+    check_cluster(address)
+    try:
+        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        # Another version of Ray or Python, a missing or wrong token, no node of the cluster here.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the Ray cluster cannot be joined: {reason}") from error
 
 
 @contextmanager
@@ -112,8 +142,10 @@ def _set_if_absent(variables: Mapping[str, str]) -> Iterator[None]:
 
 def is_embedded(address: str | None) -> bool:
     """Whether a session at this address is a cluster of this machine alone, not one that runs."""
-    is_within_another = os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_ID")
-    return address is None and not is_within_another
+    named = os.environ.get("RAY_ADDRESS")
+    if address is None:
+        return named == "local" or not (named or os.environ.get("RAY_JOB_ID"))
+    return address == "local"
 
 
 def starts_nodes() -> bool:
