@@ -23,7 +23,7 @@ import typer
 from raydance import __version__
 from raydance.commands import ablate, convert, data, info, judge, library, serve, sweep, train, use
 from raydance.commands.output import accept_any_text
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import InputError, RaydanceError, UnreachableError
 from raydance.plain_text import one_line, well_formed
 from raydance.termination import sigterm_interrupts
 
@@ -123,6 +123,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = _tell(*told)
         if isinstance(error, OSError):
             _forget_output()
+        if isinstance(error, UnreachableError):
+            sys.stderr.flush()
+            os._exit(code)
     return code if isinstance(code, int) else 0
 
 

@@ -123,9 +123,11 @@ def _join(address: str | None) -> None:
     try:
         ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        # Another version of Ray or Python, a missing or wrong token, no node of the cluster here.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the Ray cluster cannot be joined: {reason}") from error
+        raise InputError(
+            f"the Ray cluster answers but cannot be joined: {reason} (needed are a node of it on "
+            "this machine, its token, and its versions of Ray and Python)"
+        ) from error
 
 
 @contextmanager
