@@ -30,9 +30,14 @@ def one_line(text: str) -> str:
     return _CONTROL.sub(_escape, well_formed(text))
 
 
+def repaired(text: str) -> str:
+    """Text that any tokenizer takes: lone surrogates become U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 def sentence(text: str) -> str:
-    """Words as they are read: control characters become spaces, lone surrogates U+FFFD."""
-    return _CONTROL.sub(" ", _SURROGATE.sub("\ufffd", text)).strip()
+    """Words as they are read: `repaired`, with spaces for control characters."""
+    return _CONTROL.sub(" ", repaired(text)).strip()
 
 
 def existing_path(text: str) -> Path:

@@ -199,6 +199,19 @@ def test_generate_writes_every_format(call, run, tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == files
 
 
+def test_words_and_names_that_are_not_utf8_are_taken(call, run, tmp_path):
+    """Arguments in another encoding than the terminal's."""
+    words = "a slow \udcfc turn"
+    for suffix in (".npz", ".gif", ".glb"):
+        path = tmp_path / f"h\udcedp{suffix}"
+        code, said, err = call(*("generate", words, "--run", run, "--out", path, "--frames", 60))
+        assert (code, err) == (0, "") and path.stat().st_size > 1000
+        assert f"h\\xedp{suffix}: 60 frames" in said
+    code, said, _ = call("describe", tmp_path / "h\udcedp.npz", "--run", run, "--json")
+    assert code == 0 and json.loads(said)["file"].endswith("h\udcedp.npz")
+    assert call("search", words, "--run", run)[0] == 0
+
+
 def test_generate_holds_standing_feet_unless_told_not_to(call, run, tmp_path):
     common = ("generate", "walking with quick steps", "--run", run, "--frames", 120, "--json")
     found = {}

@@ -21,6 +21,7 @@ from raydance.commands.options import (
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
+from raydance.plain_text import one_line, repaired
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
@@ -145,7 +146,9 @@ def generate(
     report = None
     if clean:
         motion, report = clean_feet(motion, system.fps, system.joint_mask)
-    written = export.write_clip(out, system.as_clip(motion, out.stem, text), **options)
+    written = export.write_clip(
+        out, system.as_clip(motion, one_line(out.stem), repaired(text)), **options
+    )
     facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
         found = {"residual": written.residual, "notes": written.notes, "feet": report}
