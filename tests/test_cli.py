@@ -141,6 +141,20 @@ def test_values_out_of_range(refused, npz, tmp_path):
     assert "sentence" in refused("search", "--run", tmp_path)
 
 
+def test_folders_to_write_have_names_in_utf8(refused, npz, tmp_path):
+    out = ("--out", f"{tmp_path}/h\udced")
+    for arguments in (
+        ["ingest", npz],
+        ["caption", tmp_path, "--run", tmp_path],
+        ["train", "dance-language", "--data", tmp_path],
+        ["sweep", "beta", "--data", tmp_path],
+        ["quickstart"],
+    ):
+        assert refused(*arguments, *out).endswith(
+            "h\\xed: a name that is not UTF-8; choose another --out"
+        )
+
+
 def test_a_line_of_a_broken_file_is_named(refused, tmp_path):
     path = tmp_path / "walk.bvh"
     path.write_text(BVH.replace("0 100 0 0 0 0 0 0 0\n", "0 100 0\n"))

@@ -204,9 +204,10 @@ def test_words_and_names_that_are_not_utf8_are_taken(call, run, tmp_path):
     words = "a slow \udcfc turn"
     for suffix in (".npz", ".gif", ".glb"):
         path = tmp_path / f"h\udcedp{suffix}"
-        code, said, err = call(*("generate", words, "--run", run, "--out", path, "--frames", 60))
+        frames = 60 if suffix == ".npz" else 8
+        code, said, err = call("generate", words, "--run", run, "--out", path, "--frames", frames)
         assert (code, err) == (0, "") and path.stat().st_size > 1000
-        assert f"h\\xedp{suffix}: 60 frames" in said
+        assert f"h\\xedp{suffix}: {frames} frames" in said
     code, said, _ = call("describe", tmp_path / "h\udcedp.npz", "--run", run, "--json")
     assert code == 0 and json.loads(said)["file"].endswith("h\udcedp.npz")
     assert call("search", words, "--run", run)[0] == 0

@@ -11,6 +11,7 @@ from raydance.cluster.joining import check_cluster, check_temporary_folder
 from raydance.cluster.signals import signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.errors import InputError
+from raydance.plain_text import well_formed
 from raydance.storage import CACHE_VARIABLE
 
 SERVE_ENVIRONMENT = {
@@ -90,7 +91,7 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
     for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with signals_wait():
+        with signals_wait(), _well_formed_command_line():
             if is_embedded(address):
                 _start(num_cpus)
             else:
@@ -128,6 +129,19 @@ def _join(address: str | None) -> None:
             f"the Ray cluster answers but cannot be joined: {reason} (needed are a node of it on "
             "this machine, its token, and its versions of Ray and Python)"
         ) from error
+
+
+@contextmanager
+def _well_formed_command_line() -> Iterator[None]:
+    """A driver tells Ray its command line, and fails where names in it are not UTF-8."""
+    from ray._private import utils
+
+    before = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: well_formed(before())
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = before
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from raydance.commands.options import (
     QuietOption,
     UnitsOption,
     UpOption,
+    check_out,
     check_up,
     local,
     metres_per_unit,
@@ -29,7 +30,12 @@ def ingest(
         typer.Argument(metavar="SOURCE...", help="Motion files, folders of them, or their URIs."),
     ],
     out: Annotated[
-        str, typer.Option(metavar="DATASET", help="The dataset to write: a folder, or its URI.")
+        str,
+        typer.Option(
+            metavar="DATASET",
+            callback=check_out,
+            help="The dataset to write: a folder, or its URI.",
+        ),
     ],
     captions: Annotated[
         list[str] | None,

@@ -17,6 +17,7 @@ from raydance.commands.options import (
     RunOption,
     UnitsOption,
     UpOption,
+    check_out,
     check_up,
     destination,
     local,
@@ -38,7 +39,12 @@ def caption(
     ],
     run: RunOption,
     out: Annotated[
-        str, typer.Option(metavar="CAPTIONS", help="The folder to write or go on with, or its URI.")
+        str,
+        typer.Option(
+            metavar="CAPTIONS",
+            callback=check_out,
+            help="The folder to write or go on with, or its URI.",
+        ),
     ],
     k: Annotated[int, typer.Option("-k", help="Captions for each window, segment and clip.")] = 3,
     actors: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,9 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raydance.errors import InputError
+from raydance.plain_text import well_formed
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
+
+
+def check_out(out: Any) -> Any:
+    """Callback of options that name a folder to write: Ray and Parquet take no other names.
+
+    Raises:
+        InputError: its path is not UTF-8.
+    """
+    path = os.path.abspath(out)
+    if well_formed(path) != path:
+        raise InputError(f"{path}: a name that is not UTF-8; choose another --out")
+    return out
+
 
 # Text, not `Path`: that would make one slash of the two in a URI.
 RunOption = Annotated[
@@ -33,7 +48,8 @@ AddressOption = Annotated[
 ]
 PresetOption = Annotated[str, typer.Option(help="paper, default or quick.")]
 WorkFolderOption = Annotated[
-    Path, typer.Option(metavar="DIR", help="The folder to write or to go on with.")
+    Path,
+    typer.Option(metavar="DIR", callback=check_out, help="The folder to write or to go on with."),
 ]
 FpsOption = Annotated[
     float | None, typer.Option("--fps", help="The file's true frame rate, where it is wrong.")

@@ -17,6 +17,7 @@ from raydance.commands.options import (
     JsonOption,
     PresetOption,
     QuietOption,
+    check_out,
     destination,
 )
 from raydance.commands.options import local as local_copy
@@ -33,7 +34,12 @@ def train(
     system: Annotated[str, typer.Argument(help="What to train: dance-language.")],
     data: DataOption,
     out: Annotated[
-        str, typer.Option(metavar="RUN", help="The run to write or resume: a folder, or its URI.")
+        str,
+        typer.Option(
+            metavar="RUN",
+            callback=check_out,
+            help="The run to write or resume: a folder, or its URI.",
+        ),
     ],
     workers: Annotated[
         str,
@@ -151,9 +157,9 @@ def _runner(
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")] = Path(
-        "runs/quickstart"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", callback=check_out, help="The folder to write.")
+    ] = Path("runs/quickstart"),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
