@@ -138,8 +138,18 @@ def test_a_token_that_another_process_was_first_to_write_stays(
 
     path = tmp_path / "auth_token"
     path.write_text("theirs")
+
+    def no_links(*paths: object) -> None:
+        raise PermissionError
+
+    for link in (os.link, no_links):
+        monkeypatch.setattr(os, "link", link)
+        module._write(path)
+        assert path.read_text() == "theirs" and list(tmp_path.iterdir()) == [path]
+    path.unlink()
     module._write(path)
-    assert path.read_text() == "theirs" and list(tmp_path.iterdir()) == [path]
+    assert len(path.read_text()) == 64 and list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 # Signals

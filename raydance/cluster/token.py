@@ -41,5 +41,8 @@ def _write(path: Path) -> None:
             os.link(aside, path)  # unlike a renaming, never over a token that is there
         except FileExistsError:
             pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                os.replace(aside, path)
     finally:
-        os.unlink(aside)
+        Path(aside).unlink(missing_ok=True)
