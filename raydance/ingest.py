@@ -18,7 +18,7 @@ import numpy as np
 
 from raydance.dataset import Shard, write_shard
 from raydance.errors import FormatError, InputError, RaydanceError
-from raydance.motion import captions, windows
+from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
@@ -160,7 +160,7 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
     whole = replace(whole, clip_id=job.clip_id, recording=job.recording, source=job.path)
     labels = dict(whole.labels) | _labels_beside(job.path, settings)
     mapped = map_to_canonical(whole, settings.mapping)
-    _check_body_size(mapped)
+    _check_body(mapped)
 
     record = {"file": well_formed(job.path), "status": "read", "windows": 0}
     result = FileResult(record=record)
@@ -198,11 +198,11 @@ def _labels_beside(path: str, settings: Settings) -> dict[str, str]:
         return {}
 
 
-def _check_body_size(mapped: MappedMotion) -> None:
-    """Refuse bodies of a size that only a mistaken unit explains.
+def _check_body(mapped: MappedMotion) -> None:
+    """Warn of what is doubtful in a body and refuse one that cannot be.
 
     Raises:
-        InputError: names the size found.
+        InputError: a size that only a mistaken unit explains, or hips in one place.
     """
     some = mapped.positions[:: max(1, len(mapped.positions) // 100)]
     reach = np.linalg.norm(some - some[:, :1], axis=-1)[:, mapped.joint_mask].max(axis=1)
@@ -212,6 +212,12 @@ def _check_body_size(mapped: MappedMotion) -> None:
             f"from the pelvis to the furthest joint the body measures {size:.3g} m; "
             f"{low} to {high} make sense: give the right units"
         )
+    if body_check.hips_coincide(mapped):
+        raise InputError(
+            "both hips are in one place, so the body faces nowhere (are the joints named right?)"
+        )
+    for doubt in filter(None, [body_check.left_out(mapped), *body_check.doubts(mapped)]):
+        warnings.warn(doubt, stacklevel=2)
 
 
 def _why_no_window(positions: np.ndarray, fps: float, settings: Settings) -> str:

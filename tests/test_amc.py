@@ -12,7 +12,7 @@ import pytest
 
 from raydance.errors import FormatError
 from raydance.motion import rotations as rot
-from raydance.motion.formats import amc, bvh
+from raydance.motion.formats import amc, asf, bvh
 
 SAME_PLACE = {
     "root": "Hips",
@@ -147,6 +147,64 @@ def test_units_orders_and_angles(tmp_path: Path) -> None:
     skeleton = ASF.replace("angle deg", "angle rad").replace("0 90 0", f"0 {np.pi / 2:.9f} 0")
     other = amc.read(_man(tmp_path, skeleton, radians.replace(":RADIANS\n", "")), units=1.0, up="y")
     assert np.allclose(other.positions, expected.positions, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("head", "fps"),
+    [
+        (":SAMPLES-PER-SECOND 60\n", 60),
+        (":samples-per-second 29.97\n", 29.97),
+        (":FRAME-TIME 0.04\n", 25),
+        ("# framerate: 30\n", 30),
+        ("# Frame rate = 48\n", 48),
+        ("# recorded at 100 Hz by 12 cameras\n", 100),
+        ("# 240 frames per second\n", 240),
+        ("# take 60 of the session, 2.4 m wide\n", 120),
+        ("# fps 0\n", 120),
+        ("# fps 30\n:SAMPLES-PER-SECOND 60\n", 60),
+    ],
+)
+def test_a_stated_rate_is_read(tmp_path: Path, head: str, fps: float) -> None:
+    assert amc.read(_man(tmp_path, motion=head + AMC)).fps == pytest.approx(fps)
+    late = AMC.replace("2\nroot", f"2\n{head.replace(':', '#')}root")
+    assert amc.read(_man(tmp_path, motion=late)).fps == 120.0  # only the head counts
+
+
+def test_a_stated_rate_may_be_overruled_or_refused(tmp_path: Path) -> None:
+    path = _man(tmp_path, motion=":SAMPLES-PER-SECOND 60\n" + AMC)
+    (tmp_path / "man_01.json").write_text('{"fps": 25}')
+    assert amc.read(path).fps == 60.0 and amc.read(path, fps=50).fps == 50.0
+    assert amc.read(_man(tmp_path)).fps == 25.0  # a side-car, where the file is silent
+    with pytest.raises(FormatError, match="frames per second; allowed") as caught:
+        amc.read(_man(tmp_path, motion=":DEGREES\n:SAMPLES-PER-SECOND 0\n" + AMC))
+    assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "metres"),
+    [
+        ("length 0.45", "length 1.0 inch", 0.0254),
+        ("length 0.45", "length inches", 0.0254),
+        ("length 0.45", "length 0.5 in", 0.0508),
+        ("length 0.45\n", "length 1\n# all lengths are in centimetres\n", 0.01),
+        ("  root begin end\n", "  Offsets were measured in cm.\n", 0.01 / 0.45),
+        ("length 0.45\n", "length 1 # units: m\n", 1.0),
+        ("length 0.45", "length 0.45", 0.0254 / 0.45),
+        ("# a small man", "# a man of 1 cm", 0.0254 / 0.45),
+    ],
+)
+def test_a_stated_unit_is_read(tmp_path: Path, old: str, new: str, metres: float) -> None:
+    assert old in ASF
+    path = _man(tmp_path, ASF.replace(old, new))
+    assert asf.read(tmp_path / "man.asf").declared_unit == pytest.approx(metres)
+    # The man is 30 units tall: what makes no body of him is doubted, not believed.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, scale = amc.read_with_scale(path)
+    is_believed = 1.0 < 30 * metres < 2.6
+    assert (scale.unit == "declared") == is_believed
+    is_doubted = any("the file states a unit" in str(warning.message) for warning in caught)
+    assert is_doubted != is_believed
 
 
 def test_axis_order_says_which_turn_comes_first(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from raydance.errors import FormatError, InputError
 from raydance.motion import skeleton
-from raydance.motion.formats import SUFFIXES, amass, arrays, humanml3d, read_clip
+from raydance.motion.captions import labels_from_sidecar
+from raydance.motion.formats import SUFFIXES, amass, arrays, humanml3d, joint_orders, read_clip
 from raydance.motion.formats.numpy_file import NpzReader, read_npy
 from raydance.motion.formats.smpl_body import SMPLH_OFFSETS, SMPLH_PARENTS
 from raydance.motion.mapping import map_to_canonical
@@ -33,7 +34,7 @@ def test_named_archive_is_read_with_all_it_says(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "a.npz",
         positions=motion,
-        joint_names=np.array(arrays.SMPLH_JOINTS),
+        joint_names=np.array(joint_orders.SMPLH_JOINTS),
         parents=SMPLH_PARENTS,
         fps=30,
     )
@@ -62,9 +63,9 @@ def test_given_unit_and_axis_win(tmp_path: Path) -> None:
     assert clip.fps == 25
 
 
-@pytest.mark.parametrize("num_joints", sorted(arrays.SKELETONS))
+@pytest.mark.parametrize("num_joints", sorted(joint_orders.SKELETONS))
 def test_known_numbers_of_joints_have_names_and_a_tree(tmp_path: Path, num_joints: int) -> None:
-    names, parents = arrays.SKELETONS[num_joints]
+    names, parents = joint_orders.SKELETONS[num_joints]
     assert len(names) == len(parents) == len(set(names)) == num_joints
     assert parents[0] == -1 and all(0 <= p < i for i, p in enumerate(parents) if i)
     np.save(tmp_path / "a.npy", standing(52)[:, np.arange(num_joints)])
@@ -75,11 +76,79 @@ def test_names_from_a_sidecar(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", standing(23))
     with pytest.raises(FormatError, match="23 joints without names; .* 17, 22, 24, 50, 52"):
         read_clip(tmp_path / "a.npy", fps=20)
-    names = [*arrays.BODY_JOINTS, "tail"]
+    names = [*joint_orders.BODY_JOINTS, "tail"]
     (tmp_path / "a.json").write_text(json.dumps({"joint_names": names, "fps": 50, "style": "sad"}))
     clip = read_clip(tmp_path / "a.npy")
     assert clip.joint_names == tuple(names) and clip.fps == 50 and set(clip.parents) == {-1}
     assert map_to_canonical(clip).unmatched_source == ("tail",)
+
+
+def test_a_sidecar_s_facts_win_over_guesses_from_the_shape(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", standing(22) * 100)
+    names = [f"Actor:{name}" for name in joint_orders.BODY_JOINTS[::-1]]
+    facts = {"joint_names": names, "fps": 30, "metres_per_unit": 0.01, "up": "Y", "style": "sad"}
+    (tmp_path / "a.json").write_text(json.dumps(facts))
+    clip = read_clip(tmp_path / "a.npy")  # not HumanML3D's order, 20 fps and metres
+    assert clip.joint_names == tuple(names) and clip.fps == 30
+    np.testing.assert_allclose(clip.positions, standing(22), atol=1e-5)
+    assert labels_from_sidecar(tmp_path / "a.npy") == {"style": "sad"}
+    (tmp_path / "a.json").write_text(json.dumps({"fps": 30, "metres_per_unit": 0.01}))
+    clip = read_clip(tmp_path / "a.npy")  # HumanML3D's names, but the rate and unit given
+    assert clip.joint_names == joint_orders.BODY_JOINTS and clip.fps == 30
+    np.testing.assert_allclose(clip.positions, standing(22), atol=1e-5)
+    assert read_clip(tmp_path / "a.npy", fps=25, units=0.02).fps == 25  # the caller's win
+
+
+def test_a_sidecar_gives_what_other_formats_assume(tmp_path: Path) -> None:
+    facts = {"fps": 25, "up": "y"}
+    np.save(tmp_path / "a.npy", np.zeros((3, 263), np.float32))
+    (tmp_path / "a.json").write_text(json.dumps(facts))
+    assert read_clip(tmp_path / "a.npy").fps == 25
+    np.savez(tmp_path / "b.npz", poses=np.zeros((3, 156)), trans=np.tile([0.0, 2.0, 0.0], (3, 1)))
+    (tmp_path / "b.json").write_text(json.dumps(facts))
+    clip = read_clip(tmp_path / "b.npz")
+    assert clip.fps == 25
+    np.testing.assert_allclose(clip.positions[:, 0], [[0, 2, 0]] * 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"fps": "fast"}, "left out of the side-car: .*a.json: fps 'fast'"),
+        ({"fps": True}, "fps True"),
+        ({"fps": 10**400}, "fps 1000"),
+        ({"up": "north"}, "up 'north'"),
+        ({"up": ["y"]}, "up .* allowed: x, y, z"),
+        ({"metres_per_unit": "cm"}, "metres_per_unit 'cm'"),
+        ({"metres_per_unit": 0}, "metres_per_unit '0'"),
+        (["no", "object"], "read without its side-car: .*a.json"),
+    ],
+)
+def test_facts_that_make_no_sense_are_left_out_aloud(
+    tmp_path: Path, facts: object, message: str
+) -> None:
+    np.save(tmp_path / "a.npy", standing(22))
+    (tmp_path / "a.json").write_text(json.dumps(facts))
+    with pytest.warns(UserWarning, match=message):
+        assert read_clip(tmp_path / "a.npy").fps == 20
+
+
+@pytest.mark.parametrize("order", ["COCO", "Human3.6M"])
+def test_seventeen_joints_are_the_order_that_makes_a_body(tmp_path: Path, order: str) -> None:
+    body = dict(zip(joint_orders.SMPLH_JOINTS, np.moveaxis(standing(), 1, 0)))
+    body |= {"hip": body["pelvis"], "spine": body["spine2"], "thorax": body["neck"]}
+    body["nose"] = body["head"] + [0.0, 0.02, 0.12]
+    for side, sign in (("left", 1), ("right", -1)):
+        body[f"{side}_eye"] = body["nose"] + [0.03 * sign, 0.03, -0.02]
+        body[f"{side}_ear"] = body["nose"] + [0.07 * sign, 0.01, -0.1]
+    names = {"COCO": joint_orders.COCO_JOINTS, "Human3.6M": joint_orders.HUMAN36M_JOINTS}[order]
+    np.save(tmp_path / "a.npy", np.stack([body[name] for name in names], axis=1))
+    clip = read_clip(tmp_path / "a.npy", fps=50)
+    assert clip.joint_names == names
+    mapped = map_to_canonical(clip)
+    assert mapped.convention == {"COCO": "COCO (AIST++)"}.get(order, order)
+    knee = mapped.positions[:, skeleton.INDEX["left_knee"]]
+    np.testing.assert_allclose(knee, body["left_knee"], atol=1e-5)
 
 
 def test_masked_joints_are_left_out(tmp_path: Path) -> None:
@@ -271,7 +340,7 @@ def test_facts_that_no_body_has_are_named(
 
 def test_text_of_either_byte_order_is_read(tmp_path: Path) -> None:
     for order in "<>":
-        names = np.array([*arrays.SMPLH_JOINTS[:21], "Kopf\U0001f600"]).astype(f"{order}U20")
+        names = np.array([*joint_orders.SMPLH_JOINTS[:21], "Kopf\U0001f600"]).astype(f"{order}U20")
         np.savez(tmp_path / "a.npz", positions=standing(22), fps=20, joint_names=names)
         assert read_clip(tmp_path / "a.npz").joint_names[21] == "Kopf\U0001f600"
 

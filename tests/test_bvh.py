@@ -155,13 +155,28 @@ def test_position_channels_replace_the_offset(tmp_path: Path) -> None:
     assert np.allclose(clip.positions[0, 1], [0.02, 1.6, -0.01], atol=1e-6)
 
 
-def test_position_channels_of_zeros_keep_the_offset(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noise", ["0", "1e-6", "-0.0004"])
+def test_position_channels_of_zeros_keep_the_offset(tmp_path: Path, noise: str) -> None:
     six = "6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
     header = HEADER.replace("3 Zrotation Xrotation Yrotation", six)
-    row = "0 90 0 " + " ".join(["0"] * 21)
+    places, angles = f"{noise} " * 3, "0 0 0 "
+    row = f"0 90 0 {angles}" + 3 * (places + angles)
     text = f"{header}MOTION\nFrames: 1\nFrame Time: 0.01\n{row}\n"
     clip = bvh.read(_write(tmp_path, text))
     assert np.allclose(clip.positions[0, 1], [0, 1.5, 0], atol=1e-6)
+
+
+def test_noise_in_one_joint_s_position_channels_moves_no_joint(tmp_path: Path) -> None:
+    six = "6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
+    header = HEADER.replace("3 Zrotation Xrotation Yrotation", six)
+    row = "0 90 0 0 0 0  1 70 2 0 0 0  1e-6 -1e-6 1e-6 0 0 0  0 0 0 0 0 0"
+    text = f"{header}MOTION\nFrames: 1\nFrame Time: 0.01\n{row}\n"
+    clip = bvh.read(_write(tmp_path, text), units=0.01, up="y")
+    assert np.allclose(clip.positions[0, 1], [0.01, 1.6, 0.02], atol=1e-6)  # used: replaced
+    assert clip.offsets is not None
+    for joint in (i for i, name in enumerate(clip.joint_names) if i > 1 and "_end" not in name):
+        apart = clip.positions[0, joint] - clip.positions[0, clip.parents[joint]]
+        assert np.allclose(apart, clip.offsets[joint], atol=1e-6), clip.joint_names[joint]
 
 
 def test_z_up_files_are_turned(tmp_path: Path) -> None:
@@ -189,6 +204,15 @@ def test_given_facts_override_detection(tmp_path: Path) -> None:
     for arguments in ({"fps": 0}, {"fps": float("nan")}, {"units": -1.0}, {"up": "w"}):
         with pytest.raises(InputError):
             bvh.read(_write(tmp_path, TINY), **arguments)  # type: ignore[arg-type]
+
+
+def test_a_sidecar_gives_unit_and_axis_but_not_the_rate(tmp_path: Path) -> None:
+    path = _write(tmp_path, TINY)
+    (tmp_path / "walk.json").write_text('{"metres_per_unit": 0.02, "up": "z", "fps": 7}')
+    clip, scale = bvh.read_with_scale(path)
+    assert (scale.metres_per_unit, scale.up, clip.fps) == (0.02, "z", 30.0)
+    _, scale = bvh.read_with_scale(path, units=0.01, up="y")  # the caller's win
+    assert (scale.metres_per_unit, scale.up) == (0.01, "y")
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
-from raydance.motion.joint_names import CONVENTIONS
+from raydance.motion.joint_conventions import CONVENTIONS
+from raydance.motion.joint_matching import match_names
 from raydance.motion.joint_spelling import normalise
 from raydance.motion.mapping import (
     MappedMotion,
     load_mapping,
     map_to_canonical,
-    match_names,
 )
 
 I = skeleton.INDEX  # noqa: E741 - short, for the many index look-ups below
@@ -189,7 +189,16 @@ def test_order_does_not_matter_and_sides_swap(
         ("lfemur", "lfemur"),
         ("RIG_Head", "head"),
         ("Armature|Hips", "hips"),
-        ("左足", ""),
+        ("左足", "left_足"),
+        ("右つま先ＩＫ", "right_つま先ik"),
+        ("DEF-upper_arm.L.001", "left_upperarm1"),
+        ("Bip01_L_Finger01", "left_finger1"),
+        ("L5", "l5"),
+        ("C_Spine", "spine"),
+        ("hips_center", "hips"),
+        ("center", "center"),
+        ("HipLeft", "left_hip"),
+        ("armleft", "left_arm"),
         ("", ""),
     ],
 )
@@ -200,7 +209,7 @@ def test_names_are_normalised(name: str, normal: str) -> None:
 def test_tables_name_canonical_joints_and_no_name_twice() -> None:
     assert len({c.name for c in CONVENTIONS}) == len(CONVENTIONS)
     for convention in CONVENTIONS:
-        table = convention.alternatives()
+        table = convention.alternatives
         assert set(table) | set(convention.midpoints) <= set(skeleton.JOINTS), convention.name
         names = [name for names in table.values() for name in names]
         assert len(names) == len(set(names)), convention.name

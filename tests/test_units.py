@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from standing_body import INDEX, NAMES, PARENTS, stand, to_z_up
 
 from raydance.motion import rotations as rot
 from raydance.motion import skeleton, units
@@ -93,3 +94,65 @@ def test_the_way_from_the_origin_to_the_hips_is_no_bone() -> None:
     positions[:, 1:, 1] = [0.9, 1.7, 0.0]
     found = units.detect(positions, parents=(-1, 0, 1, 1), up="y")
     assert found.body_size == pytest.approx(1.7)
+
+
+@pytest.mark.parametrize("unit", ["dm", "foot", "cmu", "inch", "cm"])
+@pytest.mark.parametrize("height", [0.9, 1.0, 1.1])
+def test_the_legs_tell_units_that_lie_close_together(unit: str, height: float) -> None:
+    found = units.detect(height * stand() / units.UNITS[unit], joint_names=NAMES, up="y")
+    assert (found.unit, found.doubts) == (unit, ())
+
+
+def test_hands_and_hair_do_not_change_the_unit() -> None:
+    # A path from fingertip to the tip of the hair would make a giant; the legs are as they were.
+    parents = (*PARENTS, INDEX["left_wrist"], INDEX["head"])
+    extra = np.array([[1.5, 1.4, 0.0], [0.0, 2.6, 0.0]])
+    motion = np.concatenate((stand(), np.repeat(extra[None], 20, axis=0)), axis=1)
+    names = (*NAMES, "ribbon", "plume")
+    found = units.detect(10.0 * motion, parents=parents, joint_names=names, up="y")
+    assert (found.unit, found.doubts) == ("dm", ())
+
+
+@pytest.mark.parametrize(
+    ("metres", "is_doubted"), [(0.9, True), (1.1, False), (1.7, False), (2.3, False), (2.7, True)]
+)
+def test_a_height_that_nobody_has_is_doubted(metres: float, is_doubted: bool) -> None:
+    motion = stand() * (metres / 1.67)  # by its legs the generic body is 1.67 m tall
+    found = units.detect(motion, joint_names=NAMES, up="y")
+    assert found.unit == "m"
+    assert any("tall, judged by its legs" in doubt for doubt in found.doubts) == is_doubted
+
+
+@pytest.mark.parametrize("unit", ["m", "cm", "mm"])
+def test_a_child_is_not_measured_in_a_rarer_unit(unit: str) -> None:
+    # 1 m tall: in inches, instead of centimetres, that would be an adult, if a large one.
+    found = units.detect(0.6 * stand() / units.UNITS[unit], joint_names=NAMES, up="y")
+    assert found.unit == unit
+
+
+def test_a_rest_pose_of_another_world_does_not_lay_the_dancer_down() -> None:
+    rest = stand(1)[0] - stand(1)[0, 0]  # y up, as many exporters leave it
+    for turn in range(4):  # whichever way the dancer faces
+        motion = stand()
+        for _ in range(turn):
+            motion = motion[..., [2, 1, 0]] * [1, 1, -1]
+        for place in ([0.0, 0.0, 0.0], [0.0, -0.9, 0.0], [2.0, 0.0, 3.0]):
+            found = units.detect(to_z_up(motion + place), joint_names=NAMES, rest=rest)
+            assert found.up == "z", (turn, place)
+            kept = units.detect(motion + place, joint_names=NAMES, rest=rest)
+            assert (kept.up, kept.doubts) == ("y", ())
+
+
+def test_noise_in_the_rest_pose_says_nothing_about_the_up_axis() -> None:
+    # Files that write all positions into channels leave their OFFSETs zero, or nearly so.
+    rest = 1e-6 * (stand(1)[0] - stand(1)[0, 0])
+    found = units.detect(to_z_up(stand()), joint_names=NAMES, rest=rest)
+    assert (found.up, found.doubts) == ("z", ())
+    assert found.up_scores == units.detect(to_z_up(stand()), joint_names=NAMES).up_scores
+
+
+def test_names_of_other_alphabets_tell_head_and_feet() -> None:
+    names = """下半身 左足 右足 上半身 左ひざ 右ひざ 上半身2 左足首 右足首 上半身3
+        左つま先 右つま先 首 左肩 右肩 頭 左腕 右腕 左ひじ 右ひじ 左手首 右手首""".split()
+    found = units.detect(to_z_up(stand()) * 10, joint_names=names)
+    assert (found.unit, found.up, found.doubts) == ("dm", "z", ())

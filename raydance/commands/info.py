@@ -67,6 +67,7 @@ def info(
 
 
 def _file_facts(path: Path, mapping: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    from raydance.motion import body_check
     from raydance.motion.formats import SUFFIXES, read_clip
     from raydance.motion.mapping import load_mapping, map_to_canonical
 
@@ -99,6 +100,7 @@ def _file_facts(path: Path, mapping: Path | None, given: dict[str, Any]) -> dict
         if mapping is not None:
             raise
         return facts | {"mapping": None, "mapping_error": str(error)}
+    facts["doubts"] += filter(None, [body_check.left_out(mapped), *body_check.doubts(mapped)])
     return facts | {
         "mapping": {
             "convention": mapped.convention,

@@ -51,8 +51,8 @@ _NOTES: Final = (
     "note",
 )
 
-SIDECAR_FACTS: Final = ("joint_names", "parents", "fps")
-"""Keys of a side-car that describe an array (see `formats.arrays`) and are no labels."""
+SIDECAR_FACTS: Final = ("joint_names", "parents", "fps", "metres_per_unit", "up")
+"""Keys of a side-car that describe the motion (see `formats.sidecar`) and are no labels."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,7 @@
 """Any skeleton onto the canonical 50 joints, by names.
 
-The convention of the whole skeleton is found first (`joint_names.CONVENTIONS`, the one that
-explains most body joints), because single names are ambiguous. Skeletons of no known convention
-fall back to a table of common words. A user's own mapping replaces all of this: nothing is
-guessed beside it.
+The names say which joint is which (`joint_matching`); a user's own mapping replaces that, and
+nothing is guessed beside it.
 
 Nothing is invented for joints that a source lacks: they are zeros with `joint_mask` False. The
 one exception are joints that a convention defines as the midpoint of two others (COCO has no
@@ -24,25 +22,11 @@ from raydance.config import read_small_yaml
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.joint_names import (
-    CONVENTIONS,
-    GENERIC,
-    GENERIC_SPINE,
-    Convention,
-)
-from raydance.motion.joint_spelling import index_by_normal_name, side_of_first_letter
+from raydance.motion.joint_matching import BODY, Sources, lacking, match_names
 
-REQUIRED: Final = ("pelvis", "left_hip", "right_hip")
-"""Without these a window has neither a place nor a heading."""
-
-MIN_BODY_JOINTS: Final = 12
 MIN_EXTENT_M: Final = 0.01
 """The smallest puppet's largest extent."""
-_BODY: Final = frozenset(skeleton.JOINTS[: skeleton.NUM_BODY_JOINTS])
 _MAX_MAPPING_BYTES: Final = 1 << 20
-
-Sources = dict[str, tuple[int, ...]]
-"""Canonical joint -> the source joints whose mean it is (almost always one)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +51,7 @@ class MappedMotion:
 
     @property
     def num_body_joints(self) -> int:
-        return sum(joint in _BODY for joint in self.matched)
+        return sum(joint in BODY for joint in self.matched)
 
 
 def map_to_canonical(
@@ -117,27 +101,6 @@ def map_to_canonical(
     )
 
 
-def match_names(names: Sequence[str]) -> tuple[str, Sources]:
-    """The convention that a skeleton follows and the joints that it gives.
-
-    Best is the convention that explains most body joints, then the most of the skeleton's names,
-    then the earlier in the table. If it does not explain enough of a body, common words decide.
-    """
-    by_name = index_by_normal_name(names)
-    best, best_sources, best_score = "", Sources(), (-1, -1)
-    for convention in CONVENTIONS:
-        sources = _match_convention(convention, by_name)
-        num_known = len(convention.known_names() & by_name.keys())
-        score = (sum(joint in _BODY for joint in sources), num_known)
-        if score > best_score:
-            best, best_sources, best_score = convention.name, sources, score
-    if _lacking(best_sources):
-        generic = _match_words(by_name)
-        if not _lacking(generic) or len(generic) > len(best_sources):
-            return "words", generic
-    return best, best_sources
-
-
 def load_mapping(path: str | Path) -> dict[str, str | tuple[str, ...]]:
     """Read a user's mapping from YAML or JSON: `canonical: source` lines.
 
@@ -164,56 +127,11 @@ def load_mapping(path: str | Path) -> dict[str, str | tuple[str, ...]]:
     return out
 
 
-def _match_convention(convention: Convention, by_name: Mapping[str, int]) -> Sources:
-    sources = Sources()
-    for joint, alternatives in convention.alternatives().items():
-        found = next((by_name[name] for name in alternatives if name in by_name), None)
-        if found is not None:
-            sources[joint] = (found,)
-    for joint, pair in convention.midpoints.items():
-        if all(name in by_name for name in pair):
-            sources[joint] = tuple(by_name[name] for name in pair)
-    return sources
-
-
-def _match_words(by_name: Mapping[str, int]) -> Sources:
-    """Joints by common words; shoulder and foot are read by what stands beside them."""
-    names = {side_of_first_letter(n): i for n, i in by_name.items()} | dict(by_name)
-    table = Convention(name="words", joints=GENERIC)
-    sources = _match_convention(table, names)
-    for side in ("left", "right"):
-        shoulder, foot = names.get(f"{side}_shoulder"), names.get(f"{side}_foot")
-        if shoulder is not None:  # beside an arm it is the collar, without one it is the shoulder
-            role = "collar" if f"{side}_shoulder" in sources else "shoulder"
-            sources.setdefault(f"{side}_{role}", (shoulder,))
-        if foot is not None:  # beside an ankle it is the forefoot, without one it is the ankle
-            role = "foot" if f"{side}_ankle" in sources else "ankle"
-            sources.setdefault(f"{side}_{role}", (foot,))
-    spine = [names[word] for word in GENERIC_SPINE if word in names]
-    if len(spine) >= 3:
-        chosen = {"spine1": spine[0], "spine2": spine[len(spine) // 2], "spine3": spine[-1]}
-    else:
-        chosen = dict(zip(("spine1", "spine3"), spine))
-    return sources | {joint: (index,) for joint, index in chosen.items()}
-
-
-def _lacking(sources: Sources) -> str:
-    """What a usable skeleton still lacks, in words; empty if nothing."""
-    required = [joint for joint in REQUIRED if joint not in sources]
-    num_body = sum(joint in _BODY for joint in sources)
-    lacks = []
-    if required:
-        lacks.append("no " + ", no ".join(required))
-    if num_body < MIN_BODY_JOINTS:
-        lacks.append(f"{num_body} body joints, at least {MIN_BODY_JOINTS} are needed")
-    return "; ".join(lacks)
-
-
 def _check_enough(clip: Clip, convention: str, sources: Sources) -> None:
-    lacks = _lacking(sources)
+    lacks = lacking(sources)
     if not lacks:
         return
-    missing = [j for j in skeleton.JOINTS if j in _BODY and j not in sources]
+    missing = [j for j in skeleton.JOINTS if j in BODY and j not in sources]
     names = ", ".join(clip.joint_names[:40]) + (", ..." if len(clip.joint_names) > 40 else "")
     raise InputError(
         f"{clip.source}: the joints do not make a body ({lacks}). Missing: {', '.join(missing)}. "

@@ -1,13 +1,12 @@
 """Units and up axis of a recording: detected from the body itself, or given.
 
-Mocap files rarely state their unit or which way is up. A body gives both away: the longest path
-through its bones is a little over two metres, and the head is above the feet in the rest pose.
+Mocap files rarely state their unit or which way is up. A body gives both away: its legs say how
+tall it is, or else the longest path through its bones, and its head is above its feet (`up_axis`).
 Detection can be overridden in every reader, and what it found is returned as a `Scale`.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import numpy as np
 
 from raydance.errors import InputError
 from raydance.motion import rotations as rot
+from raydance.motion import up_axis
+from raydance.motion.joint_matching import match_names
 
 LENGTHS: Final[dict[str, float]] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 """Metres per unit of the units that a caller may name, and that files are written in."""
@@ -24,6 +25,8 @@ LENGTHS: Final[dict[str, float]] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0
 UNITS: Final[dict[str, float]] = {
     **LENGTHS,
     "cmu": LENGTHS["inch"] / 0.45,  # the CMU database: inches divided by its ASF scale 0.45
+    "dm": 0.1,
+    "foot": 0.3048,
 }
 """Metres per unit of the units that detection chooses from."""
 
@@ -33,6 +36,10 @@ MAX_UNIT: Final = 1e9
 
 AXES: Final = ("x", "y", "z")
 
+# A leg from hip to ankle, along the bones, is .49 of the height (Winter, Biomechanics and Motor
+# Control of Human Movement, 2009, figure 4.1). Recorded dancers are 1.5 to 1.9 m tall by this.
+_LEG_SHARE: Final = 0.49
+_HEIGHT_M: Final = 1.7
 # The longest path through a body's bones (fingertip or foot to fingertip, foot to head) is
 # 1.7 to 2.6 m for adults, by how many bones the skeleton has; without a skeleton, the largest
 # distance between two joints is about the standing height.
@@ -40,11 +47,10 @@ _BONE_PATH_M: Final = 2.1
 _BODY_SPAN_M: Final = 1.65
 _BLOCK_VALUES: Final = 1 << 20
 _PLAUSIBLE_FACTOR: Final = 1.6
-
-_TOP: Final = re.compile(r"head|skull|nose", re.IGNORECASE)
-_NECK: Final = re.compile(r"neck", re.IGNORECASE)
-_HIPS: Final = re.compile(r"^(?!.*(left|right))(.*[:_ ])?(hips?|pelvis|root)$", re.IGNORECASE)
-_BOTTOM: Final = re.compile(r"foot|feet|toe|ankle|heel", re.IGNORECASE)
+_PLAUSIBLE_HEIGHTS_M: Final = (1.0, 2.4)  # children are recorded, too
+_PLAUSIBLE_IN_RARE_UNITS_M: Final = (1.35, 2.15)  # they lie close to each other
+_COMMON_UNITS: Final = ("m", "cm", "mm")
+_RARITY: Final = 1.25  # how much better a rare unit must fit
 
 # Turns that bring the source's up axis onto +y; z-up data that faces -y comes out facing +z.
 _TO_Y_UP: Final[dict[str, np.ndarray]] = {
@@ -64,8 +70,9 @@ class Scale:
         up: the axis of the source that points up: `x`, `y` or `z`.
         units_given: whether the caller or the file said so, rather than the body.
         up_given: whether the caller said so.
-        body_size: the size that the unit was judged by, in source units: the longest path through
-            the bones, or the largest distance between joints where there is no skeleton.
+        body_size: the size that the unit was judged by, in source units: the height that the legs
+            say, or the longest path through the bones where legs are not known by their names, or
+            the largest distance between joints where there is no skeleton.
         up_scores: evidence for each axis (x, y, z), larger is likelier; zeros where `up` is given.
         doubts: what speaks against this reading, in words; empty when nothing does.
     """
@@ -130,17 +137,19 @@ def detect(
     units: float | None = None,
     up: str | None = None,
     declared: float | None = None,
+    is_stated: bool = False,
 ) -> Scale:
     """Find the unit and the up axis of a recording.
 
     Args:
         positions: `[T, J, 3]` global positions in the source's unit and frame.
         parents: J indices of parents (-1 for a root), where there is a skeleton.
-        joint_names: J names; the words head, neck, hips, foot, ankle, toe in them help.
+        joint_names: J names; those of the legs say the size, those of head and feet the up axis.
         rest: `[J, 3]` global positions of the rest pose, where the source has one.
         units: metres per unit, if the caller knows.
         up: `x`, `y` or `z`, if the caller knows.
-        declared: metres per unit as the file states it; believed when a body of human size follows.
+        declared: metres per unit as the file has it; believed when a body of human size follows.
+        is_stated: whether the file says so in words, so that it is doubted when it is not believed.
 
     Raises:
         InputError: `units` is not a number from `MIN_UNIT` to `MAX_UNIT`, or `up` is not an axis.
@@ -152,27 +161,24 @@ def detect(
         raise InputError(f"up: found {up!r}; allowed: {', '.join(AXES)}")
     step = max(1, len(positions) // 200)
     sample = np.asarray(positions[::step], dtype=np.float64)
-    if parents is not None and any(p >= 0 for p in parents):
-        body_size, expected = _bone_path(sample, parents), _BONE_PATH_M
-    else:
-        body_size, expected = _span(sample), _BODY_SPAN_M
+    size = _body_size(sample, parents, joint_names or ())
     doubts: list[str] = []
-    unit, metres = _choose_unit(body_size, expected, units, declared, doubts)
+    unit, metres = _choose_unit(size, units, declared, is_stated, doubts)
     scores = np.zeros(3)
-    up_axis = up or "y"
+    found_up = up or "y"
     if up is None:
-        scores = _up_scores(sample, joint_names or (), rest)
+        scores = up_axis.scores(sample, joint_names or (), rest, span=_span(sample))
         best, second = np.argsort(-scores)[:2]
-        up_axis = AXES[best]
+        found_up = AXES[best]
         if scores[best] - scores[second] < 0.2:
-            doubts.append(f"up axis {up_axis} is hardly likelier than {AXES[second]}")
+            doubts.append(f"up axis {found_up} is hardly likelier than {AXES[second]}")
     return Scale(
         metres_per_unit=metres,
         unit=unit,
-        up=up_axis,
+        up=found_up,
         units_given=unit in ("given", "declared"),
         up_given=up is not None,
-        body_size=body_size,
+        body_size=size.value,
         up_scores=(float(scores[0]), float(scores[1]), float(scores[2])),
         doubts=tuple(doubts),
     )
@@ -184,26 +190,80 @@ def rest_positions(offsets: np.ndarray, parents: Sequence[int]) -> np.ndarray:
     return rot.forward_kinematics(identity, offsets, parents)[0]
 
 
+@dataclass(frozen=True)
+class _Size:
+    """A size of the body in source units, and what a person's would be in metres."""
+
+    value: float
+    usual_m: float
+    is_height: bool = False
+
+    def misfit(self, unit: str, metres_per_unit: float) -> float:
+        """By what factor the size differs from a person's; rare units count as further off."""
+        found = self.value * metres_per_unit / self.usual_m
+        return max(found, 1.0 / found) * (1.0 if unit in _COMMON_UNITS else _RARITY)
+
+    def is_plausible(self, unit: str, metres_per_unit: float) -> bool:
+        if not self.is_height:
+            return self.misfit("m", metres_per_unit) <= _PLAUSIBLE_FACTOR
+        is_rare = unit not in (*_COMMON_UNITS, "declared")
+        low, high = _PLAUSIBLE_IN_RARE_UNITS_M if is_rare else _PLAUSIBLE_HEIGHTS_M
+        return low <= self.value * metres_per_unit <= high
+
+
+def _body_size(
+    positions: np.ndarray, parents: Sequence[int] | None, joint_names: Sequence[str]
+) -> _Size:
+    height = _height(positions, joint_names)
+    if height > 0 and np.isfinite(height):
+        return _Size(height, _HEIGHT_M, is_height=True)
+    if parents is not None and any(p >= 0 for p in parents):
+        return _Size(_bone_path(positions, parents), _BONE_PATH_M)
+    return _Size(_span(positions), _BODY_SPAN_M)
+
+
+def _height(positions: np.ndarray, joint_names: Sequence[str]) -> float:
+    """How tall the body is by its legs, in source units; 0 where names do not tell the legs."""
+    _, sources = match_names(joint_names) if joint_names else ("", {})
+    legs = []
+    for side in ("left", "right"):
+        joints = [sources.get(f"{side}_{part}") for part in ("hip", "knee", "ankle")]
+        if all(joints):
+            hip, knee, ankle = (positions[:, list(at or ())].mean(axis=1) for at in joints)
+            bones = np.linalg.norm(hip - knee, axis=-1), np.linalg.norm(knee - ankle, axis=-1)
+            legs.append(sum(float(np.median(bone)) for bone in bones))
+    return max(legs, default=0.0) / _LEG_SHARE
+
+
 def _choose_unit(
-    size: float, expected: float, units: float | None, declared: float | None, doubts: list[str]
+    size: _Size,
+    units: float | None,
+    declared: float | None,
+    is_stated: bool,
+    doubts: list[str],
 ) -> tuple[str, float]:
     if units is not None:
         return "given", float(units)
-    if size <= 0 or not np.isfinite(size):
+    if size.value <= 0 or not np.isfinite(size.value):
         doubts.append("the body has no size, so metres are assumed")
         return "m", 1.0
-    if declared is not None and _misfit(size * declared, expected) < _PLAUSIBLE_FACTOR:
+    if declared is not None and size.is_plausible("declared", declared):
         return "declared", declared
-    unit, metres = min(UNITS.items(), key=lambda item: _misfit(size * item[1], expected))
-    if _misfit(size * metres, expected) > _PLAUSIBLE_FACTOR:
+    if declared is not None and is_stated:
         doubts.append(
-            f"in {unit} the body measures {size * metres:.3g} m, about {expected} is usual"
+            f"the file states a unit of {declared:.4g} m, in which the body would measure "
+            f"{size.value * declared:.3g} m"
         )
+    unit, metres = min(UNITS.items(), key=lambda item: size.misfit(*item))
+    if not size.is_plausible(unit, metres):
+        found = size.value * metres
+        if size.is_height:
+            doubts.append(f"in {unit} the body is {found:.3g} m tall, judged by its legs")
+        else:
+            doubts.append(
+                f"in {unit} the body measures {found:.3g} m, about {size.usual_m} is usual"
+            )
     return unit, metres
-
-
-def _misfit(size_m: float, expected_m: float) -> float:
-    return max(size_m / expected_m, expected_m / size_m)
 
 
 def _bone_path(positions: np.ndarray, parents: Sequence[int]) -> float:
@@ -235,52 +295,3 @@ def _span(positions: np.ndarray) -> float:
         norms = np.diagonal(dots)
         squares.append((norms[:, None] + norms - 2.0 * dots).max())
     return float(np.quantile(np.sqrt(np.maximum(squares, 0.0)), 0.8))
-
-
-def _up_scores(
-    positions: np.ndarray, joint_names: Sequence[str], rest: np.ndarray | None
-) -> np.ndarray:
-    """Evidence `[3]` for x, y and z being up, from the rest pose, the posture and the floor."""
-    scores = np.array([-0.3, 0.1, 0.0])  # y is the commonest, x is hardly ever used
-    top = _find(joint_names, _TOP) or _find(joint_names, _NECK)
-    bottom = _find(joint_names, _BOTTOM)
-    if rest is not None:
-        # As weighty as the posture, so that the floor decides where the two differ: crawling keeps
-        # the rest pose's axis, a skeleton that its root turns upright does not.
-        scores = scores + _rest_evidence(rest, joint_names, top, bottom)
-    if top and bottom:
-        upright = _unit(positions[:, top].mean(axis=1) - positions[:, bottom].mean(axis=1))
-        scores = scores + np.maximum(upright.mean(axis=0), 0.0)
-    else:
-        extent = (positions.max(axis=1) - positions.min(axis=1)).mean(axis=0)
-        scores = scores + extent / max(float(extent.max()), 1e-12)
-    # The lowest joint stays on the floor while the body travels.
-    wander = positions.min(axis=1).std(axis=0) + 0.02 * _span(positions) + 1e-12
-    return scores + 0.5 * (1.0 / wander) / np.sum(1.0 / wander)
-
-
-def _rest_evidence(
-    rest: np.ndarray, joint_names: Sequence[str], top: list[int], bottom: list[int]
-) -> np.ndarray:
-    """How far the head is above the feet along each axis `[3]`, squared; zeros if unusable.
-
-    A skeleton whose bones all lie along their own x or y axis has no posture at rest: there one of
-    the feet at least is not opposite to the head, seen from the hips.
-    """
-    hips = _find(joint_names, _HIPS)[:2]  # a root at the world's origin may come before the hips
-    if not (top and bottom and hips):
-        return np.zeros(3)
-    centre = rest[hips[-1]]
-    head, feet = _unit(rest[top].mean(axis=0) - centre), _unit(rest[bottom] - centre)
-    if float((feet @ head).max()) > -0.5:
-        return np.zeros(3)
-    return np.maximum(_unit(head - feet.mean(axis=0)), 0.0) ** 2
-
-
-def _find(joint_names: Sequence[str], pattern: re.Pattern[str]) -> list[int]:
-    return [i for i, name in enumerate(joint_names) if pattern.search(name)]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(norm, 1e-12)

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from raydance.motion import rotations as rot
+from raydance.motion.joint_matching import match_names
 from raydance.motion.joint_spelling import normalise
-from raydance.motion.mapping import match_names
 from raydance.motion.render import COLOURS
 
 _RADII_M: Final = {  # of the bone that ends at this part of the body

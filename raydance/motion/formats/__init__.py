@@ -10,16 +10,20 @@ from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
 from raydance.motion.formats import aistpp, amass, amc, arrays, bvh, humanml3d
 from raydance.motion.formats.numpy_file import NpzReader, shape_of_npy
+from raydance.motion.formats.sidecar import facts_beside
 from raydance.motion.formats.text import MAX_FRAMES
 
 Reader = Callable[..., Clip]
 
 
 def _npy_reader(path: Path) -> Reader:
-    """Features and 22 joints in an .npy are HumanML3D's; any other array says too little itself."""
+    """Features in an .npy are HumanML3D's, and so are 22 joints that no side-car names."""
     shape = shape_of_npy(path)
-    is_humanml3d = shape[1:] in ((humanml3d.NUM_FEATURES,), (humanml3d.NUM_JOINTS, 3))
-    return humanml3d.read if is_humanml3d else arrays.read
+    if shape[1:] == (humanml3d.NUM_FEATURES,):
+        return humanml3d.read
+    if shape[1:] == (humanml3d.NUM_JOINTS, 3) and "joint_names" not in facts_beside(path):
+        return humanml3d.read
+    return arrays.read
 
 
 def _npz_reader(path: Path) -> Reader:

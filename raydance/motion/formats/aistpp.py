@@ -20,7 +20,9 @@ from raydance.motion.clip import Clip
 from raydance.motion.formats import safe_pickle
 from raydance.motion.formats import text as tx
 from raydance.motion.formats.amass import clip_of_poses
-from raydance.motion.formats.arrays import COCO_JOINTS, COCO_PARENTS, check_positions
+from raydance.motion.formats.arrays import check_positions
+from raydance.motion.formats.joint_orders import COCO_JOINTS, COCO_PARENTS
+from raydance.motion.formats.sidecar import facts_beside
 
 FPS: Final = 60.0
 _KEYPOINTS: Final = ("keypoints3d_optim", "keypoints3d")  # the smoothed ones first
@@ -37,7 +39,8 @@ def read(
     """Read an AIST++ keypoints or motion pickle.
 
     Frames in which a keypoint is not finite are filled in linearly between their neighbours, up to
-    half a second; longer gaps are refused.
+    half a second; longer gaps are refused. A side-car's rate, unit and axis win over the data
+    set's.
 
     Args:
         path: the .pkl file.
@@ -55,7 +58,10 @@ def read(
     content = safe_pickle.load(path)
     if not isinstance(content, Mapping):
         raise FormatError(name, f"a pickled {type(content).__name__}; AIST++ has a dict of arrays")
-    rate = FPS if fps is None else float(fps)
+    facts = facts_beside(path)
+    rate = facts.get("fps", FPS) if fps is None else float(fps)
+    units = facts.get("units") if units is None else units
+    up = up or facts.get("up", "y")
     if "smpl_poses" in content:
         poses, translation = (
             _array(content, "smpl_poses", name),
@@ -64,7 +70,7 @@ def read(
         if units is None:
             units = 1.0 / _scaling(content, name)
         return clip_of_poses(
-            name, poses, translation, fps=rate, units=units, up=up or "y", max_frames=max_frames
+            name, poses, translation, fps=rate, units=units, up=up, max_frames=max_frames
         )
     key = next((key for key in _KEYPOINTS if key in content), None)
     if key is None:
@@ -76,7 +82,7 @@ def read(
     if points.ndim != 3 or points.shape[1:] != (17, 3):
         raise FormatError(name, f"{key} {list(points.shape)}; [T, 17, 3] is needed")
     points = check_positions(_fill_gaps(points, round(rate / 2)), f"{name} {key}", max_frames)
-    scale = un.detect(points, units=0.01 if units is None else units, up=up or "y")
+    scale = un.detect(points, units=0.01 if units is None else units, up=up)
     return Clip(
         clip_id=Path(path).stem,
         source=name,

@@ -17,8 +17,9 @@ from raydance.motion import units as un
 from raydance.motion.clip import Clip
 from raydance.motion.formats import smpl_body as body
 from raydance.motion.formats import text as tx
-from raydance.motion.formats.arrays import FPS_KEYS, check_positions, check_rate
+from raydance.motion.formats.arrays import FPS_KEYS, check_positions
 from raydance.motion.formats.numpy_file import NpzReader
+from raydance.motion.formats.sidecar import facts_beside
 
 _WIDTHS: Final = {72: "SMPL", 156: "SMPL-H", 165: "SMPL-X"}
 _FRAMES_AT_ONCE: Final = 4096
@@ -38,6 +39,8 @@ def read(
     max_frames: int = tx.MAX_FRAMES,
 ) -> Clip:
     """Read an AMASS recording.
+
+    A side-car's rate, unit and axis win over AMASS's own.
 
     Args:
         path: .npz with `poses` `[T, 156]` (or 72, 165), `trans` `[T, 3]` and the frame rate.
@@ -61,15 +64,17 @@ def read(
         rate = fps
         if rate is None:
             rate = next((archive.number(key) for key in FPS_KEYS if key in archive), None)
+    facts = facts_beside(path)
+    rate = facts.get("fps") if rate is None else rate
     if rate is None:
         raise FormatError(name, f"no frame rate ({', '.join(FPS_KEYS)}); give it as fps")
     return clip_of_poses(
         name,
         poses,
         translation,
-        fps=check_rate(rate, name),
-        units=1.0 if units is None else units,
-        up=up or "z",
+        fps=tx.check_rate(rate, name),
+        units=facts.get("units", 1.0) if units is None else units,
+        up=up or facts.get("up", "z"),
         max_frames=max_frames,
     )
 

@@ -19,9 +19,11 @@ from raydance.motion import units as un
 from raydance.motion.clip import Clip
 from raydance.motion.formats import asf
 from raydance.motion.formats import text as tx
+from raydance.motion.formats.acclaim_facts import stated_fps
+from raydance.motion.formats.sidecar import facts_beside
 
 DEFAULT_FPS: Final = 120.0
-"""AMC files don't state their rate; nearly all of CMU's are recorded at this one."""
+"""Most AMC files don't state their rate; nearly all of CMU's are recorded at this one."""
 
 
 def read(
@@ -38,10 +40,11 @@ def read(
     Args:
         path: the AMC file.
         skeleton: the ASF file; where None, see `find_skeleton`.
-        fps: frames per second; 120 where None, because the format does not state it.
-        units: metres per unit; where None, what the ASF declares if that makes a body of human
-            size, else detected.
-        up: the file's up axis, `x`, `y` or `z`; detected where None.
+        fps: frames per second; where None, what the head of the file or a side-car states, else
+            120.
+        units: metres per unit; where None, what a side-car says, or what the ASF declares if that
+            makes a body of human size, else detected.
+        up: the file's up axis, `x`, `y` or `z`; a side-car's, or detected, where None.
         max_frames: files with more frames are refused.
 
     Raises:
@@ -71,20 +74,24 @@ def read_with_scale(
     values, degrees = _parse(name, text, body, max_frames)
     names, parents, offsets = _joints(body)
     rotations, positions = _motion(body, values, degrees, offsets, parents)
+    facts = facts_beside(path)
     scale = un.detect(
         positions,
         parents=parents,
         joint_names=names,
         rest=un.rest_positions(offsets, parents),
-        units=units,
-        up=up,
+        units=facts.get("units") if units is None else units,
+        up=up or facts.get("up"),
         declared=body.declared_unit,
+        is_stated=body.stated_unit is not None,
     )
+    if fps is None:
+        fps = stated_fps(name, text) or facts.get("fps", DEFAULT_FPS)
     scale.warn(name)
     clip = Clip(
         clip_id=Path(path).stem,
         source=name,
-        fps=float(fps if fps is not None else DEFAULT_FPS),
+        fps=float(fps),
         joint_names=names,
         parents=parents,
         positions=scale.vectors(positions),

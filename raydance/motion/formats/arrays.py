@@ -2,7 +2,7 @@
 
 An .npz may say more than positions: `joint_names`, `parents`, `fps`, `joint_mask` (joints that are
 False are left out), `metres_per_unit` and `up`, and a skeleton as `ROTATION_KEYS`; so may a
-side-car `<stem>.json` with `joint_names`, `parents` and `fps`.
+side-car `<stem>.json` (see `sidecar`). What the file itself says wins.
 Without names, the number of joints tells the well-known skeletons; any other needs names, for
 nothing can be mapped without.
 """
@@ -10,7 +10,6 @@ nothing can be mapped without.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,42 +20,11 @@ from raydance.errors import FormatError
 from raydance.motion import rotations as rot
 from raydance.motion import skeleton
 from raydance.motion import units as un
-from raydance.motion.captions import read_sidecar
 from raydance.motion.clip import Clip
 from raydance.motion.formats import text as tx
+from raydance.motion.formats.joint_orders import SKELETONS, order_of
 from raydance.motion.formats.numpy_file import NpzReader, read_npy
-from raydance.motion.formats.smpl_body import (
-    BODY_JOINTS,
-    BODY_PARENTS,
-    SMPL_JOINTS,
-    SMPL_PARENTS,
-    SMPLH_JOINTS,
-    SMPLH_PARENTS,
-)
-
-COCO_JOINTS: Final = (
-    "nose",
-    *(f"{side}_{part}" for part in ("eye", "ear") for side in ("left", "right")),
-    *(
-        f"{side}_{part}"
-        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-        for side in ("left", "right")
-    ),
-)
-"""COCO's 17 keypoints, also those of AIST++."""
-
-COCO_PARENTS: Final = (-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14)
-"""A tree over the keypoints (COCO itself has none), from the nose down."""
-
-SKELETONS: Final[Mapping[int, tuple[tuple[str, ...], tuple[int, ...]]]] = {
-    17: (COCO_JOINTS, COCO_PARENTS),
-    22: (BODY_JOINTS, BODY_PARENTS),
-    24: (SMPL_JOINTS, SMPL_PARENTS),
-    50: (skeleton.JOINTS, skeleton.PARENTS),
-    52: (SMPLH_JOINTS, SMPLH_PARENTS),
-}
-"""Number of joints -> names and parents, for arrays that name none: COCO, HumanML3D, SMPL, the
-canonical skeleton, SMPL-H."""
+from raydance.motion.formats.sidecar import facts_beside
 
 POSITION_KEYS: Final = (
     "positions",
@@ -116,23 +84,22 @@ def read_with_scale(
     """As `read`, and what was found about the file's unit and up axis."""
     tx.check_fps(fps)
     name = str(path)
-    facts: dict[str, Any]
+    facts: dict[str, Any] = facts_beside(path)
     if Path(path).suffix.lower() == ".npz":
         with NpzReader(path) as archive:
             positions, found = _read_archive(archive)
-        facts = _facts_beside(path) | found
+        facts.update(found)
     else:
-        facts = dict(read_sidecar(path))
         positions = read_npy(path)
     if joint_names is not None:
         facts["joint_names"] = joint_names
     positions = check_positions(positions, name, max_frames)
-    names, parents = _skeleton(facts, positions.shape[1], name)
+    names, parents = _skeleton(facts, positions, name)
     rate = fps if fps is not None else facts.get("fps")
     if rate is None:
         reason = "no frame rate in the file; give it as fps, or as `fps` in a side-car .json"
         raise FormatError(name, reason)
-    rate = check_rate(rate, name)
+    rate = tx.check_rate(rate, name)
     mask = facts.get("joint_mask")
     turns = _rotations(facts, positions.shape[:2], name)
     if mask is not None:
@@ -159,15 +126,6 @@ def read_with_scale(
     return clip, scale
 
 
-def _facts_beside(path: str | Path) -> dict[str, Any]:
-    """What a side-car adds to an archive; nothing, with a warning, from JSON of another kind."""
-    try:
-        return dict(read_sidecar(path))
-    except FormatError as error:
-        warnings.warn(f"read without its side-car: {error}", stacklevel=3)
-        return {}
-
-
 def check_positions(positions: np.ndarray, place: str, max_frames: int) -> np.ndarray:
     """`positions` `[T, J, 3]` as float32, after checking shape, bounds and values.
 
@@ -190,19 +148,6 @@ def check_positions(positions: np.ndarray, place: str, max_frames: int) -> np.nd
         reason = f"frame {frame}, joint {column // 3}: found {value}; a finite number below "
         raise FormatError(place, f"{reason}{tx.MAX_VALUE:g} is needed")
     return positions.astype(np.float32)
-
-
-def check_rate(rate: Any, place: str) -> float:
-    """A frame rate as a float.
-
-    Raises:
-        FormatError: not a number within bounds.
-    """
-    is_number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
-    if not is_number or not tx.MIN_FPS <= float(rate) <= tx.MAX_FPS:
-        reason = f"fps {rate!r}; a number from {tx.MIN_FPS} to {tx.MAX_FPS} is needed"
-        raise FormatError(place, reason)
-    return float(rate)
 
 
 def _read_archive(archive: NpzReader) -> tuple[np.ndarray, dict[str, Any]]:
@@ -284,8 +229,9 @@ def _texts(array: np.ndarray, place: str, key: str) -> list[str]:
 
 
 def _skeleton(
-    facts: Mapping[str, Any], num_joints: int, place: str
+    facts: Mapping[str, Any], positions: np.ndarray, place: str
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    num_joints = positions.shape[1]
     names, parents = facts.get("joint_names"), facts.get("parents")
     if names is None:
         if num_joints not in SKELETONS:
@@ -295,7 +241,7 @@ def _skeleton(
                 "`joint_names` in the .npz or in a side-car .json"
             )
             raise FormatError(place, reason)
-        names, known_parents = SKELETONS[num_joints]
+        names, known_parents = order_of(positions)
         parents = known_parents if parents is None else parents
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise FormatError(place, "joint_names: a list of text is needed")

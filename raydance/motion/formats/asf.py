@@ -16,6 +16,7 @@ import numpy as np
 from raydance.errors import FormatError
 from raydance.motion import rotations as rot
 from raydance.motion.formats import text as tx
+from raydance.motion.formats.acclaim_facts import UNIT_WORDS, stated_unit
 from raydance.motion.units import LENGTHS
 
 MAX_BYTES: Final = 4 * 2**20
@@ -60,6 +61,7 @@ class Skeleton:
         position: `[3]`, added to the root's place, in the file's unit.
         degrees: whether the file's angles are in degrees.
         length_scale: the divisor of the file's lengths; in CMU's files inches follow from it.
+        stated_unit: metres of the unit that the file names, before that division; None if none.
     """
 
     path: str
@@ -67,11 +69,13 @@ class Skeleton:
     position: np.ndarray
     degrees: bool
     length_scale: float
+    stated_unit: float | None = None
 
     @property
     def declared_unit(self) -> float:
-        """Metres per unit if lengths are inches divided by the scale, as CMU's files have it."""
-        return LENGTHS["inch"] / self.length_scale
+        """Metres per unit: lengths are divided by the scale, and inches unless the file says so."""
+        unit = LENGTHS["inch"] if self.stated_unit is None else self.stated_unit
+        return unit / self.length_scale
 
 
 def read(path: str | Path) -> Skeleton:
@@ -90,13 +94,18 @@ class _Parser:
         self.path = path
         self.degrees = True
         self.length_scale = 1.0
+        self.unit: float | None = None
+        self.comments: list[str] = []
         self.position = np.zeros(3)
         self.root = Bone("root", 1, axis_order="xyz", dof=_ROOT_CHANNELS)
         self.bones: dict[str, Bone] = {}
         self.sections: dict[str, list[tuple[int, list[str]]]] = {}
         lines: list[tuple[int, list[str]]] = []
         for number, line in enumerate(text.split("\n"), start=1):
-            words = line.split("#", 1)[0].split()
+            content, _, comment = line.partition("#")
+            if comment:
+                self.comments.append(comment)
+            words = content.split()
             if not words:
                 continue
             if words[0].startswith(":"):
@@ -112,13 +121,22 @@ class _Parser:
         self._root(self.sections[":root"])
         self._bone_data(self.sections[":bonedata"])
         self._hierarchy(self.sections[":hierarchy"])
-        return Skeleton(self.path, self._ordered(), self.position, self.degrees, self.length_scale)
+        documentation = [" ".join(w) for _, w in self.sections.get(":documentation", [])]
+        unit = self.unit
+        if unit is None:
+            unit = stated_unit([*self.comments, *documentation])
+        return Skeleton(
+            self.path, self._ordered(), self.position, self.degrees, self.length_scale, unit
+        )
 
     def _units(self, lines: list[tuple[int, list[str]]]) -> None:
         for line, words in lines:
             key = words[0].lower()
             if key == "length":
-                self.length_scale = self._numbers(line, words, 1)[0]
+                if words[-1].lower() in UNIT_WORDS:  # `length 1.0 cm`, or only `length cm`
+                    self.unit = UNIT_WORDS[words.pop().lower()]
+                if len(words) > 1 or self.unit is None:
+                    self.length_scale = self._numbers(line, words, 1)[0]
                 if self.length_scale <= 0:
                     raise FormatError(self.path, "length of :units must be above 0", line)
             elif key == "angle":

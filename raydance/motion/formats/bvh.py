@@ -1,9 +1,10 @@
 """Biovision Hierarchy (BVH) files to clips.
 
 Reads what real files hold: any order of channels, position channels on every joint (which then
-replace its OFFSET), end sites (kept as joints named `<parent>_end`), tabs, Windows line ends, a
-byte order mark, decimal commas. Refuses, naming the line: several roots, frames that are missing
-or too many, wrong numbers of values, values that are not finite, and sizes no recording has.
+replace its OFFSET, unless they are zero or noise), end sites (kept as joints named
+`<parent>_end`), tabs, Windows line ends, a byte order mark, decimal commas. Refuses, naming the
+line: several roots, frames that are missing or too many, wrong numbers of values, values that are
+not finite, and sizes no recording has.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from raydance.motion import units as un
 from raydance.motion.clip import Clip
 from raydance.motion.formats import bvh_text as bt
 from raydance.motion.formats import text as tx
+from raydance.motion.formats.sidecar import facts_beside
 
 _BLOCK_FRAMES: Final = 4096
+_NEAR_ZERO: Final = 1e-3  # of a bone's length
 
 
 def read(
@@ -35,8 +38,8 @@ def read(
     Args:
         path: the file.
         fps: frames per second, where the header is wrong.
-        units: metres per unit; detected from the body where None.
-        up: the file's up axis, `x`, `y` or `z`; detected where None.
+        units: metres per unit; a side-car's, or detected from the body, where None.
+        up: the file's up axis, `x`, `y` or `z`; a side-car's, or detected, where None.
         max_frames: files with more frames are refused.
 
     Raises:
@@ -63,13 +66,14 @@ def read_with_scale(
     offsets = np.array([joint.offset for joint in joints], dtype=np.float64)
     rotations, positions = _motion(joints, parents, offsets, sections.values)
     joint_names = tuple(joint.name for joint in joints)
+    facts = facts_beside(path)
     scale = un.detect(
         positions,
         parents=parents,
         joint_names=joint_names,
         rest=un.rest_positions(offsets, parents),
-        units=units,
-        up=up,
+        units=facts.get("units") if units is None else units,
+        up=up or facts.get("up"),
     )
     scale.warn(name)
     rate = fps if fps is not None else sections.fps
@@ -133,9 +137,24 @@ def _columns(
             which, all_columns = turning.setdefault(order, ([], []))
             which.append(index)
             all_columns.append(columns)
-    inner = [column for joint, _, column in moving if joints[joint].parent >= 0]
-    if inner and not values[:, inner].any():
-        # Some exporters write six channels on every joint and leave the positions zero: taken as
-        # replacements they would fold the body into one point.
-        moving = [entry for entry in moving if joints[entry[0]].parent < 0]
-    return turning, moving
+    return turning, _used_positions(joints, values, moving)
+
+
+def _used_positions(
+    joints: list[bt.Joint], values: np.ndarray, moving: list[tuple[int, int, int]]
+) -> list[tuple[int, int, int]]:
+    """The position channels that an exporter has filled in.
+
+    Some exporters write six channels on every joint and leave the positions of all but the root
+    zero, or nearly so: taken as replacements they would fold the body into one point.
+    """
+    columns: dict[int, list[int]] = {}
+    for index, _, column in moving:
+        if joints[index].parent >= 0:
+            columns.setdefault(index, []).append(column)
+    if not columns:
+        return moving
+    lengths = [float(np.linalg.norm(j.offset)) for j in joints if j.offset and j.parent >= 0]
+    limit = _NEAR_ZERO * float(np.median([length for length in lengths if length > 0] or [0.0]))
+    unused = {index for index, its in columns.items() if np.abs(values[:, its]).max() <= limit}
+    return [entry for entry in moving if entry[0] not in unused]

@@ -20,6 +20,7 @@ from raydance.motion.clip import Clip
 from raydance.motion.formats import text as tx
 from raydance.motion.formats.arrays import check_positions
 from raydance.motion.formats.numpy_file import read_npy
+from raydance.motion.formats.sidecar import facts_beside
 from raydance.motion.formats.smpl_body import BODY_JOINTS, BODY_PARENTS
 
 FPS: Final = 20.0
@@ -36,6 +37,8 @@ def read(
     max_frames: int = tx.MAX_FRAMES,
 ) -> Clip:
     """Read a `new_joints` or `new_joint_vecs` file.
+
+    A side-car's rate, unit and axis win over the data set's.
 
     Args:
         path: .npy of `[T, 22, 3]` positions or `[T, 263]` features.
@@ -59,11 +62,16 @@ def read(
         reason = f"an array {list(array.shape)}; HumanML3D has [T, 22, 3] or [T, 263]"
         raise FormatError(name, reason)
     positions = check_positions(array, name, max_frames)
-    scale = un.detect(positions, units=1.0 if units is None else units, up=up or "y")
+    facts = facts_beside(path)
+    scale = un.detect(
+        positions,
+        units=facts.get("units", 1.0) if units is None else units,
+        up=up or facts.get("up", "y"),
+    )
     return Clip(
         clip_id=Path(path).stem,
         source=name,
-        fps=FPS if fps is None else float(fps),
+        fps=facts.get("fps", FPS) if fps is None else float(fps),
         joint_names=BODY_JOINTS,
         parents=BODY_PARENTS,
         positions=scale.vectors(positions),

@@ -6,7 +6,9 @@ import math
 import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from raydance.errors import FormatError, InputError
 
@@ -129,6 +131,19 @@ def check_fps(fps: float | None) -> None:
     """
     if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
         raise InputError(f"fps: found {fps!r}; allowed: {MIN_FPS} to {MAX_FPS}")
+
+
+def check_rate(rate: Any, place: str) -> float:
+    """A frame rate as a float.
+
+    Raises:
+        FormatError: not a number within bounds.
+    """
+    is_number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
+    if not is_number or not MIN_FPS <= rate <= MAX_FPS:
+        reason = f"fps {repr(rate)[:40]}; a number from {MIN_FPS} to {MAX_FPS} is needed"
+        raise FormatError(place, reason)
+    return float(rate)
 
 
 def check_size(
