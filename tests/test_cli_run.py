@@ -78,7 +78,7 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
     facts = json.loads(call("info", made, "--json")[1])
     assert facts["parts_without_windows"] == ["lib/a@80-120"]
     said = call("info", made)[1]
-    assert "no whole window in the part: lib/a@80-120" in said and said.count("lib/short") == 1
+    assert "no whole window in the part: lib/a@80-120" in said and "the part: lib/short" not in said
     counts = {
         **{"windows": 2, "recordings": 2, "read": 1, "files": 2, "seconds": 1.0, "splits": {}},
         **{"short": 1, "skipped": 0, "dropped_windows": 0},
