@@ -4,7 +4,7 @@ The commands themselves are in `raydance.commands`, one file for each group. Nei
 is imported before a command needs it, so `--help` is quick.
 
 Exit codes: 0 done, 1 failed, 2 the user's mistake (one line says which), 3 done but some files
-could not be read (`caption --strict`), 130 stopped by Ctrl-C.
+could not be read (`caption --strict`), 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ import typer
 
 from raydance import __version__
 from raydance.commands import ablate, convert, data, info, judge, library, serve, sweep, train, use
-from raydance.errors import InputError, RaydanceError
+from raydance.commands.output import accept_any_text
+from raydance.errors import InputError, RaydanceError, UnreachableError
+from raydance.plain_text import one_line, well_formed
+from raydance.termination import sigterm_interrupts
 
 app = typer.Typer(
     name="raydance",
@@ -35,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-_STOPPED = 130
+_STOPPED, _TERMINATED = 130, 143
 
 COMMANDS = (
     train.quickstart,
@@ -91,16 +94,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     logging.basicConfig(format="raydance: %(levelname)s: %(message)s", level=logging.WARNING)
     warnings.formatwarning = _one_line_warning
+    accept_any_text()
+    with sigterm_interrupts() as sigterm:
+        code = _run(arguments)
+        if code == _STOPPED:
+            code = _tell("stopped", _TERMINATED if sigterm.came else _STOPPED)
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run one command, say what went wrong, and return the exit code."""
     try:
         given = None if arguments is None else list(arguments)
+        # Newer typer turns Ctrl-C into the code 130 without a word.
         code = app(args=given, prog_name="raydance", standalone_mode=False)
-        if code == _STOPPED:  # newer typer turns Ctrl-C into this code without a word
-            _tell("stopped", _STOPPED)
+        sys.stdout.flush()  # a full disk is told here, not by Python when it ends
     except BrokenPipeError:  # the reader of a pipe has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         code = 1
     except (KeyboardInterrupt, typer.Abort):
-        code = _tell("stopped", _STOPPED)
+        code = _STOPPED
     except Exception as error:
         told = _meaning(error)
         if told is None:  # a fault of ours: its traceback is the report
@@ -108,11 +121,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("RAYDANCE_DEBUG"):
             traceback.print_exc()
         code = _tell(*told)
-    sys.exit(code if isinstance(code, int) else 0)
+        if isinstance(error, OSError):
+            _forget_output()
+        if isinstance(error, UnreachableError):
+            sys.stderr.flush()
+            os._exit(code)
+    return code if isinstance(code, int) else 0
+
+
+def _forget_output() -> None:
+    """Drop what standard output still holds, if it cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(message: str, code: int) -> int:
-    print(f"raydance: {' '.join(message.split())}", file=sys.stderr)
+    print(f"raydance: {one_line(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 
@@ -125,6 +151,8 @@ def _meaning(error: BaseException) -> tuple[str, int] | None:
         # Ray's wrapper is also an instance of what it wraps, but prints as a traceback.
         if isinstance(cause, RaydanceError) and not hasattr(cause, "cause"):
             return str(cause), 2 if isinstance(cause, InputError) else 1
+        if isinstance(cause, UnicodeEncodeError) and cause.reason == "surrogates not allowed":
+            return f"{well_formed(cause.object)}: not UTF-8; give it another name", 2
     if isinstance(error, OSError) and error.errno is not None:
         place = f"{error.filename}: " if error.filename is not None else ""
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -149,4 +177,4 @@ def _one_line_warning(
     lineno: int,
     line: str | None = None,
 ) -> str:
-    return f"raydance: warning: {message}\n"
+    return f"raydance: warning: {one_line(' '.join(str(message).split()))}\n"

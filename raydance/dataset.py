@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from raydance import schema
 from raydance.errors import ArtifactError, InputError
-from raydance.files import check_record
+from raydance.files import check_record, writing
 from raydance.motion import skeleton
 
 FORMAT = "raydance-dataset"
@@ -56,6 +56,9 @@ def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) ->
 
     Args:
         windows: the columns of `schema.WINDOW_COLUMNS`; `motion [n, T, J, 3]`, `joint_mask [n, J]`.
+
+    Raises:
+        StorageError: there is no room or the storage fails.
     """
     motion = windows["motion"]
     arrow = schema.window_schema(motion.shape[1], motion.shape[2])
@@ -71,16 +74,17 @@ def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     try:
-        # Motion hardly compresses: reading speed matters more than a tenth of the size.
-        pq.write_table(
-            pa.table(columns, schema=arrow),
-            aside,
-            compression="lz4",
-            use_dictionary=["clip_id", "recording", "source", "split", "labels"],
-            write_page_checksum=True,
-        )
-        size = aside.stat().st_size
-        aside.replace(path)
+        with writing(path):
+            # Motion hardly compresses: reading speed matters more than a tenth of the size.
+            pq.write_table(
+                pa.table(columns, schema=arrow),
+                aside,
+                compression="lz4",
+                use_dictionary=["clip_id", "recording", "source", "split", "labels"],
+                write_page_checksum=True,
+            )
+            size = aside.stat().st_size
+            aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
     digest = _digest_of(windows)
@@ -237,6 +241,11 @@ class Dataset:
         empty = [clip for clip in self.clips() if not clip["num_windows"]]
         return [clip["clip_id"] for clip in empty if clip["source"] in read]
 
+    def warned(self) -> list[dict[str, Any]]:
+        """Files that were read with warnings: file, notes."""
+        files = [file for file in self.manifest["files"] if file["status"] != "skipped"]
+        return [{k: file[k] for k in ("file", "notes")} for file in files if file.get("notes")]
+
     def skipped(self) -> list[dict[str, Any]]:
         """Files that could not be read: file, line, reason."""
         path = self.path / "skipped.jsonl"
@@ -280,15 +289,13 @@ def finish(
 
     Raises:
         InputError: not one window was read; says what was wrong with the first files.
+        StorageError: there is no room or the storage fails.
     """
     if not any(shard.num_windows for shard in shards):
         causes = "; ".join(f"{f['file']}: {f.get('reason')}" for f in files[:3])
         raise InputError(f"no window could be read from {len(files)} files ({causes})")
-    table = pa.Table.from_pylist(sorted(clips, key=lambda c: c["clip_id"]), schema=CLIP_SCHEMA)
-    pq.write_table(table, folder / "clips.parquet", compression="zstd")
     bad = sorted((f for f in files if f["status"] == "skipped"), key=lambda f: f["file"])
     lines = [json.dumps({k: f.get(k) for k in ("file", "line", "reason")}) for f in bad]
-    (folder / "skipped.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
     counts = {
         split: {
             "windows": sum(s.num_windows for s in shards if s.split == split),
@@ -308,9 +315,13 @@ def finish(
         "files": sorted(files, key=lambda f: f["file"]),
         "versions": versions,
     }
-    for left in (folder / "windows").glob("*.part"):  # of tasks that were lost
-        left.unlink()
-    aside = folder / "manifest.json.part"
-    aside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    aside.replace(folder / "manifest.json")
+    with writing(folder):
+        table = pa.Table.from_pylist(sorted(clips, key=lambda c: c["clip_id"]), schema=CLIP_SCHEMA)
+        pq.write_table(table, folder / "clips.parquet", compression="zstd")
+        (folder / "skipped.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+        for left in (folder / "windows").glob("*.part"):  # of tasks that were lost
+            left.unlink()
+        aside = folder / "manifest.json.part"
+        aside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        aside.replace(folder / "manifest.json")
     return Dataset.open(folder)

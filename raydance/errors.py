@@ -20,6 +20,11 @@ class StorageError(RaydanceError):
     """A file that could not be written: a full disk, a quota, a limit, a device that fails."""
 
 
+class UnreachableError(RaydanceError):
+    """A store that does not answer. The request to it cannot be taken back: it goes on until it
+    fails by itself, and Python waits for it when it ends."""
+
+
 class ConfigError(InputError):
     """An unknown key, a wrong type or a value out of range in a configuration."""
 

@@ -22,6 +22,7 @@ from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
+from raydance.plain_text import one_line, well_formed
 from raydance.sources import FileJob
 
 MAX_SPEED_M_S = 60.0
@@ -118,6 +119,8 @@ def windows_of_clip(
 
 def read_job(job: FileJob, settings: Settings) -> FileResult:
     """Read one file. Never raises for what is in the file."""
+    if job.problem is not None:
+        return _skip(job, job.problem, None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -128,14 +131,20 @@ def read_job(job: FileJob, settings: Settings) -> FileResult:
             return _skip(job, reason, line)
         except Exception as error:  # one broken file must not stop a library of thousands
             return _skip(job, f"{type(error).__name__}: {error}", None)
-    notes = [*result.record.pop("notes", ()), *sorted({str(w.message) for w in caught})]
+    notes = [*result.record.pop("notes", ()), *sorted({one_line(str(w.message)) for w in caught})]
     if notes:
         result.record["notes"] = notes[:_MAX_NOTES]
     return result
 
 
 def _skip(job: FileJob, reason: str, line: int | None) -> FileResult:
-    record = {"file": job.path, "status": "skipped", "windows": 0, "line": line, "reason": reason}
+    record = {
+        "file": well_formed(job.path),
+        "status": "skipped",
+        "windows": 0,
+        "line": line,
+        "reason": one_line(reason),
+    }
     return FileResult(record=record)
 
 
@@ -149,11 +158,12 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         up=settings.up,
     )
     whole = replace(whole, clip_id=job.clip_id, recording=job.recording, source=job.path)
-    labels = dict(whole.labels) | captions.labels_from_sidecar(job.path, settings.label_names)
+    labels = dict(whole.labels) | _labels_beside(job.path, settings)
     mapped = map_to_canonical(whole, settings.mapping)
     _check_body(mapped)
 
-    result = FileResult(record={"file": job.path, "status": "read", "windows": 0})
+    record = {"file": well_formed(job.path), "status": "read", "windows": 0}
+    result = FileResult(record=record)
     refused: list[str] = []
     for row in job.rows or (None,):
         begin = row.start_frame if row else 0
@@ -177,6 +187,15 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         if is_broken:
             result.clips.clear()
     return result
+
+
+def _labels_beside(path: str, settings: Settings) -> dict[str, str]:
+    """Labels of the side-car; none, with a warning, from a JSON file of another kind."""
+    try:
+        return captions.labels_from_sidecar(path, settings.label_names)
+    except FormatError as error:
+        warnings.warn(f"read without labels: {error}", stacklevel=2)
+        return {}
 
 
 def _check_body(mapped: MappedMotion) -> None:
@@ -227,7 +246,7 @@ def _add_clip(
     row: dict[str, Any] = {
         "clip_id": clip.clip_id,
         "recording": job.recording,
-        "source": job.path,
+        "source": well_formed(job.path),
         "fps": clip.fps,
         "start_frame": begin,
         "frames": clip.num_frames,

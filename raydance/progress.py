@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 from raydance.kept_epoch import kept_line
+from raydance.plain_text import one_line
 
 _EVERY_S: Final = 15.0
 _EVERY_SHARE: Final = 0.1
@@ -86,7 +87,8 @@ class Progress:
             _take(stage, metrics)
             for warning in metrics.get("warnings", ()):
                 self._clear()
-                self._write(f"{name}: epoch {metrics['epoch'] + 1}: warning: {warning}\n")
+                told = one_line(str(warning))
+                self._write(f"{name}: epoch {metrics['epoch'] + 1}: warning: {told}\n")
             self._show(stage, (metrics["epoch"] + 1) / metrics["epochs"])
 
     def files(self, state: Mapping[str, Any], name: str = "ingest") -> None:
@@ -108,13 +110,13 @@ class Progress:
         with self._lock:
             self._end_line()
             if not self._quiet:
-                self._write(f"{line}\n")
+                self._write("".join(f"{one_line(part)}\n" for part in line.split("\n")))
 
     def warn(self, line: str) -> None:
         """Write a warning, also when quiet; the stage goes on."""
         with self._lock:
             self._clear()
-            self._write(f"warning: {line}\n")
+            self._write(f"warning: {one_line(line)}\n")
 
     def _show(self, line: _Line, share: float) -> None:
         if self._quiet:

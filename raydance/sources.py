@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from raydance.errors import InputError
+from raydance.file_search import find_files
 from raydance.motion import captions, windows
 from raydance.motion.captions import CaptionRow
 from raydance.motion.formats import SUFFIXES
+from raydance.plain_text import existing_path, one_line
 
 _SMALLEST_GROUP, _LARGEST_GROUP = 1 << 20, 24 << 20
 
@@ -35,6 +37,7 @@ class FileJob:
         recording: decides the split; the clip_id, unless another file holds the same recording.
         size: bytes.
         rows: its lines of the caption files; without any, the whole file is one clip.
+        problem: why it cannot be read, where that is known before it is opened.
     """
 
     path: str
@@ -43,12 +46,15 @@ class FileJob:
     split: str
     size: int
     rows: tuple[CaptionRow, ...] = ()
+    problem: str | None = None
 
 
 def find_jobs(
     sources: Sequence[str | Path], caption_files: Sequence[str | Path] = (), *, seed: int = 0
 ) -> list[FileJob]:
     """All motion files under the sources, with the captions that belong to them.
+
+    Files and folders that cannot be read are among the jobs, with the problem.
 
     Raises:
         InputError: a source that is not there, nothing to read, two files of one name, captions
@@ -57,51 +63,48 @@ def find_jobs(
     rows = [row for file in caption_files for row in captions.read_captions(file)]
     rows_of: dict[Path, list[CaptionRow]] = {}
     for row in rows:
-        rows_of.setdefault(row.file.resolve(), []).append(row)
+        rows_of.setdefault(existing_path(str(row.file)).resolve(), []).append(row)
 
     jobs: dict[str, FileJob] = {}
+    unreadable: list[FileJob] = []
     recording_of: dict[str, str] = {}  # of each clip that the captions name
     seen: set[Path] = set()
-    for path, name in _files(sources):
+    for found in find_files(sources):
+        path = found.path
+        if found.problem is not None:
+            unreadable.append(_unreadable(path, found.problem))
+            continue
         real = path.resolve()
         if real in seen:
             continue
         seen.add(real)
-        clip_id = _free_name(path, name, jobs)
-        own, recording = _own_names(path, rows_of.pop(real, []), name, recording_of)
+        clip_id = _free_name(path, found.name, jobs)
+        own, recording = _own_names(path, rows_of.pop(real, []), found.name, recording_of)
         jobs[clip_id] = FileJob(
             path=str(path),
             clip_id=clip_id,
             recording=recording,
             split="",
-            size=path.stat().st_size,
+            size=found.size,
             rows=own,
         )
     if not jobs:
         known = ", ".join(SUFFIXES)
-        raise InputError(f"no motion files in {', '.join(map(str, sources))}; they end in {known}")
+        why = "".join(f"; {job.path}: {job.problem}" for job in unreadable[:1])
+        places = ", ".join(map(str, sources))
+        raise InputError(f"no motion files in {places}; they end in {known}{why}")
     _tell_unused(rows_of, everything=len(rows) > 0 and not any(j.rows for j in jobs.values()))
     fixed = _fixed_splits(jobs.values())
     return [
         replace(job, split=fixed.get(job.recording) or windows.split_of(job.recording, seed))
-        for _, job in sorted(jobs.items())
+        for job in (*(jobs[name] for name in sorted(jobs)), *unreadable)
     ]
 
 
-def _files(sources: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
-    """Motion files and their names; a file given by itself is called as if its folder was."""
-    for source in map(Path, sources):
-        top = Path(os.path.abspath(source))
-        if source.is_file():
-            yield source, f"{top.parent.name}/{top.stem}"
-        elif source.is_dir():
-            for path in sorted(source.rglob("*")):
-                relative = path.relative_to(source)
-                is_hidden = any(part.startswith(".") for part in relative.parts)
-                if path.suffix.lower() in SUFFIXES and path.is_file() and not is_hidden:
-                    yield path, f"{top.name}/{relative.with_suffix('').as_posix()}"
-        else:
-            raise InputError(f"{source}: no such file or folder")
+def _unreadable(path: Path, problem: str) -> FileJob:
+    """A job that ends as skipped; its name is the whole path, which no clip has."""
+    name = one_line(os.path.abspath(path))
+    return FileJob(path=str(path), clip_id=name, recording=name, split="", size=0, problem=problem)
 
 
 def _free_name(path: Path, name: str, jobs: Mapping[str, FileJob]) -> str:

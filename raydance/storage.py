@@ -14,16 +14,18 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pyarrow import ArrowException, fs
 
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import InputError, RaydanceError, UnreachableError
 from raydance.files import replacing
 
 CACHE_VARIABLE: Final = "RAYDANCE_CACHE"
@@ -37,6 +39,8 @@ _WITHDRAWN: Final = ("manifest.json",)
 steps that hold."""
 _LEFT_OUT: Final = ("checkpoints", "ray")
 """Folders of a run that mean something only while it is trained."""
+ANSWER_S = 45.0
+"""How long a store may take to answer the first request."""
 _CHUNK_BYTES: Final = 8 << 20
 _COPIES_AT_ONCE: Final = 8
 
@@ -79,10 +83,9 @@ def fetch(uri: str, *, keep_extra: bool = False, say: Say = lambda line: None) -
         InputError: nothing there, a name that leads out of the cache, or too little space.
         RaydanceError: the store failed.
     """
-    filesystem, base = _open(uri)
+    filesystem, base, found = _reach(uri)
     target = local_path(uri)
     with _told(uri):
-        found = filesystem.get_file_info(base)
         if found.type == fs.FileType.NotFound:
             raise InputError(f"{uri}: no such file or folder")
         if found.type == fs.FileType.File:
@@ -125,7 +128,7 @@ def publish(local: Path, uri: str, *, say: Say = lambda line: None) -> None:
         InputError: not a URI of a known store.
         RaydanceError: the store failed.
     """
-    filesystem, base = _open(uri)
+    filesystem, base, _ = _reach(uri)
     with _told(uri):
         there = _files_below(filesystem, base, uri, may_be_missing=True)
         here = {name: path for name, path in _published_files(local)}
@@ -164,21 +167,54 @@ def names_in(uri: str) -> set[str]:
         InputError: not a URI of a known store.
         RaydanceError: the store failed.
     """
-    filesystem, base = _open(uri)
+    filesystem, base, _ = _reach(uri)
     with _told(uri):
         selector = fs.FileSelector(base, allow_not_found=True)
         return {info.base_name for info in filesystem.get_file_info(selector)}
 
 
 def _open(uri: str) -> tuple[fs.FileSystem, str]:
-    try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
+    try:  # some ask the store already, such as S3 for a bucket's region
+        filesystem, path = _in_time(uri, fs.FileSystem.from_uri, uri)
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{uri}: not a place that can be read ({_first_line(error)})") from None
     path = path.rstrip("/")
     if not path:
         raise InputError(f"{uri}: names a whole store; name a folder in it")
     return filesystem, path
+
+
+def _reach(uri: str) -> tuple[fs.FileSystem, str, fs.FileInfo]:
+    """The store, the place in it, and what is there: the first request to every store.
+
+    Raises:
+        InputError: not a URI of a known store.
+        RaydanceError: the store failed or did not answer.
+    """
+    filesystem, base = _open(uri)
+    with _told(uri):
+        return filesystem, base, _in_time(uri, filesystem.get_file_info, base)
+
+
+def _in_time(uri: str, ask: Callable[[str], Any], place: str) -> Any:
+    """What a store answers, unless it takes longer than `ANSWER_S`: some try for a quarter hour.
+
+    Raises:
+        UnreachableError: no answer in time; the request goes on in a thread of its own.
+    """
+    answer: Future[Any] = Future()
+
+    def wait() -> None:
+        try:
+            answer.set_result(ask(place))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # Not of a pool: Python waits for those when it ends.
+    threading.Thread(target=wait, daemon=True).start()
+    if not futures.wait([answer], ANSWER_S).done:
+        raise UnreachableError(f"{uri}: the store has not answered in {ANSWER_S:g} s")
+    return answer.result()
 
 
 def _files_below(

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 
 from raydance.errors import ArtifactError, ConfigError, InputError
+from raydance.plain_text import repaired
 from raydance.words import SIDE_NAMES, difficulty, side_vector
 
 __all__ = ["TextConfig", "TextEncoder", "difficulty", "load_text_encoder", "side_vector"]
@@ -157,6 +158,7 @@ class _TransformersEncoder:
             InputError: an empty text, one above 20,000 characters, or something else than texts.
         """
         _check(texts)
+        texts = [repaired(text) for text in texts]
         pieces: dict[str, int] = {}  # piece -> its row; captions repeat, and so do pieces
         parts = [self._split(text) for text in texts]
         for piece in (piece for part in parts for piece in part):
@@ -181,7 +183,7 @@ class _TransformersEncoder:
 
     def num_pieces(self, text: str) -> int:
         """See `TextEncoder`."""
-        return len(self._split(text))
+        return len(self._split(repaired(text)))
 
     def _embed(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Pooled states `[n, hidden]` and token counts `[n]`."""

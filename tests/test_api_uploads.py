@@ -71,6 +71,29 @@ def test_fields_of_a_form_are_checked(
     assert words in problem(answer, 422)
 
 
+@pytest.mark.parametrize("length", [1, 5000, 100_000])
+@pytest.mark.parametrize("file_name", [None, "value.txt"])
+def test_a_field_is_judged_alike_whatever_its_size_and_file_name(
+    service_url: str, take: Path, length: int, file_name: str | None
+):
+    def said(**fields: tuple[str | None, bytes]) -> str:
+        parts = {"file": (take.name, take.read_bytes())} | fields
+        return problem(post(service_url, "/v1/describe", files=parts), 422)
+
+    value = b"w" * length
+    for name in ("k", "fps", "units", "up"):
+        assert said(**{name: (file_name, value)}).startswith(name)
+    assert said(frames=(file_name, value)).startswith("field 'frames'; allowed: file")
+    wrong = "file: a file with its name" if file_name is None else "file: suffix .txt"
+    assert said(file=(file_name, value)).startswith(wrong)
+    answer = post(
+        service_url,
+        "/v1/describe",
+        files={"file": (take.name, take.read_bytes()), "k": (file_name, b"2")},
+    )
+    assert len(answer.json()["segments"][0]["captions"]) == 2
+
+
 def test_a_form_without_a_file_is_refused(service_url: str):
     assert "file" in problem(post(service_url, "/v1/describe", files={"other": b"x"}), 422)
     problem(post(service_url, "/v1/describe", data={"k": "2"}), 415)
@@ -132,7 +155,9 @@ def test_a_skeleton_is_sent_once_and_is_bounded(service_url: str, tiny_run: Path
     twice = [("skeleton", (bones.name, bones.read_bytes()))] * 2
     assert "given 2 times" in problem(post(service_url, "/v1/embed", files=twice), 422)
     three = [("file", (motion.name, motion.read_bytes())), *twice]
-    assert "files" in problem(post(service_url, "/v1/embed", files=three), 400)
+    assert "given 2 times" in problem(post(service_url, "/v1/embed", files=three), 422)
+    many = [(f"field{number}", (None, b"x")) for number in range(17)]
+    assert "Too many fields" in problem(post(service_url, "/v1/embed", files=many), 400)
     with plain_service(tiny_run, None, limits=Limits(upload_bytes=20_000)) as url:
         sent = {"file": ("a.amc", b"1\n"), "skeleton": ("a.asf", b"#" * 30_000)}
         detail = problem(post(url, "/v1/embed", files=sent), 413)

@@ -114,6 +114,19 @@ def test_a_changed_file_has_another_version(library: Path, tmp_path: Path):
     assert {name for name in before if before[name] != after[name]} == {"library/clip_0"}
 
 
+def test_what_cannot_be_read_is_an_item_too(library: Path, tmp_path: Path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/there").symlink_to(library)
+    (tmp_path / "lib/gone").symlink_to("nowhere")
+    _, items = units.find_items([tmp_path / "lib"])
+    assert items[-1].name == f"{tmp_path}/lib/gone" and items[-1].version
+    *_, last = units.read_units(items[-1:], units.settings_of(20, 50, 20, {}), None, "")
+    assert (last.files[0]["status"], last.files[0]["windows"]) == ("skipped", 0)
+    assert "leads nowhere" in last.files[0]["reason"]
+    names = {item.name.removeprefix("lib/there/") for item in items[:-1]}
+    assert names == {item.name.partition("/")[2] for item in units.find_items([library])[1]}
+
+
 def test_windows_are_described_as_the_run_describes_a_clip(library: Path, tiny_run: Path):
     system = raydance.load(tiny_run)
     (unit,) = read_all(library)

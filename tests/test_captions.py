@@ -98,6 +98,8 @@ def test_real_caption_files_fit_their_recordings(shared_data: Path, name: str) -
         ({"file": "a"}, "no `captions`"),
         ({"file": 3, "captions": ["x"]}, "file: found 3"),
         ({"file": "", "captions": ["x"]}, "file: found ''"),
+        ({"file": "a\ud800", "captions": ["x"]}, r"file: found 'a\\ud800'"),
+        ({"file": "a", "captions": ["\x1b\n"]}, "captions: found"),
         ({"file": "a", "captions": "x"}, "captions: found 'x'; allowed: a list"),
         ({"file": "a", "captions": []}, r"captions: found \[\]"),
         ({"file": "a", "captions": ["x", " "]}, "captions"),
@@ -196,6 +198,9 @@ def test_labels_from_a_sidecar(tmp_path: Path, shared_data: Path) -> None:
         json.dumps({"content": 1, "style": "sad", "fps": 30, "joint_names": ["a"]})
     )
     assert labels_from_sidecar(motion) == {"content": "1", "style": "sad"}
+    wide = json.dumps({"style": "fröhlich", "mood": "\ud83d"}, ensure_ascii=False)
+    (tmp_path / "wide.json").write_bytes(wide.encode("utf-16", "surrogatepass"))
+    assert labels_from_sidecar(tmp_path / "wide.bvh") == {"style": "fröhlich", "mood": "\ufffd"}
     (tmp_path / "names.yaml").write_text("content: [bow, bye]\nstyle: {sad: sorrowful}\n")
     names = load_label_names(tmp_path / "names.yaml")
     assert labels_from_sidecar(motion, names) == {"content": "bye", "style": "sorrowful"}

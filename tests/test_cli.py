@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from command_line import NAMES, understand
 
 import raydance
 from raydance import cli
+from raydance.commands import output
 from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.motion import skeleton
 
@@ -138,6 +141,20 @@ def test_values_out_of_range(refused, npz, tmp_path):
     assert "sentence" in refused("search", "--run", tmp_path)
 
 
+def test_folders_to_write_have_names_in_utf8(refused, npz, tmp_path):
+    out = ("--out", f"{tmp_path}/h\udced")
+    for arguments in (
+        ["ingest", npz],
+        ["caption", tmp_path, "--run", tmp_path],
+        ["train", "dance-language", "--data", tmp_path],
+        ["sweep", "beta", "--data", tmp_path],
+        ["quickstart"],
+    ):
+        assert refused(*arguments, *out).endswith(
+            "h\\xed: a name that is not UTF-8; choose another --out"
+        )
+
+
 def test_a_line_of_a_broken_file_is_named(refused, tmp_path):
     path = tmp_path / "walk.bvh"
     path.write_text(BVH.replace("0 100 0 0 0 0 0 0 0\n", "0 100 0\n"))
@@ -172,6 +189,11 @@ def chained(error: Exception, cause: Exception) -> Exception:
         (OSError(errno.EACCES, "Permission denied", "/x"), 2, "/x: Permission denied"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "/x: No space left on device"),
         (KeyboardInterrupt(), 130, "stopped"),
+        (
+            UnicodeEncodeError("utf-8", "h\udced", 1, 2, "surrogates not allowed"),
+            2,
+            "h\\xed: not UTF-8; give it another name",
+        ),
     ],
 )
 def test_errors_become_a_line_and_a_code(refused, monkeypatch, npz, error, code, line):
@@ -180,6 +202,17 @@ def test_errors_become_a_line_and_a_code(refused, monkeypatch, npz, error, code,
 
     monkeypatch.setattr("raydance.motion.formats.read_clip", fail)
     assert refused("info", npz, code=code) == f"raydance: {line}"
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(refused, monkeypatch, npz):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(*args: object, **kwargs: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("raydance.motion.formats.read_clip", terminate)
+    assert refused("info", npz, code=143) == "raydance: stopped"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, npz):
@@ -205,6 +238,48 @@ def test_a_reader_that_leaves_is_no_error(npz):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert "Traceback" not in done.stderr and "Error" not in done.stderr
+
+
+def test_a_full_disk_under_the_output_is_a_line(npz):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    command = [sys.executable, "-m", "raydance", "info", str(npz)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "raydance: No space left on device\n")
+
+
+class Terminal(io.TextIOWrapper):
+    """Standard output in some encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, write_through=True)
+
+    @property
+    def text(self) -> str:
+        return self.buffer.getvalue().decode(self.encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_text_is_printed_on_any_terminal(monkeypatch, encoding):
+    text = "é \U0001f483 \udced \ud83d \x1b[2J\x9b\u2028\n"
+    monkeypatch.setattr(sys, "stdout", Terminal(encoding))
+    output.accept_any_text()
+    output.print_lines(text, "é")
+    shown = sys.stdout.text
+    assert len(shown.splitlines()) == 2 and "\x1b" not in shown and "\x9b" not in shown
+    assert shown.splitlines()[1] == ("\\xe9" if encoding == "ascii" else "é")
+    monkeypatch.setattr(sys, "stdout", Terminal(encoding))
+    output.print_json({text: text})
+    assert json.loads(sys.stdout.text) == {text: text}
+    assert "\x9b" not in sys.stdout.text
+
+
+def test_names_of_every_kind_in_mistakes_and_warnings(refused, tmp_path):
+    line = refused("info", f"{tmp_path}/h\udced\x1b[2J\nx.bvh")
+    assert line.endswith("/h\\xed\\x1b[2J x.bvh: no such file")
+    warning = cli._one_line_warning("two\nlines \x1b[2J", UserWarning, "", 0)
+    assert warning == "raydance: warning: two lines \\x1b[2J\n"
 
 
 # What a file holds

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import resource
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import InputError, RaydanceError, StorageError
 from raydance.motion import export, render, synthetic
 from raydance.motion.export import video
 from raydance.motion.formats import read_clip
@@ -84,6 +88,52 @@ def test_a_failing_ffmpeg_is_told_and_leaves_nothing(
     with pytest.raises(RaydanceError, match="Unknown encoder"):
         video.write_mp4(tmp_path / "out" / "a.mp4", SHORT)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path: Path, suffix: str) -> None:
+    """Files that may not grow stand for a disk without room."""
+    if not export.is_writable(suffix):
+        pytest.skip("the extra `video` is not installed")
+    path = tmp_path / f"a{suffix}"
+    path.write_text("before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=f"a{suffix}: could not be written .File too large"):
+            export.write_clip(path, replace(SHORT, positions=SHORT.positions[:10]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name] and path.read_text() == "before"
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_command_that_is_stopped_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    if not export.is_writable(suffix):
+        pytest.skip("the extra `video` is not installed")
+    drawn = render.frames
+
+    def stopped(*arguments: Any, **options: Any) -> Iterator[Any]:
+        yield from itertools.islice(drawn(*arguments, **options), 3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(render, "frames", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export.write_clip(tmp_path / f"a{suffix}", SHORT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_ffmpeg_finds_full_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'av_interleaved: No space left on device' >&2\nexit 228\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(video, "_ffmpeg", lambda: str(program))
+    with pytest.raises(StorageError, match="a.mp4: could not be written .No space left"):
+        video.write_mp4(tmp_path / "a.mp4", SHORT)
 
 
 def test_odd_sizes_are_refused(tmp_path: Path) -> None:

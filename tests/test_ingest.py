@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_recordings import only_job, walk, write_npz
+from small_dataset import ingest_here
+from small_recordings import only_job, walk, write_captions, write_npz
 
+from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.ingest import SHARD_WINDOWS, Settings, read_job, windows_of_clip, write_group
 from raydance.motion.clip import Clip
 from raydance.motion.skeleton import JOINTS, PARENTS
+from raydance.plain_text import existing_path
 
 SETTINGS = Settings()
 
@@ -127,6 +131,38 @@ def test_pickles_and_unreadable_paths_are_skipped(tmp_path: Path):
     job = only_job(write_npz(tmp_path / "b.npz", walk(60)))
     Path(job.path).unlink()  # gone between listing and reading
     assert "no such file" in read_job(job, SETTINGS).record["reason"]
+
+
+def test_json_of_another_tool_beside_a_file_costs_only_the_labels(tmp_path: Path):
+    foreign = {"names": ["jawOpen"], "frames": [{"time": 0.0, "weights": [0.1]}]}
+    for name, text in (("talk", json.dumps(foreign)), ("cut", '{"style": "sa'), ("list", "[1]")):
+        path = write_npz(tmp_path / f"{name}.npz", walk(60))
+        path.with_suffix(".json").write_text(text)
+        result = read_job(only_job(path), SETTINGS)
+        assert result.record["status"] == "read" and result.clips[0]["labels"] == "{}"
+        assert f"{name}.json" in " ".join(result.record["notes"])
+
+
+def test_a_library_of_strange_names_and_words_is_read(tmp_path: Path):
+    """Names that are not UTF-8, words with lone surrogates and control characters."""
+    lib = tmp_path / "lib"
+    for name in ("h\udcedpfen", "a\nb", "good"):
+        write_npz(lib / f"{name}.npz", walk(60))
+    (lib / "gone").symlink_to(tmp_path / "nowhere")
+    (lib / "good.json").write_text(json.dumps({"st\ud800yle": "sa\x1b[2Jd"}))
+    captions = write_captions(
+        tmp_path / "c.jsonl",
+        {"file": "lib/h\udcedpfen.npz", "captions": ["leaps\ud83d up\n twice"]},
+        {"file": "lib/good.npz", "clip": "g\x07\udfffood"},
+    )
+    made = Dataset.open(ingest_here([lib], [captions], tmp_path / "made"))
+    clips = {clip["clip_id"]: clip for clip in made.clips()}
+    assert set(clips) == {"lib/h\\xedpfen", "lib/a\\x0ab", "g\\x07\\udfffood"}
+    assert clips["lib/h\\xedpfen"]["captions"] == ["leaps\ufffd up  twice"]
+    assert json.loads(clips["g\\x07\\udfffood"]["labels"]) == {"st\ufffdyle": "sa [2Jd"}
+    assert all(existing_path(clip["source"]).is_file() for clip in clips.values())
+    assert [Path(row["file"]).name for row in made.skipped()] == ["gone"]
+    assert not made.parts_without_windows()
 
 
 def test_a_mistaken_unit_is_told(tmp_path: Path):

@@ -15,17 +15,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "schema", "files", "version", "kept_epoch"),
+    ("errors", "config", "schema", "files", "version", "kept_epoch", "plain_text"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("seeded_kmeans", "language_model"),
-    ("sources",),
+    ("sources", "file_search"),
     ("ingest", "storage"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate", "captioning"),
     ("serving", "client"),
     ("cluster",),
-    ("", "__main__", "cli", "commands", "progress", "quickstart", "jobs", "tuning"),
+    ("", "__main__", "cli", "commands", "progress", "quickstart", "jobs", "tuning", "termination"),
 )
 """Files and packages of `raydance` from the bottom up; `""` is `raydance/__init__.py`, which
 offers the whole and imports lazily. A new file needs its place here."""
@@ -33,6 +33,7 @@ offers the whole and imports lazily. A new file needs its place here."""
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
 WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words", "kept_epoch"}
 WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "storage", "columns", "chunks"}
+WITHOUT_TORCH |= {"plain_text", "file_search"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

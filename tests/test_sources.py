@@ -113,6 +113,9 @@ def test_captions_without_a_file_are_warned_of(tmp_path: Path):
 def test_sources_that_give_nothing_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="no motion files .* end in .bvh"):
         find_jobs([tmp_path])
+    (tmp_path / "gone.bvh").symlink_to("nothing")
+    with pytest.raises(InputError, match="no motion files .*gone.bvh: a link that leads nowhere"):
+        find_jobs([tmp_path])
     with pytest.raises(InputError, match="no such file or folder"):
         find_jobs([tmp_path / "gone"])
     for folder in ("x/lib", "y/lib"):

@@ -6,14 +6,17 @@ import json
 import os
 import re
 import shutil
+import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyarrow import fs
 
 from raydance import cli, storage
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import InputError, RaydanceError, UnreachableError
 
 
 @pytest.fixture
@@ -75,6 +78,30 @@ def test_uris_are_told_from_paths(place, expected):
 def test_a_place_that_cannot_be_read_is_the_users_mistake(uri, bucket):
     with pytest.raises(InputError, match=re.escape(uri)):
         storage.fetch(uri)
+
+
+@pytest.mark.parametrize("silent", ["from_uri", "get_file_info"])
+def test_a_store_that_does_not_answer_is_told(monkeypatch, refused, bucket, silent):
+    """Its request cannot be stopped, and Python would wait for it: the command leaves at once."""
+    is_over = threading.Event()
+
+    class Silent(fs.LocalFileSystem):
+        def get_file_info(self, place):
+            is_over.wait(10)
+
+    def from_uri(uri):
+        return Silent(), str(is_over.wait(10) if silent == "from_uri" else bucket)
+
+    monkeypatch.setattr(storage, "ANSWER_S", 0.05)
+    monkeypatch.setattr(storage.fs, "FileSystem", SimpleNamespace(from_uri=from_uri))
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    try:
+        for work in (storage.names_in, storage.fetch, lambda uri: storage.publish(bucket, uri)):
+            with pytest.raises(UnreachableError, match=r"s3://b/x: .*not answered in 0\.05 s"):
+                work("s3://b/x")
+        assert "not answered" in refused("info", "s3://b/x", code=1)
+    finally:
+        is_over.set()
 
 
 def test_a_folder_is_fetched_whole_and_then_only_what_changed(bucket, copies):

@@ -181,6 +181,13 @@ def test_batches_order_and_repeats_do_not_matter(tiny_bert):
     assert encoder.encode([]).shape == (0, 16)
 
 
+def test_half_characters_are_read_as_unknown_ones(tiny_bert):
+    encoder = load_text_encoder(bare(tiny_bert))
+    found = encoder.encode(["a slow \ud83d turn", "\udcff"])
+    np.testing.assert_array_equal(found, encoder.encode(["a slow \ufffd turn", "\ufffd"]))
+    assert encoder.num_pieces("\ud83d") == 1
+
+
 def test_a_long_text_is_the_average_of_its_sentences(tiny_bert):
     encoder = load_text_encoder(bare(tiny_bert, max_tokens=9))
     first, second = "a person raises the left arm .", "the person turns ."

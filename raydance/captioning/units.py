@@ -105,13 +105,19 @@ def find_items(
             Item(name=shard.name, version=shard.digest, size=shard.bytes, shard=shard)
             for shard in shards
         ]
-    items = []
-    for job in sources.find_jobs(library, clips):
+    jobs = sources.find_jobs(library, clips)
+    return None, [
+        Item(name=job.clip_id, version=_version(job), size=job.size, job=job) for job in jobs
+    ]
+
+
+def _version(job: sources.FileJob) -> str:
+    try:
         stat = Path(job.path).stat()
-        rows = hashlib.blake2b(repr(job.rows).encode(), digest_size=4).hexdigest()
-        version = f"{stat.st_size}-{stat.st_mtime_ns}" + (f"-{rows}" if job.rows else "")
-        items.append(Item(name=job.clip_id, version=version, size=job.size, job=job))
-    return None, items
+    except OSError as error:  # a link that leads nowhere, or gone since it was listed
+        return job.problem or str(error.strerror)
+    rows = hashlib.blake2b(repr(job.rows).encode(), digest_size=4).hexdigest()
+    return f"{stat.st_size}-{stat.st_mtime_ns}" + (f"-{rows}" if job.rows else "")
 
 
 def group_items(items: Iterable[Item], is_done: Callable[[Item], bool]) -> list[list[Item]]:

@@ -23,7 +23,7 @@ from raydance.artifacts import Run
 from raydance.captioning import units
 from raydance.captioning.store import CaptionStore, run_identity
 from raydance.dataset import Dataset
-from raydance.errors import InputError
+from raydance.errors import InputError, StorageError
 from raydance.files import replacing
 from raydance.ingest import Settings
 from raydance.systems import load_run
@@ -76,10 +76,14 @@ class _Describe:
 
     def commit(self, unit: units.Unit) -> dict[str, np.ndarray]:
         """Describe a unit and write it, unless it is there."""
+        record: Any = unit.files
         if not self.store.is_committed(unit.name):
             windows, clips = self.describer(unit)
-            self.store.commit(unit.name, self.session, unit.files, windows, clips)
-        return {"record": np.array([json.dumps(unit.files)], dtype=object)}
+            try:
+                self.store.commit(unit.name, self.session, unit.files, windows, clips)
+            except StorageError as error:  # raised here, Ray Data would print its stack
+                record = {"failed": str(error)}
+        return {"record": np.array([json.dumps(record)], dtype=object)}
 
     def __call__(self, table: pa.Table) -> Iterator[dict[str, np.ndarray]]:
         for i in range(len(table)):
@@ -150,7 +154,10 @@ class _Work:
                 compute=pool,
             )
         for row in done.iter_rows():
-            yield json.loads(row["record"])
+            record = json.loads(row["record"])
+            if "failed" in record:
+                raise StorageError(record["failed"])
+            yield record
 
 
 def caption(
@@ -188,6 +195,7 @@ def caption(
 
     Raises:
         InputError: nothing to read, or `out` holds something else.
+        StorageError: there is no room or the storage fails.
     """
     started = time.monotonic()
     run, out = Path(run).resolve(), Path(out).resolve()

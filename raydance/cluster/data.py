@@ -24,7 +24,7 @@ from ray.data import ActorPoolStrategy
 from raydance import dataset, sources
 from raydance import ingest as files
 from raydance.dataset import Dataset, Shard
-from raydance.errors import InputError
+from raydance.errors import InputError, StorageError
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -43,9 +43,13 @@ class _WriteGroups:
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
         for number in rows["id"]:
             work = files.write_group(int(number), self.groups[number], self.settings, self.folder)
-            for row in work:
-                row["shards"] = [asdict(shard) for shard in row["shards"]]
-                yield {"row": np.array([json.dumps(row)])}
+            try:
+                for row in work:
+                    row["shards"] = [asdict(shard) for shard in row["shards"]]
+                    yield {"row": np.array([json.dumps(row)])}
+            except StorageError as error:  # raised here, Ray Data would print its stack
+                yield {"row": np.array([json.dumps({"failed": str(error)})])}
+                return
 
 
 def ingest(
@@ -67,11 +71,12 @@ def ingest(
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 
     Returns:
-        Counts: `files`, `read`, `short`, `skipped`, `windows`, `recordings`, `seconds` and
-        `splits`.
+        Counts: `files`, `read`, `short`, `skipped`, `warned`, `windows`, `recordings`, `seconds`
+        and `splits`.
 
     Raises:
         InputError: nothing to read, or `out` holds something that is not to be overwritten.
+        StorageError: there is no room or the storage fails.
     """
     started = time.monotonic()
     settings = settings or files.Settings()
@@ -123,6 +128,8 @@ def _build(
     state = {"files": 0, "of": len(jobs), "windows": 0, "skipped": 0, "seconds": 0.0}
     for item in data.iter_rows():
         row = json.loads(item["row"])
+        if "failed" in row:
+            raise StorageError(row["failed"])
         shards += [Shard(**shard) for shard in row["shards"]]
         clips += row["clips"]
         records.append(row["record"])
@@ -167,6 +174,7 @@ def summary(made: Dataset) -> dict[str, Any]:
     return {
         "files": len(records),
         **by_status,
+        "warned": len(made.warned()),
         "dropped_windows": sum(record.get("dropped_windows", 0) for record in records),
         "windows": sum(split["windows"] for split in counts.values()),
         "recordings": sum(split["recordings"] for split in counts.values()),

@@ -7,7 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from raydance.cluster.joining import check_cluster, check_temporary_folder
+from raydance.cluster.signals import signals_wait
+from raydance.cluster.token import keep_token_private
 from raydance.errors import InputError
+from raydance.plain_text import well_formed
 from raydance.storage import CACHE_VARIABLE
 
 SERVE_ENVIRONMENT = {
@@ -50,6 +54,8 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
+    # Ray's core would print its stack at SIGTERM. Python's fault handler still tells of crashes.
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
@@ -72,6 +78,10 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
     Args:
         address: of a running cluster; an embedded one on this machine by default.
         num_cpus: logical processors of the embedded cluster; the machine's by default.
+
+    Raises:
+        InputError: no cluster answers at the address or lets us in, or the temporary folder's name
+            is too long for Ray.
     """
     import ray
 
@@ -80,22 +90,58 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         return
     for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
         logging.getLogger(name).setLevel(logging.ERROR)
-    if is_embedded(address):
-        with _set_if_absent(_NODES_ENVIRONMENT):
-            ray.init(
-                address="local",  # a stale address file would send it looking for a running one
-                num_cpus=num_cpus or max(2, os.cpu_count() or 2),
-                object_store_memory=_OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
-    else:
-        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     try:
+        with signals_wait(), _well_formed_command_line():
+            if is_embedded(address):
+                _start(num_cpus)
+            else:
+                _join(address)
         yield
     finally:
         ray.shutdown()
+
+
+def _start(num_cpus: int | None) -> None:
+    import ray
+
+    check_temporary_folder()
+    keep_token_private()
+    with _set_if_absent(_NODES_ENVIRONMENT):
+        ray.init(
+            address="local",  # a stale address file would send it looking for a running one
+            num_cpus=num_cpus or max(2, os.cpu_count() or 2),
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+
+
+def _join(address: str | None) -> None:
+    import ray
+
+    check_cluster(address)
+    try:
+        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"the Ray cluster answers but cannot be joined: {reason} (needed are a node of it on "
+            "this machine, its token, and its versions of Ray and Python)"
+        ) from error
+
+
+@contextmanager
+def _well_formed_command_line() -> Iterator[None]:
+    """A driver tells Ray its command line, and fails where names in it are not UTF-8."""
+    from ray._private import utils
+
+    before = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: well_formed(before())
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = before
 
 
 @contextmanager
@@ -112,8 +158,10 @@ def _set_if_absent(variables: Mapping[str, str]) -> Iterator[None]:
 
 def is_embedded(address: str | None) -> bool:
     """Whether a session at this address is a cluster of this machine alone, not one that runs."""
-    is_within_another = os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_ID")
-    return address is None and not is_within_another
+    named = os.environ.get("RAY_ADDRESS")
+    if address is None:
+        return named == "local" or not (named or os.environ.get("RAY_JOB_ID"))
+    return address == "local"
 
 
 def starts_nodes() -> bool:

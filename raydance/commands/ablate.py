@@ -13,8 +13,8 @@ from raydance.commands.options import (
     PresetOption,
     QuietOption,
     WorkFolderOption,
-    print_json,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.progress import Progress
 
 
@@ -71,4 +71,5 @@ def ablate(
             address=address,
             say=progress.say,
         )
-    print_json(found) if as_json else print("\n".join(map(verdicts.as_markdown, found)), end="")
+    text = "\n".join(map(verdicts.as_markdown, found))
+    print_json(found) if as_json else print_lines(*text.removesuffix("\n").split("\n"))

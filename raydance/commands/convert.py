@@ -17,10 +17,10 @@ from raydance.commands.options import (
     UpOption,
     check_up,
     metres_per_unit,
-    print_json,
     read_motion,
     writing_options,
 )
+from raydance.commands.output import print_json, print_lines
 
 
 def convert(
@@ -71,9 +71,9 @@ def convert(
     if as_json:
         print_json(facts | {"residual": written.residual, "notes": written.notes})
         return
-    print(
+    print_lines(
         f"{out}: {len(clip.joint_names)} joints, {clip.num_frames} frames at {clip.fps:g} fps, "
         f"{clip.duration_s:.2f} s"
     )
     for note in written.notes:
-        print(f"  {note}")
+        print_lines(f"  {note}")

@@ -15,11 +15,12 @@ from raydance.commands.options import (
     QuietOption,
     UnitsOption,
     UpOption,
+    check_out,
     check_up,
     local,
     metres_per_unit,
-    print_json,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError, RaydanceError
 
 
@@ -29,7 +30,12 @@ def ingest(
         typer.Argument(metavar="SOURCE...", help="Motion files, folders of them, or their URIs."),
     ],
     out: Annotated[
-        str, typer.Option(metavar="DATASET", help="The dataset to write: a folder, or its URI.")
+        str,
+        typer.Option(
+            metavar="DATASET",
+            callback=check_out,
+            help="The dataset to write: a folder, or its URI.",
+        ),
     ],
     captions: Annotated[
         list[str] | None,
@@ -110,10 +116,12 @@ def ingest(
             overwrite=overwrite or is_uri(out),  # what lies at a URI was looked at above
             progress=progress.files,
         )
-        counts["parts_without_windows"] = len(Dataset.open(folder).parts_without_windows())
+        made = Dataset.open(folder)
+        counts["parts_without_windows"] = len(made.parts_without_windows())
         if is_uri(out):
             publish(folder, out, say=progress.say)
-    print_json(counts) if as_json else print(_as_text(counts, out))
+        warned = made.warned()
+    print_json(counts) if as_json else print_lines(*_as_text(counts, out, warned))
     if strict and counts["skipped"]:
         raise RaydanceError(f"{counts['skipped']} files were skipped; see {out}/skipped.jsonl")
 
@@ -129,7 +137,7 @@ def _refuse_occupied(uri: str, overwrite: bool) -> None:
         raise InputError(f"{uri}: holds a dataset; --overwrite replaces it")
 
 
-def _as_text(counts: dict[str, Any], out: str) -> str:
+def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"{out}: {counts['windows']} windows of {counts['recordings']} recordings "
         f"from {counts['read']} of {counts['files']} files in {counts['seconds']:.1f} s"
@@ -150,4 +158,9 @@ def _as_text(counts: dict[str, Any], out: str) -> str:
         lines.append(f"  {counts['skipped']} files skipped; see {out}/skipped.jsonl")
     if counts["dropped_windows"]:
         lines.append(f"  {counts['dropped_windows']} windows dropped for impossible speeds")
-    return "\n".join(lines)
+    if warned:
+        lines.append(
+            f"  {len(warned)} files read with warnings; `raydance info {out}` lists them. The "
+            f"first: {warned[0]['file']}: {warned[0]['notes'][0]}"
+        )
+    return lines

@@ -21,8 +21,8 @@ from raydance.commands.options import (
     check_up,
     local,
     metres_per_unit,
-    print_json,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
 
 
@@ -63,7 +63,7 @@ def info(
             "skeleton": skeleton,
         }
         facts, as_text = _file_facts(path, mapping, given), _file_text
-    print_json(facts) if as_json else print("\n".join(as_text(facts)))
+    print_json(facts) if as_json else print_lines(*as_text(facts))
 
 
 def _file_facts(path: Path, mapping: Path | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +158,7 @@ def _dataset_facts(path: Path) -> dict[str, Any]:
         "short": [f["file"] for f in files if f["status"] == "short"],
         "parts_without_windows": dataset.parts_without_windows(),
         "skipped": dataset.skipped(),
+        "warned": dataset.warned(),
         "versions": manifest["versions"],
     }
 
@@ -184,7 +185,9 @@ def _dataset_text(facts: dict[str, Any]) -> Iterator[str]:
     for row in facts["skipped"][:_SHOWN]:
         line = f" line {row['line']}" if row["line"] else ""
         yield f"  skipped: {row['file']}{line}: {row['reason']}"
-    listed = ("short", "parts_without_windows", "skipped")
+    for row in facts["warned"][:_SHOWN]:
+        yield f"  warning: {row['file']}: {'; '.join(row['notes'])}"
+    listed = ("short", "parts_without_windows", "skipped", "warned")
     left_out = sum(max(0, len(facts[kind]) - _SHOWN) for kind in listed)
     if left_out:
         yield f"  and {left_out} more (--json lists all)"

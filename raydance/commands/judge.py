@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from raydance.commands.options import JsonOption, local, print_json
+from raydance.commands.options import (
+    JsonOption,
+    local,
+)
+from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
 
 RunArgument = Annotated[
@@ -59,7 +63,7 @@ def evaluate(
     if as_json:
         print_json(figures)
     else:
-        print(evaluation.as_text(figures, everything=everything))
+        print_lines(*evaluation.as_text(figures, everything=everything).split("\n"))
 
 
 def report(
@@ -88,7 +92,8 @@ def report(
     from raydance.report import write_report
 
     dataset, beside = local(data) if data else None, local(paper_run) if paper_run else None
-    print(write_report(local(run), out, dataset, paper_run=beside, generated=sentences or ()))
+    page = write_report(local(run), out, dataset, paper_run=beside, generated=sentences or ())
+    print_lines(str(page))
 
 
 def annotate(run: RunArgument) -> None:
@@ -108,4 +113,4 @@ def annotate(run: RunArgument) -> None:
     if is_uri(run):
         raise InputError(f"{run}: the sheet is for a person, so the run must be a folder here")
     page = write_sheet(Path(run))
-    print(f"{page}: look at it, fill in annotations.yaml beside it, and train again")
+    print_lines(f"{page}: look at it, fill in annotations.yaml beside it, and train again")

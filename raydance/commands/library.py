@@ -17,12 +17,13 @@ from raydance.commands.options import (
     RunOption,
     UnitsOption,
     UpOption,
+    check_out,
     check_up,
     destination,
     local,
     metres_per_unit,
-    print_json,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.config import parse_range
 from raydance.errors import InputError
 
@@ -38,7 +39,12 @@ def caption(
     ],
     run: RunOption,
     out: Annotated[
-        str, typer.Option(metavar="CAPTIONS", help="The folder to write or go on with, or its URI.")
+        str,
+        typer.Option(
+            metavar="CAPTIONS",
+            callback=check_out,
+            help="The folder to write or go on with, or its URI.",
+        ),
     ],
     k: Annotated[int, typer.Option("-k", help="Captions for each window, segment and clip.")] = 3,
     actors: Annotated[
@@ -121,7 +127,7 @@ def caption(
         counts |= _extras(folder, jsonl, subtitles or ())
         if is_uri(out):
             publish(folder, out, say=progress.say)
-    print_json(counts) if as_json else print(_as_text(counts, out))
+    print_json(counts) if as_json else print_lines(*_as_text(counts, out))
     if strict and counts["skipped"]:
         print(f"raydance: {counts['skipped']} files could not be read", file=sys.stderr)
         raise typer.Exit(_SKIPPED)
@@ -142,7 +148,7 @@ def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> d
     return facts
 
 
-def _as_text(counts: dict[str, Any], out: str) -> str:
+def _as_text(counts: dict[str, Any], out: str) -> list[str]:
     rate = counts["done_windows"] / max(counts["seconds"], 1e-9)
     lines = [
         f"{out}: {counts['windows']} windows of {counts['read']} files; "
@@ -158,4 +164,4 @@ def _as_text(counts: dict[str, Any], out: str) -> str:
             lines.append(f"  {counts[key]} files {text}")
     if counts["skipped"]:
         lines.append(f"  {counts['skipped']} files could not be read; see {out}/skipped.jsonl")
-    return "\n".join(lines)
+    return lines

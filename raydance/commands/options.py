@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raydance.errors import InputError
+from raydance.plain_text import well_formed
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
+
+
+def check_out(out: Any) -> Any:
+    """Callback of options that name a folder to write: Ray and Parquet take no other names.
+
+    Raises:
+        InputError: its path is not UTF-8.
+    """
+    path = os.path.abspath(out)
+    if well_formed(path) != path:
+        raise InputError(f"{path}: a name that is not UTF-8; choose another --out")
+    return out
+
 
 # Text, not `Path`: that would make one slash of the two in a URI.
 RunOption = Annotated[
@@ -34,7 +48,8 @@ AddressOption = Annotated[
 ]
 PresetOption = Annotated[str, typer.Option(help="paper, default or quick.")]
 WorkFolderOption = Annotated[
-    Path, typer.Option(metavar="DIR", help="The folder to write or to go on with.")
+    Path,
+    typer.Option(metavar="DIR", callback=check_out, help="The folder to write or to go on with."),
 ]
 FpsOption = Annotated[
     float | None, typer.Option("--fps", help="The file's true frame rate, where it is wrong.")
@@ -104,19 +119,6 @@ def destination(out: str, record: str, what: str, *, keep_extra: bool = False) -
     if record not in names:
         raise InputError(f"{out}: not empty and not {what} of raydance; choose another --out")
     return storage.fetch(out, keep_extra=keep_extra)
-
-
-def print_json(data: Any) -> None:
-    """Print data, dataclasses and paths included, as indented JSON on standard output."""
-    print(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
 
 
 def metres_per_unit(units: str | None) -> float | None:

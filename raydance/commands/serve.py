@@ -20,6 +20,7 @@ import typer
 from raydance.commands.options import AddressOption, QuietOption, local
 from raydance.config import parse_range
 from raydance.errors import InputError, RaydanceError
+from raydance.plain_text import one_line
 
 if TYPE_CHECKING:
     from raydance.serving.app import Settings
@@ -360,7 +361,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"raydance: {line}", file=sys.stderr, flush=True)
+    print(f"raydance: {one_line(line)}", file=sys.stderr, flush=True)
 
 
 def _silent(line: str) -> None:

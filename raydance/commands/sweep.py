@@ -13,8 +13,8 @@ from raydance.commands.options import (
     PresetOption,
     QuietOption,
     WorkFolderOption,
-    print_json,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.progress import Progress
 
 
@@ -74,4 +74,4 @@ def sweep(
             address=address,
             say=progress.say,
         )
-    print_json(summary) if as_json else print(results.as_text(summary))
+    print_json(summary) if as_json else print_lines(*results.as_text(summary).split("\n"))

@@ -17,10 +17,11 @@ from raydance.commands.options import (
     JsonOption,
     PresetOption,
     QuietOption,
+    check_out,
     destination,
-    print_json,
 )
 from raydance.commands.options import local as local_copy
+from raydance.commands.output import print_json, print_lines
 from raydance.config import parse_range
 from raydance.errors import InputError
 from raydance.progress import Progress
@@ -33,7 +34,12 @@ def train(
     system: Annotated[str, typer.Argument(help="What to train: dance-language.")],
     data: DataOption,
     out: Annotated[
-        str, typer.Option(metavar="RUN", help="The run to write or resume: a folder, or its URI.")
+        str,
+        typer.Option(
+            metavar="RUN",
+            callback=check_out,
+            help="The run to write or resume: a folder, or its URI.",
+        ),
     ],
     workers: Annotated[
         str,
@@ -110,7 +116,8 @@ def train(
     if as_json:
         print_json(run_facts(run.path))
     elif not quiet:
-        print(f"{out}: trained; try `raydance describe FILE --run {out}`" if stage is None else out)
+        hint = f"{out}: trained; try `raydance describe FILE --run {out}`"
+        print_lines(hint if stage is None else out)
 
 
 @contextmanager
@@ -150,9 +157,9 @@ def _runner(
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")] = Path(
-        "runs/quickstart"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", callback=check_out, help="The folder to write.")
+    ] = Path("runs/quickstart"),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -170,4 +177,4 @@ def quickstart(
 
     with Progress(quiet=quiet) as progress:
         result = go(out, say=progress.say, report=progress)
-    print_json(result) if as_json else print(result["out"])
+    print_json(result) if as_json else print_lines(str(result["out"]))

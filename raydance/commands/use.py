@@ -16,11 +16,12 @@ from raydance.commands.options import (
     MappingOption,
     RunOption,
     local,
-    print_json,
     read_motion,
     writing_options,
 )
+from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
+from raydance.plain_text import one_line, repaired
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
@@ -60,16 +61,16 @@ def describe(
     if as_json:
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
-    print(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
+    print_lines(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
         name = system.cluster_names.get(part.cluster)
-        print(f"{what} (cluster {part.cluster}{f', {name}' if name else ''})")
+        print_lines(f"{what} (cluster {part.cluster}{f', {name}' if name else ''})")
         for caption in part.captions:
             notes = [] if caption.cluster_verified else ["not of its cluster"]
             notes += ["derived from kinematics"] if caption.derived else []
             note = f"  [{'; '.join(notes)}]" if notes else ""
-            print(f"  {caption.score:5.2f}  {caption.text}{note}")
+            print_lines(f"  {caption.score:5.2f}  {caption.text}{note}")
 
 
 def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> None:
@@ -77,10 +78,10 @@ def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> 
         print_json({"file": file, "written": segments})
         return
     for i, part in enumerate(segments):
-        print("the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s")
+        print_lines("the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s")
         for sentence in part.sentences:
             note = sentence.origin if sentence.novel else f"{sentence.origin}; a training caption"
-            print(f"  {sentence.log_probability:6.2f}  {sentence.text}  [{note}]")
+            print_lines(f"  {sentence.log_probability:6.2f}  {sentence.text}  [{note}]")
 
 
 def generate(
@@ -169,7 +170,9 @@ def generate(
     report = None
     if clean:
         motion, report = clean_feet(motion, system.fps, system.joint_mask)
-    written = export.write_clip(out, system.as_clip(motion, out.stem, text), **options)
+    written = export.write_clip(
+        out, system.as_clip(motion, one_line(out.stem), repaired(text)), **options
+    )
     facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
         found = {
@@ -181,16 +184,16 @@ def generate(
         }
         print_json(facts | found)
     else:
-        print(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
+        print_lines(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
         if made.understood is not None:
-            print(f"  understood as: {made.understood.caption} ({made.understood.similarity:.2f})")
+            print_lines(f"  understood as: {made.understood.caption} ({made.understood.similarity:.2f})")
         settings = [f"{name} {value:g}" for name, value in made.facts.items() if name != "source"]
-        print(f"  made by: {', '.join([made.facts['source'], *settings])}")
+        print_lines(f"  made by: {', '.join([made.facts['source'], *settings])}")
         if report is not None and not report.note:
             slid, slides = report.skate_before_m_s, report.skate_after_m_s
-            print(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")
+            print_lines(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")
         for note in written.notes:
-            print(f"  {note}")
+            print_lines(f"  {note}")
 
 
 def search(
@@ -242,7 +245,9 @@ def search(
         marked = zip(hit.captions, hit.derived)
         said = [f"{words} (derived)" if derived else words for words, derived in marked]
         words = "; ".join(said) or ", ".join(hit.labels.values()) or "no words"
-        print(f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}")
+        print_lines(
+            f"{hit.score:7.3f}  {hit.clip_id}  {hit.start_s:.1f}-{hit.end_s:.1f} s  {words}"
+        )
 
 
 def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> list[Hit]:

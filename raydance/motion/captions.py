@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from typing import Any, Final
 from raydance.config import read_small_yaml
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
+from raydance.plain_text import one_line, sentence
 
 SPLITS: Final = ("train", "val", "test")
 
@@ -190,8 +192,8 @@ def labels_from_sidecar(
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             reason = f"{key}: found {_shorten(value)}; text or a number is needed"
             raise FormatError(str(sidecar_of(path)), reason)
-        text = str(value)
-        labels[key] = (names or {}).get(key, {}).get(text, text)
+        text = sentence(str(value))
+        labels[sentence(key)] = (names or {}).get(key, {}).get(text, text)
     return labels
 
 
@@ -211,7 +213,7 @@ def load_label_names(path: str | Path) -> dict[str, dict[str, str]]:
         if not isinstance(pairs, dict) or not all(isinstance(w, str) for w in pairs.values()):
             reason = f"{label}: found {_shorten(words)}; a list of words or value: word"
             raise InputError(f"{path}: {reason} is needed")
-        out[str(label)] = {str(value): word for value, word in pairs.items()}
+        out[str(label)] = {str(value): sentence(word) for value, word in pairs.items()}
     return out
 
 
@@ -233,7 +235,7 @@ def read_sidecar(path: str | Path) -> dict[str, Any]:
     try:
         if sidecar.stat().st_size > _MAX_SIDECAR_BYTES:
             raise FormatError(name, f"larger than {_MAX_SIDECAR_BYTES} bytes; not a side-car")
-        data = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+        data = json.loads(sidecar.read_bytes())  # UTF-8, -16 or -32
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(name, f"not readable as JSON ({error})") from None
     if not isinstance(data, dict):
@@ -269,12 +271,12 @@ def _parse(path: Path, block: bytes, line: int) -> tuple[CaptionRow, set[str]]:
     folder = path.parent
     row = CaptionRow(
         file=folder / data["file"],
-        captions=tuple(caption.strip() for caption in data["captions"]),
+        captions=tuple(map(sentence, data["captions"])),
         start_frame=data.get("start_frame", 0),
         end_frame=data.get("end_frame"),
         fps=_number(data.get("fps")),
         skeleton=folder / data["skeleton"] if "skeleton" in data else None,
-        clip_id=data.get("clip"),
+        clip_id=one_line(data["clip"]) if "clip" in data else None,
         split=data.get("split"),
         metres_per_unit=_number(data.get("metres_per_unit")),
         num_derived=_num_derived(data),
@@ -290,12 +292,13 @@ def _num_derived(data: Mapping[str, Any]) -> int:
 
 def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:
     if key in ("file", "skeleton", "clip"):
-        return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+        is_text = isinstance(value, str) and bool(value.strip()) and "\0" not in value
+        return is_text and (key == "clip" or _is_path(value))
     if key == "captions":
         return (
             isinstance(value, list)
             and bool(value)
-            and all(isinstance(v, str) and 0 < len(v.strip()) <= _MAX_CHARACTERS for v in value)
+            and all(isinstance(v, str) and 0 < len(sentence(v)) <= _MAX_CHARACTERS for v in value)
         )
     if key == "split":
         return value in SPLITS
@@ -303,6 +306,15 @@ def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:
         start = row.get("start_frame", 0) if key == "end_frame" else -1
         return type(value) is int and type(start) is int and value > start
     return type(value) in (int, float) and math.isfinite(value) and 0 < value < 1e9
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file could have the name: most surrogates stand for no byte of one."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(value: float | None) -> float | None:

@@ -6,7 +6,6 @@ onto a floor grid (half-metre squares); motion in metres, y up.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from raydance.errors import InputError
+from raydance.files import replacing
 from raydance.motion.skeleton import INDEX, JOINTS, NUM_BODY_JOINTS, NUM_JOINTS, PARENTS
 
 _PAPER: Final = (250, 250, 248)
@@ -275,7 +275,7 @@ def render_gif(
     joint_mask: np.ndarray | Sequence[np.ndarray | None] | None = None,
     size: tuple[int, int] = (320, 320),
 ) -> None:
-    """Write an animation that loops; arguments and errors as `render_frame`.
+    """Write an animation that loops, whole or not at all; arguments and errors as `render_frame`.
 
     GIF times are whole hundredths of a second and viewers slow down below two, so above 50 frames
     per second some frames are left out and the speed stays true.
@@ -287,18 +287,16 @@ def render_gif(
     # Rounding the ends, not the lengths, keeps the whole as long as it should be.
     ends = np.round(np.arange(1, len(pictures) + 1) * stride * 100 / fps)
     durations_ms = [int(d) * 10 for d in np.diff(ends, prepend=0)]
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    pictures[0].save(
-        part,
-        format="GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=durations_ms,
-        loop=0,
-        optimize=False,
-    )
-    os.replace(part, path)
+    with replacing(Path(path)) as temporary:
+        pictures[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=durations_ms,
+            loop=0,
+            optimize=False,
+        )
 
 
 def strip(
@@ -328,10 +326,8 @@ def strip(
 def render_strip(path: str | Path, motion: np.ndarray, num_poses: int = 8, **options: Any) -> None:
     """Write `strip` as a PNG; arguments and errors are its."""
     whole = strip(motion, num_poses, **options)
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    whole.save(part, format="PNG")
-    os.replace(part, path)
+    with replacing(Path(path)) as temporary:
+        whole.save(temporary, format="PNG")
 
 
 def _palette() -> Image.Image:

@@ -9,7 +9,6 @@ tempo, size, side, phase, body proportions, posture, place and facing.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from raydance.errors import InputError
+from raydance.files import replacing
 from raydance.motion import rotations as quat
 from raydance.motion import synthetic_fluid as fluid
 from raydance.motion import synthetic_grounded as grounded
@@ -187,9 +187,8 @@ def write_corpus(
         entry = {"file": f"{stem}.npz", "clip": clip.clip_id, "captions": list(clip.captions)}
         lines.append(json.dumps(entry))
     # Last and whole: a library with captions is complete.
-    part = folder / "captions.jsonl.part"
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(part, folder / "captions.jsonl")
+    with replacing(folder / "captions.jsonl") as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(lines)
 
 

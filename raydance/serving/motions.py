@@ -19,6 +19,7 @@ from raydance.motion import windows
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.stitch import rebuild
+from raydance.plain_text import existing_path
 from raydance.serving.problems import NotHere
 from raydance.systems.dance_language_run import DanceLanguage
 
@@ -144,14 +145,16 @@ class LibraryMotions:
         if self._clips is None:
             columns = ("clip_id", "source", "start_frame", "fps", "duration_s", "captions")
             self._clips = {
-                row["clip_id"]: {name: row[name] for name in columns} for row in self.store.clips()
+                row["clip_id"]: {name: row[name] for name in columns}
+                | {"source": existing_path(row["source"])}
+                for row in self.store.clips()
             }
         return self._clips
 
     def has(self, clip_id: str) -> bool:
         """Whether the motion of a clip can be shown."""
         row = self._rows.get(clip_id)
-        return row is not None and row["start_frame"] is not None and Path(row["source"]).is_file()
+        return row is not None and row["start_frame"] is not None and row["source"].is_file()
 
     def part(self, clip_id: str, start_s: float, end_s: float) -> ClipPart:
         """A clip between two times.

@@ -12,18 +12,17 @@ from typing import Any, Final
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException
 
 from raydance.motion.clip import Clip
 from raydance.motion.formats import SKELETONS, SUFFIXES
 from raydance.motion.units import AXES, LENGTHS
 from raydance.serving import bounds
+from raydance.serving.form import read_form
 from raydance.serving.problems import Busy, Problem
 from raydance.serving.reader import Limits, Reader
 
-_MAX_FIELDS: Final = 16
-_FIELD_BYTES: Final = 1 << 16
-_FIELDS: Final = ("file", "skeleton", "model", "fps", "units", "up")
+_FILES: Final = ("file", "skeleton")
+_TEXTS: Final = ("model", "fps", "units", "up")
 _CHARSETS: Final = ("utf-8", "us-ascii")
 
 
@@ -54,10 +53,10 @@ class Uploads:
         """The fields of a multipart request; its files are gone after the block.
 
         Args:
-            more: fields that this route has besides those of every form.
+            more: fields of text that this route has besides those of every form.
 
         Raises:
-            Problem: not a form, or a field that is unknown or there twice.
+            Problem: not a form, or a field that is unknown, there twice or too long.
             Busy: too many uploads at once.
         """
         if not bounds.is_form(request.headers):
@@ -69,14 +68,8 @@ class Uploads:
             raise Busy("too many files at once; try again soon")
         self._present += 1
         try:
+            form = await read_form(request, _FILES, (*_TEXTS, *more))
             try:
-                form = await request.form(
-                    max_files=2, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
-                )
-            except MultiPartException as error:
-                raise Problem(400, f"the form cannot be read: {error.message}") from None
-            try:
-                _check_names(form, (*_FIELDS, *more))
                 yield form
             finally:
                 await form.close()
@@ -163,20 +156,6 @@ def safe_stem(name: str) -> str:
     """A name for a file that holds no path: letters, digits, `.`, `_` and `-`, at most 80."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).strip("._")
     return stem[:80] or "motion"
-
-
-def _check_names(form: FormData, known: Sequence[str]) -> None:
-    """Refuse fields that are unknown or there twice, as JSON bodies do.
-
-    Raises:
-        Problem: naming the field.
-    """
-    names = [name for name, _ in form.multi_items()]
-    for name in names:
-        if name not in known:
-            raise Problem(422, f"field {name[:40]!r}; allowed: {', '.join(known)}")
-        if names.count(name) > 1:
-            raise Problem(422, f"{name}: given {names.count(name)} times; once is needed")
 
 
 def number(form: FormData, name: str, low: float, high: float) -> float | None:

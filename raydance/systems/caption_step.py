@@ -22,6 +22,7 @@ from raydance.columns import read_columns, write_columns
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.motion import augment, derived_captions, kinematics
+from raydance.plain_text import sentence
 
 _REFERENCE_WINDOWS = 2000
 
@@ -164,7 +165,7 @@ def read_annotations(path: Path) -> dict[int, list[str]]:
     for key, descriptions in out.items():
         if not isinstance(descriptions, list) or not all(isinstance(d, str) for d in descriptions):
             raise InputError(f"{path}: cluster {key}: descriptions must be a list of sentences")
-    written = {k: [d.strip() for d in v if d.strip()] for k, v in out.items()}
+    written = {k: [words for d in v if (words := sentence(d))] for k, v in out.items()}
     return {k: v for k, v in written.items() if v}
 
 

@@ -6,16 +6,20 @@ imageio-ffmpeg, which comes with `pip install 'raydance[video]'`.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 
 from raydance.errors import InputError, RaydanceError
-from raydance.files import replacing
+from raydance.files import replacing, writing
 from raydance.motion import render, skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export.written import Written
@@ -49,6 +53,7 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
 
     Raises:
         InputError: no ffmpeg, a size that cannot be, or as `write_gif`.
+        StorageError: there is no room for the file.
         RaydanceError: ffmpeg failed.
     """
     if any(side < 16 or side % 2 for side in size):
@@ -79,13 +84,32 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         except BrokenPipeError:
             pass  # it has ended early, and says why
         finally:
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # of what was not yet written
+                process.stdin.close()
             failed = process.wait()
         if failed:
             said.seek(0)
-            reason = said.read().decode("utf-8", "replace").strip() or f"exit code {failed}"
-            raise RaydanceError(f"{path}: ffmpeg failed: {reason[-300:]}")
+            _raise_why(Path(path), failed, said.read().decode("utf-8", "replace").strip())
     return Written()
+
+
+def _raise_why(path: Path, code: int, said: str) -> NoReturn:
+    """Tell why ffmpeg failed.
+
+    Args:
+        code: its exit code; below 0 the signal that ended it.
+        said: on standard error.
+
+    Raises:
+        StorageError: there is no room for the file.
+        RaydanceError: anything else.
+    """
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        is_its_end = number == errno.EFBIG and code == -signal.SIGXFSZ
+        if is_its_end or os.strerror(number) in said:
+            with writing(path):
+                raise OSError(number, os.strerror(number))
+    raise RaydanceError(f"{path}: ffmpeg failed: {said[-300:] or f'exit code {code}'}")
 
 
 def has_ffmpeg() -> bool:
