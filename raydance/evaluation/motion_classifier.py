@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 MAX_TRAINING_WINDOWS: Final = 3000
 _WIDTH: Final = 96
-_STEPS: Final = 700
+_STEPS: Final = 450
 _BATCH: Final = 64
-_VARIANTS: Final = 6
-_LEARNING_RATE: Final = 2e-3
+_VARIANTS: Final = 4
+_LEARNING_RATE: Final = 3e-3
 
 
 class _Network(nn.Module):
