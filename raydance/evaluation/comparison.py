@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raydance.evaluation.from_text import MAX_GENERATED
 from raydance.evaluation.measure import losses_against_baseline, show
 from raydance.evaluation.protocol import evaluate
 from raydance.evaluation.view import Ground
@@ -17,7 +18,7 @@ def compare(
     runs: Mapping[str, str | Path],
     dataset_path: str | Path | None = None,
     *,
-    num_generated: int = 64,
+    num_generated: int = MAX_GENERATED,
     seed: int = 0,
     max_windows: int = MAX_TEST,
 ) -> dict[str, Any]:

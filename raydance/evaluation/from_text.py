@@ -1,75 +1,141 @@
 """Generation from test captions with the flow, and with every source of eq. 18's motion latent.
 
-Dimensions: M captions, S samples, T frames, J joints.
+One motion is generated for the caption of each test window, so that generated and real motion have
+the same movements in the same shares.
+
+Dimensions: M captions, S samples, T frames, J joints, F features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
+
 import numpy as np
 
-from raydance.evaluation.generation import measures_of, naturalness, spread_cm, text_effect
+from raydance.evaluation import generated_set
+from raydance.evaluation.generation import (
+    Verdict,
+    measures_of,
+    naturalness,
+    spread_cm,
+    text_effect,
+)
 from raydance.evaluation.measure import Measure
 from raydance.evaluation.view import View
+from raydance.systems.generation import Request, generate
 
 SOURCES = ("flow", "prior", "cluster", "nearest")
 """Sources that need words alone; `clip` edits a motion that the user gives."""
 
-_NUM_SEEDS = 4
-_NUM_SPREAD = 8
+MAX_GENERATED: Final = 256
+MAX_OTHER: Final = 64
+_BATCH: Final = 64
+_NUM_SEEDS: Final = 4
+_NUM_SPREAD: Final = 8
 
 
 def generation_measures(view: View, num_generated: int, seed: int) -> list[Measure]:
     """Measures of the run's own source first, then of each source by name."""
-    choice = _choose_captions(view, num_generated, seed)
-    captions, names = [view.captions[i] for i in choice], [view.names[i] for i in choice]
-    if len(captions) < 2:
+    places = np.random.default_rng([seed, 71]).permutation(len(view.captions))[:num_generated]
+    if len({view.captions[i] for i in places}) < 2:
         view.notes.append("fewer than two different test captions: generation is not measured")
         return []
-    setting = _Setting(view, captions, names, seed)
+    real = _Real(view)
+    if min(len(places), len(view.rows)) < generated_set.MIN_WINDOWS:
+        view.notes.append(
+            f"{min(len(places), len(view.rows))} test windows are too few for a Frechet distance, "
+            f"which needs {generated_set.MIN_WINDOWS}"
+        )
     own = view.system.config.text_to_motion.source
     there = [s for s in SOURCES if s != "flow" or view.system.motion_flow is not None]
-    return [m for source in sorted(there, key=lambda s: s != own) for m in setting.measures(source)]
+    settings = {
+        True: _Setting(real, places.tolist(), seed),
+        False: _Setting(real, places[:MAX_OTHER].tolist(), seed),
+    }
+    return [
+        measure
+        for source in sorted(there, key=lambda s: s != own)
+        for measure in settings[source == own].measures(source)
+    ]
 
 
-def _choose_captions(view: View, num: int, seed: int) -> list[int]:
-    """Places of different test captions, drawn by seed."""
-    first: dict[str, int] = {}
-    for place in np.random.default_rng([seed, 71]).permutation(len(view.captions)):
-        first.setdefault(view.captions[place], int(place))
-    return list(first.values())[:num]
+class _Real:
+    """What is measured of real motion once, whatever is generated."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        test, training = view.ground.test, view.ground.training
+        self.classifier = view.ground.classifier
+        self.kinematic, self.space = view.judges()
+        named = [i for i, name in enumerate(test.facts.names) if name]
+        truth = [test.facts.names[i] for i in named]
+        kinematic = self.kinematic.neighbours.vote(test.features[named], self.kinematic.k)
+        learned = view.motion["motion_embedding"][named]
+        self.recognised = (
+            self.classifier.accuracy(test.motion[named], test.joint_mask[named], truth),
+            _percent(kinematic, truth),
+            _percent(self.space.neighbours.vote(learned, self.space.k), truth),
+        )
+        self.features_MF = self.features(test.motion[view.rows])
+        self.training_NF = np.concatenate(
+            [self.features(motion * mask[:, None, :, None]) for motion, mask in training.parts()]
+        )
+
+    def features(self, motion: np.ndarray) -> np.ndarray:
+        """In the judge's space, without joints that the test data lacks."""
+        return self.classifier.features(motion, self.view.joint_mask)
+
+    @cached_property
+    def nearest_m(self) -> float:
+        """Median distance of real test windows to the nearest training window."""
+        return self.distance_m(self.view.ground.test.motion[self.view.rows])
+
+    def distance_m(self, motion: np.ndarray) -> float:
+        """Median distance to the nearest training window, all as the run represents motion."""
+        view = self.view
+        mask = np.repeat(view.joint_mask[None], len(motion), axis=0)
+        parts = ((view.as_read(m, k), k) for m, k in view.ground.training.parts())
+        found = generated_set.nearest_distances(view.as_read(motion, mask), view.joint_mask, parts)
+        return float(np.median(found))
 
 
 class _Setting:
     """Captions to generate from, with all that does not depend on the source."""
 
-    def __init__(self, view: View, captions: list[str], names: list[str], seed: int) -> None:
-        self.view, self.captions, self.names, self.seed = view, captions, names, seed
+    def __init__(self, real: _Real, places: list[int], seed: int) -> None:
+        self.real, self.seed = real, seed
+        view = self.view = real.view
+        self.captions = [view.captions[i] for i in places]
+        self.names = [view.names[i] for i in places]
         system, test, training = view.system, view.ground.test, view.ground.training
-        self.judge, self.space = view.judges()
-        named = [i for i, name in enumerate(test.facts.names) if name]
-        truth = [test.facts.names[i] for i in named]
-        own = self.judge.neighbours.vote(test.features[named], self.judge.k)
-        learned = self.space.neighbours.vote(view.motion["motion_embedding"][named], self.space.k)
-        self.ceiling = (_percent(own, truth), _percent(learned, truth))
         # Real motion of the same captions: other movements jerk and slide otherwise.
-        asked = set(captions)
+        asked = set(self.captions)
         same = [row for row, caption in zip(view.rows, view.captions) if caption in asked]
-        self.real = naturalness(test.motion[same], view.fps, test.joint_mask[same])
-        self.chance = 100.0 * float(np.mean([training.facts.names.count(n) for n in names]))
+        self.natural = naturalness(test.motion[same], view.fps, test.joint_mask[same])
+        self.chance = 100.0 * float(np.mean([training.facts.names.count(n) for n in self.names]))
         self.chance /= len(training.facts)
         means, members = view.caption_means()
-        nearest = means.nearest(system.encode_text(captions)["text_embedding"])
+        nearest = means.nearest(system.encode_text(self.captions)["text_embedding"])
         rng = np.random.default_rng([seed, 73])
         rows = np.array([rng.choice(members[u], _NUM_SEEDS) for u in nearest])  # [M, S]
-        some = rows[:_NUM_SPREAD]
         self.copied = training.motion_of(rows[:, 0].tolist())
         self.copied_clips = [training.facts.clip_id[i] for i in rows[:, 0]]
-        flat = training.motion_of(some.reshape(-1).tolist())
-        self.copies = flat.reshape(*some.shape, *flat.shape[1:])
+        first = {caption: i for i, caption in reversed(list(enumerate(self.captions)))}
+        self.some = sorted(first.values())[:_NUM_SPREAD]
+        flat = training.motion_of(rows[self.some].reshape(-1).tolist())
+        self.copies = flat.reshape(len(self.some), _NUM_SEEDS, *flat.shape[1:])
         self.real_cm = self._real_spread(rng)
+        clips = [test.facts.clip_id[view.rows[i]] for i in places]
+        self.real_features_MF = real.features_MF[places]
+        self.copied_features_MF = real.features(self.copied)
+        self.pairs, self.pairs_share = generated_set.pairs_of_captions(
+            self.captions, self.names, clips
+        )
         # Half-way round the movements in order, so that nearly every caption gets another's.
-        order = np.argsort(names, kind="stable")
-        self.other = np.empty(len(names), dtype=int)
+        order = np.argsort(self.names, kind="stable")
+        self.other = np.empty(len(self.names), dtype=int)
         self.other[order] = np.roll(order, len(order) // 2)
 
     def _real_spread(self, rng: np.random.Generator) -> float:
@@ -92,44 +158,102 @@ class _Setting:
 
     def measures(self, source: str) -> list[Measure]:
         """All measures of one source."""
-        view, system = self.view, self.view.system
-        is_own = source == system.config.text_to_motion.source
+        view = self.view
+        is_own = source == view.system.config.text_to_motion.source
         group = "generation" if is_own else f"generation, source {source}"
+        right = self._generate(self.captions, source)[:, 0]
+        shuffled = self._generate([self.captions[i] for i in self.other], source)[:, 0]
+        samples = self._generate([self.captions[i] for i in self.some], source, _NUM_SEEDS)
+        return [
+            *measures_of(
+                group,
+                right,
+                verdicts=self._verdicts(right),
+                copied=self.copied,
+                real=self.natural,
+                chance=self.chance,
+                fps=view.fps,
+                joint_mask=view.joint_mask,
+                is_own=is_own,
+            ),
+            *self._as_a_set(group, right, is_own),
+            *text_effect(
+                group,
+                right,
+                shuffled,
+                samples,
+                self.copies,
+                self.real_cm,
+                view.joint_mask,
+                is_own=is_own,
+            ),
+        ]
 
-        def generate(captions: list[str], num_samples: int = 1) -> np.ndarray:
-            return np.stack(
-                [
-                    system.generate(c, seed=self.seed + i, num_samples=num_samples, source=source)
-                    for i, c in enumerate(captions)
-                ]
+    def _generate(self, captions: Sequence[str], source: str, num_samples: int = 1) -> np.ndarray:
+        """Motions `[M, S, T, 50, 3]`, each caption with a seed of its own."""
+        system = self.view.system
+        words = system.encode_text(captions)
+        requests = [
+            Request(
+                words={name: values[i] for name, values in words.items()},
+                seed=self.seed + i,
+                num_samples=num_samples,
+                source=source,
             )
-
-        right = generate(self.captions)[:, 0]
-        shuffled = generate([self.captions[i] for i in self.other])[:, 0]
-        samples = generate(self.captions[:_NUM_SPREAD], _NUM_SEEDS)
-        found = measures_of(
-            group,
-            right,
-            self.names,
-            judge=self.judge,
-            space=self.space,
-            copied=self.copied,
-            copied_clips=self.copied_clips,
-            ceiling=self.ceiling,
-            real=self.real,
-            chance=self.chance,
-            fps=view.fps,
-            joint_mask=view.joint_mask,
-            is_own=is_own,
+            for i in range(len(captions))
+        ]
+        step = max(_BATCH // num_samples, 1)
+        return np.stack(
+            [
+                made.motion
+                for i in range(0, len(requests), step)
+                for made in generate(system, requests[i : i + step])
+            ]
         )
-        return found + text_effect(
+
+    def _verdicts(self, motion: np.ndarray) -> list[Verdict]:
+        real, names, mask = self.real, self.names, self.view.joint_mask
+        by_classifier, by_kinematics, by_space = real.recognised
+        return [
+            Verdict(
+                judge="an independent judge",
+                generated=real.classifier.accuracy(motion, mask, names),
+                copied=real.classifier.accuracy(self.copied, mask, names),
+                real=by_classifier,
+            ),
+            *(
+                Verdict(
+                    judge=title,
+                    generated=judge.accuracy(motion, names),
+                    copied=judge.accuracy(self.copied, names, self.copied_clips),
+                    real=on_real,
+                )
+                for title, judge, on_real in (
+                    ("kinematic descriptors", real.kinematic, by_kinematics),
+                    ("the learned space", real.space, by_space),
+                )
+            ),
+        ]
+
+    def _as_a_set(self, group: str, motion: np.ndarray, is_own: bool) -> list[Measure]:
+        real = self.real
+        features_MF = real.features(motion)
+        three = (features_MF, self.copied_features_MF, self.real_features_MF)
+        generated, copied, true = (
+            generated_set.mean_distance(f, self.pairs) if self.pairs else float("nan")
+            for f in three
+        )
+        return generated_set.set_measures(
             group,
-            right,
-            shuffled,
-            samples,
-            self.copies,
-            self.real_cm,
-            view.joint_mask,
+            frechet=(
+                generated_set.frechet_ratio(features_MF, real.features_MF, real.training_NF),
+                generated_set.frechet_ratio(
+                    self.copied_features_MF, real.features_MF, real.training_NF
+                ),
+            ),
+            diversity=(generated, copied, true) if self.pairs else None,
+            pairs_share=self.pairs_share,
+            nearest=(real.distance_m(motion), real.nearest_m),
             is_own=is_own,
         )
 

@@ -1,8 +1,9 @@
 """Motion generated from test captions: is it the movement asked for, is it natural, is it varied?
 
-The judge is independent of what is judged: nearest training clips by kinematic descriptors. Its
-accuracy on real test motion is the ceiling. The baseline copies a real training window of the
-nearest training caption, so it moves naturally by construction and invents nothing.
+Whether it is the movement, an independent judge says (`MotionClassifier`); its accuracy on real
+test motion is the ceiling. Two further judges name a motion by its nearest training clips. The
+baseline copies a real training window of the nearest training caption, so it moves naturally by
+construction and invents nothing.
 
 Dimensions: M captions, S samples, T frames, J joints.
 """
@@ -40,6 +41,16 @@ class Judge:
         """Percentage of motions that are given the name they should have."""
         found = self.neighbours.vote(self.describe(motion), self.k, not_of=not_of)
         return 100.0 * float(np.mean([a == b for a, b in zip(found, names)]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Percentages of motions in which a judge sees the movement asked for."""
+
+    judge: str
+    generated: float
+    copied: float
+    real: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +96,9 @@ def spread_cm(samples_MSTJ3: np.ndarray, joint_mask: np.ndarray | None = None) -
 def measures_of(
     group: str,
     motion: np.ndarray,
-    names: Sequence[str],
     *,
-    judge: Judge,
-    space: Judge,
+    verdicts: Sequence[Verdict],
     copied: np.ndarray,
-    copied_clips: Sequence[str],
-    ceiling: tuple[float, float],
     real: Naturalness,
     chance: float,
     fps: float,
@@ -102,10 +109,9 @@ def measures_of(
 
     Args:
         is_own: whether it is the run's own way; only that is in the short table.
-        motion: `[M, T, 50, 3]` generated, metres; `names`: the movement each caption asks for.
-        judge, space: the independent judge, and the learned space as one.
-        copied: `[M, T, 50, 3]`, what the baseline returns, from the clips `copied_clips`.
-        ceiling: accuracy of both judges on real test motion.
+        motion: `[M, T, 50, 3]` generated, metres.
+        verdicts: of the independent judge first.
+        copied: `[M, T, 50, 3]`, what the baseline returns.
         real: figures of real test motion.
         chance: accuracy of a training name drawn at random.
     """
@@ -116,17 +122,14 @@ def measures_of(
         *(
             Measure(
                 group=group,
-                name=f"the movement asked for, by {who}",
-                value=one.accuracy(motion, names),
-                baseline=one.accuracy(copied, names, copied_clips),
+                name=f"the movement asked for, by {verdict.judge}",
+                value=verdict.generated,
+                baseline=verdict.copied,
                 chance=chance,
-                target=on_real,
-                is_main=is_main,
+                target=verdict.real,
+                is_main=is_own and i == 0,
             )
-            for who, one, on_real, is_main in (
-                ("an independent judge", judge, ceiling[0], is_own),
-                ("the learned space", space, ceiling[1], False),
-            )
+            for i, verdict in enumerate(verdicts)
         ),
         Measure(
             group=group,

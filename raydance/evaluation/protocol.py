@@ -12,7 +12,7 @@ import numpy as np
 from raydance.artifacts import load_bundle
 from raydance.evaluation import grouping, retrieval
 from raydance.evaluation import reconstruction as rebuilding
-from raydance.evaluation.from_text import generation_measures
+from raydance.evaluation.from_text import MAX_GENERATED, generation_measures
 from raydance.evaluation.generation import naturalness
 from raydance.evaluation.labels import label_key
 from raydance.evaluation.measure import Measure, losses_against_baseline
@@ -26,7 +26,7 @@ def evaluate(
     run_path: str | Path,
     dataset_path: str | Path | None = None,
     *,
-    num_generated: int = 64,
+    num_generated: int = MAX_GENERATED,
     seed: int = 0,
     max_windows: int = MAX_TEST,
     ground: Ground | None = None,
@@ -35,7 +35,8 @@ def evaluate(
 
     Args:
         dataset_path: the run's own dataset by default.
-        num_generated: test captions that motion is generated from, with each source.
+        num_generated: test windows whose captions motion is generated from; at most
+            `from_text.MAX_OTHER` with sources that are not the run's own.
         max_windows: a larger test split is sampled.
         ground: the dataset already read, for several runs on it.
 
@@ -145,7 +146,7 @@ def _reconstruction(view: View) -> list[Measure]:
     )
     real = naturalness(true, view.fps, test.joint_mask).jitter
     ratio = naturalness(rebuilt, view.fps, test.joint_mask).jitter / max(real, 1e-9)
-    judge, _ = view.judges()
+    judge, mask = view.ground.classifier, test.joint_mask
     named = [i for i, name in enumerate(test.facts.names) if name]
     names = [test.facts.names[i] for i in named]
     return [
@@ -153,8 +154,8 @@ def _reconstruction(view: View) -> list[Measure]:
         Measure(
             group="reconstruction",
             name="the movement is still recognised by an independent judge",
-            value=judge.accuracy(rebuilt[named], names),
-            target=judge.accuracy(true[named], names),
+            value=judge.accuracy(rebuilt[named], mask[named], names),
+            target=judge.accuracy(true[named], mask[named], names),
             is_main=False,
         ),
         Measure(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation.generation import Judge
 from raydance.evaluation.labels import caption_labels, label_of
+from raydance.evaluation.motion_classifier import MotionClassifier
 from raydance.evaluation.windows import (
     MAX_TEST,
     TestWindows,
@@ -41,6 +43,7 @@ class Ground:
     dataset: Dataset
     training: TrainingWindows
     test: TestWindows
+    seed: int = 0
 
     @classmethod
     def read(cls, path: str | Path, *, max_windows: int = MAX_TEST, seed: int = 0) -> Ground:
@@ -53,7 +56,12 @@ class Ground:
         dataset.check_splits()
         training = read_training(dataset, seed=seed)
         test = read_test(dataset, training.scaler, max_windows=max_windows, seed=seed)
-        return cls(dataset=dataset, training=training, test=test)
+        return cls(dataset=dataset, training=training, test=test, seed=seed)
+
+    @cached_property
+    def classifier(self) -> MotionClassifier:
+        """The independent judge, trained at first use on real training windows alone."""
+        return MotionClassifier.of(self.training, seed=self.seed)
 
 
 class View:
@@ -174,7 +182,7 @@ class View:
         return self.encode(motion * mask[:, None, :, None], mask)["motion_embedding"]
 
     def judges(self) -> tuple[Judge, Judge]:
-        """By kinematics (independent), and by the learned space."""
+        """Nearest neighbours by kinematic descriptors, and by the learned space."""
         library = self.system.library.embedding[self.library_rows]
         named = [i for i, name in enumerate(self.library_names) if name]
         space = baseline.Neighbours(

@@ -86,18 +86,34 @@ class TrainingWindows:
 
     def motion_of(self, rows: list[int]) -> np.ndarray:
         """Motion `[len(rows), T, 50, 3]` of some rows, read again from the dataset."""
+        return self.windows_of(rows)[0]
+
+    def windows_of(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Motion `[len(rows), T, 50, 3]` and joint masks `[len(rows), 50]` of some rows."""
+        motion: list[np.ndarray] = [np.empty(0)] * len(rows)
+        masks: list[np.ndarray] = [np.empty(0)] * len(rows)
+        for places, some, mask in self._read(rows):
+            for i, place in enumerate(places):
+                motion[place], masks[place] = some[i], mask[i]
+        return np.stack(motion), np.stack(masks)
+
+    def parts(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Motion `[n, T, 50, 3]` and joint masks `[n, 50]` of all rows, shard by shard."""
+        for _, motion, mask in self._read(list(range(len(self.facts)))):
+            yield motion, mask
+
+    def _read(self, rows: list[int]) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+        """Places in `rows`, motion and masks, a shard at a time."""
         wanted: dict[str, list[tuple[int, int]]] = {}
         shards: dict[str, Shard] = {}
         for place, row in enumerate(rows):
             shard, index = self.facts.address[row]
             shards[shard.name] = shard
             wanted.setdefault(shard.name, []).append((place, index))
-        out: list[np.ndarray] = [np.empty(0)] * len(rows)
         for name, places in wanted.items():
-            motion = self.dataset.read_shard(shards[name], columns=["motion"])["motion"]
-            for place, index in places:
-                out[place] = motion[index]
-        return np.stack(out)
+            found = self.dataset.read_shard(shards[name], columns=["motion", "joint_mask"])
+            keep = [index for _, index in places]
+            yield [place for place, _ in places], found["motion"][keep], found["joint_mask"][keep]
 
     @cached_property
     def neighbours(self) -> baseline.Neighbours:
