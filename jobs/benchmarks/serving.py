@@ -109,7 +109,7 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
         return {name: values[0] for name, values in found.items()}
 
     def motion(text: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
-        return generation.generate(system, [generation.Request(words=text, seed=seed)])[0][0]
+        return generation.generate(system, [generation.Request(words=text, seed=seed)])[0].motion[0]
 
     def encoded(made: np.ndarray) -> bytes:
         facts = replies.motion_facts(made, system.joint_mask, system.fps)
