@@ -303,9 +303,7 @@ def _optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.opt
             parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
     # Fused: a third of the time of a step goes into the plain one where layers are small.
-    return torch.optim.AdamW(
-        parameters, config.lr, weight_decay=config.weight_decay, fused=True
-    )
+    return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def _scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps: int) -> Any:

@@ -33,9 +33,7 @@ def test_equal_scores_make_the_context_a_mean() -> None:
 
 
 def test_a_gru_has_three_quarters_of_an_lstm() -> None:
-    lstm, gru = (
-        nn.MotionEncoder(50, 384, 256, cell=cell).recurrent for cell in ("lstm", "gru")
-    )
+    lstm, gru = (nn.MotionEncoder(50, 384, 256, cell=cell).recurrent for cell in ("lstm", "gru"))
     assert isinstance(lstm, torch.nn.LSTM) and isinstance(gru, torch.nn.GRU)
     assert 4 * count(gru) == 3 * count(lstm)
     vae = MotionVae(MotionVaeConfig())

@@ -283,9 +283,7 @@ def contrastive(config: DanceLanguageConfig, text_dim: int, num_components: int)
         )
         edges += [("m", "e"), ("e", "hm")]
     if kind in ("both", "frames"):
-        boxes.append(
-            Box("f", (1, 0), "Convolutions", ("over time", f"{stage.channels} channels"))
-        )
+        boxes.append(Box("f", (1, 0), "Convolutions", ("over time", f"{stage.channels} channels")))
         edges += [("m", "f"), ("f", "hm")]
     if kind in ("both", "basis"):
         row = 1 if kind == "both" else 0
@@ -295,7 +293,9 @@ def contrastive(config: DanceLanguageConfig, text_dim: int, num_components: int)
     inputs = {"windows": latent, "latent": latent, "both": 2 * stage.width}.get(kind, stage.width)
     last = 2 if kind == "both" else 1
     boxes += [
-        Box("hm", (2, 0), "Motion head", (f"{inputs}-{stage.width}-{stage.width}-{stage.outputs}",)),
+        Box(
+            "hm", (2, 0), "Motion head", (f"{inputs}-{stage.width}-{stage.width}-{stage.outputs}",)
+        ),
         Box(
             "t",
             (0, last),

@@ -160,6 +160,10 @@ class MotionFlow(Stage):
 
     name: ClassVar[str] = "motion_flow"
     reads: ClassVar[tuple[str, ...]] = ("coefficients", "text_embedding")
+    num_updates: Tensor
+    weight: Tensor
+    set_projection: Tensor
+    set_frames: Tensor
 
     def __init__(
         self, config: MotionFlowConfig, components: Tensor, scale: Tensor, text_dim: int
@@ -228,7 +232,7 @@ class MotionFlow(Stage):
         """Follow the weights as the optimiser left them after the step before."""
         count = int(self.num_updates)
         decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
-        means, own = list(self.average.parameters()), list(self.network.parameters())
+        means, own = tuple(self.average.parameters()), tuple(self.network.parameters())
         torch._foreach_lerp_(means, own, 1.0 - decay)
         self.num_updates += 1
 
@@ -265,9 +269,7 @@ class MotionFlow(Stage):
         guidance = self.config.guidance if guidance is None else guidance
         size, device = len(noise_BK), noise_BK.device
         if wanted_BX is None:
-            wanted_BX = torch.zeros(
-                size, self.num_components + 2 * self.num_frames, device=device
-            )
+            wanted_BX = torch.zeros(size, self.num_components + 2 * self.num_frames, device=device)
         both = guidance != 1.0
         has_text_B = torch.ones(size, dtype=torch.bool, device=device)
         if both:

@@ -79,9 +79,7 @@ def build_encoder(
     )
 
 
-def build_decoder(
-    config: MotionVaeConfig, basis: nn.MotionBasis | None = None
-) -> nn.MotionDecoder:
+def build_decoder(config: MotionVaeConfig, basis: nn.MotionBasis | None = None) -> nn.MotionDecoder:
     """A fresh motion decoder of the configured kind; `basis` where the configuration wants it."""
     return nn.MotionDecoder(
         config.num_joints,

@@ -98,9 +98,7 @@ class SampleWindows:
         for number, (motion, mask) in enumerate(versions):
             draw = augment.uniforms(keys, seed=self.seed, epoch=number, stream=89)
             chosen = draw < self.share - number if self.share > 1.0 else draw < self.share
-            network = to_network(
-                motion[chosen], mask[chosen], self.statistics, self.representation
-            )
+            network = to_network(motion[chosen], mask[chosen], self.statistics, self.representation)
             found.append((draw[chosen] + number, network, mask[chosen]))
         joined = [np.concatenate(parts) for parts in zip(*found)]
         return joined[0], joined[1], joined[2]
