@@ -282,8 +282,8 @@ def _clusters(system: DanceLanguage) -> str:
         page.figure(
             "figures/fig03_silhouette.svg",
             "Fig. 3",
-            f"Silhouette of K-means on the training windows' {points}, and how alike it comes out from "
-            f"{system.config.clusters.num_seeds} seeds.",
+            f"Silhouette of K-means on the training windows' {points}, and how alike it "
+            f"comes out from {system.config.clusters.num_seeds} seeds.",
         ),
         page.figure(
             "figures/fig04_clusters.svg",

@@ -100,7 +100,10 @@ def vae_table(
 
 
 def silhouette_table(report: dict[str, Any], points: str = "latents") -> Table:
-    """Table II of clusters of `points`: the whole curve, with stability, and the other methods at the K taken."""
+    """Table II of clusters of `points`: the whole curve, with stability, and the other methods.
+
+    Those are fitted with the K taken.
+    """
     chosen = report["num_clusters"]
     rows = [
         (
@@ -135,7 +138,7 @@ def silhouette_table(report: dict[str, Any], points: str = "latents") -> Table:
 
 
 def loss_table(stage: str, lines: Sequence[dict[str, Any]], check_every: int) -> Table:
-    """Tables III-VI, and the flow's: total losses at the paper's epochs as far as they were run, kept and last."""
+    """Tables III-VI, and the flow's: total losses at a few epochs, of those the one kept and the last."""
     kept = kept_line(lines, check_every)
     best = kept["epoch"] + 1 if kept else 0
     by_epoch = {line["epoch"] + 1: line for line in lines}
