@@ -138,7 +138,7 @@ def silhouette_table(report: dict[str, Any], points: str = "latents") -> Table:
 
 
 def loss_table(stage: str, lines: Sequence[dict[str, Any]], check_every: int) -> Table:
-    """Tables III-VI, and the flow's: total losses at a few epochs, of those the one kept and the last."""
+    """Tables III-VI, and the flow's: total losses at a few epochs, the one kept among them."""
     kept = kept_line(lines, check_every)
     best = kept["epoch"] + 1 if kept else 0
     by_epoch = {line["epoch"] + 1: line for line in lines}
