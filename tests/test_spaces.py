@@ -95,8 +95,8 @@ def test_a_configuration_has_its_point_in_a_space():
     quick = configs.to_dict(dance_language.resolve("quick"))
     assert SPACES["beta"].point_of(quick) == {
         "motion_vae.beta_shape": "linear",
-        "motion_vae.beta_start": 0.01,
-        "motion_vae.beta_end": 0.05,
+        "motion_vae.beta_start": 0.0,
+        "motion_vae.beta_end": 0.002,
         "motion_vae.beta_warmup": 0.4,
     }
     default = configs.to_dict(dance_language.resolve("default"))
