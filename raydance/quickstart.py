@@ -267,11 +267,12 @@ def write_pictures(system: DanceLanguage, place: Path) -> dict[str, Path]:
 
     folder = place / "pictures"
     folder.mkdir(exist_ok=True)
-    figure, axes = plots.new_figure(15.0, 3.2, columns=len(tables.STAGES))
+    stages = tables.stages_of(system.run)
+    figure, axes = plots.new_figure(3.0 * len(stages), 3.2, columns=len(stages))
     checks = checks_of(system.run.config)
-    for axis, (stage, (title, _, _)) in zip(axes, tables.STAGES.items()):
+    for axis, stage in zip(axes, stages):
         plots.draw_losses([axis], stage, history(system.run, stage), checks[stage])
-        axis.set_title(title, fontsize=10)
+        axis.set_title(tables.STAGES[stage][0], fontsize=10)
     plots.save_png(figure, folder / "losses.png")
     figure, axes = plots.new_figure(7.2, 3.6)
     plots.draw_silhouette(axes[0], cluster_report(system.run))

@@ -6,22 +6,26 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from raydance import nn
 from raydance.language_model import IGNORED, small_language
+from raydance.motion.basis import Basis, fit_basis
 from raydance.stages.base import Stage
 from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
 from raydance.stages.contrastive import Contrastive, ContrastiveConfig
+from raydance.stages.motion_flow import MotionFlow, MotionFlowConfig
 from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_decoder, build_encoder
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
 from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
 
-B, T, J, H, Z, D = 16, 8, 4, 32, 12, 20
+B, T, J, H, Z, D, K = 16, 8, 4, 32, 12, 20, 3
 CAPTIONS, CLUSTERS = 4, 2
 VAE = MotionVaeConfig(num_joints=J, num_frames=T, hidden=H, latent=Z)
-VAE_COSINES = replace(VAE, num_cosines=6)
+VAE_BASIS = replace(VAE, basis=True, beta_start=0.0, beta_end=0.002)
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,39 @@ class Case:
     floor: float = 0.0
 
 
+def small_basis(num: int = K) -> Basis:
+    """Three components tell the motions of all captions apart, and rebuild them but for noise."""
+    batch = toy_batch(64)
+    weight = np.ones((J, 3), dtype=np.float32)
+    return fit_basis(batch["motion"].numpy(), batch["joint_mask"].numpy(), weight, num)
+
+
+def basis_layer(basis: Basis | None = None) -> nn.MotionBasis:
+    found = basis or small_basis()
+    arrays = (found.mean, found.components, found.projection)
+    return nn.MotionBasis(*(torch.from_numpy(array) for array in arrays))
+
+
+def _basis_for(vae: MotionVaeConfig) -> nn.MotionBasis | None:
+    return basis_layer() if vae.basis else None
+
+
 def contrastive(vae: MotionVaeConfig = VAE, **changes: object) -> Contrastive:
-    config = ContrastiveConfig(width=H, outputs=Z, **changes)  # type: ignore[arg-type]
-    return Contrastive(config, Z, D, build_encoder(vae))
+    config = ContrastiveConfig(width=H, outputs=Z, channels=H, **changes)  # type: ignore[arg-type]
+    return Contrastive(config, Z, D, build_encoder(vae, _basis_for(vae)), basis_layer(), J)
 
 
 def text_to_motion(vae: MotionVaeConfig = VAE, **changes: object) -> TextToMotion:
     config = TextToMotionConfig(**changes)  # type: ignore[arg-type]
-    return TextToMotion(config, Z, build_encoder(vae), build_decoder(vae))
+    encoder, decoder = (build(vae, _basis_for(vae)) for build in (build_encoder, build_decoder))
+    return TextToMotion(config, Z, encoder, decoder)
+
+
+def motion_flow(**changes: object) -> MotionFlow:
+    config = MotionFlowConfig(width=H, num_blocks=2, **changes)  # type: ignore[arg-type]
+    basis = small_basis()
+    arrays = (basis.components, basis.scale)
+    return MotionFlow(config, *(torch.from_numpy(array) for array in arrays), D)
 
 
 def motion_to_text(**changes: object) -> MotionToText:
@@ -72,22 +101,25 @@ CASES = (
         falls_to=0.4,
     ),
     Case(
-        "motion_vae_cosines",
-        lambda: MotionVae(VAE_COSINES),
+        "motion_vae_basis",
+        lambda: MotionVae(VAE_BASIS, basis_layer(small_basis(1))),  # what is left is to learn
         steps=120,
         lr=1e-2,
-        falls_to=0.4,
+        falls_to=0.45,
     ),
     Case(
         "text_encoder",
         lambda: TextEncoder(TextEncoderConfig(hidden=H, latent=Z, final_relu=False), D),
     ),
     Case("contrastive", contrastive, falls_to=0.05, floor=math.log(B / CAPTIONS)),
-    Case(
-        "contrastive_cosines",
-        lambda: contrastive(VAE_COSINES),
-        falls_to=0.05,
-        floor=math.log(B / CAPTIONS),
+    *(
+        Case(
+            f"contrastive_{kind}",
+            lambda kind=kind: contrastive(VAE_BASIS, motion_input=kind),  # type: ignore[misc]
+            falls_to=0.05,
+            floor=math.log(B / CAPTIONS),
+        )
+        for kind in ("windows", "frames", "basis")
     ),
     Case(
         "contrastive_supcon",
@@ -124,10 +156,12 @@ CASES = (
         lambda: motion_to_text(motion_input="latent", negatives="cluster"),
         falls_to=0.1,
     ),
+    Case("motion_flow", motion_flow),
+    Case("motion_flow_noisy", lambda: motion_flow(text_noise=0.1, frames_dropout=0.0)),
     Case("text_to_motion", text_to_motion, steps=150),
     Case(
         "text_to_motion_residual",
-        lambda: text_to_motion(VAE_COSINES, fusion="residual"),
+        lambda: text_to_motion(VAE_BASIS, fusion="residual"),
         steps=150,
     ),
     Case("text_to_motion_gelu", lambda: text_to_motion(gelu=True), steps=150),
@@ -147,6 +181,7 @@ def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
     noise = 0.05 * torch.randn(size, T, J, 3, generator=generator)
     text = torch.randn(CAPTIONS, D, generator=of_captions)
     latent = torch.randn(CAPTIONS, Z, generator=of_captions)
+    coefficients = torch.randn(CAPTIONS, K, generator=of_captions)
     tokens = torch.randint(3, 40, (CAPTIONS, 6), generator=of_captions)
     tokens[:, -1], tokens[0, 4:] = 1, torch.tensor([1, IGNORED])
     mask = torch.ones(size, J, dtype=torch.bool)
@@ -157,6 +192,7 @@ def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
         "joint_mask": mask,
         "latent": latent[caption] + 0.1 * torch.randn(size, Z, generator=generator),
         "motion_embedding": latent[caption] + 0.1 * torch.randn(size, Z, generator=generator),
+        "coefficients": coefficients[caption] + 0.1 * torch.randn(size, K, generator=generator),
         "caption_id": caption,
         "cluster": caption % CLUSTERS,
         "difficulty": caption / (CAPTIONS - 1),

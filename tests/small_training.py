@@ -14,6 +14,8 @@ from raydance.artifacts import load_bundle, read_metrics
 from raydance.systems import dance_language
 
 STEP = "motion_vae"
+BEFORE = ("statistics", "motion_basis")
+"""The steps that it builds on."""
 
 CHANGES = (
     "motion_vae.hidden=16",
@@ -25,9 +27,9 @@ CHANGES = (
 
 
 def train_vae(out: Path, dataset: Path, runner: Any, *changes: str) -> dict[str, torch.Tensor]:
-    """Train the first two steps and return the weights."""
+    """Train up to the motion VAE and return its weights."""
     config = dance_language.resolve("quick", [*CHANGES, *changes])
-    for step in ("statistics", STEP):
+    for step in (*BEFORE, STEP):
         run = dance_language.train(out, dataset, config, runner, only=step)
     return load_bundle(run.bundle(STEP))[0]
 

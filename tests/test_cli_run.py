@@ -42,7 +42,14 @@ def dataset(tmp_path_factory) -> Path:
     return ingest_here([folder / "corpus"], [captions], folder / "dataset")
 
 
-STAGES = ("motion_vae", "text_encoder", "contrastive", "motion_to_text", "text_to_motion")
+STAGES = (
+    "motion_vae",
+    "text_encoder",
+    "contrastive",
+    "motion_to_text",
+    "motion_flow",
+    "text_to_motion",
+)
 SMALL = ["--preset", "quick", "--set", "motion_vae.hidden=16", "--set", "clusters.max_k=3"]
 SMALL += [word for stage in STAGES for word in ("--set", f"{stage}.train.epochs=1")]
 

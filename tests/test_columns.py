@@ -50,6 +50,16 @@ def test_turned_and_empty_arrays_are_kept(tmp_path: Path) -> None:
     assert found["x"].shape == (0, 5) and found["y"] == []
 
 
+@pytest.mark.parametrize("shape", [(3, 1, 2), (3, 4, 5), (3, 2, 3, 4)])
+def test_columns_of_any_rank_come_back(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    for given in (values, np.asfortranarray(values)):
+        write_columns(tmp_path / "r.parquet", IDS, {"x": given})
+        found = read_columns(tmp_path / "r.parquet", ["x"], IDS)["x"]
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, values)
+
+
 @pytest.mark.parametrize("ids", [IDS[::-1], IDS[:2], [*IDS, "c:0"]], ids=["order", "fewer", "more"])
 def test_rows_of_other_windows_are_refused(file: Path, ids: list[str]) -> None:
     with pytest.raises(ArtifactError, match="rows are not those of the dataset's shard"):

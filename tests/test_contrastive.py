@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_stages import CAPTIONS, CLUSTERS, PAPER_CONTRAST, B, D, Z, contrastive, toy_batch
+from small_stages import (
+    CAPTIONS,
+    CLUSTERS,
+    PAPER_CONTRAST,
+    B,
+    D,
+    Z,
+    basis_layer,
+    contrastive,
+    toy_batch,
+)
 from torch.nn import functional as F
 
 from raydance import losses
@@ -61,7 +71,8 @@ def test_a_separated_space_has_every_hit_and_no_warning_and_a_mixed_one_is_told(
 
 def test_moco_asks_earlier_batches_too() -> None:
     torch.manual_seed(0)
-    stage = contrastive(loss="moco", queue=5, alike_captions=0.99).train()
+    # Without frames, whose encoder has dropout: at first the keys are copies of the queries.
+    stage = contrastive(loss="moco", queue=5, alike_captions=0.99, motion_input="windows").train()
     first, second = toy_batch(2), toy_batch(4)
     before = stage(first)
     terms = stage.loss(before, first, 1.0)
@@ -147,5 +158,32 @@ def test_a_collapsed_space_is_noticed_in_either_modality(loss: str) -> None:
 def test_the_paper_way_trains_the_heads_alone() -> None:
     names = {name.split(".")[0] for name, _ in contrastive(**PAPER_CONTRAST).named_parameters()}
     assert names == {"motion_head", "text_head"}
-    names = {name.split(".")[0] for name, _ in contrastive().named_parameters()}
-    assert names == {"encoder", "motion_head", "text_head"}
+
+
+def test_each_way_of_reading_motion_trains_what_it_reads() -> None:
+    reads = {
+        "both": {"frames", "components"},
+        "frames": {"frames"},
+        "basis": {"components"},
+        "windows": {"encoder"},
+    }
+    for kind, own in reads.items():
+        parameters = contrastive(motion_input=kind).named_parameters()
+        names = {name.split(".")[0] for name, _ in parameters}
+        assert names == own | {"motion_head", "text_head"}, kind
+
+
+def test_a_space_of_coefficients_sees_the_basis_alone() -> None:
+    """What lies outside the basis moves a space of frames, and not one of coefficients."""
+    batch, basis = toy_batch(4), basis_layer()
+    other = torch.randn_like(batch["motion"])
+    outside = other - basis.decode(basis.encode(other + basis.mean)) + basis.mean
+    motion = torch.randn_like(batch["motion"])  # no joint is absent
+    with torch.no_grad():
+        for kind, sees in (("basis", False), ("both", True), ("frames", True)):
+            stage = contrastive(motion_input=kind).eval()
+            points = [
+                stage.project_motion({"motion": motion + more})
+                for more in (torch.zeros(()), outside)
+            ]
+            assert (not torch.allclose(*points, atol=1e-4)) == sees, kind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import scipy.fft
 import torch
 
 from raydance import nn
@@ -16,7 +15,7 @@ def count(module: torch.nn.Module) -> int:
 
 
 def test_attention_weights_sum_to_one_and_weigh_the_context() -> None:
-    encoder = nn.MotionEncoder(4, 9, 8, 6)
+    encoder = nn.MotionEncoder(4, 8, 6)
     motion = torch.randn(3, 9, 4, 3)
     context, weight = encoder.context(motion)
     assert weight.shape == (3, 9) and bool((weight > 0).all())
@@ -26,7 +25,7 @@ def test_attention_weights_sum_to_one_and_weigh_the_context() -> None:
 
 
 def test_equal_scores_make_the_context_a_mean() -> None:
-    encoder = nn.MotionEncoder(4, 9, 8, 6)
+    encoder = nn.MotionEncoder(4, 8, 6)
     torch.nn.init.zeros_(encoder.attention.weight)
     motion = torch.randn(2, 5, 4, 3)
     hidden, _ = encoder.recurrent(encoder.project(motion.flatten(2)))
@@ -34,9 +33,7 @@ def test_equal_scores_make_the_context_a_mean() -> None:
 
 
 def test_a_gru_has_three_quarters_of_an_lstm() -> None:
-    lstm, gru = (
-        nn.MotionEncoder(50, 50, 384, 256, cell=cell).recurrent for cell in ("lstm", "gru")
-    )
+    lstm, gru = (nn.MotionEncoder(50, 384, 256, cell=cell).recurrent for cell in ("lstm", "gru"))
     assert isinstance(lstm, torch.nn.LSTM) and isinstance(gru, torch.nn.GRU)
     assert 4 * count(gru) == 3 * count(lstm)
     vae = MotionVae(MotionVaeConfig())
@@ -87,42 +84,77 @@ def test_the_projection_head_is_not_bounded_below() -> None:
     assert bool((out < 0).any()) and bool((out > 0).any())
 
 
-def test_cosines_are_the_orthonormal_dct() -> None:
-    basis = nn.cosines(20, 20, 20)
-    signal = torch.randn(20, 3)
-    expected = scipy.fft.dct(signal.double().numpy(), norm="ortho", axis=0)
-    torch.testing.assert_close(
-        (basis.T @ signal).double(), torch.from_numpy(expected), atol=1e-5, rtol=1e-5
-    )
-    torch.testing.assert_close(basis @ basis.T, torch.eye(20), atol=1e-5, rtol=0)
+def test_the_frame_encoder_takes_any_length() -> None:
+    encoder = nn.FrameEncoder(4, 16, 6).eval()
+    for frames in (1, 7, 50):
+        assert encoder(torch.randn(2, frames, 4, 3)).shape == (2, 6)
 
 
-def test_cosines_go_on_mirrored_beyond_the_window() -> None:
-    there_and_back = nn.cosines(40, 20, 7)
-    torch.testing.assert_close(there_and_back[:20], nn.cosines(20, 20, 7))
-    torch.testing.assert_close(there_and_back[20:], there_and_back[:20].flip(0), atol=1e-5, rtol=0)
+def test_the_frame_encoder_averages_over_time_and_takes_its_extremes() -> None:
+    encoder = nn.FrameEncoder(2, 8, 3).eval()
+    motion = torch.randn(2, 9, 2, 3)
+    hidden = encoder.blocks(motion.flatten(2).transpose(1, 2))
+    assert hidden.shape == (2, 8, 3)  # a quarter of 9 frames, rounded up
+    features = encoder.features(motion)
+    torch.testing.assert_close(features[:, :8], hidden.mean(2))
+    torch.testing.assert_close(features[:, 8:], hidden.max(2).values)
 
 
-def test_a_short_window_has_no_more_cosines_than_frames() -> None:
-    assert nn.MotionDecoder(4, 5, 8, 6, num_cosines=16).num_cosines == 5
-    assert nn.MotionEncoder(4, 5, 8, 6, num_cosines=16).num_cosines == 5
-
-
-def test_a_linear_path_rebuilds_motion_without_the_recurrent_layers() -> None:
-    """With as many cosines as frames and the right weights, encoder and decoder lose nothing."""
-    joints, frames = 2, 6
+def layer_of(num: int, frames: int = 6, joints: int = 2) -> nn.MotionBasis:
+    """Orthonormal components around a mean, whitened by scales 1, 2, ..."""
     size = frames * joints * 3
-    encoder = nn.MotionEncoder(joints, frames, 8, size, num_cosines=frames)
-    decoder = nn.MotionDecoder(joints, frames, 8, size, num_cosines=frames)
-    for layer in (encoder.mu, decoder.output):
-        for parameter in layer.parameters():
-            torch.nn.init.zeros_(parameter)
-    assert encoder.linear is not None and decoder.linear is not None
-    torch.nn.init.eye_(encoder.linear.weight)
-    torch.nn.init.eye_(decoder.linear.weight)
-    motion = torch.randn(3, frames, joints, 3)
-    torch.testing.assert_close(decoder(encoder(motion)[0]), motion, atol=1e-5, rtol=1e-5)
-    latent = torch.randn(3, size)
-    longer = decoder(latent, 2 * frames)
-    assert longer.shape == (3, 2 * frames, joints, 3)
-    torch.testing.assert_close(longer[:, :frames], decoder(latent))
+    axes, _ = torch.linalg.qr(torch.randn(size, num))
+    scale = torch.arange(1.0, num + 1.0)[:, None]
+    shape = (num, frames, joints, 3)
+    mean = torch.randn(frames, joints, 3)
+    components, projection = axes.T * scale, axes.T / scale
+    return nn.MotionBasis(mean, components.reshape(shape), projection.reshape(shape))
+
+
+@pytest.mark.parametrize(("num", "latent"), [(5, 9), (9, 9), (9, 4)])
+def test_an_untrained_vae_is_its_basis(num: int, latent: int) -> None:
+    """Coefficients first, nothing in the latents left over, and back, to the bit."""
+    torch.manual_seed(0)
+    basis = layer_of(num)
+    config = MotionVaeConfig(num_joints=2, num_frames=6, hidden=8, latent=latent, basis=True)
+    vae = MotionVae(config, basis).eval()
+    motion = torch.randn(3, 6, 2, 3)
+    output = vae({"motion": motion})
+    known = min(num, latent)
+    first = basis.first(known)
+    assert torch.equal(output["mu"][:, :known], first.encode(motion))
+    assert not output["mu"][:, known:].any()
+    assert torch.equal(output["motion"], first.decode(first.encode(motion)))
+    assert output["logvar"].eq(-4.0).all()
+    # Of a basis of everything, all comes back.
+    if known == 9:
+        inside = basis.decode(torch.randn(3, num))
+        torch.testing.assert_close(vae({"motion": inside})["motion"], inside, atol=1e-4, rtol=1e-4)
+
+
+def test_the_basis_is_neither_trained_nor_stored_with_the_weights() -> None:
+    basis = layer_of(4)
+    decoder = nn.MotionDecoder(2, 6, 8, 5, basis=basis)
+    encoder = nn.MotionEncoder(2, 8, 5, basis=basis)
+    for module in (encoder, decoder):
+        names = {name for name, _ in module.named_parameters()} | set(module.state_dict())
+        assert not any("components" in name or "mean" in name for name in names)
+    assert encoder.gain.requires_grad and encoder.gain.shape == (4,)
+
+
+def test_a_joint_that_is_absent_counts_as_if_it_moved_like_the_mean() -> None:
+    basis, motion = layer_of(4), torch.randn(3, 6, 2, 3)
+    like_mean = motion.clone()
+    like_mean[:, :, 1] = basis.mean[:, 1]
+    absent = motion.clone()
+    absent[:, :, 1] = 0.0
+    torch.testing.assert_close(basis.encode(absent), basis.encode(like_mean))
+
+
+def test_a_decoder_with_a_basis_makes_shorter_windows_and_no_longer_ones() -> None:
+    decoder = nn.MotionDecoder(2, 6, 8, 5, basis=layer_of(4)).eval()
+    torch.nn.init.normal_(decoder.output.weight)
+    latent = torch.randn(3, 5)
+    torch.testing.assert_close(decoder(latent, 4), decoder(latent)[:, :4])
+    with pytest.raises(AssertionError, match="of one length"):
+        decoder(latent, 7)

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from raydance import quickstart
-from raydance.artifacts import Run
+from raydance.artifacts import Run, load_bundle
 from raydance.config import to_dict
 from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
 from raydance.report.clips import Animation
@@ -38,12 +38,14 @@ def test_every_link_of_the_page_leads_somewhere_in_its_folder(report):
     assert "<script" not in text and "http" not in text
 
 
-def test_all_figures_and_tables_of_the_paper_are_there(report):
+def test_all_figures_and_tables_are_there(report):
     text = report.read_text()
-    for number in range(1, 14):
+    for number in range(1, 16):  # the paper's, and the flow's losses beside its network
         assert f"<b>Fig. {number}.</b>" in text, number
     for number in ("I", "II", "III", "IV", "V", "VI"):
         assert f"Table {number}. " in text, number
+    assert "<h3>Motion flow</h3>" in text
+    assert "kinematic descriptors in the plane" in text.lower()
     for file in sorted((report.parent / "figures").glob("*.svg")):
         root = ElementTree.fromstring(file.read_text())
         assert root.tag.endswith("svg") and "prefers-color-scheme" in file.read_text()
@@ -141,24 +143,44 @@ def test_the_dot_is_on_the_epoch_kept():
 
 def test_diagrams_show_the_configured_sizes():
     config = dance_language.resolve("paper", ["motion_vae.hidden=123", "motion_vae.latent=256"])
-    drawn = diagrams.motion_vae(config)
+    drawn = diagrams.motion_vae(config, 99)
     assert "150 to 123" in drawn and "123 to 2 x 256" in drawn and "LSTM" in drawn
-    assert "Triplet, eq. 14" in diagrams.contrastive(config, 384)
-    assert "InfoNCE" in diagrams.contrastive(dance_language.resolve("default"), 387)
+    assert "Triplet, eq. 14" in diagrams.contrastive(config, 384, 99)
+    assert "InfoNCE" in diagrams.contrastive(dance_language.resolve("default"), 387, 99)
     for loss in typing.get_args(typing.get_type_hints(ContrastiveConfig)["loss"]):
         changes = [f"contrastive.loss={loss}", "contrastive.text_head=linear"]
-        drawn = diagrams.contrastive(dance_language.resolve("default", changes), 387)
+        drawn = diagrams.contrastive(dance_language.resolve("default", changes), 387, 99)
         assert "387-256" in drawn and "387-256-256" not in drawn
     assert "2-D convolution" in diagrams.motion_vae(
-        dance_language.resolve("default", ["motion_vae.encoder=conv2d"])
+        dance_language.resolve("default", ["motion_vae.encoder=conv2d"]), 99
     )
     for preset in ("default", "paper"):
         config = dance_language.resolve(preset)
         is_there = preset == "default"
-        assert ("16 cosines" in diagrams.motion_vae(config)) == is_there
+        assert ("basis, 99 coefficients" in diagrams.motion_vae(config, 99)) == is_there
+        pipeline = diagrams.pipeline(config, 5, "minilm", 384, 99)
+        for block in ("Motion basis", "Motion flow"):
+            assert (block in pipeline) == is_there
+        assert ("of descriptors" in pipeline) == is_there and ("of latents" in pipeline) != is_there
+        ranked = diagrams.motion_to_text(config, 384, 10)
+        assert ("in the shared space" in ranked) == is_there
         drawn = diagrams.text_to_motion(config)
         assert ("+ the motion latent" in drawn) == is_there
         assert ("Linear, LayerNorm" in drawn) != is_there
+    reads = {
+        "both": ("Convolutions", "Basis coefficients"),
+        "frames": ("Convolutions",),
+        "basis": ("Basis coefficients",),
+        "windows": ("trained on",),
+        "latent": ("frozen",),
+    }
+    for kind, words in reads.items():
+        config = dance_language.resolve("default", [f"contrastive.motion_input={kind}"])
+        drawn = diagrams.contrastive(config, 387, 99)
+        told = {word for all_words in reads.values() for word in all_words if word in drawn}
+        assert told - {"frozen"} == set(words) - {"frozen"}, kind
+    flow = diagrams.motion_flow(dance_language.resolve("quick"), 387, 99)
+    assert "99 to 256" in flow and "387 to 256" in flow and "8 steps, guidance 2" in flow
     assert "&lt;model&gt;" in diagrams.text_encoder(config, "<model>", 384)
 
 
@@ -201,7 +223,7 @@ def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
     other = tmp_path / "other"
     copy_steps(tiny_run, other, quickstart.paper_choices(quick), quickstart._SHARED_STEPS)
     steps = Run.open(other).facts["steps"]
-    assert set(steps) == {"statistics", "motion_vae", "clusters"}  # both have K = 3
+    assert set(steps) == {"statistics", "motion_basis", "motion_vae"}
     said: list[str] = []
     dataset = run.facts["dataset"]["path"]
     dance_language.train(
@@ -212,7 +234,15 @@ def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
         only="clusters",
         say=said.append,
     )
-    assert said[:2] == ["statistics: done before", "motion_vae: done before"]
+    assert said[:4] == [
+        "statistics: done before",
+        "motion_basis: done before",
+        "motion_vae: done before",
+        "clusters: begins",
+    ]
+    # The quick run's clusters are of descriptors, these of latents; neither is changed by both.
+    assert load_bundle(Run.open(other).bundle("clusters"))[0]["centroids"].shape[1] == 16
+    assert load_bundle(run.bundle("clusters"))[0]["centroids"].shape[1] > 16
     copy_steps(tiny_run, other, quickstart.paper_choices(quick), quickstart._SHARED_STEPS)
     assert "clusters" in Run.open(other).facts["steps"]  # work done is not undone
     assert Run.open(other).config == to_dict(quickstart.paper_choices(quick))

@@ -95,8 +95,8 @@ def test_a_configuration_has_its_point_in_a_space():
     quick = configs.to_dict(dance_language.resolve("quick"))
     assert SPACES["beta"].point_of(quick) == {
         "motion_vae.beta_shape": "linear",
-        "motion_vae.beta_start": 0.01,
-        "motion_vae.beta_end": 0.05,
+        "motion_vae.beta_start": 0.0,
+        "motion_vae.beta_end": 0.002,
         "motion_vae.beta_warmup": 0.4,
     }
     default = configs.to_dict(dance_language.resolve("default"))
@@ -162,7 +162,7 @@ def test_measures_are_in_their_range(tiny_run):
 def test_derived_captions_do_not_count(tiny_run, tmp_path):
     run = Run.open(tiny_run)
     config = dance_language.config_of(run)
-    copy_steps(run.path, tmp_path / "other", config, STEPS[:4])
+    copy_steps(run.path, tmp_path / "other", config, STEPS[:5])
     other = Run.open(tmp_path / "other")
     tensors, facts = load_bundle(other.bundle("captions"))
     facts["derived"] = list(range(len(facts["texts"])))
@@ -175,7 +175,7 @@ def test_derived_captions_do_not_count(tiny_run, tmp_path):
 
 def test_a_diverged_training_is_no_result(tiny_run, tmp_path):
     run = Run.open(tiny_run)
-    copy_steps(run.path, tmp_path / "other", dance_language.config_of(run), STEPS[:2])
+    copy_steps(run.path, tmp_path / "other", dance_language.config_of(run), STEPS[:3])
     path = Run.open(tmp_path / "other").bundle("motion_vae")
     tensors, facts = load_bundle(path)
     save_bundle(path, {name: value * float("nan") for name, value in tensors.items()}, facts)
@@ -186,8 +186,8 @@ def test_a_diverged_training_is_no_result(tiny_run, tmp_path):
 def test_shared_files_are_linked_and_steps_that_differ_are_not_taken(tiny_run, tmp_path):
     own = dance_language.config_of(Run.open(tiny_run))
     config = configs.merge(own, {"clusters": {"num_clusters": 4}})
-    given = copy_steps(tiny_run, tmp_path / "run", config, STEPS[:4])
-    assert given == ["statistics", "motion_vae"]
+    given = copy_steps(tiny_run, tmp_path / "run", config, STEPS[:5])
+    assert given == ["statistics", "motion_basis", "motion_vae"]
     weights = Path("stages/motion_vae.safetensors")
     assert (tmp_path / "run" / weights).samefile(tiny_run / weights)
-    assert copy_steps(tiny_run, tmp_path / "run", config, STEPS[:4]) == []
+    assert copy_steps(tiny_run, tmp_path / "run", config, STEPS[:5]) == []

@@ -15,6 +15,7 @@ from raydance.artifacts import load_bundle, save_bundle
 from raydance.stages.base import TrainConfig
 from raydance.stages.caption_writer import CaptionWriter
 from raydance.stages.contrastive import Contrastive
+from raydance.stages.motion_flow import MotionFlow
 from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
@@ -116,6 +117,14 @@ def test_the_columns_added_are_those_declared(case: Case) -> None:
 
 
 def test_the_names_of_stages_differ() -> None:
-    stages = (MotionVae, TextEncoder, Contrastive, MotionToText, TextToMotion, CaptionWriter)
+    stages = (
+        MotionVae,
+        TextEncoder,
+        Contrastive,
+        MotionToText,
+        MotionFlow,
+        TextToMotion,
+        CaptionWriter,
+    )
     assert len({stage.name for stage in stages}) == len(stages)
     assert {type(case.build()) for case in CASES} == set(stages)

@@ -265,6 +265,7 @@ def test_a_run_is_trained_step_by_step_into_a_uri(bucket, tiny_dataset, capfd, m
     record = json.loads((bucket / "run" / "run.json").read_text())
     assert list(record["steps"]) == ["statistics"]
     shutil.rmtree(storage.cache_folder())
+    assert run(*given, *small, "--stage", "motion_basis", "--quiet") == 0
     assert run(*given, *small, "--stage", "motion_vae") == 0
     assert "statistics: done before" in capfd.readouterr().err
     published = content_names(bucket / "run")

@@ -165,7 +165,7 @@ def cluster_measures(run: Run) -> dict[str, float]:
 def text_measures(run: Run) -> dict[str, float]:
     """The two terms of eq. 12 over all pairs of a validation window and a caption of its own."""
     table = CaptionTable.load([run.bundle("captions"), run.bundle("text_encoder_captions")])
-    latents_NZ = _column(run, "val", "clusters", "cluster_point")
+    latents_NZ = _column(run, "val", "motion_vae", "latent")
     pairs = [(row, i) for row, ids in enumerate(_written_ids(run)) for i in ids]
     rows, ids = (list(part) for part in zip(*pairs))
     found = alignment(table.columns["text_latent"].numpy()[ids], latents_NZ[rows])

@@ -186,9 +186,16 @@ def generate(
     else:
         print_lines(f"{out}: {len(motion)} frames, {len(motion) / system.fps:.1f} s")
         if made.understood is not None:
-            print_lines(f"  understood as: {made.understood.caption} ({made.understood.similarity:.2f})")
-        settings = [f"{name} {value:g}" for name, value in made.facts.items() if name != "source"]
+            nearest = made.understood
+            print_lines(f"  understood as: {nearest.caption} ({nearest.similarity:.2f})")
+        settings = [
+            f"{name} {value:g}"
+            for name, value in made.facts.items()
+            if name not in ("source", "constraints")
+        ]
         print_lines(f"  made by: {', '.join([made.facts['source'], *settings])}")
+        for constraint in made.facts.get("constraints", ()):
+            print_lines(f"  {_kept(constraint)}")
         if report is not None and not report.note:
             slid, slides = report.skate_before_m_s, report.skate_after_m_s
             print_lines(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")

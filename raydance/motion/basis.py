@@ -24,6 +24,8 @@ from raydance.motion import normalise
 
 _NOISE_M = 0.005
 """Measurement noise, metres: keeps the fit of few joints to many components stable."""
+_LEAST_M = 1e-4
+"""Windows that differ by less, metres over all of their values, are alike but for rounding."""
 _MAX_FILLS = 4
 
 
@@ -176,7 +178,7 @@ def _components(network: np.ndarray, weight: np.ndarray, num_components: int, se
     pca = PCA(num, svd_solver="randomized", iterated_power=3, random_state=seed).fit(scaled)
     scale = np.sqrt(pca.explained_variance_)
     kept = scale > 1e-6 * max(float(scale[0]), 1e-12)
-    if not kept.any() or scale[0] < 1e-9:
+    if not kept.any() or scale[0] < _LEAST_M:
         raise InputError("all training windows are alike: there is no movement to make a basis of")
     shape = (network.shape[1], int(used.sum()), 3)
     components = np.zeros((int(kept.sum()), *network.shape[1:]), dtype=np.float32)

@@ -1,7 +1,7 @@
 """The report of a run: a folder with a page, pictures and animations that needs no network.
 
 It holds what the paper's figures 1-13 and tables I-VI hold, from this run's own figures, and what
-the paper lacks: the evaluation on the test split beside chance and a baseline.
+the paper lacks: the motion flow, and the evaluation on the test split beside chance and a baseline.
 """
 
 from __future__ import annotations
@@ -107,14 +107,17 @@ def write_figures(system: DanceLanguage, folder: Path) -> list[Path]:
     config = system.config
     name = config.text.model
     dim = int(system.captions.columns["text_embedding"].shape[1])
+    num = system.basis.num_components
     drawn = {
-        "fig01_pipeline": diagrams.pipeline(config, len(system.centroids), name, dim),
-        "fig02_motion_vae": diagrams.motion_vae(config),
+        "fig01_pipeline": diagrams.pipeline(config, len(system.centroids), name, dim, num),
+        "fig02_motion_vae": diagrams.motion_vae(config, num),
         "fig05_text_encoder": diagrams.text_encoder(config, name, dim),
-        "fig06_contrastive": diagrams.contrastive(config, dim),
+        "fig06_contrastive": diagrams.contrastive(config, dim, num),
         "fig07_motion_to_text": diagrams.motion_to_text(config, dim, len(system.caption_base.ids)),
         "fig08_text_to_motion": diagrams.text_to_motion(config),
     }
+    if system.motion_flow is not None:
+        drawn["fig15_motion_flow_network"] = diagrams.motion_flow(config, dim, num)
     files = []
     for stem, svg in drawn.items():
         with replacing(folder / f"{stem}.svg") as temporary:
@@ -128,7 +131,8 @@ def write_figures(system: DanceLanguage, folder: Path) -> list[Path]:
     plots.save_svg(figure, folder / "fig04_clusters.svg")
     files += [folder / "fig03_silhouette.svg", folder / "fig04_clusters.svg"]
     checks = checks_of(system.run.config)
-    for stage, (_, number, _) in tables.STAGES.items():
+    for stage in tables.stages_of(system.run):
+        number = tables.STAGES[stage][1]
         figure, axes = plots.new_figure(10.4, 3.3, columns=2)
         plots.draw_losses(axes, stage, history(system.run, stage), checks[stage])
         file = folder / f"fig{int(number.split()[-1]):02d}_{stage}.svg"
@@ -251,6 +255,11 @@ def _networks(system: DanceLanguage) -> str:
         "fig07_motion_to_text": "Motion to text.",
         "fig08_text_to_motion": "Text to motion.",
     }
+    if system.motion_flow is not None:
+        captions["fig15_motion_flow_network"] = (
+            f"The motion flow, which is not in the paper: "
+            f"{_num_weights(system.run, 'motion_flow', 'network.'):,} weights."
+        )
     drawn = [
         page.figure(f"figures/{stem}.svg", f"Fig. {int(stem[3:5])}", words)
         for stem, words in captions.items()
@@ -258,42 +267,46 @@ def _networks(system: DanceLanguage) -> str:
     return page.paragraph("Sizes are those this run was configured with.") + "".join(drawn)
 
 
-def _num_weights(run: Run, stage: str) -> int:
-    return sum(tensor.numel() for tensor in load_bundle(run.bundle(stage))[0].values())
+def _num_weights(run: Run, stage: str, part: str = "") -> int:
+    tensors = load_bundle(run.bundle(stage))[0].items()
+    return sum(tensor.numel() for name, tensor in tensors if name.startswith(part))
 
 
 def _clusters(system: DanceLanguage) -> str:
     report = cluster_report(system.run)
     variance = report["pca_variance"]
+    points = {"latent": "latents", "descriptors": "kinematic descriptors"}.get(
+        system.config.clusters.space, "basis coefficients"
+    )
     shown = [
         page.figure(
             "figures/fig03_silhouette.svg",
             "Fig. 3",
-            "Silhouette of K-means on the training latents, and how alike it comes out from "
-            f"{system.config.clusters.num_seeds} seeds.",
+            f"Silhouette of K-means on the training windows' {points}, and how alike it "
+            f"comes out from {system.config.clusters.num_seeds} seeds.",
         ),
         page.figure(
             "figures/fig04_clusters.svg",
             "Fig. 4",
-            f"Latents in the plane of their first two principal components "
+            f"{points[0].upper()}{points[1:]} in the plane of their first two principal components "
             f"({variance[0]:.0%} and {variance[1]:.0%} of the variance).",
         ),
-        page.table(tables.silhouette_table(report)),
+        page.table(tables.silhouette_table(report, points)),
     ]
     return "".join(shown)
 
 
 def _training(run: Run) -> str:
     parts = []
-    paper = {t.number: t for t in tables.paper_tables(run)}
-    for stage, (title, number, table) in tables.STAGES.items():
+    for stage in tables.stages_of(run):
+        title, number, _ = tables.STAGES[stage]
         lines = history(run, stage)
         rate = float(np.median([line["windows_per_s"] for line in lines]))
         parts.append(f"<h3>{page.text(title)}</h3>")
         file = f"figures/fig{int(number.split()[-1]):02d}_{stage}.svg"
         words = f"Losses over {len(lines)} epochs; the dot marks the weights kept. "
         parts.append(page.figure(file, number, f"{words}{rate:,.0f} windows a second."))
-        parts.append(page.table(paper[table]))
+        parts.append(page.table(tables.stage_table(run, stage)))
     warned = warnings_of(run)
     parts.append("<h3>Warnings raised in training</h3>")
     parts.append(page.items(warned) if warned else page.paragraph("None."))
@@ -303,7 +316,7 @@ def _training(run: Run) -> str:
 def warnings_of(run: Run) -> list[str]:
     """What stages warned of, with stage and epoch."""
     out = [f"clusters: {w}" for w in cluster_report(run)["warnings"]]
-    for stage in tables.STAGES:
+    for stage in tables.stages_of(run):
         for line in history(run, stage):
             out += [f"{stage}, epoch {line['epoch'] + 1}: {w}" for w in line.get("warnings", ())]
     return out

@@ -1,7 +1,7 @@
 """Block diagrams of the pipeline and its networks, with the sizes that a run was configured with.
 
-Figures 1, 2 and 5-8 of the paper, drawn from the configuration, so that they cannot disagree with
-what was trained.
+Figures 1, 2 and 5-8 of the paper and one of the motion flow, drawn from the configuration, so that
+they cannot disagree with what was trained.
 """
 
 from __future__ import annotations
@@ -111,10 +111,16 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
     return f'<path d="M{a:g} {y_a:g}H{turn:g}V{y_b:g}H{b:g}" marker-end="url(#a)"/>'
 
 
-def pipeline(config: DanceLanguageConfig, num_clusters: int, text_name: str, text_dim: int) -> str:
-    """Fig. 1."""
-    vae, latent = config.motion_vae, config.motion_vae.latent
-    end_to_end = config.contrastive.motion_input == "windows"
+def pipeline(
+    config: DanceLanguageConfig,
+    num_clusters: int,
+    text_name: str,
+    text_dim: int,
+    num_components: int,
+) -> str:
+    """Fig. 1, with the motion basis and the motion flow, which the paper has not."""
+    vae, space = config.motion_vae, config.contrastive
+    clusters = config.clusters.space
     boxes = [
         Box(
             "windows",
@@ -123,46 +129,71 @@ def pipeline(config: DanceLanguageConfig, num_clusters: int, text_name: str, tex
             (f"{vae.num_frames} x {vae.num_joints} x 3", "normalised, augmented"),
             "data",
         ),
-        Box("vae", (1, 0), "Motion VAE", (f"latent {latent}",)),
-        Box("clusters", (2, 0), "Clusters", (f"K = {num_clusters}",)),
-        Box("words", (3, 0), "Captions", ("of the clip, else", "of its cluster"), "data"),
+        Box("vae", (2, 0), "Motion VAE", (f"latent {vae.latent}",)),
+        Box("clusters", (3, 0), "Clusters", (f"K = {num_clusters}", f"of {_CLUSTERED[clusters]}")),
+        Box("words", (4, 0), "Captions", ("of the clip, else", "of its cluster"), "data"),
         Box("sentence", (0, 2), "Frozen text model", (text_name, f"{text_dim} values"), "frozen"),
-        Box("text", (1, 2), "Text encoder", (f"{text_dim} to {latent}",)),
-        Box(
-            "space",
-            (2, 1),
-            "Contrastive space",
-            (config.contrastive.loss, f"{config.contrastive.outputs} values"),
-        ),
+        Box("text", (2, 2), "Text encoder", (f"{text_dim} to {vae.latent}",)),
+        Box("space", (2, 1), "Contrastive space", (space.loss, f"{space.outputs} values")),
         Box("m2t", (3, 1), "Motion to text", ("nearest captions",)),
         Box("t2m", (3, 2), "Text to motion", (f"source: {config.text_to_motion.source}",)),
         Box("out_text", (4, 1), "Description", (), "data"),
         Box("out_motion", (4, 2), "New motion", (f"{vae.num_frames} frames",), "data"),
     ]
     edges = [
-        ("windows", "vae"),
-        ("vae", "clusters"),
         ("clusters", "words"),
-        ("vae", "space"),
-        ("sentence", "text"),
         ("space", "m2t"),
         ("m2t", "out_text"),
+        ("sentence", "text"),
         ("text", "t2m"),
         ("t2m", "out_motion"),
-        ("text" if config.contrastive.text_input == "latent" else "sentence", "space"),
+        ("text" if space.text_input == "latent" else "sentence", "space"),
+        ("vae", "clusters"),
     ]
-    if end_to_end:
+    uses = _uses_of_basis(config)
+    if uses:
+        boxes.append(
+            Box("basis", (1, 0), "Motion basis", (f"{num_components} coefficients",), "frozen")
+        )
+        edges += [("windows", "basis"), *(("basis", use) for use in uses)]
+    if "vae" not in uses:
+        # Beside the basis, which stands in between where it is drawn.
+        edges.append(("windows", "vae"))
+    if space.motion_input == "latent":
+        edges.append(("vae", "space"))
+    if space.motion_input in ("both", "frames", "windows"):
         edges.append(("windows", "space"))
+    if config.motion_flow.enabled:
+        boxes.append(Box("flow", (3, 3), "Motion flow", (f"{config.motion_flow.steps} steps",)))
+        edges += [("sentence", "flow"), ("flow", "out_motion")]
     return draw(boxes, edges)
 
 
-def motion_vae(config: DanceLanguageConfig) -> str:
+_CLUSTERED: Final = {
+    "descriptors": "descriptors",
+    "coefficients": "coefficients",
+    "latent": "latents",
+}
+
+
+def _uses_of_basis(config: DanceLanguageConfig) -> list[str]:
+    """Which blocks of the pipeline read the motion basis."""
+    uses = {
+        "vae": config.motion_vae.basis,
+        "space": config.contrastive.motion_input in ("both", "basis"),
+        "flow": config.motion_flow.enabled,
+    }
+    return [name for name, reads in uses.items() if reads]
+
+
+def motion_vae(config: DanceLanguageConfig, num_components: int) -> str:
     """Fig. 2."""
     vae = config.motion_vae
     frames, flat = vae.num_frames, 3 * vae.num_joints
     encoder = {"lstm": "LSTM", "gru": "GRU", "conv2d": "2-D convolution"}[vae.encoder]
-    # A linear path leads around the recurrent layers.
-    around = (f"+ linear, {vae.num_cosines} cosines",) if vae.num_cosines else ()
+    # The basis leads around the recurrent layers.
+    known = min(num_components, vae.latent)
+    around = (f"+ basis, {known} coefficients",) if vae.basis else ()
     into = around if vae.encoder != "conv2d" else ()
     boxes = [
         Box("x", (0, 0), "Motion", (f"{frames} x {vae.num_joints} x 3",), "data"),
@@ -223,10 +254,10 @@ def text_encoder(config: DanceLanguageConfig, text_name: str, text_dim: int) -> 
     return draw(boxes, [*zip(names, names[1:]), ("dance", "loss")])
 
 
-def contrastive(config: DanceLanguageConfig, text_dim: int) -> str:
+def contrastive(config: DanceLanguageConfig, text_dim: int, num_components: int) -> str:
     """Fig. 6."""
     stage, latent = config.contrastive, config.motion_vae.latent
-    reads_windows = stage.motion_input == "windows"
+    kind = stage.motion_input
     text_in = latent if stage.text_input == "latent" else text_dim
     text_head = f"{text_in}-{stage.width}-{stage.width}-{stage.outputs}"
     if stage.text_head == "linear":
@@ -242,29 +273,40 @@ def contrastive(config: DanceLanguageConfig, text_dim: int) -> str:
         ),
         "triplet": ("Triplet, eq. 14", f"margin {stage.margin:g}, {stage.distance}"),
     }[stage.loss]
-    boxes = [
-        Box("m", (0, 0), "Windows" if reads_windows else "Motion latents", (), "data"),
+    boxes = [Box("m", (0, 0), "Motion latents" if kind == "latent" else "Windows", (), "data")]
+    edges: list[tuple[str, str]] = []
+    if kind in ("windows", "latent"):
+        trains = kind == "windows"
+        words = "from the VAE's, trained on" if trains else "the VAE's, frozen"
+        boxes.append(
+            Box("e", (1, 0), "Motion encoder", (words,), "trained" if trains else "frozen")
+        )
+        edges += [("m", "e"), ("e", "hm")]
+    if kind in ("both", "frames"):
+        boxes.append(Box("f", (1, 0), "Convolutions", ("over time", f"{stage.channels} channels")))
+        edges += [("m", "f"), ("f", "hm")]
+    if kind in ("both", "basis"):
+        row = 1 if kind == "both" else 0
+        words = f"{num_components}-{2 * stage.width}-{2 * stage.width}-{stage.width}"
+        boxes.append(Box("c", (1, row), "Basis coefficients", (words,)))
+        edges += [("m", "c"), ("c", "hm")]
+    inputs = {"windows": latent, "latent": latent, "both": 2 * stage.width}.get(kind, stage.width)
+    last = 2 if kind == "both" else 1
+    boxes += [
         Box(
-            "e",
-            (1, 0),
-            "Motion encoder",
-            ("from the VAE's, trained on" if reads_windows else "the VAE's, frozen",),
-            "trained" if reads_windows else "frozen",
-        ),
-        Box(
-            "hm", (2, 0), "Motion head", (f"{latent}-{stage.width}-{stage.width}-{stage.outputs}",)
+            "hm", (2, 0), "Motion head", (f"{inputs}-{stage.width}-{stage.width}-{stage.outputs}",)
         ),
         Box(
             "t",
-            (0, 1),
+            (0, last),
             "Captions",
             ("eq. 11's latents" if stage.text_input == "latent" else "sentence embeddings",),
             "data",
         ),
-        Box("ht", (2, 1), "Text head", (text_head,)),
-        Box("loss", (3, 0.5), detail[0], detail[1:], "loss"),
+        Box("ht", (2, last), "Text head", (text_head,)),
+        Box("loss", (3, last / 2), detail[0], detail[1:], "loss"),
     ]
-    return draw(boxes, [("m", "e"), ("e", "hm"), ("t", "ht"), ("hm", "loss"), ("ht", "loss")])
+    return draw(boxes, [*edges, ("t", "ht"), ("hm", "loss"), ("ht", "loss")])
 
 
 def motion_to_text(config: DanceLanguageConfig, text_dim: int, num_captions: int) -> str:
@@ -272,6 +314,7 @@ def motion_to_text(config: DanceLanguageConfig, text_dim: int, num_captions: int
     stage = config.motion_to_text
     reads_latent = stage.motion_input == "latent"
     inputs = config.motion_vae.latent if reads_latent else config.contrastive.outputs
+    shared = stage.ranking == "shared"
     boxes = [
         Box(
             "m",
@@ -283,14 +326,66 @@ def motion_to_text(config: DanceLanguageConfig, text_dim: int, num_captions: int
         Box("a", (1, 0), "Linear, ReLU", (f"{inputs} to {stage.hidden}",)),
         Box("d", (2, 0), "Dropout", (f"{stage.dropout:g}",)),
         Box("b", (3, 0), "Linear, LayerNorm", (f"{stage.hidden} to {text_dim}",)),
-        Box("cos", (4, 0), "Cosine, top k", ("eq. 16",)),
+        Box("cos", (4, 1 if shared else 0), "Cosine, top k", ("eq. 16",)),
         Box(
-            "base", (3, 1), "Caption base", (f"{num_captions} captions", "embedded once"), "frozen"
+            "base",
+            (3, 1),
+            "Caption base",
+            (f"{num_captions} captions", "in the shared space" if shared else "embedded once"),
+            "frozen",
         ),
-        Box("check", (4, 1), "Cluster check", (stage.cluster_verification,), "loss"),
+        Box(
+            "check", (4, 2 if shared else 1), "Cluster check", (stage.cluster_verification,), "loss"
+        ),
     ]
-    names = ["m", "a", "d", "b", "cos", "check"]
-    return draw(boxes, [*zip(names, names[1:]), ("base", "cos")])
+    names = ["m", "a", "d", "b"] if shared else ["m", "a", "d", "b", "cos", "check"]
+    edges = [*zip(names, names[1:]), ("base", "cos")]
+    if shared:  # what the projection learns ranks with `ranking=sentences` alone
+        boxes.append(Box("p", (0, 2), "Motion embedding", ("in the shared space",), "data"))
+        edges += [("p", "cos"), ("cos", "check")]
+    return draw(boxes, edges)
+
+
+def motion_flow(config: DanceLanguageConfig, text_dim: int, num_components: int) -> str:
+    """The flow, which is not in the paper."""
+    stage, vae = config.motion_flow, config.motion_vae
+    width = stage.width
+    boxes = [
+        Box("z", (0, 0), "Noise to motion", (f"z_t, {num_components} values",), "data"),
+        Box("wanted", (0, 1), "Wanted frames", ("least-norm coefficients",), "data"),
+        Box("text", (0, 2), "Sentence", (f"{text_dim} values, t",), "data"),
+        Box("in", (1, 0), "Linear", (f"{num_components} to {width}",)),
+        Box("cond", (1, 2), "Condition", (f"{text_dim} to {width}",)),
+        Box(
+            "blocks",
+            (2, 1),
+            f"{stage.num_blocks} residual blocks",
+            (f"{width}-{stage.expansion * width}-{width}", "scaled and shifted"),
+        ),
+        Box("out", (3, 1), "Clean coefficients", (f"{num_components} values",)),
+        Box("loss", (3, 0), "Squared error", ("by importance",), "loss"),
+        Box(
+            "motion",
+            (4, 1),
+            "Motion",
+            (
+                f"{vae.num_frames} x {vae.num_joints} x 3",
+                f"{stage.steps} steps, guidance {stage.guidance:g}",
+            ),
+            "data",
+        ),
+    ]
+    edges = [
+        ("z", "in"),
+        ("wanted", "blocks"),
+        ("in", "blocks"),
+        ("text", "cond"),
+        ("cond", "blocks"),
+        ("blocks", "out"),
+        ("out", "loss"),
+        ("out", "motion"),
+    ]
+    return draw(boxes, edges)
 
 
 def text_to_motion(config: DanceLanguageConfig) -> str:
@@ -309,7 +404,7 @@ def text_to_motion(config: DanceLanguageConfig) -> str:
             "dance",
             (0, 1),
             "Motion latent",
-            (f"source: {stage.source}", f"dropped {stage.latent_dropout:.0%} in training"),
+            (_latent_of(stage.source), f"dropped {stage.latent_dropout:.0%} in training"),
             "data",
         ),
         Box("cat", (1, 0.5), "Concatenation", (f"{2 * vae.latent}, eq. 18",)),
@@ -328,3 +423,8 @@ def text_to_motion(config: DanceLanguageConfig) -> str:
     ]
     names = ["cat", "fuse", "dec", "out"]
     return draw(boxes, [("text", "cat"), ("dance", "cat"), *zip(names, names[1:])])
+
+
+def _latent_of(source: str) -> str:
+    """Where eq. 18's motion latent comes from; the flow has none of its own."""
+    return "source: asked for" if source == "flow" else f"source: {source}"

@@ -1,7 +1,7 @@
 """Plots of a run: silhouette over K, clusters in the plane of their PCA, loss curves.
 
-Figures 3, 4 and 9-13 of the paper, from this run's own figures. As SVG they follow the reader's
-light or dark setting; as PNG they are on white.
+Figures 3, 4 and 9-13 of the paper and the motion flow's losses, from this run's own figures. As SVG
+they follow the reader's light or dark setting; as PNG they are on white.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ _STAGE_TERMS: Final[dict[str, tuple[str, ...]]] = {
     "contrastive": ("top1", "gap"),
     "motion_to_text": ("positive", "negative", "cluster_accuracy"),
     "text_to_motion": ("recon", "text_only"),
+    "motion_flow": ("plain",),
 }
 
 

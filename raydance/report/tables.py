@@ -1,4 +1,4 @@
-"""Tables I-VI of the paper, with this run's own figures at the epochs it ran.
+"""Tables I-VI of the paper and one of the motion flow, with this run's own figures.
 
 The paper's numbers are not repeated: Table I is on a scale that eq. 5-8 do not give, and Table VI
 is Table V digit for digit.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from raydance.artifacts import Run, load_bundle
+from raydance.artifacts import Run
 from raydance.kept_epoch import checks_of, kept_line
 from raydance.systems.base import history
 
@@ -36,29 +36,31 @@ STAGES: Final[dict[str, tuple[str, str, str]]] = {
     "contrastive": ("Contrastive projection", "Fig. 11", "IV"),
     "motion_to_text": ("Motion to text", "Fig. 12", "V"),
     "text_to_motion": ("Text to motion", "Fig. 13", "VI"),
+    "motion_flow": ("Motion flow", "Fig. 14", ""),
 }
-"""Stage -> title, the paper's figure of its losses, the paper's table."""
+"""Stage -> title, the figure of its losses, the paper's table; the paper has no flow."""
 
 _EPOCHS: Final[dict[str, tuple[int, ...]]] = {
     "text_encoder": (1, 10, 20, 40, 80, 160),
     "contrastive": (1, 50, 100, 150, 250),
     "motion_to_text": (1, 2, 3, 5, 7, 10),
     "text_to_motion": (1, 2, 3, 5, 7, 10),
+    "motion_flow": (1, 10, 50, 100, 200, 300),
 }
 
 
-def paper_tables(run: Run) -> list[Table]:
-    """Tables I-VI, in order."""
-    report = load_bundle(run.bundle("clusters"))[1]["report"]
-    checks = checks_of(run.config)
-    literal = run.config["motion_vae"]["literal_eq7"]
-    tables = [
-        vae_table(history(run, "motion_vae"), checks["motion_vae"], literal_eq7=literal),
-        silhouette_table(report),
-    ]
-    for stage in ("text_encoder", "contrastive", "motion_to_text", "text_to_motion"):
-        tables.append(loss_table(stage, history(run, stage), checks[stage]))
-    return tables
+def stages_of(run: Run) -> list[str]:
+    """Those of `STAGES` that a run trains."""
+    return [stage for stage in STAGES if run.config[stage].get("enabled", True)]
+
+
+def stage_table(run: Run, stage: str) -> Table:
+    """The losses of a stage of `STAGES`: Tables I and III-VI."""
+    check_every = checks_of(run.config)[stage]
+    if stage == "motion_vae":
+        literal = run.config[stage]["literal_eq7"]
+        return vae_table(history(run, stage), check_every, literal_eq7=literal)
+    return loss_table(stage, history(run, stage), check_every)
 
 
 def vae_table(
@@ -97,8 +99,11 @@ def vae_table(
     )
 
 
-def silhouette_table(report: dict[str, Any]) -> Table:
-    """Table II: the whole curve, with stability, and the other methods at the K taken."""
+def silhouette_table(report: dict[str, Any], points: str = "latents") -> Table:
+    """Table II of clusters of `points`: the whole curve, with stability, and the other methods.
+
+    Those are fitted with the K taken.
+    """
     chosen = report["num_clusters"]
     rows = [
         (
@@ -125,7 +130,7 @@ def silhouette_table(report: dict[str, Any]) -> Table:
             rows.append((count, _decimals(score), "-"))
     return Table(
         number="II",
-        title="Silhouette and stability of clusterings of the latents",
+        title=f"Silhouette and stability of clusterings of the {points}",
         header=("Clustering", "Silhouette", "Stability (ARI over seeds)"),
         rows=tuple(rows),
         note=" ".join(f"{w[0].upper()}{w[1:]}." for w in report["warnings"]),
@@ -133,7 +138,7 @@ def silhouette_table(report: dict[str, Any]) -> Table:
 
 
 def loss_table(stage: str, lines: Sequence[dict[str, Any]], check_every: int) -> Table:
-    """Tables III-VI: total losses at the paper's epochs as far as they were run, kept and last."""
+    """Tables III-VI, and the flow's: total losses at a few epochs, the one kept among them."""
     kept = kept_line(lines, check_every)
     best = kept["epoch"] + 1 if kept else 0
     by_epoch = {line["epoch"] + 1: line for line in lines}

@@ -198,7 +198,6 @@ class MotionFlow(Stage):
 
     name: ClassVar[str] = "motion_flow"
     reads: ClassVar[tuple[str, ...]] = ("coefficients", "text_embedding")
-
     num_updates: Tensor
     weight: Tensor
     set_projection: Tensor

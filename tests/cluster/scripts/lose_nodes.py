@@ -22,7 +22,7 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 
 import ray
 from ray.cluster_utils import Cluster
-from small_training import CHANGES, metrics_of, train_vae, wait_until
+from small_training import BEFORE, CHANGES, metrics_of, train_vae, wait_until
 
 from raydance.cluster.train import RayRunner
 from raydance.systems import dance_language
@@ -78,8 +78,9 @@ def lose_a_node(cluster: Cluster, dataset: Path, out: Path) -> list[str]:
 
 def main(dataset: Path, folder: Path) -> None:
     config = dance_language.resolve("quick", list(CHANGES))
-    for name in ("replaced", "lost"):  # the first step needs no cluster
-        dance_language.train(folder / name, dataset, config, LocalRunner(), only="statistics")
+    for name in ("replaced", "lost"):  # what comes before needs no cluster
+        for step in BEFORE:
+            dance_language.train(folder / name, dataset, config, LocalRunner(), only=step)
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
     )

@@ -1,0 +1,55 @@
+"""What the presets of Dance-Language choose: the paper's ways stay the paper's."""
+
+from __future__ import annotations
+
+import pytest
+
+from raydance.errors import ConfigError
+from raydance.systems import dance_language
+from raydance.systems.dance_language import STEPS, resolve, steps_of
+
+
+def test_the_paper_preset_knows_neither_basis_nor_flow() -> None:
+    config = resolve("paper")
+    vae = config.motion_vae
+    assert not vae.basis and (vae.encoder, vae.decoder) == ("lstm", "gru")
+    assert (vae.hidden, vae.latent, vae.train.epochs, vae.train.lr) == (384, 256, 1000, 5e-4)
+    assert (vae.beta_start, vae.beta_end) == (0.01, 0.2)
+    assert (config.clusters.space, config.clusters.num_clusters) == ("latent", 3)
+    contrastive = config.contrastive
+    assert (contrastive.loss, contrastive.margin, contrastive.distance) == (
+        "triplet",
+        1.0,
+        "euclidean",
+    )
+    assert contrastive.motion_input == contrastive.text_input == "latent"
+    assert contrastive.train.optimizer == "sgd" and contrastive.train.epochs == 250
+    text = config.motion_to_text
+    assert (text.ranking, text.motion_input, text.margin) == ("sentences", "latent", 0.2)
+    motion = config.text_to_motion
+    assert (motion.source, motion.fusion, motion.decoder_start) == ("prior", "linear", "vae")
+    assert config.text_encoder.final_relu and not config.text.side_features
+    assert not config.motion_flow.enabled and "motion_flow" not in steps_of(config)
+
+
+@pytest.mark.parametrize("preset", ["default", "quick"])
+def test_other_presets_start_from_the_basis_and_generate_by_the_flow(preset: str) -> None:
+    config = resolve(preset)
+    assert config.motion_vae.basis and config.motion_flow.enabled
+    assert config.text_to_motion.source == "flow"
+    assert config.contrastive.motion_input == "both"
+    assert config.motion_to_text.ranking == "shared"
+    assert config.clusters.space == "descriptors"
+    assert steps_of(config) == STEPS[:-1]  # all but the caption writer
+
+
+def test_a_source_that_is_switched_off_is_refused() -> None:
+    with pytest.raises(ConfigError, match="source=flow needs motion_flow.enabled=true"):
+        resolve("quick", ["motion_flow.enabled=false"])
+    config = resolve("quick", ["motion_flow.enabled=false", "text_to_motion.source=nearest"])
+    assert "motion_flow" not in steps_of(config)
+
+
+def test_a_step_comes_after_those_it_builds_on() -> None:
+    for step, below in dance_language._BUILDS_ON.items():
+        assert all(STEPS.index(other) < STEPS.index(step) for other in below), step
