@@ -55,6 +55,7 @@ class GenerateOptions(TypedDict, total=False):
         source: one of the model's `sources`: `flow`, `prior`, `cluster` or `nearest`.
         steps, guidance, candidates: of the source `flow` alone.
         clean_feet: keep feet that stand from sliding.
+        steering: keyframes, paths, a loop, clips and a timeline, as the API's document has them.
     """
 
     frames: int | None
@@ -66,6 +67,7 @@ class GenerateOptions(TypedDict, total=False):
     guidance: float | None
     candidates: int | None
     clean_feet: bool
+    steering: dict[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,8 +94,8 @@ def generate(
     frames: Annotated[
         int | None,
         typer.Option(
-            help="Length; a window by default, at most a minute. Longer motion than a window is "
-            "stitched from several."
+            help="Length; a window by default, at most a minute. Longer motion is made window by "
+            "window, each going on from the one before."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
@@ -118,6 +119,29 @@ def generate(
     ] = None,
     clip: Annotated[
         str | None, typer.Option(metavar="FILE", help="The motion that --source clip starts from.")
+    ] = None,
+    steer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML of what the motion shall keep to: keyframes, paths, loop, after, before, "
+            "edit, strength, timeline.",
+        ),
+    ] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="End with the pose and velocity of the start.")
+    ] = False,
+    after: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A motion to go on from.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A motion in whose first pose to end.")
+    ] = None,
+    edit: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A motion to change by the sentence.")
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="Of the change: 0 leaves the motion, 1 keeps nothing.")
     ] = None,
     unit: Annotated[
         str | None, typer.Option("--unit", help="Of a .bvh file: m, cm (by default), mm or inch.")
@@ -148,13 +172,21 @@ def generate(
       raydance generate "sharp kicks" --run runs/mine --out kicks.bvh --frames 80 --seed 3
       raydance generate "the same, but low" --run runs/mine --out low.npz --clip walk.bvh
       raydance generate "a slow turn" --run runs/mine --out turn.glb --candidates 8
+      raydance generate "walks on" --run runs/mine --out on.bvh --after walk.bvh --frames 100
+      raydance generate "a slow turn" --run runs/mine --out turn.bvh --steer plan.yaml
     """
     from raydance.motion import export
     from raydance.motion.contacts import clean_feet
+    from raydance.systems.steering_plan import SteeringPlan, read_plan
 
     options = writing_options(unit, up, limits)
     export.check_suffix(out, **options)
     start = read_motion(clip, fps, mapping) if clip else None
+    plan = read_plan(steer) if steer else SteeringPlan()
+    given = {"after": after, "before": before, "edit": edit, "strength": strength}
+    plan = plan.model_copy(update={k: v for k, v in given.items() if v is not None})
+    plan.loop = plan.loop or loop
+    steering = plan.steering(lambda file: read_motion(file, fps, mapping))
     system = raydance.load(local(run))
     made = system.make(
         text,
@@ -165,6 +197,8 @@ def generate(
         steps=steps,
         guidance=guidance,
         candidates=candidates,
+        steering=steering,
+        timeline=plan.sentences(),
     )
     motion = made.motion[0]
     report = None
@@ -201,6 +235,19 @@ def generate(
             print_lines(f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}")
         for note in written.notes:
             print_lines(f"  {note}")
+
+
+def _kept(constraint: Mapping[str, Any]) -> str:
+    """How well the motion keeps to a constraint, in words."""
+    what = constraint["kind"]
+    if "joint" in constraint:
+        what += f" of {constraint['joint']}"
+    if "time_s" in constraint:
+        what += f" at {constraint['time_s']:g} s"
+    said = f"{what}: {constraint['residual_cm']:.1f} cm off"
+    if constraint.get("settled_cm", 0.0) >= 1.0:
+        said += f", after a correction of {constraint['settled_cm']:.0f} cm"
+    return said
 
 
 def search(

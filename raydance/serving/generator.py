@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from raydance.errors import InputError, RaydanceError
+from raydance.motion.clip import Clip
 from raydance.serving.parts import Failed, Made, Part, Spoken
 from raydance.serving.problems import NotHere
 from raydance.serving.runs import Entry, Opened, Shelf
 from raydance.serving.speech import Said, Speech
 from raydance.systems.generation import Request, generate, warm_up
+from raydance.systems.steering import Sentence
+from raydance.systems.steering_plan import SteeringPlan
 
 
 class Generator(Part):
@@ -126,7 +129,33 @@ def _request(spoken: Spoken, wanted: Mapping[str, Any], opened: Opened) -> Reque
         fields["frames"] = max(2, round(seconds * fps))
         if fields["frames"] > most:
             raise InputError(f"seconds: {seconds:g}; allowed: up to {most / fps:g}")
+    plan = fields.pop("steering", None)
+    if plan is not None:
+        fields |= _steered(SteeringPlan.model_validate(plan), opened.system)
     return Request(words=spoken.words, **fields)
+
+
+def _steered(plan: SteeringPlan, system: Any) -> dict[str, Any]:
+    """The fields of `Request` that a plan fills.
+
+    Raises:
+        InputError: a clip that is named: files of the service's machine are not the caller's.
+    """
+
+    def refuse(name: str) -> Clip:
+        raise InputError(
+            f"steering: give clips as motion (fps, joints, parents, positions), not as {name!r}"
+        )
+
+    sentences = plan.sentences()
+    words = system.encode_text([text for _, text in sentences]) if sentences else {}
+    return {
+        "steering": plan.steering(refuse),
+        "timeline": tuple(
+            Sentence(begins_s=begins_s, words={name: rows[i] for name, rows in words.items()})
+            for i, (begins_s, _) in enumerate(sentences)
+        ),
+    }
 
 
 def _row_of(windows: dict[str, list[Any]], clip_id: str, start_s: float) -> int:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from raydance.stages.motion_flow import MAX_GUIDANCE
 from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
 from raydance.systems.generation import MAX_CANDIDATES
+from raydance.systems.steering_plan import SteeringPlan
 
 MAX_TEXT: Final = 2000
 """Characters of a sentence."""
@@ -67,6 +68,11 @@ class Generate(_Strict):
     )
     format: Format = Field(default="json", description="Files hold one sample")
     clean_feet: bool = Field(default=True, description="Keep feet that stand from sliding")
+    steering: SteeringPlan | None = Field(
+        default=None,
+        description="What the flow keeps to: keyframes, paths, a loop, clips, a timeline of "
+        "sentences. Clips are motion as this route answers it",
+    )
     model: Model
 
     def options(self) -> dict[str, Any]:

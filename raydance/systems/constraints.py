@@ -58,9 +58,9 @@ class Equations:
         chosen = wanted.weight > 0.0
         floor = np.array([True, False, True])
         for t in np.flatnonzero(chosen.any(axis=(1, 2))):
-            parts = (components[:, t], mean[t], wanted.target[:, t])
+            parts = [components[:, t], mean[t], wanted.target[:, t]]
             if wanted.is_relative[t]:
-                parts = tuple(np.where(floor, x - x[..., :1, :], x) for x in parts)
+                parts = [np.where(floor, x - x[..., :1, :], x) for x in parts]
             weight = wanted.weight[t][chosen[t]]
             rows.append((parts[0][:, chosen[t]] * weight).T)
             targets.append((parts[2] - parts[1])[:, chosen[t]] * weight)

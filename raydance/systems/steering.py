@@ -410,7 +410,7 @@ def _edited_window(system: DanceLanguage, clip: np.ndarray, start: int) -> np.nd
     """Coefficients `[K]` of the clip from a frame on; at its end it stands still."""
     rows = np.minimum(np.arange(max(start, 0), max(start, 0) + system.window), len(clip) - 1)
     window = clip[rows]
-    mask = window.any(axis=(0, 2))
+    mask = np.asarray(window.any(axis=(0, 2)))
     window = rotate_y(window - window[:1, :1] * _FLOOR, -heading(window[:1], mask))
     window = np.where(mask[:, None], window, 0.0)
     return system.encode_motion(window[None].astype(np.float32), mask[None])["coefficients"][0]
