@@ -142,13 +142,11 @@ def settle(motion: np.ndarray, wanted: Wanted, frames: int = SETTLE_FRAMES) -> n
     alone = chosen[:, 0] & ~chosen[:, 1:].any(axis=1)  # [T, 3]: only the root is wanted
     offset = np.where(alone[:, None], offset[:, :, :1], offset)
     settled = motion + _faded(offset, chosen | alone[:, None], frames)
-    if wanted.loop:
-        settled = _closed(settled, wanted.loop, frames)
-    return settled
+    return close_loop(settled, wanted.loop, frames) if wanted.loop else settled
 
 
-def _closed(motion: np.ndarray, end: int, frames: int) -> np.ndarray:
-    """A loop's last frames, led to the pose of the first."""
+def close_loop(motion: np.ndarray, end: int, frames: int = SETTLE_FRAMES) -> np.ndarray:
+    """Motion `[S, T, J, 3]` whose frame `end` has the pose and the velocity of the first."""
     pose = motion - motion[:, :, :1] * np.array([1.0, 0.0, 1.0])
     offset = pose[:, 0] - pose[:, end]
     speed = (motion[:, 1] - motion[:, 0]) - (motion[:, end] - motion[:, end - 1])

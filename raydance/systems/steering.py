@@ -25,7 +25,7 @@ from raydance.motion.basis import Basis
 from raydance.motion.clip import Clip
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.windows import heading, resample, rotate_y
-from raydance.systems.constraints import Equations, Wanted, missing, settle
+from raydance.systems.constraints import Equations, Wanted, close_loop, missing, settle
 
 if TYPE_CHECKING:
     from raydance.systems.dance_language_run import DanceLanguage
@@ -273,6 +273,8 @@ def steer(
         settled[start : start + length] = np.maximum(settled[start : start + length], off[:length])
         number += 1
     motion = motion[:, lead:]
+    if steering.loop:  # a loop of several windows ends in another one than it begins in
+        motion = close_loop(motion, frames - 1)
     residuals = _residuals(world, steering, motion, settled[lead:])
     return Steered(motion=motion.astype(np.float32), residuals=residuals)
 
@@ -440,10 +442,11 @@ def _sample_window(
             f"{100 * short:.0f} cm"
         )
     is_wanted = bool(len(equations.rows_MK))
-    start, begin, guidance = 0.0, noise_SK, settings["guidance"]
+    start, begin, guidance, change = 0.0, noise_SK, settings["guidance"], 1.0
     if edited_K is not None:
         start = min(1.0 - settings["strength"], _LATEST)
-        guidance *= min(1.0, 2.0 * settings["strength"])
+        # A sentence speaks loud even late on the way: a small change is also a part of a large one.
+        change = min(1.0, 2.0 * settings["strength"])
         begin = (1.0 - start) * noise_SK + start * edited_K
 
     def tensor(values: np.ndarray) -> torch.Tensor:
@@ -463,7 +466,10 @@ def _sample_window(
             start=start,
             correct=equations.correction(system.device) if is_led else None,
         )
-        window = system.to_metres(system.basis.decode(found.cpu().numpy())).astype(np.float64)
+        coefficients = found.cpu().numpy()
+        if edited_K is not None:
+            coefficients = edited_K + change * (coefficients - edited_K)
+        window = system.to_metres(system.basis.decode(coefficients)).astype(np.float64)
         off_STJ = np.linalg.norm(missing(window, wanted), axis=-1)
         off = off_STJ.max(axis=0)
         ways.append((settle(window, wanted) if is_wanted else window, off))
