@@ -73,7 +73,7 @@ def test_one_worker_trains_all_stages_as_the_plain_loop_does(
     runner = train.RayRunner(1, report=look)
     run = dance_language.train(tmp_path / "run", tiny_dataset, config, runner)
     assert len(started) == 1 and not started[0].is_sound()  # gone with the training
-    assert len(workers) == 5 and len({tuple(pids) for pids in workers.values()}) == 1
+    assert len(workers) == 6 and len({tuple(pids) for pids in workers.values()}) == 1
     assert told == [(stage, epoch) for stage in workers for epoch in range(2)]
     assert not (run.path / "ray").exists() and not list(run.path.rglob("*.pkl"))
     for stage in workers:

@@ -53,7 +53,7 @@ class Equations:
     """
 
     def __init__(self, components: np.ndarray, mean: np.ndarray, wanted: Wanted) -> None:
-        rows, targets = [], []
+        rows, targets, asked = [], [], []
         samples, num = len(wanted.target), len(components)
         chosen = wanted.weight > 0.0
         floor = np.array([True, False, True])
@@ -63,6 +63,7 @@ class Equations:
                 parts = [np.where(floor, x - x[..., :1, :], x) for x in parts]
             weight = wanted.weight[t][chosen[t]]
             rows.append((parts[0][:, chosen[t]] * weight).T)
+            asked.append(weight <= 1.0)
             targets.append((parts[2] - parts[1])[:, chosen[t]] * weight)
         if wanted.loop:
             end = wanted.loop
@@ -74,8 +75,10 @@ class Equations:
                 (steps_W[:, end - 1] - steps_W[:, 0], steps_mean[end - 1] - steps_mean[0]),
             ):
                 rows.append(values.reshape(num, -1).T)
+                asked.append(np.ones(len(rows[-1]), dtype=bool))
                 targets.append(np.repeat(-base.reshape(1, -1), samples, axis=0))
         self.rows_MK = np.concatenate(rows) if rows else np.zeros((0, num))
+        self._asked_M = np.concatenate(asked) if asked else np.zeros(0, dtype=bool)
         self.targets_SM = np.concatenate(targets, axis=1) if rows else np.zeros((samples, 0))
         gram = (self.rows_MK.T @ self.rows_MK).astype(np.float64)
         self._inverse = np.linalg.inv(gram + NOISE_M**2 * np.eye(num))
@@ -92,12 +95,16 @@ class Equations:
         return np.concatenate([least_SK, flags], axis=1).astype(np.float32)
 
     def shortfall_m(self) -> float:
-        """Root mean square, metres times weights, that no motion of the basis can get rid of."""
-        if not len(self.rows_MK):
+        """Root mean square, metres, by which the nearest motion of the basis misses what is wanted.
+
+        What weighs more than 1 is no wish but where the motion is already: it does not count.
+        """
+        if not self._asked_M.any():
             return 0.0
         exact = self._gram + _EXACT_M**2 * np.eye(len(self._gram))
         best_KS = np.linalg.solve(exact, self._right_SK.T)
-        return float(np.sqrt(np.square(self.rows_MK @ best_KS - self.targets_SM.T).mean()))
+        miss_MS = self.rows_MK @ best_KS - self.targets_SM.T
+        return float(np.sqrt(np.square(miss_MS[self._asked_M]).mean()))
 
     def correction(self, device: torch.device) -> _Correction:
         """The step onto the equations, for the sampler."""
@@ -153,10 +160,11 @@ def close_loop(motion: np.ndarray, end: int, frames: int = SETTLE_FRAMES) -> np.
     share = np.clip(1.0 - (end - np.arange(motion.shape[1])) / (frames + 1), 0.0, 1.0)[
         :, None, None
     ]
-    # Hermite's cubic: nothing at first, the offset and its speed at the end.
+    # Hermite's cubic: nothing at first, the offset at the end, and its speed in the last step.
     rises = share**2 * (3.0 - 2.0 * share)
-    turns = share**2 * (share - 1.0) * (frames + 1)
-    return motion + offset[:, None] * rises + speed[:, None] * turns
+    turns = share**2 * (share - 1.0)
+    turn = (offset * (1.0 - rises[end - 1]) - speed) / turns[end - 1]
+    return motion + offset[:, None] * rises + turn[:, None] * turns
 
 
 def _faded(offset: np.ndarray, chosen_TJ3: np.ndarray, frames: int) -> np.ndarray:
@@ -175,13 +183,19 @@ def _faded(offset: np.ndarray, chosen_TJ3: np.ndarray, frames: int) -> np.ndarra
             before, after = known[known < t], known[known > t]
             total = np.zeros((len(offset), len(places)))
             weights = []
-            for near in (before[-1:], after[:1]):
+            for near, beyond in ((before[-1:], before[-2:-1]), (after[:1], after[1:2])):
                 if not len(near):
                     continue
-                distance = abs(int(near[0]) - int(t)) / (frames + 1)
+                steps = abs(int(near[0]) - int(t))
+                distance = steps / (frames + 1)
                 if distance < 1.0:
                     weight = 1.0 - distance**2 * (3.0 - 2.0 * distance)
                     weights.append(weight)
-                    total = total + weight * flat_offset[:, near[0]][:, places]
+                    value = flat_offset[:, near[0]][:, places]
+                    total = total + weight * value
+                    if len(beyond) and abs(int(beyond[0]) - int(near[0])) == 1:
+                        # Hermite's cubic: it goes on as fast as it came.
+                        speed = value - flat_offset[:, beyond[0]][:, places]
+                        total = total + speed * steps * (1.0 - distance) ** 2
             flat_out[:, t, places] = total / max(1.0, sum(weights))
     return out

@@ -35,11 +35,12 @@ OVERLAP: Final = 10
 MAX_KEYFRAMES: Final = 100
 MAX_POINTS: Final = 2_000
 _ENDING: Final = 5
+_REGROWS: Final = 20
 _LATEST: Final = 0.9
 _FASTEST_M_S: Final = 12.0
 _LOWEST_M, _HIGHEST_M = -0.5, 4.0
 _IMPOSSIBLE_M: Final = 0.10
-_CONTINUITY: Final = 4.0
+_CONTINUITY: Final = 2.0
 """How much more exactly than keyframes the frames before are kept to: what has to be settled is
 acceleration at the seam."""
 _FARTHEST_M: Final = 0.4
@@ -263,12 +264,16 @@ def steer(
         place = _Place.origin(num_samples)
         if given:
             place = _Place.at(motion[:, start], system.joint_mask)
-        wanted = _window_wanted(world, motion, start, lead, system.window, place, steering.loop)
+        scale = _scale(motion, start, system.joint_mask)
+        wanted = _window_wanted(
+            world, motion, start, lead, system.window, place, steering.loop, scale
+        )
         length = min(system.window, lead + frames - start)
         middle_s = max(0.0, (start - lead + 0.5 * (given + length)) / system.fps)
         words = [s for s in sentences if s.begins_s <= middle_s][-1].words
         edited_K = None if edited is None else _edited_window(system, edited, start - lead)
         made, off = _sample_window(system, words, basis, wanted, noise(number), settings, edited_K)
+        made = _regrown(made, given, scale)
         motion = np.concatenate([motion, place.out(made)[:, given:length]], axis=1)
         settled[start : start + length] = np.maximum(settled[start : start + length], off[:length])
         number += 1
@@ -363,8 +368,13 @@ def _window_wanted(
     window: int,
     place: _Place,
     loop: bool,
+    scale_S: np.ndarray,
 ) -> Wanted:
-    """What is wanted of the window that begins at frame `start` of `motion`."""
+    """What is wanted of the window that begins at frame `start` of `motion`.
+
+    Args:
+        scale_S: by how much the frames before are made larger, `_scale`.
+    """
     samples, given = len(motion), motion.shape[1] - start
     joints = world.target.shape[1]
     target = np.zeros((samples, window, joints, 3))
@@ -378,7 +388,7 @@ def _window_wanted(
     weight[here] = world.weight[rows]
     is_relative[here] = world.is_relative[rows]
     if given:
-        target[:, :given] = place.into(motion[:, start:])
+        target[:, :given] = place.into(motion[:, start:]) * scale_S[:, None, None, None]
         weight[:given] = _CONTINUITY * world.system.joint_mask[:, None]
         is_relative[:given] = False
     end = 0
@@ -388,6 +398,32 @@ def _window_wanted(
         else:
             _close(motion, place, target, weight, is_relative, last - first - 1, world)
     return Wanted(target=target, weight=weight, is_relative=is_relative, loop=end)
+
+
+def _scale(motion: np.ndarray, start: int, mask: np.ndarray) -> np.ndarray:
+    """How much larger the body was in the first frames than from frame `start` on, `[S]`.
+
+    Windows that go on from each other would else pass on every little change of size, and a dancer
+    of a minute would shrink.
+    """
+    if start >= motion.shape[1]:
+        return np.ones(len(motion))
+    kept = np.flatnonzero(mask)
+    kept = kept[kept < skeleton.NUM_BODY_JOINTS]
+    parents = np.array(skeleton.parents_among(kept.tolist()))
+    child = np.flatnonzero(parents >= 0)
+    bones = motion[:, :, kept[child]] - motion[:, :, kept[parents[child]]]
+    size_ST = np.linalg.norm(bones, axis=-1).sum(axis=-1)
+    first, now = size_ST[:, :OVERLAP].mean(axis=1), size_ST[:, start:].mean(axis=1)
+    return first / np.maximum(now, 1e-6)
+
+
+def _regrown(window: np.ndarray, given: int, scale_S: np.ndarray) -> np.ndarray:
+    """A window `[S, L, J, 3]` whose size goes over from that of the frames before to its own."""
+    share_L = np.clip((np.arange(window.shape[1]) - given + 1) / _REGROWS, 0.0, 1.0)
+    rises_L = share_L**2 * (3.0 - 2.0 * share_L)
+    size_SL = 1.0 / scale_S[:, None] + (1.0 - 1.0 / scale_S[:, None]) * rises_L
+    return window * size_SL[:, :, None, None]
 
 
 def _close(
