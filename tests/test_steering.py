@@ -217,6 +217,11 @@ def test_two_poses_at_one_time_are_refused(system: DanceLanguage, pose: Clip):
         system.make(SENTENCE, steering=Steering(keyframes=keyframes))
 
 
+def test_a_request_makes_so_many_windows_and_no_more(system: DanceLanguage):
+    with pytest.raises(InputError, match="make 12032 windows; allowed: up to 4096"):
+        system.make(SENTENCE, frames=1200, num_samples=8, candidates=32)
+
+
 def test_only_the_flow_is_steered(system: DanceLanguage):
     with pytest.raises(InputError, match="not with source prior"):
         system.make(SENTENCE, steering=Steering(loop=True), source="prior")

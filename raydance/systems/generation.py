@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES: Final = 64
 MAX_CANDIDATES: Final = 32
+MAX_WINDOWS: Final = 4096
+"""Windows that one request may have made, candidates included."""
+
 _NEAREST: Final = 5
 _SHARPNESS: Final = 0.05
 
@@ -156,6 +159,14 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
             raise InputError(f"{name}: {wanted}; allowed: {least:g} to {most:g}")
         if source == "flow":
             plan[name] = usual if wanted is None else wanted
+    windows = long_motion.num_windows(frames, system.window)
+    tries = plan.get("candidates", 1)
+    count = windows * request.num_samples * tries
+    if count > MAX_WINDOWS:
+        raise InputError(
+            f"num_samples {request.num_samples}, candidates {tries} and {frames} frames make "
+            f"{count} windows; allowed: up to {MAX_WINDOWS}"
+        )
     return plan
 
 
