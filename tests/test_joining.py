@@ -165,9 +165,12 @@ def test_sigterm_interrupts_as_ctrl_c_does():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_wait_until_ray_has_started(number: signal.Signals):
+def test_signals_wait_until_ray_has_started(number: signal.Signals, request: pytest.FixtureRequest):
     from ray._private import utils
 
+    # A shell that starts tests in the background lets them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     own = utils.set_sigterm_handler
     steps = []
     with sigterm_interrupts(), pytest.raises(KeyboardInterrupt):

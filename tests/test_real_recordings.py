@@ -85,7 +85,9 @@ def test_the_dataset_keeps_what_the_recordings_are(real_dataset: Path) -> None:
 def test_all_stages_learn(real_run: Path) -> None:
     for stage in ("motion_vae", "text_encoder", "contrastive", "motion_to_text"):
         lines = read_metrics(real_run / "metrics" / f"{stage}.jsonl")
-        assert lines[-1]["train"]["total"] < lines[0]["train"]["total"], stage
+        # The curriculum lets harder captions in: only validation compares its epochs.
+        kind = "validation" if stage == "text_encoder" else "train"
+        assert lines[-1][kind]["total"] < lines[0][kind]["total"], stage
     assert not list(real_run.rglob("*.pkl"))
 
 
