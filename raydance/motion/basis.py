@@ -55,7 +55,13 @@ class Basis:
 
     def first(self, num: int) -> Basis:
         """The first components alone."""
-        return replace(self, components=self.components[:num], scale=self.scale[:num])
+        variance = np.square(self.scale, dtype=np.float64)
+        return replace(
+            self,
+            components=self.components[:num],
+            scale=self.scale[:num],
+            explained=self.explained * float(variance[:num].sum() / variance.sum()),
+        )
 
     @cached_property
     def projection(self) -> np.ndarray:

@@ -88,7 +88,11 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
 
 def _facts_in_headers(made: Made) -> dict[str, str]:
     """How motion was made and its sentence understood, for those who get a file."""
-    facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in made.facts.items())}
+    settings = {name: value for name, value in made.facts.items() if name != "constraints"}
+    if kept := made.facts.get("constraints"):
+        settings["constraints"] = len(kept)
+        settings["residual_cm"] = max(constraint["residual_cm"] for constraint in kept)
+    facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in settings.items())}
     if made.understood is not None:
         caption, similarity = made.understood.caption, made.understood.similarity
         facts["X-Raydance-Understood-As"] = f"{caption} ({similarity:.2f})"
@@ -97,7 +101,7 @@ def _facts_in_headers(made: Made) -> dict[str, str]:
 
 def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, float | None]]:
     motion = made.motion[number]
-    if not clean:
+    if not clean or "constraints" in made.facts:  # a clean-up would move what was asked for
         return motion, {"skate_before": None, "skate_after": None}
     cleaned, report = clean_feet(motion, made.fps, made.joint_mask)
     return cleaned, {

@@ -67,7 +67,10 @@ class Generate(_Strict):
         description="Motions that the flow makes for each sample; the one that fits best is kept",
     )
     format: Format = Field(default="json", description="Files hold one sample")
-    clean_feet: bool = Field(default=True, description="Keep feet that stand from sliding")
+    clean_feet: bool = Field(
+        default=True,
+        description="Keep feet that stand from sliding; not where motion is steered",
+    )
     steering: SteeringPlan | None = Field(
         default=None,
         description="What the flow keeps to: keyframes, paths, a loop, clips, a timeline of "
@@ -142,6 +145,11 @@ class MadeBy(BaseModel):
     steps: int | None = Field(default=None, description="Of the flow's sampler")
     guidance: float | None = None
     candidates: int | None = None
+    constraints: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="Of each constraint its `kind`, `residual_cm` (what the motion misses it by) "
+        "and `settled_cm` (what was corrected after sampling)",
+    )
 
 
 class UnderstoodAs(BaseModel):

@@ -97,7 +97,7 @@ class Equations:
     def shortfall_m(self) -> float:
         """Root mean square, metres, by which the nearest motion of the basis misses what is wanted.
 
-        What weighs more than 1 is no wish but where the motion is already: it does not count.
+        Frames of the motion before (weights above 1) are not counted.
         """
         if not self._asked_M.any():
             return 0.0
@@ -154,6 +154,7 @@ def settle(motion: np.ndarray, wanted: Wanted, frames: int = SETTLE_FRAMES) -> n
 
 def close_loop(motion: np.ndarray, end: int, frames: int = SETTLE_FRAMES) -> np.ndarray:
     """Motion `[S, T, J, 3]` whose frame `end` has the pose and the velocity of the first."""
+    frames = min(frames, end - 2)  # the first two are what it is led to
     pose = motion - motion[:, :, :1] * np.array([1.0, 0.0, 1.0])
     offset = pose[:, 0] - pose[:, end]
     speed = (motion[:, 1] - motion[:, 0]) - (motion[:, end] - motion[:, end - 1])

@@ -16,6 +16,7 @@ import torch
 
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
+from raydance.motion.windows import normalise_window
 from raydance.stages.clusters import assign
 from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS, MotionFlow
 from raydance.stages.text_to_motion import SOURCES
@@ -30,6 +31,9 @@ MAX_SAMPLES: Final = 64
 MAX_CANDIDATES: Final = 32
 MAX_WINDOWS: Final = 4096
 """Windows that one request may have made, candidates included."""
+
+MAX_WINDOW_STEPS: Final = 40_000
+"""The same times the steps of the sampler."""
 
 _NEAREST: Final = 5
 _SHARPNESS: Final = 0.05
@@ -167,6 +171,11 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
             f"num_samples {request.num_samples}, candidates {tries} and {frames} frames make "
             f"{count} windows; allowed: up to {MAX_WINDOWS}"
         )
+    if count * plan.get("steps", 1) > MAX_WINDOW_STEPS:
+        raise InputError(
+            f"steps {plan['steps']} for {count} windows; allowed: up to "
+            f"{MAX_WINDOW_STEPS // count} steps for so many"
+        )
     return plan
 
 
@@ -188,7 +197,12 @@ def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -
     tries = request.candidates or system.config.motion_flow.candidates
     count = request.num_samples * tries
     frames = request.frames or system.window
-    rng = np.random.default_rng(derive_seed("generate", request.seed))
+
+    def noise(number: int) -> np.ndarray:  # a sample's does not depend on how many there are
+        parts = (request.seed, number) if number else (request.seed,)
+        rng = np.random.default_rng(derive_seed("generate", *parts))
+        return rng.standard_normal((count, flow.num_components))
+
     sentences = (Sentence(begins_s=0.0, words=request.words), *request.timeline)
     steered = steer(
         system,
@@ -196,7 +210,7 @@ def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -
         request.steering or Steering(),
         frames,
         count,
-        lambda number: rng.standard_normal((count, flow.num_components)),
+        noise,
         steps=plan["steps"],
         guidance=plan["guidance"],
     )
@@ -268,8 +282,10 @@ def _best(
     """Of each sample's C candidates the one that the shared space puts nearest to the words."""
     samples, tries, count = windows_SCNTJ3.shape[:3]
     flat = windows_SCNTJ3.reshape(-1, *windows_SCNTJ3.shape[3:])[:, : system.window]
+    short = system.window - flat.shape[1]
+    flat = np.pad(flat, ((0, 0), (0, short), (0, 0), (0, 0)), mode="edge")
     mask = np.repeat(system.joint_mask[None], len(flat), axis=0)
-    point = system.encode_motion(flat * system.joint_mask[:, None], mask)["motion_embedding"]
+    point = system.encode_motion(normalise_window(flat, mask), mask)["motion_embedding"]
     from raydance.index import scores
 
     score = scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]

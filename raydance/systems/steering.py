@@ -36,13 +36,16 @@ MAX_KEYFRAMES: Final = 100
 MAX_POINTS: Final = 2_000
 _ENDING: Final = 5
 _REGROWS: Final = 20
+_ROOM: Final = 15
+_SHORTEST_SENTENCE_S: Final = 0.25
+_SHORTEST_LOOP: Final = 5
 _LATEST: Final = 0.9
 _FASTEST_M_S: Final = 12.0
 _LOWEST_M, _HIGHEST_M = -0.5, 4.0
 _IMPOSSIBLE_M: Final = 0.10
 _CONTINUITY: Final = 2.0
-"""How much more exactly than keyframes the frames before are kept to: what has to be settled is
-acceleration at the seam."""
+"""How much more exactly than keyframes the frames before are kept to; otherwise acceleration jumps
+at the seam."""
 _FARTHEST_M: Final = 0.4
 """How far a window that is only told may be from what is wanted, at any joint."""
 _CLEARLY: Final = 0.1
@@ -129,8 +132,11 @@ class Steered:
 class _World:
     """Wanted positions of the whole motion, in its own coordinates."""
 
-    def __init__(self, system: DanceLanguage, steering: Steering, frames: int) -> None:
+    def __init__(
+        self, system: DanceLanguage, steering: Steering, frames: int, facing: float
+    ) -> None:
         self.system, self.fps, self.frames = system, system.fps, frames
+        self.facing = facing
         joints = len(skeleton.JOINTS)
         self.target = np.zeros((frames, joints, 3))
         self.weight = np.zeros((frames, joints, 3))
@@ -144,15 +150,15 @@ class _World:
             motion, mask = canonical(system, steering.before)
             poses = motion[: min(_ENDING, len(motion), frames // 2)]
             poses = poses - poses[:1, :1] * _FLOOR
-            poses = rotate_y(poses, -heading(poses[:1], mask))
+            poses = rotate_y(poses, self.facing - heading(poses[:1], mask))
             first = frames - len(poses)
             for t, pose in enumerate(poses, first):
                 self._add_pose(t, pose, mask, False, f"the beginning of {steering.before.clip_id}")
             self._name({"kind": "before"}, range(first, frames))
 
     def _frame(self, time_s: float, what: str) -> int:
-        frame = round(time_s * self.fps)
-        if not np.isfinite(time_s) or not 0 <= frame < self.frames:
+        frame = round(time_s * self.fps) if np.isfinite(time_s) else -1
+        if not 0 <= frame < self.frames:
             longest = (self.frames - 1) / self.fps
             raise InputError(f"{what}: time {time_s:g} s; allowed: 0 to {longest:g} s")
         return frame
@@ -161,8 +167,8 @@ class _World:
         what = f"keyframe at {keyframe.time_s:g} s"
         frame = self._frame(keyframe.time_s, what)
         motion, mask = canonical(self.system, keyframe.clip)
-        row = round(keyframe.clip_s * self.fps)
-        if not np.isfinite(keyframe.clip_s) or not 0 <= row < len(motion):
+        row = round(keyframe.clip_s * self.fps) if np.isfinite(keyframe.clip_s) else -1
+        if not 0 <= row < len(motion):
             last = (len(motion) - 1) / self.fps
             raise InputError(f"{what}: clip time {keyframe.clip_s:g} s; allowed: 0 to {last:g} s")
         if keyframe.placed:
@@ -170,7 +176,7 @@ class _World:
             pose = rotate_y(motion, -heading(motion[:1], mask))[row]
         else:
             pose = motion[row] - motion[row, :1] * _FLOOR
-            pose = rotate_y(pose, -heading(pose, mask))
+            pose = rotate_y(pose, self.facing - heading(pose, mask))
         self._add_pose(frame, pose, mask, keyframe.placed, what)
         self._name({"kind": "keyframe", "time_s": keyframe.time_s}, [frame])
 
@@ -212,8 +218,14 @@ class _World:
                 raise InputError(
                     f"{what}: {speed:.1f} m/s; nobody moves faster than {_FASTEST_M_S:g} m/s"
                 )
-        if points.shape[1] == 3 and not _LOWEST_M <= points[:, 1].min() <= _HIGHEST_M:
-            raise InputError(f"{what}: height {points[:, 1].min():.2f} m; the floor is at 0 m")
+        heights = points[:, 1] if points.shape[1] == 3 else np.zeros(1)
+        if not (_LOWEST_M <= heights.min() and heights.max() <= _HIGHEST_M):
+            raise InputError(
+                f"{what}: heights from {heights.min():.2f} to {heights.max():.2f} m; allowed: "
+                f"{_LOWEST_M:g} to {_HIGHEST_M:g} m"
+            )
+        if self.weight[chosen, joint][:, axes].any():
+            raise InputError(f"{what}: another pose or path is wanted at the same frame")
         if self.is_relative[chosen].any():
             raise InputError(f"{what}: a pose without a place is wanted at the same frame")
         for axis, column in zip(axes, values.T):
@@ -248,8 +260,12 @@ def steer(
         InputError: something is wanted that contradicts itself or that no motion can do.
     """
     check(system, steering)
-    world = _World(system, steering, frames)
     begun = _lead_in(system, steering, num_samples)
+    facing = 0.0 if begun is None else float(heading(begun[0, -1], system.joint_mask))
+    world = _World(system, steering, frames, facing)
+    _check_times(sentences, frames / system.fps)
+    if steering.loop and frames < _SHORTEST_LOOP:
+        raise InputError(f"frames: {frames}; a loop needs at least {_SHORTEST_LOOP}")
     lead = 0 if begun is None else begun.shape[1]
     joints = world.target.shape[1]
     motion = np.zeros((num_samples, 0, joints, 3)) if begun is None else begun
@@ -268,9 +284,10 @@ def steer(
         wanted = _window_wanted(
             world, motion, start, lead, system.window, place, steering.loop, scale
         )
-        length = min(system.window, lead + frames - start)
-        middle_s = max(0.0, (start - lead + 0.5 * (given + length)) / system.fps)
-        words = [s for s in sentences if s.begins_s <= middle_s][-1].words
+        done = motion.shape[1]
+        length = _end(world, steering.loop, sentences, done, start, lead) - start
+        now_s = (done - lead + 0.5) / system.fps
+        words = [s for s in sentences if s.begins_s <= now_s][-1].words
         edited_K = None if edited is None else _edited_window(system, edited, start - lead)
         made, off = _sample_window(system, words, basis, wanted, noise(number), settings, edited_K)
         made = _regrown(made, given, scale)
@@ -282,6 +299,22 @@ def steer(
         motion = close_loop(motion, frames - 1)
     residuals = _residuals(world, steering, motion, settled[lead:])
     return Steered(motion=motion.astype(np.float32), residuals=residuals)
+
+
+def _end(
+    world: _World, loop: bool, sentences: Sequence[Sentence], done: int, start: int, lead: int
+) -> int:
+    """Frame that a window ends before: where a sentence begins, or early enough that the next one
+    has room before what is wanted of it."""
+    end = min(start + world.system.window, lead + world.frames)
+    begins = [lead + round(sentence.begins_s * world.fps) for sentence in sentences]
+    end = min([end, *(frame for frame in begins if done < frame < end)])
+    is_wanted = np.concatenate([np.zeros(lead, dtype=bool), world.weight.any(axis=(1, 2))])
+    is_wanted[-2:] |= loop
+    comes = np.flatnonzero(is_wanted[end:])
+    if len(comes) and not is_wanted[end - 1]:
+        end = min(end, max(done + 1, end + int(comes[0]) - _ROOM))
+    return end
 
 
 def check(system: DanceLanguage, steering: Steering) -> None:
@@ -300,6 +333,21 @@ def check(system: DanceLanguage, steering: Steering) -> None:
         raise InputError(f"points of paths: at most {MAX_POINTS}")
     if steering.loop and (steering.after is not None or steering.before is not None):
         raise InputError("a loop ends as it begins: it goes with no clip before or after it")
+
+
+def _check_times(sentences: Sequence[Sentence], duration_s: float) -> None:
+    """Refuse a timeline of which a sentence would never be heard."""
+    times = [sentence.begins_s for sentence in sentences]
+    for before, now in zip(times, times[1:]):
+        if not np.isfinite(now) or not 0.0 <= now < duration_s:
+            raise InputError(
+                f"timeline: a sentence at {now:g} s; allowed: 0 to {duration_s:g} s, the length"
+            )
+        if now - before < _SHORTEST_SENTENCE_S:
+            raise InputError(
+                f"timeline: sentences at {before:g} and {now:g} s; they need "
+                f"{_SHORTEST_SENTENCE_S:g} s each"
+            )
 
 
 def canonical(system: DanceLanguage, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
@@ -391,12 +439,16 @@ def _window_wanted(
         target[:, :given] = place.into(motion[:, start:]) * scale_S[:, None, None, None]
         weight[:given] = _CONTINUITY * world.system.joint_mask[:, None]
         is_relative[:given] = False
+        # What is wanted holds at the size that the frames will have.
+        target[:, given:] /= _sizes(window, given, scale_S)[:, given:, None, None]
     end = 0
     if loop and last == world.frames:
         if not given:
             end = last - first - 1
         else:
             _close(motion, place, target, weight, is_relative, last - first - 1, world)
+            rows = [last - first - 2, last - first - 1]
+            target[:, rows] /= _sizes(window, given, scale_S)[:, rows, None, None]
     return Wanted(target=target, weight=weight, is_relative=is_relative, loop=end)
 
 
@@ -420,10 +472,14 @@ def _scale(motion: np.ndarray, start: int, mask: np.ndarray) -> np.ndarray:
 
 def _regrown(window: np.ndarray, given: int, scale_S: np.ndarray) -> np.ndarray:
     """A window `[S, L, J, 3]` whose size goes over from that of the frames before to its own."""
-    share_L = np.clip((np.arange(window.shape[1]) - given + 1) / _REGROWS, 0.0, 1.0)
+    return window * _sizes(window.shape[1], given, scale_S)[:, :, None, None]
+
+
+def _sizes(num_frames: int, given: int, scale_S: np.ndarray) -> np.ndarray:
+    """Factors `[S, L]` from the size of the frames before to the window's own."""
+    share_L = np.clip((np.arange(num_frames) - given + 1) / _REGROWS, 0.0, 1.0)
     rises_L = share_L**2 * (3.0 - 2.0 * share_L)
-    size_SL = 1.0 / scale_S[:, None] + (1.0 - 1.0 / scale_S[:, None]) * rises_L
-    return window * size_SL[:, :, None, None]
+    return 1.0 / scale_S[:, None] + (1.0 - 1.0 / scale_S[:, None]) * rises_L
 
 
 def _close(
@@ -481,7 +537,7 @@ def _sample_window(
     start, begin, guidance, change = 0.0, noise_SK, settings["guidance"], 1.0
     if edited_K is not None:
         start = min(1.0 - settings["strength"], _LATEST)
-        # A sentence speaks loud even late on the way: a small change is also a part of a large one.
+        # Guidance changes much even late in sampling, so small strengths also interpolate.
         change = min(1.0, 2.0 * settings["strength"])
         begin = (1.0 - start) * noise_SK + start * edited_K
 

@@ -178,6 +178,11 @@ def _inline(motion: InlineMotion, name: str) -> Clip:
     num = len(motion.joints)
     if any(len(frame) != num for frame in motion.positions) or len(motion.parents) != num:
         raise InputError(f"{name}: {num} joints; parents and every frame need as many")
+    if len(motion.positions) / motion.fps > MAX_LENGTH_S:
+        raise InputError(
+            f"{name}: {len(motion.positions)} frames at {motion.fps:g} a second; at most "
+            f"{MAX_LENGTH_S:g} s"
+        )
     if any(not -1 <= parent < i for i, parent in enumerate(motion.parents)):
         raise InputError(f"{name}.parents: each joint's parent comes before it, or is -1")
     return Clip(
