@@ -447,8 +447,8 @@ def _window_wanted(
             end = last - first - 1
         else:
             _close(motion, place, target, weight, is_relative, last - first - 1, world)
-            rows = [last - first - 2, last - first - 1]
-            target[:, rows] /= _sizes(window, given, scale_S)[:, rows, None, None]
+            ends = slice(last - first - 2, last - first)
+            target[:, ends] /= _sizes(window, given, scale_S)[:, ends, None, None]
     return Wanted(target=target, weight=weight, is_relative=is_relative, loop=end)
 
 
