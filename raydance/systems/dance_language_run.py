@@ -41,7 +41,8 @@ from raydance.systems.dance_language_config import config_of
 from raydance.systems.dance_language_stages import build_stage
 from raydance.systems.library_step import Library, read_library
 from raydance.systems.statistics_step import statistics_of
-from raydance.systems.steering import Sentence, Steering, world_basis
+from raydance.systems.steered_windows import world_basis
+from raydance.systems.steering import Sentence, Steering
 from raydance.systems.writer_step import Writer, WrittenSegment
 from raydance.text import load_text_encoder
 

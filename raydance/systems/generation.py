@@ -21,7 +21,8 @@ from raydance.stages.clusters import assign
 from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS, MotionFlow
 from raydance.stages.text_to_motion import SOURCES
 from raydance.systems import long_motion
-from raydance.systems.steering import Sentence, Steering, steer
+from raydance.systems.steered_windows import steer
+from raydance.systems.steering import Sentence, Steering
 from raydance.training import derive_seed
 
 if TYPE_CHECKING:
