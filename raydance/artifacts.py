@@ -133,11 +133,21 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: str | Path, *, system: str, config: dict[str, Any], dataset: dict[str, Any]
+        cls,
+        path: str | Path,
+        *,
+        system: str,
+        config: dict[str, Any],
+        dataset: dict[str, Any],
+        others: Mapping[str, dict[str, Any]] | None = None,
     ) -> Run:
         """Make a run folder, or take up the one that is there with this configuration.
 
         Steps already done stay done; each step decides by its fingerprint whether it still holds.
+
+        Args:
+            dataset: path, hash and grid of the main dataset.
+            others: the same of further datasets, by role.
 
         Raises:
             ArtifactError: the folder holds something else, another system or another dataset.
@@ -170,6 +180,7 @@ class Run:
             "system": system,
             "seed": config.get("seed", 0),
             "dataset": dataset,
+            "datasets": dict(others or {}),
             "packages": package_versions(),
         }
         run = cls(path, facts, config)
@@ -193,6 +204,11 @@ class Run:
         if lacking:
             raise ArtifactError(f"{path}: the run's record lacks {', '.join(lacking)}")
         return cls(path, facts, read_json(path / "config.json", "the run's configuration"))
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Path, hash and grid of every dataset by role; `data` is the main one."""
+        return {"data": self.facts["dataset"], **self.facts.get("datasets", {})}
 
     def save_facts(self) -> None:
         """Write `run.json`."""

@@ -13,28 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
-from raydance.motion import augment, normalise
-
-CAPTION_COLUMNS = (
-    "text_embedding",
-    "difficulty",
-    "text_latent",
-    "text_projection",
-    "caption_tokens",
-)
-"""Columns looked up by `caption_id`; all others belong to windows."""
-
-MIRRORED_COLUMNS = ("latent", "motion_embedding", "coefficients")
-"""Window columns that have a second version, `..._mirrored`, for mirrored motion."""
-
-VARIANT_COLUMNS = ("coefficients",)
-"""Window columns `[N, V, ...]` of several variants: as the window is, then augmented ones."""
-
+from raydance.motion import augment
+from raydance.schema import CAPTION_IDS, Column
 
 _KEEP_BYTES = 512 * 2**20
 
@@ -104,6 +90,44 @@ def plan_epoch(
     return chunks
 
 
+class RowTransform(Protocol):
+    """Turns stored rows of one modality into what networks read; picklable and pure.
+
+    Attributes:
+        reads: columns of the dataset that it needs.
+        gives: batch columns that it makes of them.
+        augments: whether training rows get noise.
+    """
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+
+    @property
+    def gives(self) -> tuple[str, ...]: ...
+
+    @property
+    def augments(self) -> bool: ...
+
+    def mirror_flags(self, keys: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """`[N]` bool: rows that `training` mirrors."""
+
+    def training(
+        self, rows: Mapping[str, Any], keys: np.ndarray, *, seed: int, epoch: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Augmented batch columns, and which rows were mirrored, `[N]` bool."""
+
+    def plain(self, rows: Mapping[str, Any], *, mirrored: bool = False) -> dict[str, np.ndarray]:
+        """Batch columns without noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredColumn:
+    """A column that a step added to rows, and the folder of its files, one for each shard."""
+
+    column: Column
+    folder: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchSpec:
     """Everything that loading a chunk depends on; small and picklable.
@@ -111,32 +135,25 @@ class BatchSpec:
     Attributes:
         dataset: folder of the dataset.
         reads: the batch columns that the stage wants.
-        columns: window column -> folder of column files that holds it.
-        captions: bundle files that together make the caption table.
-        statistics: mean and standard deviation for eq. 1; None leaves metres.
-        representation: `root_channel` or `per_frame`.
-        augment: noise applied in training.
+        transform: from stored rows to the batch columns of the modality.
+        columns: further columns of rows, by name.
+        captions: bundle files that together make the caption table; empty where none is read.
         balanced: order rows so that every batch holds all clusters equally.
     """
 
     dataset: str
     reads: tuple[str, ...]
-    columns: Mapping[str, str] = field(default_factory=dict)
+    transform: RowTransform
+    columns: Mapping[str, StoredColumn] = field(default_factory=dict)
     captions: tuple[str, ...] = ()
-    statistics: normalise.Statistics | None = None
-    representation: normalise.Representation = "root_channel"
-    augment: augment.Augment = field(default_factory=augment.Augment)
     seed: int = 0
     batch_size: int = 64
     balanced: bool = False
 
     @property
-    def wants_motion(self) -> bool:
-        return "motion" in self.reads
-
-    @property
-    def wants_captions(self) -> bool:
-        return any(name in CAPTION_COLUMNS or name == "caption_id" for name in self.reads)
+    def wants_rows(self) -> bool:
+        """Whether the arrays of the dataset itself are read, not only columns beside it."""
+        return any(name in self.reads for name in self.transform.gives)
 
 
 class ChunkLoader:
@@ -181,80 +198,67 @@ class ChunkLoader:
             rows = self._read_shard(segment.shard)
             size = sum(v.nbytes for v in rows.values() if isinstance(v, np.ndarray))
             # Small columns are read in every epoch, and there may be hundreds of short ones.
-            if not self.spec.wants_motion and self._kept_bytes + size <= _KEEP_BYTES:
+            if not self.spec.wants_rows and self._kept_bytes + size <= _KEEP_BYTES:
                 self._kept[segment.shard] = rows
                 self._kept_bytes += size
         return {name: values[segment.start : segment.stop] for name, values in rows.items()}
 
     def _read_shard(self, number: int) -> dict[str, np.ndarray | list]:
         spec, shard = self.spec, self.shards[number]
-        wanted = ["window_id"] + (["motion", "joint_mask"] if spec.wants_motion else [])
+        wanted = ["window_id", *(spec.transform.reads if spec.wants_rows else ())]
         rows = dict(self._dataset.read_shard(shard, columns=wanted))
         window_ids = list(rows.pop("window_id"))
         rows["key"] = augment.window_keys(window_ids)
-        for name, folder in spec.columns.items():
-            names = [name] + ([f"{name}_mirrored"] if name in MIRRORED_COLUMNS else [])
-            if name == "caption_ids":
-                names.append("caption_ids_mirrored")
-            path = Path(folder) / f"{shard.name}.parquet"
-            rows |= read_columns(path, names, window_ids)
+        for stored in spec.columns.values():
+            path = Path(stored.folder) / f"{shard.name}.parquet"
+            rows |= read_columns(path, stored.column.stored_names, window_ids)
         return rows
 
     def _finish(self, rows: dict, keys: np.ndarray, epoch: int) -> dict[str, np.ndarray]:
-        spec = self.spec
-        augmenting = self.training and spec.augment.enabled
+        spec, transform = self.spec, self.spec.transform
+        augmenting = self.training and transform.augments
         mirrored = np.zeros(len(keys), dtype=bool)
         out: dict[str, np.ndarray] = {}
-        if spec.wants_motion:
-            motion, mask = rows.pop("motion"), rows.pop("joint_mask")
+        if spec.wants_rows:
             if augmenting:
-                motion, mask, mirrored = augment.augment(
-                    motion, mask, keys, seed=spec.seed, epoch=epoch, config=spec.augment
-                )
-            out["motion"] = to_network(motion, mask, spec.statistics, spec.representation)
-            out["joint_mask"] = mask
+                out, mirrored = transform.training(rows, keys, seed=spec.seed, epoch=epoch)
+            else:
+                out = transform.plain(rows)
         elif augmenting:
-            mirrored = augment.mirror_flags(keys, seed=spec.seed, epoch=epoch, config=spec.augment)
-        if "caption_ids" in rows:
-            plain, swapped = rows.pop("caption_ids"), rows.pop("caption_ids_mirrored")
-            draw = np.zeros(len(keys))
-            if self.training:
-                draw = augment.uniforms(keys, seed=spec.seed, epoch=epoch, stream=97)
-            out["caption_id"] = np.array(
-                [
-                    (swapped if flip else plain)[i][int(u * len(plain[i]))]
-                    for i, (u, flip) in enumerate(zip(draw, mirrored))
-                ],
-                dtype=np.int64,
-            )
-        for name, values in rows.items():
-            if name.endswith("_mirrored"):
+            mirrored = transform.mirror_flags(keys, seed=spec.seed, epoch=epoch)
+        for name, stored in spec.columns.items():
+            values = rows[name]
+            swapped = rows[f"{name}_mirrored"] if stored.column.is_mirrored else values
+            if name == CAPTION_IDS.name:
+                out["caption_id"] = self._drawn_captions(values, swapped, keys, mirrored, epoch)
                 continue
-            if name in MIRRORED_COLUMNS:
-                swapped = rows[f"{name}_mirrored"]
-                if name in VARIANT_COLUMNS:
-                    rows_N = np.arange(len(keys))
-                    draw = np.zeros(len(keys))
-                    if augmenting:
-                        draw = augment.uniforms(keys, seed=spec.seed, epoch=epoch, stream=83)
-                    variant_N = (draw * values.shape[1]).astype(np.int64)
-                    values, swapped = values[rows_N, variant_N], swapped[rows_N, variant_N]
-                values = np.where(mirrored[:, None], swapped, values)
+            if stored.column.has_variants:
+                draw = np.zeros(len(keys))
+                if augmenting:
+                    draw = augment.uniforms(keys, seed=spec.seed, epoch=epoch, stream=83)
+                variant_N = (draw * values.shape[1]).astype(np.int64)
+                rows_N = np.arange(len(keys))
+                values, swapped = values[rows_N, variant_N], swapped[rows_N, variant_N]
+            if stored.column.is_mirrored:
+                flags = mirrored.reshape(-1, *(1 for _ in values.shape[1:]))
+                values = np.where(flags, swapped, values)
             out[name] = values
         return out
 
-
-def to_network(
-    motion: np.ndarray,
-    joint_mask: np.ndarray,
-    statistics: normalise.Statistics | None,
-    representation: normalise.Representation,
-) -> np.ndarray:
-    """Windows `[N, T, 50, 3]` in metres -> what networks read: normalised, absent joints zero."""
-    features = normalise.to_features(motion, joint_mask, representation)
-    if statistics is not None:
-        features = statistics.apply(features)
-    return np.where(joint_mask[:, None, :, None], features, 0.0).astype(np.float32, copy=False)
+    def _drawn_captions(
+        self, plain: list, swapped: list, keys: np.ndarray, mirrored: np.ndarray, epoch: int
+    ) -> np.ndarray:
+        """One caption id for each row: any in training, else the first."""
+        draw = np.zeros(len(keys))
+        if self.training:
+            draw = augment.uniforms(keys, seed=self.spec.seed, epoch=epoch, stream=97)
+        return np.array(
+            [
+                (swapped if flip else plain)[i][int(u * len(plain[i]))]
+                for i, (u, flip) in enumerate(zip(draw, mirrored))
+            ],
+            dtype=np.int64,
+        )
 
 
 def balanced_order(cluster: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,10 @@
-"""The dataset: Parquet shards of windows, each of one split, and a manifest. No Ray.
+"""The dataset: Parquet shards of rows, each of one split, and a manifest. No Ray.
+
+A row is a window of motion, a whole clip of variable length, or a set of 2-D tracks: the manifest
+names the modality and the shapes of its arrays.
 
     DATASET/
-      manifest.json       schema version, rate, window, skeleton, counts, shards, files
+      manifest.json       modality, arrays, rate, window, skeleton, counts, shards, files
       windows/*.parquet   {train,val,test}-NAME.parquet, windows of a clip in a row
       clips.parquet       a row per clip
       skipped.jsonl       files that could not be read: file, line, reason
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +26,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydance import schema
 from raydance.errors import ArtifactError, InputError
 from raydance.files import check_record, writing
 from raydance.motion import skeleton
+from raydance.schema import MODALITIES, MOTION, Modality, check_columns, row_names, row_schema
 
 FORMAT = "raydance-dataset"
 VERSION = 1
 SPLITS = ("train", "val", "test")
-_ARRAYS = {"motion", "joint_mask"}
+_MOTION_ARRAYS = {"motion": (50, 50, 3), "joint_mask": (50,)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +54,24 @@ class Shard:
     digest: str
 
 
-def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) -> Shard:
-    """Write windows as one Parquet file, atomically.
+def write_shard(
+    folder: Path, name: str, split: str, rows: dict[str, Any], modality: Modality = MOTION
+) -> Shard:
+    """Write rows as one Parquet file, atomically.
 
     Args:
-        windows: the columns of `schema.WINDOW_COLUMNS`; `motion [n, T, J, 3]`, `joint_mask [n, J]`.
+        rows: the columns of `schema.ROW_COLUMNS` and arrays `[n, ...]` of the modality's columns,
+            for motion `motion [n, T, J, 3]` and `joint_mask [n, J]`.
 
     Raises:
         StorageError: there is no room or the storage fails.
     """
-    motion = windows["motion"]
-    arrow = schema.window_schema(motion.shape[1], motion.shape[2])
+    shapes = array_shapes(rows, modality)
+    arrow = row_schema(modality, shapes)
     columns = []
     for field in arrow:
-        values = windows[field.name]
-        if field.name in _ARRAYS:
+        values = rows[field.name]
+        if shapes.get(field.name):
             flat = pa.array(np.ascontiguousarray(values).reshape(-1), field.type.value_type)
             columns.append(pa.FixedSizeListArray.from_arrays(flat, field.type.list_size))
         else:
@@ -73,13 +79,15 @@ def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) ->
     path = folder / "windows" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
+    # What is padded compresses well. Whole windows hardly do: reading speed matters more there
+    # than a tenth of the size.
+    compression = "zstd" if "length" in shapes else "lz4"
     try:
         with writing(path):
-            # Motion hardly compresses: reading speed matters more than a tenth of the size.
             pq.write_table(
                 pa.table(columns, schema=arrow),
                 aside,
-                compression="lz4",
+                compression=compression,
                 use_dictionary=["clip_id", "recording", "source", "split", "labels"],
                 write_page_checksum=True,
             )
@@ -87,17 +95,31 @@ def write_shard(folder: Path, name: str, split: str, windows: dict[str, Any]) ->
             aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    digest = _digest_of(windows)
-    return Shard(name=name, split=split, num_windows=len(motion), bytes=size, digest=digest)
+    return Shard(
+        name=name,
+        split=split,
+        num_windows=len(rows["window_id"]),
+        bytes=size,
+        digest=_digest_of(rows, row_names(modality, shapes), shapes),
+    )
 
 
-def _digest_of(windows: dict[str, Any]) -> str:
+def array_shapes(rows: dict[str, Any], modality: Modality) -> dict[str, tuple[int, ...]]:
+    """The shape of one row of each of the modality's columns that `rows` has."""
+    return {
+        column.name: np.shape(rows[column.name])[1:]
+        for column in modality.columns
+        if column.name in rows or not column.is_optional
+    }
+
+
+def _digest_of(rows: dict[str, Any], names: Sequence[str], shapes: Mapping[str, Any]) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(schema.WINDOW_COLUMNS):
-        if name in _ARRAYS:
-            digest.update(np.ascontiguousarray(windows[name]).data)
+    for name in sorted(names):
+        if name in shapes:
+            digest.update(np.ascontiguousarray(rows[name]).data)
         elif name != "source":
-            digest.update(json.dumps(list(windows[name])).encode())
+            digest.update(json.dumps(list(rows[name])).encode())
     return digest.hexdigest()
 
 
@@ -138,7 +160,9 @@ class Dataset:
         dataset = cls(path, manifest)
         try:
             shards = dataset._shards
-            is_sound = dataset.fps > 0 and manifest["joints"] == list(skeleton.JOINTS)
+            is_sound = dataset.fps > 0 and bool(dataset.arrays)
+            if dataset.modality is MOTION:
+                is_sound &= manifest["joints"] == list(skeleton.JOINTS)
             # Names become files of a run: none may lead out of its folder.
             is_sound &= all(s.name == Path(s.name).name and s.split in SPLITS for s in shards)
         except (KeyError, TypeError, ValueError):
@@ -157,8 +181,24 @@ class Dataset:
 
     @property
     def fps(self) -> float:
-        """Frames per second of every window."""
+        """Frames per second of every row."""
         return float(self.manifest["fps"])
+
+    @property
+    def frames(self) -> int:
+        """Frames of a row, padding included."""
+        return int(self.manifest["window"])
+
+    @cached_property
+    def modality(self) -> Modality:
+        """What its rows hold."""
+        return MODALITIES[self.manifest.get("modality", MOTION.name)]
+
+    @cached_property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each array column, such as `motion: (50, 50, 3)`."""
+        arrays = self.manifest.get("arrays", _MOTION_ARRAYS)
+        return {name: tuple(int(size) for size in shape) for name, shape in arrays.items()}
 
     @cached_property
     def manifest_hash(self) -> str:
@@ -167,6 +207,10 @@ class Dataset:
             {k: s[k] for k in ("name", "num_windows", "digest")} for s in self.manifest["shards"]
         ]
         kept = {k: self.manifest[k] for k in ("fps", "window", "stride", "joints")}
+        if "length" in self.arrays:
+            kept["arrays"] = sorted(self.arrays)
+        if self.modality is not MOTION:
+            kept["modality"] = self.modality.name
         kept["shards"] = rows
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -180,19 +224,19 @@ class Dataset:
         return self.path / "windows" / f"{shard.name}.parquet"
 
     def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> dict[str, Any]:
-        """Columns of a shard: arrays for `motion [n, T, 50, 3]` (metres) and `joint_mask`, lists
-        for the others.
+        """Columns of a shard: arrays `[n, ...]` for those of the modality (`motion` in metres),
+        lists for the others.
 
         Raises:
             ArtifactError: damaged, or a column is missing.
         """
-        names = list(schema.WINDOW_COLUMNS) if columns is None else list(columns)
+        names = row_names(self.modality, self.arrays) if columns is None else list(columns)
         path = self.shard_path(shard)
         try:
             table = pq.read_table(path, columns=names, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise ArtifactError(f"{path}: damaged ({error})") from None
-        schema.check_columns(table.column_names, names, str(path))
+        check_columns(table.column_names, names, str(path))
         if len(table) != shard.num_windows:
             raise ArtifactError(
                 f"{path}: {len(table)} windows, the manifest says {shard.num_windows}; ingest again"
@@ -200,11 +244,11 @@ class Dataset:
         out: dict[str, Any] = {}
         for name in names:
             column = table[name].combine_chunks()
-            if name not in _ARRAYS:
+            if name not in self.arrays:
                 out[name] = column.to_pylist()
                 continue
-            flat = column.flatten().to_numpy(zero_copy_only=False)
-            shape = (-1, len(skeleton.JOINTS), 3) if name == "motion" else (len(skeleton.JOINTS),)
+            shape = self.arrays[name]
+            flat = (column.flatten() if shape else column).to_numpy(zero_copy_only=False)
             out[name] = flat.reshape(len(column), *shape)
         return out
 
@@ -254,6 +298,11 @@ class Dataset:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def motion_arrays(window: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of one row of a dataset of motion in windows."""
+    return _MOTION_ARRAYS | {"motion": (window, *_MOTION_ARRAYS["motion"][1:])}
+
+
 CLIP_SCHEMA = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -280,12 +329,15 @@ def finish(
     files: Sequence[dict[str, Any]],
     settings: dict[str, Any],
     versions: dict[str, str],
+    modality: Modality = MOTION,
+    arrays: Mapping[str, Sequence[int]] | None = None,
 ) -> Dataset:
     """Write the tables and, last, the manifest.
 
     Args:
         files: `{"file", "status": read|short|skipped, "windows", "line", "reason"}` of each.
-        settings: `fps`, `window`, `stride`, `split_seed`.
+        settings: `fps`, `window` (frames of a row), `stride`, `split_seed`.
+        arrays: shape of one row of each array; those of motion in windows by default.
 
     Raises:
         InputError: not one window was read; says what was wrong with the first files.
@@ -304,12 +356,18 @@ def finish(
         }
         for split in SPLITS
     }
+    shapes = arrays or motion_arrays(settings["window"])
     manifest = {
         "format": FORMAT,
         "version": VERSION,
+        "modality": modality.name,
         **settings,
-        "joints": list(skeleton.JOINTS),
-        "parents": list(skeleton.PARENTS),
+        "arrays": {
+            name: list(shape)
+            for name, shape in (arrays or motion_arrays(settings["window"])).items()
+        },
+        "joints": list(skeleton.JOINTS) if modality is MOTION else [],
+        "parents": list(skeleton.PARENTS) if modality is MOTION else [],
         "counts": counts,
         "shards": [asdict(s) for s in sorted(shards, key=lambda s: s.name)],
         "files": sorted(files, key=lambda f: f["file"]),

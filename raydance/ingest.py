@@ -42,6 +42,9 @@ class Settings:
     Attributes:
         fps: the dataset's common rate.
         window, stride: frames.
+        whole_clips: rows are whole clips of variable length instead of windows: padded to `window`
+            frames, longer clips cut into consecutive parts, shorter than `min_frames` left out.
+        min_frames: of whole clips.
         units: metres per unit, `up`: the vertical axis; detected in each file where None.
         mapping: canonical joint -> source joint, for skeletons that the names table does not know.
         label_names: label -> value -> word, for side-cars that hold numbers.
@@ -51,6 +54,8 @@ class Settings:
     fps: float = 20.0
     window: int = 50
     stride: int = 20
+    whole_clips: bool = False
+    min_frames: int = 24
     units: float | None = None
     up: str | None = None
     mapping: Mapping[str, Any] | None = None
@@ -61,6 +66,24 @@ class Settings:
         windows.check_window(self.window, self.stride)
         if not 1.0 <= self.fps <= 1000.0:
             raise InputError(f"fps: {self.fps}; allowed: 1 to 1000")
+        if self.whole_clips and not 4 <= self.min_frames <= self.window:
+            raise InputError(
+                f"min_frames: {self.min_frames}; allowed: 4 to the window's {self.window}"
+            )
+
+    @property
+    def shortest(self) -> int:
+        """Frames of the shortest motion that gives a row."""
+        return self.min_frames if self.whole_clips else self.window
+
+    def rows_of(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """First frames `[N]` and lengths `[N]` of the rows in so many frames."""
+        if not self.whole_clips:
+            starts = windows.window_starts(num_frames, self.window, self.stride)
+            return starts, np.full(len(starts), self.window)
+        starts = np.arange(0, num_frames, self.window)
+        lengths = np.minimum(num_frames - starts, self.window)
+        return starts[lengths >= self.min_frames], lengths[lengths >= self.min_frames]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +95,8 @@ class Piece:
         motion: `[T, 50, 3]` float32, metres, at the dataset's rate.
         joint_mask: `[50]` bool.
         begin_s: time of the first frame, from the clip's begin.
-        starts: `[N]` first frames of windows in `motion`.
+        starts: `[N]` first frames of rows in `motion`.
+        lengths: `[N]` frames of each row before it is padded.
     """
 
     clip: dict[str, Any]
@@ -80,10 +104,11 @@ class Piece:
     joint_mask: np.ndarray
     begin_s: float
     starts: np.ndarray
+    lengths: np.ndarray
 
     def part(self, first: int, end: int | None) -> Piece:
-        """Only the windows `first:end`."""
-        return replace(self, starts=self.starts[first:end])
+        """Only the rows `first:end`."""
+        return replace(self, starts=self.starts[first:end], lengths=self.lengths[first:end])
 
 
 @dataclass(kw_only=True)
@@ -180,7 +205,7 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         result.record["notes"] = refused
     if not result.pieces:
         is_broken = (
-            result.record.get("jumps") and whole.duration_s * settings.fps >= settings.window
+            result.record.get("jumps") and whole.duration_s * settings.fps >= settings.shortest
         )
         result.record["status"] = "skipped" if is_broken else "short"
         result.record["reason"] = _why_no_window(mapped.positions, whole.fps, settings)
@@ -221,7 +246,8 @@ def _check_body(mapped: MappedMotion) -> None:
 
 
 def _why_no_window(positions: np.ndarray, fps: float, settings: Settings) -> str:
-    need = f"one window is {settings.window / settings.fps:.2f} s"
+    what = "the shortest clip" if settings.whole_clips else "one window"
+    need = f"{what} is {settings.shortest / settings.fps:.2f} s"
     pieces = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
     if len(pieces) == 1:
         return f"{len(positions) / fps:.2f} s; {need}"
@@ -260,7 +286,7 @@ def _add_clip(
     row["num_windows"] = sum(len(piece.starts) for piece in pieces)
     if num_jumps:
         length = windows.num_resampled(len(positions), clip.fps, settings.fps)
-        whole = len(windows.window_starts(length, settings.window, settings.stride))
+        whole = len(settings.rows_of(length)[0])
         lost = max(0, whole - row["num_windows"])
         for key, value in (("jumps", num_jumps), ("dropped_windows", lost)):
             result.record[key] = result.record.get(key, 0) + value
@@ -281,7 +307,7 @@ def _pieces(
     pieces = []
     for first, end in ranges:
         motion = windows.resample(positions[first:end], fps, settings.fps)
-        starts = windows.window_starts(len(motion), settings.window, settings.stride)
+        starts, lengths = settings.rows_of(len(motion))
         if len(starts):
             pieces.append(
                 Piece(
@@ -291,14 +317,19 @@ def _pieces(
                     joint_mask=joint_mask,
                     begin_s=first / fps,
                     starts=starts,
+                    lengths=lengths,
                 )
             )
     return pieces, len(ranges) - 1
 
 
 def cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece."""
-    motion = piece.motion[piece.starts[:, None] + np.arange(settings.window)]
+    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece.
+
+    What is shorter than a window holds its last frame to the end.
+    """
+    steps = np.minimum(np.arange(settings.window), piece.lengths[:, None] - 1)
+    motion = piece.motion[piece.starts[:, None] + steps]
     masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
     times = piece.begin_s + piece.starts / settings.fps
     return windows.normalise_window(motion, masks), masks, times
@@ -358,6 +389,7 @@ def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
         np.concatenate(parts) for parts in zip(*(cut(piece, settings) for piece in pieces))
     )
     clips = [piece.clip for piece in pieces for _ in piece.starts]
+    lengths = np.concatenate([piece.lengths for piece in pieces])
     rate = settings.fps
     return {
         "window_id": [f"{c['clip_id']}@{round(t * rate)}" for c, t in zip(clips, times)],
@@ -366,9 +398,10 @@ def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
         "source": [clip["source"] for clip in clips],
         "split": [clip["split"] for clip in clips],
         "start_s": times.tolist(),
-        "end_s": (times + settings.window / rate).tolist(),
+        "end_s": (times + lengths / rate).tolist(),
         "motion": motion,
         "joint_mask": masks,
+        **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
         "captions": [clip["captions"] for clip in clips],
         "labels": [clip["labels"] for clip in clips],
     }

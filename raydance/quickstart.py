@@ -25,6 +25,8 @@ from raydance.errors import ArtifactError, InputError
 from raydance.files import read_json, write_json
 from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
+from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language_config import PAPER_CHOICES
 from raydance.systems.shared_steps import copy_steps
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def quickstart(
 
     place = Path(out).resolve()
     _claim(place)
-    quick = dance_language.resolve("quick", overrides)
+    quick = SYSTEM.resolve("quick", overrides)
     phases = _Phases(say)
     with phases("corpus: a procedural dancer, no recordings"):
         _corpus(place / "corpus", num_clips_per_movement)
@@ -91,7 +93,7 @@ def quickstart(
         runner = RayRunner(workers, report=report)
         beside = _Beside(place, quick)
         with phases("train, and the paper's choices beside"):
-            dance_language.train(
+            SYSTEM.train(
                 place / "run", place / "dataset", quick, runner, say=say, saved=beside.look
             )
         with phases("wait for the paper's choices"):
@@ -136,8 +138,8 @@ class _Beside:
 
 def _train_paper_choices(place: Path, quick: dance_language.DanceLanguageConfig) -> None:
     paper = paper_choices(quick)
-    copy_steps(place / "run", place / "paper_run", paper, _SHARED_STEPS)
-    dance_language.train(place / "paper_run", place / "dataset", paper, LocalRunner())
+    copy_steps(SYSTEM, place / "run", place / "paper_run", paper, _SHARED_STEPS)
+    SYSTEM.train(place / "paper_run", place / "dataset", paper, LocalRunner())
 
 
 class _Phases:
@@ -199,7 +201,7 @@ def paper_choices(
     quick: dance_language.DanceLanguageConfig,
 ) -> dance_language.DanceLanguageConfig:
     """The paper's choices for as many epochs as `quick` has, its learning rate halved as often."""
-    paper = configs.merge(quick, dance_language.PAPER_CHOICES)
+    paper = configs.merge(quick, PAPER_CHOICES)
     epochs = quick.contrastive.train.epochs
     long = paper.contrastive.train
     period = max(1, round(long.period * epochs / long.epochs))

@@ -1,77 +1,69 @@
-"""Every column that flows through raydance: type, shape, unit, meaning.
+"""Every column that flows through raydance: type, dimensions, unit, meaning.
 
-Stages meet only through these columns.
+Rows of a dataset have the columns of `ROW_COLUMNS` and those of the dataset's modality; a stage
+declares the columns that it adds itself. Stages meet only through columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from raydance.errors import ArtifactError
 
+Dtype = Literal["float32", "int64", "bool", "string", "strings", "ints"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of windows (or of captions).
+    """One column of a table.
 
     Attributes:
-        kind: `float32`, `int64`, `bool`, `string`, `strings` or `ints` (lists of any length).
-        shape: of one row; None where the configuration decides it.
+        dtype: `strings` and `ints` are lists of any length.
+        dims: of one row; names stand for sizes that the dataset or the configuration decides.
         unit: `m`, `s`, or empty.
+        key: what a row is: a row of the dataset, or a text of the caption table.
+        is_mirrored: there is a second version, `NAME_mirrored`, for the mirrored row.
+        has_variants: its first dimension holds versions of the row, the first without noise.
+        is_optional: a dataset may lack it.
     """
 
-    kind: str
-    meaning: str
-    shape: tuple[int, ...] | None = ()
+    name: str
+    dtype: Dtype
+    dims: tuple[str | int, ...] = ()
     unit: str = ""
+    meaning: str = ""
+    key: Literal["row", "text"] = "row"
+    is_mirrored: bool = False
+    has_variants: bool = False
+    is_optional: bool = False
+
+    @property
+    def stored_names(self) -> tuple[str, ...]:
+        """The names under which it is stored."""
+        return (self.name, f"{self.name}_mirrored") if self.is_mirrored else (self.name,)
 
 
-WINDOW_COLUMNS: Final[dict[str, Column]] = {
-    "window_id": Column(kind="string", meaning="clip_id@first frame at the dataset's rate"),
-    "clip_id": Column(kind="string", meaning="the clip that the window was cut from"),
-    "recording": Column(kind="string", meaning="what the split was decided by"),
-    "source": Column(kind="string", meaning="the file"),
-    "split": Column(kind="string", meaning="train, val or test"),
-    "start_s": Column(kind="float32", unit="s", meaning="first frame, from the clip's begin"),
-    "end_s": Column(kind="float32", unit="s", meaning="just after the last frame"),
-    "motion": Column(
-        kind="float32",
-        shape=(50, 50, 3),
-        unit="m",
-        meaning="frames, joints, xyz; y up, first frame at x = z = 0 facing +z",
-    ),
-    "joint_mask": Column(kind="bool", shape=(50,), meaning="joints that the source has"),
-    "captions": Column(kind="strings", meaning="sentences about the clip"),
-    "labels": Column(kind="string", meaning="further facts, JSON"),
-}
-"""Columns of a dataset."""
+ROW_COLUMNS: Final[tuple[Column, ...]] = (
+    Column(name="window_id", dtype="string", meaning="clip_id@first frame at the dataset's rate"),
+    Column(name="clip_id", dtype="string", meaning="the clip that the row was cut from"),
+    Column(name="recording", dtype="string", meaning="what the split was decided by"),
+    Column(name="source", dtype="string", meaning="the file"),
+    Column(name="split", dtype="string", meaning="train, val or test"),
+    Column(name="start_s", dtype="float32", unit="s", meaning="first frame, from the clip's begin"),
+    Column(name="end_s", dtype="float32", unit="s", meaning="just after the last frame"),
+    Column(name="captions", dtype="strings", meaning="sentences about the clip"),
+    Column(name="labels", dtype="string", meaning="further facts, JSON"),
+)
+"""Columns of every dataset, whatever its modality."""
 
-STAGE_COLUMNS: Final[dict[str, Column]] = {
-    "coefficients": Column(kind="float32", shape=None, meaning="of the motion basis, by variant"),
-    "coefficients_mirrored": Column(kind="float32", shape=None, meaning="the same, mirrored"),
-    "latent": Column(kind="float32", shape=None, meaning="posterior mean of the motion VAE"),
-    "latent_mirrored": Column(kind="float32", shape=None, meaning="the same, motion mirrored"),
-    "cluster": Column(kind="int64", meaning="nearest centroid"),
-    "cluster_distance": Column(kind="float32", meaning="distance to it in latent space"),
-    "caption_ids": Column(kind="ints", meaning="rows of the caption table"),
-    "caption_ids_mirrored": Column(kind="ints", meaning="the same, left and right exchanged"),
-    "motion_embedding": Column(kind="float32", shape=None, meaning="point in the shared space"),
-    "motion_embedding_mirrored": Column(kind="float32", shape=None, meaning="motion mirrored"),
-}
-"""Columns that stages add to windows, in files beside the dataset."""
-
-CAPTION_COLUMNS: Final[dict[str, Column]] = {
-    "text_embedding": Column(kind="float32", shape=None, meaning="frozen sentence embedding"),
-    "difficulty": Column(kind="float32", meaning="concrete (0) to abstract (1)"),
-    "text_latent": Column(kind="float32", shape=None, meaning="eq. 11, the text encoder"),
-    "text_projection": Column(kind="float32", shape=None, meaning="point in the shared space"),
-    "caption_tokens": Column(kind="int64", shape=None, meaning="word pieces, filled with -100"),
-}
-"""Columns of the caption table."""
+CAPTION_IDS: Final = Column(
+    name="caption_ids", dtype="ints", meaning="rows of the caption table", is_mirrored=True
+)
 
 _ARROW: Final[dict[str, pa.DataType]] = {
     "float32": pa.float32(),
@@ -83,14 +75,108 @@ _ARROW: Final[dict[str, pa.DataType]] = {
 }
 
 
-def window_schema(num_frames: int, num_joints: int) -> pa.Schema:
-    """Arrow schema of a dataset's windows; arrays are flattened to fixed-size lists."""
-    sizes = {"motion": num_frames * num_joints * 3, "joint_mask": num_joints}
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """A kind of data that rows hold.
+
+    Attributes:
+        columns: arrays of a row, beside `ROW_COLUMNS`.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+
+    def column(self, name: str) -> Column:
+        """The declaration of one of its columns."""
+        return next(column for column in self.columns if column.name == name)
+
+
+MOTION: Final = Modality(
+    name="motion",
+    columns=(
+        Column(
+            name="motion",
+            dtype="float32",
+            dims=("T", 50, 3),
+            unit="m",
+            meaning="frames, joints, xyz; y up, first frame at x = z = 0 facing +z",
+        ),
+        Column(name="joint_mask", dtype="bool", dims=(50,), meaning="joints that the source has"),
+        Column(
+            name="length",
+            dtype="int64",
+            meaning="frames before the padding, where rows differ in length",
+            is_optional=True,
+        ),
+        Column(
+            name="music",
+            dtype="float32",
+            dims=("T", "F"),
+            meaning="features of the music at the motion's rate",
+            is_optional=True,
+        ),
+        Column(
+            name="beat",
+            dtype="bool",
+            dims=("T",),
+            meaning="frames nearest to a beat of the music",
+            is_optional=True,
+        ),
+        Column(name="genre", dtype="int64", meaning="of the music; -1 unknown", is_optional=True),
+        Column(name="has_music", dtype="bool", meaning="rows that have music", is_optional=True),
+    ),
+)
+
+TRACKS: Final = Modality(
+    name="tracks",
+    columns=(
+        Column(
+            name="tracks",
+            dtype="float32",
+            dims=("T", "N", 2),
+            meaning="frames, points, xy in [-1, 1] of the frame, y down",
+        ),
+        Column(
+            name="visible", dtype="bool", dims=("T", "N"), meaning="points that are not occluded"
+        ),
+        Column(name="frame_size", dtype="float32", dims=(2,), unit="px", meaning="width, height"),
+    ),
+)
+
+MODALITIES: Final[dict[str, Modality]] = {m.name: m for m in (MOTION, TRACKS)}
+"""Every kind of dataset by the name in its manifest."""
+
+
+def row_schema(modality: Modality, shapes: Mapping[str, Sequence[int]]) -> pa.Schema:
+    """Arrow schema of a dataset's rows; arrays are flattened to fixed-size lists.
+
+    Args:
+        shapes: of each array column that the dataset has, for one row.
+    """
     fields = []
-    for name, column in WINDOW_COLUMNS.items():
-        kind = _ARROW[column.kind]
-        fields.append(pa.field(name, pa.list_(kind, sizes[name]) if name in sizes else kind))
+    for column in _in_order(modality):
+        if column in ROW_COLUMNS:
+            fields.append(pa.field(column.name, _ARROW[column.dtype]))
+        elif column.name in shapes:
+            kind = _ARROW[column.dtype]
+            size = int(np.prod(shapes[column.name], dtype=np.int64))
+            is_array = len(shapes[column.name]) > 0
+            fields.append(pa.field(column.name, pa.list_(kind, size) if is_array else kind))
     return pa.schema(fields)
+
+
+def _in_order(modality: Modality) -> list[Column]:
+    """Arrays stand before captions and labels."""
+    return [*ROW_COLUMNS[:7], *modality.columns, *ROW_COLUMNS[7:]]
+
+
+def row_names(modality: Modality, shapes: Mapping[str, Any]) -> list[str]:
+    """Names of a dataset's columns, in the order of its files."""
+    return [
+        column.name
+        for column in _in_order(modality)
+        if column in ROW_COLUMNS or column.name in shapes
+    ]
 
 
 def check_columns(found: Sequence[str], wanted: Sequence[str], where: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +24,14 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Threads of several processes would wait for each other: here, and in what tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers for each test, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_sweep.py")
@@ -132,25 +142,25 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_dataset: Path) -> Path:
     """A whole run on `tiny_dataset`, trained by the plain loop. Do not change it: copy it."""
-    from raydance.systems import dance_language
     from raydance.systems.base import LocalRunner
+    from raydance.systems.dance_language import SYSTEM
 
     out = tiny_dataset.parent / "run"
-    config = dance_language.resolve("quick", list(TINY))
-    return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
+    config = SYSTEM.resolve("quick", list(TINY))
+    return SYSTEM.train(out, tiny_dataset, config, LocalRunner()).path
 
 
 @pytest.fixture(scope="session")
 def wider_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose spaces have another width, so that its points fit no other run."""
-    from raydance.systems import dance_language
     from raydance.systems.base import LocalRunner
+    from raydance.systems.dance_language import SYSTEM
 
     stages = ("motion_vae.latent", "text_encoder.latent", "contrastive.outputs")
     changes = [*TINY, *(f"{name}=24" for name in stages)]
-    config = dance_language.resolve("quick", changes)
+    config = SYSTEM.resolve("quick", changes)
     out = tmp_path_factory.mktemp("wider") / "run"
-    return dance_language.train(out, tiny_dataset, config, LocalRunner()).path
+    return SYSTEM.train(out, tiny_dataset, config, LocalRunner()).path
 
 
 @pytest.fixture(scope="session")

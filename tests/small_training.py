@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from raydance.artifacts import load_bundle, read_metrics
-from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 
 STEP = "motion_vae"
 BEFORE = ("statistics", "motion_basis")
@@ -28,9 +28,9 @@ CHANGES = (
 
 def train_vae(out: Path, dataset: Path, runner: Any, *changes: str) -> dict[str, torch.Tensor]:
     """Train up to the motion VAE and return its weights."""
-    config = dance_language.resolve("quick", [*CHANGES, *changes])
+    config = SYSTEM.resolve("quick", [*CHANGES, *changes])
     for step in (*BEFORE, STEP):
-        run = dance_language.train(out, dataset, config, runner, only=step)
+        run = SYSTEM.train(out, dataset, config, runner, only=step)
     return load_bundle(run.bundle(STEP))[0]
 
 

@@ -11,8 +11,7 @@ from conftest import TINY
 from raydance import cli
 from raydance import config as configs
 from raydance.errors import InputError, RaydanceError
-from raydance.systems import dance_language
-from raydance.systems.dance_language import _BUILDS_ON, STEPS
+from raydance.systems.dance_language import SYSTEM
 from raydance.systems.dance_language_config import PRESETS
 from tuning import ablate as driver
 from tuning import trial as trials
@@ -33,7 +32,7 @@ NUM_SEEDS = 2
 def test_variants_are_configurations_that_differ_in_the_steps_trained(name, preset):
     claim = CLAIMS[name]
     assert claim.name == name
-    base = dance_language.resolve(preset)
+    base = SYSTEM.resolve(preset)
     made = [
         configs.merge(base, nested({**claim.common, **values}))
         for values in claim.variants.values()
@@ -47,8 +46,8 @@ def test_variants_are_configurations_that_differ_in_the_steps_trained(name, pres
 def test_steps_suffice_and_measures_exist(name):
     claim = CLAIMS[name]
     steps = [*claim.shared_steps, *claim.steps]
-    assert steps == sorted(set(steps), key=STEPS.index)
-    assert all(set(_BUILDS_ON[step]) <= set(steps) for step in steps)
+    assert steps == sorted(set(steps), key=SYSTEM.step_names.index)
+    assert all(set(SYSTEM.step(step).needs) <= set(steps) for step in steps)
     assert claim.measures
     for measure in claim.measures:
         if isinstance(measure, Figure):
@@ -60,7 +59,7 @@ def test_steps_suffice_and_measures_exist(name):
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_first_variant_is_what_the_paper_does(name):
     claim = CLAIMS[name]
-    paper = dance_language.resolve("paper")
+    paper = SYSTEM.resolve("paper")
     first = next(iter(claim.variants.values()))
     assert configs.merge(paper, nested({**claim.common, **first})) == paper
 

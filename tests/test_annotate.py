@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 from raydance.annotate import write_sheet
 from raydance.artifacts import Run, load_bundle
+from raydance.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
-from raydance.systems.base import LocalRunner
 from raydance.systems.caption_step import annotations_path, collect_captions, read_annotations
-from raydance.systems.dance_language import Training
+from raydance.systems.dance_language import SYSTEM
+from raydance.systems.engine import Plan
 
 
 @pytest.fixture
@@ -43,15 +45,21 @@ def test_the_sheet_shows_every_exemplar_by_cluster(run):
     assert "written by nobody" in page
 
 
+def dataset_of(run: Path) -> Dataset:
+    return Dataset.open(Run.open(run).facts["dataset"]["path"])
+
+
 def test_an_empty_sheet_changes_nothing_and_words_do(run):
-    training = Training(Run.open(run), LocalRunner())
-    before = training.fingerprint("captions")
+    def mark() -> str:
+        return Plan.of(SYSTEM, Run.open(run)).mark("captions")
+
+    before = mark()
     write_sheet(run)
     assert read_annotations(annotations_path(Run.open(run))) == {}
-    assert training.fingerprint("captions") == before
+    assert mark() == before
     write_words(run, 1, ["sudden stops", "  ", "sharp edges"])
-    assert training.fingerprint("captions") != before
-    found = collect_captions(Run.open(run), training.dataset)
+    assert mark() != before
+    found = collect_captions(Run.open(run), dataset_of(run))
     assert [found.texts[i] for i in found.of_cluster[1]] == ["sudden stops", "sharp edges"]
     assert found.written[1] and not found.written[0]
 
@@ -83,9 +91,8 @@ def test_words_for_other_exemplars_are_put_aside(run):
     data["clusters"][0] |= {"descriptions": ["old"], "exemplars": ["elsewhere@0"]}
     data["clusters"][1]["descriptions"] = ["kept"]
     file.write_text(yaml.safe_dump(data))
-    training = Training(Run.open(run), LocalRunner())
     with pytest.warns(UserWarning, match="are not used"):
-        found = collect_captions(training.run, training.dataset)
+        found = collect_captions(Run.open(run), dataset_of(run))
     assert found.written[1] and not found.written[0] and "old" not in found.texts
     with pytest.warns(UserWarning, match="other exemplars"):
         write_sheet(run)

@@ -13,15 +13,16 @@ from conftest import TINY
 
 from raydance.artifacts import Run, load_bundle
 from raydance.batches import seed_for
-from raydance.chunks import BatchSpec, ChunkLoader, plan_epoch
+from raydance.chunks import BatchSpec, ChunkLoader, StoredColumn, plan_epoch
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.errors import ConfigError, InputError
 from raydance.motion import augment, normalise
 from raydance.motion.basis import Basis, fit_basis, metric
-from raydance.systems import dance_language
+from raydance.motion.rows import MotionRows
 from raydance.systems.base import LocalRunner
-from raydance.systems.basis_step import MotionBasisConfig, basis_of, num_supported
+from raydance.systems.basis_step import COEFFICIENTS, MotionBasisConfig, basis_of, num_supported
+from raydance.systems.dance_language import SYSTEM
 
 N, T, J, K = 300, 6, 5, 4
 
@@ -215,9 +216,9 @@ class AnyOrder(LocalRunner):
 
 
 def make(out: Path, dataset: Path, runner: LocalRunner, *changes: str) -> Run:
-    config = dance_language.resolve("quick", [*TINY, *changes])
+    config = SYSTEM.resolve("quick", [*TINY, *changes])
     for step in ("statistics", "motion_basis"):
-        run = dance_language.train(out, dataset, config, runner, only=step)
+        run = SYSTEM.train(out, dataset, config, runner, only=step)
     return run
 
 
@@ -276,7 +277,12 @@ def loader(run: Run, split: str, *, training: bool, **changes: Any) -> ChunkLoad
     spec = BatchSpec(
         dataset=run.facts["dataset"]["path"],
         reads=("coefficients",),
-        columns={"coefficients": str(run.columns("motion_basis"))},
+        transform=MotionRows(),
+        columns={
+            "coefficients": StoredColumn(
+                column=COEFFICIENTS, folder=str(run.columns("motion_basis"))
+            )
+        },
         seed=seed_for(0, "motion_flow"),
     )
     return ChunkLoader(replace(spec, **changes), split, training=training)
@@ -316,9 +322,10 @@ def test_epochs_draw_other_variants_and_validation_takes_the_first(
         if bytes(row) in set(map(bytes, first))
     ]
     assert set(which) == set(range(8))
+    still = MotionRows(augment=augment.Augment(enabled=False))
     for loaded in (
         loader(run, "train", training=False),
-        loader(run, "train", training=True, augment=augment.Augment(enabled=False)),
+        loader(run, "train", training=True, transform=still),
     ):
         plain = {bytes(row) for one in stored for row in one["coefficients"][:, 0]}
         assert set(map(bytes, read(loaded, 3))) == plain

@@ -17,12 +17,16 @@ from hypothesis import strategies as st
 from raydance import dataset
 from raydance.artifacts import save_bundle
 from raydance.batches import Batches, seed_for
-from raydance.chunks import BatchSpec, ChunkLoader, balanced_order, plan_epoch, to_network
+from raydance.chunks import BatchSpec, ChunkLoader, StoredColumn, balanced_order, plan_epoch
 from raydance.columns import write_columns
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import augment
 from raydance.motion.normalise import Statistics, to_features
+from raydance.motion.rows import MotionRows, to_network
 from raydance.motion.skeleton import INDEX
+from raydance.schema import CAPTION_IDS
+from raydance.stages.motion_vae import MotionVae
+from raydance.systems.cluster_step import CLUSTER
 
 T, J = 6, 50
 SHARDS = {"train-a": 7, "train-b": 3, "train-c": 9, "val-a": 5}
@@ -91,12 +95,15 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> BatchSpec:
         dataset=str(folder),
         reads=("motion", "joint_mask", "latent", "caption_id", "text_embedding", "cluster"),
         columns={
-            "latent": str(folder / "latent"),
-            "caption_ids": str(folder / "captions"),
-            "cluster": str(folder / "clusters"),
+            column.name: StoredColumn(column=column, folder=str(folder / place))
+            for column, place in (
+                (MotionVae.adds[0], "latent"),
+                (CAPTION_IDS, "captions"),
+                (CLUSTER, "clusters"),
+            )
         },
         captions=(str(folder / "captions.safetensors"),),
-        augment=replace(augment.Augment(), scale=0.0, time_warp=0.0),
+        transform=MotionRows(augment=replace(augment.Augment(), scale=0.0, time_warp=0.0)),
         batch_size=4,
         seed=11,
     )
@@ -236,7 +243,7 @@ def test_an_epoch_holds_every_training_window_once_in_a_new_order(spec: BatchSpe
 
 
 def test_an_epoch_can_be_repeated_to_the_bit_by_another_loader(spec: BatchSpec) -> None:
-    noisy = replace(spec, augment=augment.Augment())
+    noisy = replace(spec, transform=MotionRows())
     first, second = Batches(noisy), Batches(pickle.loads(pickle.dumps(noisy)))
     list(first.train(0))
     assert equal(list(first.train(3)), list(second.train(3)))
@@ -249,7 +256,7 @@ def test_chunks_do_not_change_what_is_done_to_a_window(
     spec: BatchSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def by_window() -> dict[int, torch.Tensor]:
-        noisy = Batches(replace(spec, augment=augment.Augment()))
+        noisy = Batches(replace(spec, transform=MotionRows()))
         return {
             number: motion
             for batch in noisy.train(2)
@@ -269,7 +276,7 @@ def test_without_noise_the_motion_is_that_of_the_dataset(spec: BatchSpec) -> Non
     stored = np.concatenate([opened.read_shard(s)["motion"] for s in opened.shards("train")])
     mask = np.concatenate([opened.read_shard(s)["joint_mask"] for s in opened.shards("train")])
     expected = to_features(stored, mask)
-    for batch in Batches(replace(spec, augment=STILL)).train(0):
+    for batch in Batches(replace(spec, transform=MotionRows(augment=STILL))).train(0):
         rows = windows_of(iter([batch]))
         np.testing.assert_array_equal(batch["motion"].numpy(), expected[rows])
         assert (batch["latent"] > 0).all()
@@ -311,7 +318,7 @@ def test_latents_are_mirrored_alike_whether_or_not_motion_is_read(spec: BatchSpe
 
 
 def test_every_caption_of_a_window_is_drawn_sometimes(spec: BatchSpec) -> None:
-    batches = Batches(replace(spec, augment=STILL))
+    batches = Batches(replace(spec, transform=MotionRows(augment=STILL)))
     drawn: dict[int, set[int]] = {}
     for epoch in range(12):
         for batch in batches.train(epoch):
@@ -370,10 +377,15 @@ def test_eq1_leaves_absent_joints_at_zero() -> None:
 def test_columns_of_other_windows_are_refused(spec: BatchSpec, tmp_path: Path) -> None:
     for name in SHARDS:
         write_columns(tmp_path / f"{name}.parquet", ["x"], {"cluster": np.zeros(1)})
-    wrong = replace(spec, columns={**spec.columns, "cluster": str(tmp_path)})
+    wrong = replace(
+        spec,
+        columns={**spec.columns, "cluster": StoredColumn(column=CLUSTER, folder=str(tmp_path))},
+    )
     with pytest.raises(ArtifactError, match="rows are not those of the dataset's shard"):
         next(Batches(wrong).train(0))
-    missing = replace(spec, columns={"cluster": str(tmp_path / "absent")})
+    missing = replace(
+        spec, columns={"cluster": StoredColumn(column=CLUSTER, folder=str(tmp_path / "absent"))}
+    )
     with pytest.raises(ArtifactError, match="column file is missing"):
         next(Batches(missing).train(0))
 

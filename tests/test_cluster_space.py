@@ -13,10 +13,10 @@ from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.motion.descriptor_space import describe
 from raydance.stages.clusters import assign
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
 from raydance.systems.basis_step import basis_of
 from raydance.systems.cluster_space import COLUMN, ClusterSpace
+from raydance.systems.dance_language import SYSTEM
 from raydance.systems.dance_language_run import load
 from raydance.systems.shared_steps import copy_steps
 
@@ -27,10 +27,10 @@ def run(request: pytest.FixtureRequest, tiny_run: Path, tmp_path_factory) -> Run
     if request.param == "descriptors":
         return Run.open(tiny_run)
     out = tmp_path_factory.mktemp("space") / "run"
-    config = dance_language.resolve("quick", [*TINY, f"clusters.space={request.param}"])
-    copy_steps(tiny_run, out, config, ("statistics", "motion_basis", "motion_vae"))
+    config = SYSTEM.resolve("quick", [*TINY, f"clusters.space={request.param}"])
+    copy_steps(SYSTEM, tiny_run, out, config, ("statistics", "motion_basis", "motion_vae"))
     place = Run.open(tiny_run).facts["dataset"]["path"]
-    return dance_language.train(out, place, config, LocalRunner(), only="clusters")
+    return SYSTEM.train(out, place, config, LocalRunner(), only="clusters")
 
 
 def test_points_are_what_their_kind_says(run: Run) -> None:

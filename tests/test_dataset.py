@@ -48,6 +48,7 @@ def clip_row(clip_id: str, split: str, n: int) -> dict:
     }
 
 
+ARRAYS = dataset.motion_arrays(50)
 SETTINGS = {"fps": 20.0, "window": 50, "stride": 20, "split_seed": 0}
 
 
@@ -80,7 +81,7 @@ def test_what_is_written_is_read(made: Dataset):
     assert made.shards("val") == []
     (shard,) = made.shards("train")
     rows, wanted = made.read_shard(shard), windows_of("a", "train", 5)
-    assert list(rows) == list(schema.WINDOW_COLUMNS)
+    assert list(rows) == schema.row_names(schema.MOTION, ARRAYS)
     np.testing.assert_array_equal(rows["motion"], wanted["motion"])
     np.testing.assert_array_equal(rows["joint_mask"], wanted["joint_mask"])
     for name in ("window_id", "captions", "labels", "split", "end_s"):
@@ -100,7 +101,7 @@ def test_the_tables_and_counts(made: Dataset):
 
 def test_any_parquet_reader_reads_a_shard(made: Dataset):
     table = pq.read_table(made.shard_path(made.shards("test")[0]))
-    assert table.schema.equals(schema.window_schema(50, 50))
+    assert table.schema.equals(schema.row_schema(schema.MOTION, ARRAYS))
     first = np.array(table["motion"][0].as_py()).reshape(50, 50, 3)
     np.testing.assert_allclose(first, windows_of("b", "test", 3, 9)["motion"][0])
 

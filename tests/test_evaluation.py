@@ -19,8 +19,8 @@ from raydance.evaluation.grouping import agreement
 from raydance.evaluation.labels import caption_labels, label_key, label_of
 from raydance.evaluation.measure import Measure, losses_against_baseline, show
 from raydance.evaluation.windows import read_test, read_training
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
+from raydance.systems.dance_language import SYSTEM
 
 # What a figure is
 
@@ -319,7 +319,7 @@ def test_a_recording_in_two_splits_is_refused(tiny_run, tiny_dataset, tmp_path):
         evaluation.evaluate(tiny_run, torn)
     # Nor is anything trained on it.
     with pytest.raises(InputError, match="more than one split"):
-        dance_language.train(tmp_path / "run", torn, dance_language.resolve("quick"), LocalRunner())
+        SYSTEM.train(tmp_path / "run", torn, SYSTEM.resolve("quick"), LocalRunner())
     assert not (tmp_path / "run").exists()
 
 

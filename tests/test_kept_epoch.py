@@ -12,7 +12,7 @@ from line_training import QUICK, Memory, line, scripted
 from raydance import training
 from raydance.config import to_dict
 from raydance.kept_epoch import checks_of, kept_line
-from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 from raydance.training import Context, fit
 
 # Of six epochs the fourth has the lowest loss; a check in every third one misses it.
@@ -54,8 +54,6 @@ def test_nothing_is_kept_before_the_first_check_nor_where_no_loss_is_finite() ->
 
 
 def test_checks_are_those_of_the_configuration() -> None:
-    checks = checks_of(
-        to_dict(dance_language.resolve("quick", ["contrastive.train.check_every=4"]))
-    )
+    checks = checks_of(to_dict(SYSTEM.resolve("quick", ["contrastive.train.check_every=4"])))
     assert (checks["text_encoder"], checks["contrastive"], checks["motion_vae"]) == (10, 4, 1)
     assert "clusters" not in checks and "text" not in checks

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from raydance.errors import ConfigError
-from raydance.systems import dance_language
-from raydance.systems.dance_language import STEPS, resolve, steps_of
+from raydance.systems.dance_language import SYSTEM
 
 
 def test_the_paper_preset_knows_neither_basis_nor_flow() -> None:
-    config = resolve("paper")
+    config = SYSTEM.resolve("paper")
     vae = config.motion_vae
     assert not vae.basis and (vae.encoder, vae.decoder) == ("lstm", "gru")
     assert (vae.hidden, vae.latent, vae.train.epochs, vae.train.lr) == (384, 256, 1000, 5e-4)
@@ -29,27 +28,27 @@ def test_the_paper_preset_knows_neither_basis_nor_flow() -> None:
     motion = config.text_to_motion
     assert (motion.source, motion.fusion, motion.decoder_start) == ("prior", "linear", "vae")
     assert config.text_encoder.final_relu and not config.text.side_features
-    assert not config.motion_flow.enabled and "motion_flow" not in steps_of(config)
+    assert not config.motion_flow.enabled and "motion_flow" not in SYSTEM.steps_of(config)
 
 
 @pytest.mark.parametrize("preset", ["default", "quick"])
 def test_other_presets_start_from_the_basis_and_generate_by_the_flow(preset: str) -> None:
-    config = resolve(preset)
+    config = SYSTEM.resolve(preset)
     assert config.motion_vae.basis and config.motion_flow.enabled
     assert config.text_to_motion.source == "flow"
     assert config.contrastive.motion_input == "both"
     assert config.motion_to_text.ranking == "shared"
     assert config.clusters.space == "descriptors"
-    assert steps_of(config) == STEPS[:-1]  # all but the caption writer
+    assert SYSTEM.steps_of(config) == SYSTEM.step_names[:-1]  # all but the caption writer
 
 
 def test_a_source_that_is_switched_off_is_refused() -> None:
     with pytest.raises(ConfigError, match="source=flow needs motion_flow.enabled=true"):
-        resolve("quick", ["motion_flow.enabled=false"])
-    config = resolve("quick", ["motion_flow.enabled=false", "text_to_motion.source=nearest"])
-    assert "motion_flow" not in steps_of(config)
+        SYSTEM.resolve("quick", ["motion_flow.enabled=false"])
+    config = SYSTEM.resolve("quick", ["motion_flow.enabled=false", "text_to_motion.source=nearest"])
+    assert "motion_flow" not in SYSTEM.steps_of(config)
 
 
 def test_a_step_comes_after_those_it_builds_on() -> None:
-    for step, below in dance_language._BUILDS_ON.items():
-        assert all(STEPS.index(other) < STEPS.index(step) for other in below), step
+    for number, step in enumerate(SYSTEM.steps):
+        assert set(step.needs) <= set(SYSTEM.step_names[:number]), step.name

@@ -16,6 +16,7 @@ from small_training import assert_same, losses, train_vae, training_workers, wai
 from raydance.artifacts import Run, load_bundle
 from raydance.config import from_dict
 from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 
 pytestmark = pytest.mark.ray
 
@@ -71,7 +72,7 @@ def test_one_worker_trains_all_stages_as_the_plain_loop_does(
 
     config = from_dict(dance_language.DanceLanguageConfig, Run.open(tiny_run).config)
     runner = train.RayRunner(1, report=look)
-    run = dance_language.train(tmp_path / "run", tiny_dataset, config, runner)
+    run = SYSTEM.train(tmp_path / "run", tiny_dataset, config, runner)
     assert len(started) == 1 and not started[0].is_sound()  # gone with the training
     assert len(workers) == 6 and len({tuple(pids) for pids in workers.values()}) == 1
     assert told == [(stage, epoch) for stage in workers for epoch in range(2)]

@@ -13,7 +13,7 @@ from raydance.artifacts import read_metrics
 from raydance.dataset import Dataset
 from raydance.motion.export import WRITERS, write_clip
 from raydance.motion.formats import read_clip
-from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -51,7 +51,7 @@ def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Large enough to tell walks from cartwheels; all stages train on two Ray workers."""
     from raydance.cluster.train import RayRunner
 
-    config = dance_language.resolve(
+    config = SYSTEM.resolve(
         "quick",
         [
             "motion_vae.hidden=64",
@@ -66,7 +66,7 @@ def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ],
     )
     out = tmp_path_factory.mktemp("real_run") / "run"
-    return dance_language.train(out, real_dataset, config, RayRunner(2)).path
+    return SYSTEM.train(out, real_dataset, config, RayRunner(2)).path
 
 
 def test_the_dataset_keeps_what_the_recordings_are(real_dataset: Path) -> None:

@@ -15,8 +15,8 @@ from raydance.config import to_dict
 from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
 from raydance.report.clips import Animation
 from raydance.stages.contrastive import ContrastiveConfig
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner, history
+from raydance.systems.dance_language import SYSTEM
 from raydance.systems.shared_steps import copy_steps
 
 
@@ -142,20 +142,20 @@ def test_the_dot_is_on_the_epoch_kept():
 
 
 def test_diagrams_show_the_configured_sizes():
-    config = dance_language.resolve("paper", ["motion_vae.hidden=123", "motion_vae.latent=256"])
+    config = SYSTEM.resolve("paper", ["motion_vae.hidden=123", "motion_vae.latent=256"])
     drawn = diagrams.motion_vae(config, 99)
     assert "150 to 123" in drawn and "123 to 2 x 256" in drawn and "LSTM" in drawn
     assert "Triplet, eq. 14" in diagrams.contrastive(config, 384, 99)
-    assert "InfoNCE" in diagrams.contrastive(dance_language.resolve("default"), 387, 99)
+    assert "InfoNCE" in diagrams.contrastive(SYSTEM.resolve("default"), 387, 99)
     for loss in typing.get_args(typing.get_type_hints(ContrastiveConfig)["loss"]):
         changes = [f"contrastive.loss={loss}", "contrastive.text_head=linear"]
-        drawn = diagrams.contrastive(dance_language.resolve("default", changes), 387, 99)
+        drawn = diagrams.contrastive(SYSTEM.resolve("default", changes), 387, 99)
         assert "387-256" in drawn and "387-256-256" not in drawn
     assert "2-D convolution" in diagrams.motion_vae(
-        dance_language.resolve("default", ["motion_vae.encoder=conv2d"]), 99
+        SYSTEM.resolve("default", ["motion_vae.encoder=conv2d"]), 99
     )
     for preset in ("default", "paper"):
-        config = dance_language.resolve(preset)
+        config = SYSTEM.resolve(preset)
         is_there = preset == "default"
         assert ("basis, 99 coefficients" in diagrams.motion_vae(config, 99)) == is_there
         pipeline = diagrams.pipeline(config, 5, "minilm", 384, 99)
@@ -175,11 +175,11 @@ def test_diagrams_show_the_configured_sizes():
         "latent": ("frozen",),
     }
     for kind, words in reads.items():
-        config = dance_language.resolve("default", [f"contrastive.motion_input={kind}"])
+        config = SYSTEM.resolve("default", [f"contrastive.motion_input={kind}"])
         drawn = diagrams.contrastive(config, 387, 99)
         told = {word for all_words in reads.values() for word in all_words if word in drawn}
         assert told - {"frozen"} == set(words) - {"frozen"}, kind
-    flow = diagrams.motion_flow(dance_language.resolve("quick"), 387, 99)
+    flow = diagrams.motion_flow(SYSTEM.resolve("quick"), 387, 99)
     assert "99 to 256" in flow and "387 to 256" in flow and "8 steps, guidance 2" in flow
     assert "&lt;model&gt;" in diagrams.text_encoder(config, "<model>", 384)
 
@@ -208,7 +208,7 @@ def test_svg_text_takes_the_readers_colours(tmp_path):
 
 
 def test_the_papers_choices_are_as_short_as_the_quick_run():
-    quick = dance_language.resolve("quick")
+    quick = SYSTEM.resolve("quick")
     paper = quickstart.paper_choices(quick)
     train = paper.contrastive.train
     assert paper.contrastive.loss == "triplet" and paper.clusters.num_clusters == 3
@@ -219,14 +219,20 @@ def test_the_papers_choices_are_as_short_as_the_quick_run():
 
 def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
     run = Run.open(tiny_run)
-    quick = dance_language.config_of(run)
+    quick = SYSTEM.config_of(run)
     other = tmp_path / "other"
-    copy_steps(tiny_run, other, quickstart.paper_choices(quick), quickstart._SHARED_STEPS)
+    copy_steps(
+        SYSTEM,
+        tiny_run,
+        other,
+        quickstart.paper_choices(quick),
+        quickstart._SHARED_STEPS,
+    )
     steps = Run.open(other).facts["steps"]
     assert set(steps) == {"statistics", "motion_basis", "motion_vae"}
     said: list[str] = []
     dataset = run.facts["dataset"]["path"]
-    dance_language.train(
+    SYSTEM.train(
         other,
         dataset,
         quickstart.paper_choices(quick),
@@ -243,6 +249,12 @@ def test_the_second_run_takes_over_what_it_would_repeat(tiny_run, tmp_path):
     # The quick run's clusters are of descriptors, these of latents; neither is changed by both.
     assert load_bundle(Run.open(other).bundle("clusters"))[0]["centroids"].shape[1] == 16
     assert load_bundle(run.bundle("clusters"))[0]["centroids"].shape[1] > 16
-    copy_steps(tiny_run, other, quickstart.paper_choices(quick), quickstart._SHARED_STEPS)
+    copy_steps(
+        SYSTEM,
+        tiny_run,
+        other,
+        quickstart.paper_choices(quick),
+        quickstart._SHARED_STEPS,
+    )
     assert "clusters" in Run.open(other).facts["steps"]  # work done is not undone
     assert Run.open(other).config == to_dict(quickstart.paper_choices(quick))

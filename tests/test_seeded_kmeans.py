@@ -16,9 +16,9 @@ from raydance.errors import ConfigError, InputError
 from raydance.metrics.clustering import adjusted_rand_index
 from raydance.seeded_kmeans import UNKNOWN, choose_known, seeded_kmeans
 from raydance.stages.clusters import ClustersConfig, WindowLabels, fit_clusters
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
 from raydance.systems.caption_step import cluster_names, derived_descriptions
+from raydance.systems.dance_language import SYSTEM
 from raydance.systems.label_step import window_labels
 
 # On a line: two that are known, of which the second lies on the first one's side.
@@ -148,13 +148,13 @@ def labelled_run(tiny_run, tmp_path_factory):
     out = shutil.copytree(tiny_run, tmp_path_factory.mktemp("labelled") / "run")
     run = Run.open(out)
     config = replace(
-        dance_language.config_of(run),
+        SYSTEM.config_of(run),
         clusters=ClustersConfig(
             method="constrained_kmeans", label="quality", labelled_share=0.5, max_k=4, num_seeds=2
         ),
     )
     dataset = run.facts["dataset"]["path"]
-    return dance_language.train(out, dataset, config, LocalRunner(), only="clusters")
+    return SYSTEM.train(out, dataset, config, LocalRunner(), only="clusters")
 
 
 def test_a_run_keeps_labelled_windows_and_measures_held_out_ones(labelled_run) -> None:
@@ -196,11 +196,9 @@ def test_descriptions_carry_the_label(labelled_run) -> None:
 
 
 def test_a_label_that_no_clip_has_is_refused_before_training(tiny_dataset, tmp_path) -> None:
-    config = dance_language.resolve(
-        "quick", ["clusters.method=seeded_kmeans", "clusters.label=qualitty"]
-    )
+    config = SYSTEM.resolve("quick", ["clusters.method=seeded_kmeans", "clusters.label=qualitty"])
     with pytest.raises(InputError, match=r"has the label 'qualitty'; labels there: .*quality"):
-        dance_language.train(tmp_path / "run", tiny_dataset, config, LocalRunner())
+        SYSTEM.train(tmp_path / "run", tiny_dataset, config, LocalRunner())
     assert not (tmp_path / "run").exists()
 
 

@@ -11,9 +11,8 @@ import pytest
 from raydance import config as configs
 from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.errors import InputError, RaydanceError
-from raydance.systems import dance_language
-from raydance.systems.base import LocalRunner
-from raydance.systems.dance_language import STEPS
+from raydance.systems.dance_language import SYSTEM
+from raydance.systems.engine import Plan
 from raydance.systems.shared_steps import copy_steps
 from tuning import objectives, results
 from tuning.objectives import OBJECTIVES, Objective
@@ -45,7 +44,7 @@ def quiet_optuna():
 def test_suggestions_are_configurations_and_touch_only_what_the_space_names(name):
     space = SPACES[name]
     assert space.name == name
-    base = dance_language.resolve("quick")
+    base = SYSTEM.resolve("quick")
     before = leaves(configs.to_dict(base))
     assert set(space.parameters) <= set(before)
     seen = set()
@@ -62,24 +61,23 @@ def test_suggestions_are_configurations_and_touch_only_what_the_space_names(name
 def test_shared_steps_do_not_depend_on_what_is_swept(name, tiny_run):
     space = SPACES[name]
     run = Run.open(tiny_run)
-    base = dance_language.config_of(run)
+    base = SYSTEM.config_of(run)
     for values in suggestions(name, 8):
         config = configs.to_dict(configs.merge(base, nested(values)))
-        plan = dance_language.Training(Run(run.path, run.facts, config), LocalRunner())
+        plan = Plan.of(SYSTEM, Run(run.path, run.facts, config))
         for step in space.shared_steps:
-            assert run.is_done(step, plan.fingerprint(step)), step
+            assert plan.is_done(step), step
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_steps_follow_the_order_of_training_and_suffice(name):
     space = SPACES[name]
     steps = [*space.shared_steps, *space.steps]
-    assert steps == sorted(set(steps), key=STEPS.index)
+    assert steps == sorted(set(steps), key=SYSTEM.step_names.index)
     assert all(goal in OBJECTIVES for goal in space.objectives)
     if space.pruned_by is not None:
         assert len(space.objectives) == 1 and space.pruned_by[0] in space.steps
-    below = dance_language._BUILDS_ON
-    assert all(set(below[step]) <= set(steps) for step in steps)
+    assert all(set(SYSTEM.step(step).needs) <= set(steps) for step in steps)
     # Every parameter belongs to a step that is trained.
     assert {key.partition(".")[0] for key in space.parameters} <= set(space.steps)
 
@@ -92,14 +90,14 @@ def test_what_does_not_matter_is_not_asked():
 
 
 def test_a_configuration_has_its_point_in_a_space():
-    quick = configs.to_dict(dance_language.resolve("quick"))
+    quick = configs.to_dict(SYSTEM.resolve("quick"))
     assert SPACES["beta"].point_of(quick) == {
         "motion_vae.beta_shape": "linear",
         "motion_vae.beta_start": 0.0,
         "motion_vae.beta_end": 0.002,
         "motion_vae.beta_warmup": 0.4,
     }
-    default = configs.to_dict(dance_language.resolve("default"))
+    default = configs.to_dict(SYSTEM.resolve("default"))
     assert default["clusters"]["num_clusters"] is None
     assert SPACES["clusters"].point_of(default) is None  # K is chosen by itself there
 
@@ -137,8 +135,8 @@ def test_the_front_and_its_compromise_by_hand():
 
 
 def test_the_difference_of_configurations_gives_the_other_again():
-    quick = dance_language.resolve("quick")
-    other = dance_language.resolve("quick", ["motion_vae.beta_end=0.1", "seed=4"])
+    quick = SYSTEM.resolve("quick")
+    other = SYSTEM.resolve("quick", ["motion_vae.beta_end=0.1", "seed=4"])
     found = results.difference(configs.to_dict(quick), configs.to_dict(other))
     assert found == {"seed": 4, "motion_vae.beta_end": 0.1}
     assert configs.merge(quick, nested(found)) == other
@@ -161,8 +159,8 @@ def test_measures_are_in_their_range(tiny_run):
 
 def test_derived_captions_do_not_count(tiny_run, tmp_path):
     run = Run.open(tiny_run)
-    config = dance_language.config_of(run)
-    copy_steps(run.path, tmp_path / "other", config, STEPS[:5])
+    config = SYSTEM.config_of(run)
+    copy_steps(SYSTEM, run.path, tmp_path / "other", config, SYSTEM.step_names[:5])
     other = Run.open(tmp_path / "other")
     tensors, facts = load_bundle(other.bundle("captions"))
     facts["derived"] = list(range(len(facts["texts"])))
@@ -175,7 +173,13 @@ def test_derived_captions_do_not_count(tiny_run, tmp_path):
 
 def test_a_diverged_training_is_no_result(tiny_run, tmp_path):
     run = Run.open(tiny_run)
-    copy_steps(run.path, tmp_path / "other", dance_language.config_of(run), STEPS[:3])
+    copy_steps(
+        SYSTEM,
+        run.path,
+        tmp_path / "other",
+        SYSTEM.config_of(run),
+        SYSTEM.step_names[:3],
+    )
     path = Run.open(tmp_path / "other").bundle("motion_vae")
     tensors, facts = load_bundle(path)
     save_bundle(path, {name: value * float("nan") for name, value in tensors.items()}, facts)
@@ -184,10 +188,10 @@ def test_a_diverged_training_is_no_result(tiny_run, tmp_path):
 
 
 def test_shared_files_are_linked_and_steps_that_differ_are_not_taken(tiny_run, tmp_path):
-    own = dance_language.config_of(Run.open(tiny_run))
+    own = SYSTEM.config_of(Run.open(tiny_run))
     config = configs.merge(own, {"clusters": {"num_clusters": 4}})
-    given = copy_steps(tiny_run, tmp_path / "run", config, STEPS[:5])
+    given = copy_steps(SYSTEM, tiny_run, tmp_path / "run", config, SYSTEM.step_names[:5])
     assert given == ["statistics", "motion_basis", "motion_vae"]
     weights = Path("stages/motion_vae.safetensors")
     assert (tmp_path / "run" / weights).samefile(tiny_run / weights)
-    assert copy_steps(tiny_run, tmp_path / "run", config, STEPS[:5]) == []
+    assert copy_steps(SYSTEM, tiny_run, tmp_path / "run", config, SYSTEM.step_names[:5]) == []

@@ -46,7 +46,7 @@ def test_a_stage_learns_one_batch_and_reloads_identically(case: Case, tmp_path: 
 @every_stage
 def test_a_stage_names_its_terms_and_needs_only_the_columns_it_reads(case: Case) -> None:
     stage, batch = built(case), toy_batch()
-    batch = {name: batch[name] for name in stage.columns_read()}
+    batch = {name: batch[name] for name in stage.columns_read(stage.config)}
     for mode in (True, False):
         stage.train(mode)
         for progress in (0.0, 0.5, 1.0):
@@ -110,8 +110,8 @@ def test_the_loss_is_pure(case: Case) -> None:
 @every_stage
 def test_the_columns_added_are_those_declared(case: Case) -> None:
     stage, batch = built(case).eval(), toy_batch()
-    assert tuple(stage.infer(batch)) == stage.adds
-    assert tuple(stage.infer_captions(batch)) == stage.adds_to_captions
+    assert tuple(stage.infer(batch)) == stage.added_names("row")
+    assert tuple(stage.infer_captions(batch)) == stage.added_names("text")
     for values in (*stage.infer(batch).values(), *stage.infer_captions(batch).values()):
         assert values.shape == (B, Z)
 

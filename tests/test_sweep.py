@@ -17,7 +17,7 @@ from raydance import cli
 from raydance import config as configs
 from raydance.artifacts import Run
 from raydance.errors import InputError, RaydanceError
-from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 from tuning import study as studies
 from tuning import sweep as driver
 from tuning import trial as trials
@@ -70,7 +70,7 @@ def test_a_sweep_leaves_all_that_it_promises(clusters, tiny_dataset) -> None:
 def test_the_best_configuration_is_one_that_train_takes(clusters) -> None:
     out, summary, _ = clusters
     best = summary["best"]
-    resolved = dance_language.resolve("quick", None, str(out / "best.yaml"))
+    resolved = SYSTEM.resolve("quick", None, str(out / "best.yaml"))
     assert resolved.clusters.num_clusters == best["params"]["clusters.num_clusters"]
     assert resolved.clusters.method == best["params"]["clusters.method"]
     kept = Run.open(out / best["folder"]).config
@@ -79,7 +79,7 @@ def test_the_best_configuration_is_one_that_train_takes(clusters) -> None:
     front = sorted((out / "pareto").iterdir())
     assert len(front) == len(summary["front"])
     for file, row in zip(front, summary["front"]):
-        found = dance_language.resolve("quick", None, str(file))
+        found = SYSTEM.resolve("quick", None, str(file))
         assert found.clusters.method == row["params"]["clusters.method"]
 
 
@@ -141,7 +141,7 @@ def test_failed_trials_are_recorded_and_do_not_stop_the_sweep(
     ray_cluster: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A run of something else lies where the first trial would write.
-    point = SPACES["clusters"].point_of(configs.to_dict(dance_language.resolve("quick", SHORT)))
+    point = SPACES["clusters"].point_of(configs.to_dict(SYSTEM.resolve("quick", SHORT)))
     assert point is not None
     occupied = tmp_path / "out" / "trials" / trials.key_of(point)
 
@@ -171,7 +171,7 @@ def test_a_trial_that_falls_behind_is_really_stopped(
             return trial.number == 0 and trial.last_step is not None and trial.last_step >= 3
 
     space = SPACES["contrastive"]
-    config = dance_language.resolve("quick", overrides)
+    config = SYSTEM.resolve("quick", overrides)
     out.mkdir()
     study = studies.open_study(
         out / "study.db", space, {"config": configs.to_dict(config)}, configs.to_dict(config)

@@ -22,6 +22,7 @@ from raydance.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
 from raydance.files import read_json, replacing, write_json
 from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 from raydance.systems.dance_language_config import TRAINED
 from tuning import verdicts
 from tuning.ablations import CLAIMS, Claim, EpochsToLoss
@@ -76,7 +77,7 @@ def ablate(
     claims = list(CLAIMS.values()) if name == "all" else [CLAIMS[name]]
     _refuse_varied(claims, overrides)
     changes = [*_epochs(epochs, overrides), *overrides]
-    config = dance_language.resolve(preset, changes)
+    config = SYSTEM.resolve(preset, changes)
     dataset = Dataset.open(data)
     place = Path(out).resolve()
     with claimed(place, _RECORD, "folder of ablations"):

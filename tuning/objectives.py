@@ -20,7 +20,6 @@ import torch
 from raydance import losses
 from raydance.artifacts import Run, load_bundle
 from raydance.captions import CaptionTable
-from raydance.chunks import to_network
 from raydance.columns import read_columns
 from raydance.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
@@ -29,6 +28,7 @@ from raydance.index import scores
 from raydance.metrics import clustering, retrieval
 from raydance.metrics import motion as metrics
 from raydance.motion import normalise
+from raydance.motion.rows import to_network
 from raydance.stages import clusters as clustering_stage
 from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_vae import MotionVae

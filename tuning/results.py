@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from raydance import config as configs
 from raydance.files import replacing, write_json
 from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 from tuning import study as studies
 from tuning.objectives import Objective
 from tuning.spaces import Space, nested
@@ -262,7 +263,7 @@ def _write_config(
 ) -> None:
     """A file for `raydance train --config`, with where it comes from as comments."""
     preset = facts["preset"]
-    base = configs.to_dict(dance_language.resolve(preset))
+    base = configs.to_dict(SYSTEM.resolve(preset))
     # What was swept is said even where it is the preset's own value.
     changes = difference(base, configs.to_dict(config)) | studies.params_of(space, trial)
     figures = ", ".join(

@@ -28,6 +28,7 @@ from raydance.cluster.session import ray_session
 from raydance.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
 from raydance.systems import dance_language
+from raydance.systems.dance_language import SYSTEM
 from tuning import results
 from tuning import study as studies
 from tuning.folder import claimed
@@ -88,13 +89,13 @@ def sweep(
     if parallel is not None and parallel < 1:
         raise InputError(f"--parallel {parallel}; at least 1")
     _refuse_varied(space, overrides)
-    config = dance_language.resolve(preset, list(overrides))
+    config = SYSTEM.resolve(preset, list(overrides))
     dataset = Dataset.open(data)
     place = Path(out).resolve()
     with claimed(place, "study.db", "sweep"):
         facts: dict[str, Any] = {
             "space": name,
-            "system": dance_language.NAME,
+            "system": SYSTEM.name,
             "dataset": dataset.manifest_hash,
             "preset": preset,
             "overrides": list(overrides),

@@ -17,6 +17,7 @@ from typing import Any
 from raydance.artifacts import Run, read_metrics
 from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner, Runner
+from raydance.systems.dance_language import SYSTEM
 from raydance.systems.shared_steps import copy_steps
 
 
@@ -53,7 +54,7 @@ def carry_out(work: Work) -> dict[str, float]:
     """
     started = time.monotonic()
     if work.shared is not None:
-        copy_steps(work.shared, work.out, work.config, work.shared_steps)
+        copy_steps(SYSTEM, work.shared, work.out, work.config, work.shared_steps)
     runner: Runner
     if work.workers:
         from raydance.cluster.train import RayRunner
@@ -62,7 +63,7 @@ def carry_out(work: Work) -> dict[str, float]:
     else:
         runner = LocalRunner()
     for step in work.steps:
-        dance_language.train(work.out, work.dataset, work.config, runner, only=step)
+        SYSTEM.train(work.out, work.dataset, work.config, runner, only=step)
     found: dict[str, float] = {}
     if work.objectives:
         from tuning.objectives import measure

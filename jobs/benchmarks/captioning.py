@@ -20,14 +20,14 @@ def make_run(folder: Path) -> Path:
     """A run with networks of the default size; its weights do not matter here."""
     from raydance.cluster.data import ingest
     from raydance.motion import synthetic
-    from raydance.systems import dance_language as system
     from raydance.systems.base import LocalRunner
+    from raydance.systems.dance_language import SYSTEM
 
     synthetic.write_corpus(folder / "corpus", 4)
     ingest([folder / "corpus"], folder / "small", captions=[folder / "corpus/captions.jsonl"])
-    changes = [f"{stage}.train.epochs=1" for stage in system.TRAINED]
-    config = system.resolve("default", [*changes, "clusters.max_k=3", "clusters.num_seeds=2"])
-    return system.train(folder / "run", folder / "small", config, LocalRunner()).path
+    changes = [f"{stage}.train.epochs=1" for stage in SYSTEM.trained]
+    config = SYSTEM.resolve("default", [*changes, "clusters.max_k=3", "clusters.num_seeds=2"])
+    return SYSTEM.train(folder / "run", folder / "small", config, LocalRunner()).path
 
 
 def make_library(small: Path, out: Path, num_windows: int) -> Path:

@@ -19,23 +19,24 @@ def training(folder: Path, num_windows: int) -> dict[str, Any]:
     from raydance.cluster.data import ingest
     from raydance.cluster.train import RayRunner
     from raydance.motion import synthetic
-    from raydance.systems import dance_language as system
+    from raydance.systems.dance_language import SYSTEM
+    from raydance.systems.dance_language_stages import batch_spec, build_stage
 
     per_movement = max(3, num_windows // (3 * len(synthetic.MOVEMENTS)))
     synthetic.write_corpus(folder / "corpus", per_movement)
     ingest([folder / "corpus"], folder / "dataset", captions=[folder / "corpus/captions.jsonl"])
-    config = system.resolve(
+    config = SYSTEM.resolve(
         "quick", [f"motion_vae.train.epochs={EPOCHS}", "motion_vae.train.batch_size=64"]
     )
     runner = RayRunner(1)
     for step in ("statistics", "motion_vae"):
-        run = system.train(folder / "run", folder / "dataset", config, runner, only=step)
+        run = SYSTEM.train(folder / "run", folder / "dataset", config, runner, only=step)
     lines = read_metrics(run.metrics("motion_vae"))
     through_ray = statistics.median(line["windows_per_s"] for line in lines[1:])
 
     torch.set_num_threads(1)
-    stage = system.build_stage(run, "motion_vae").train()
-    source = Batches(system.batch_spec(run, stage))
+    stage = build_stage(run, "motion_vae").train()
+    source = Batches(batch_spec(run, "motion_vae"))
     kept = list(source.train(0))
     memory = {name: torch.cat([batch[name] for batch in kept]) for name in kept[0]}
     optimizer = torch.optim.AdamW(stage.parameters(), 1e-3)

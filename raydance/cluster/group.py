@@ -264,7 +264,7 @@ def _context(use_gpu: bool, desk: Any) -> training.Context:
 def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Batches:
     """A task's batches, streamed by Ray Data where that is worth it and there is room for it."""
     place: dict[str, int] = {"rank": context.rank, "world_size": context.world_size}
-    if task.spec.wants_motion and cpus_left >= STREAM_CPUS:
+    if task.spec.wants_rows and cpus_left >= STREAM_CPUS:
         return RayBatches(task.spec, epochs=task.train.epochs, **place)
     # Without motion a few hundred bytes a window: starting a stream would take longer than
     # reading them. And workers that took all processors would wait for a stream for ever.

@@ -202,10 +202,10 @@ def run_facts(path: Path) -> dict[str, Any]:
     from raydance.artifacts import Run, read_metrics
     from raydance.config import to_dict
     from raydance.kept_epoch import checks_of, kept_line
-    from raydance.systems import training_module
+    from raydance.systems import system_of
 
     run = Run.open(path)
-    system = training_module(run.facts["system"])
+    system = system_of(run.facts["system"])
     usual = dict(_leaves(to_dict(system.resolve("default"))))
     checks = checks_of(run.config)
     steps: dict[str, dict[str, Any]] = {}

@@ -90,21 +90,21 @@ def train(
     """
     from raydance import storage
     from raydance.dataset import Dataset
-    from raydance.systems import training_module
+    from raydance.systems import system_of
 
-    module = training_module(system)
-    resolved = module.resolve(preset, changes, str(config) if config else None)
+    plan = system_of(system)
+    resolved = plan.resolve(preset, changes, str(config) if config else None)
     if not storage.is_uri(data):
         Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
-    if stage is not None and stage not in module.STEPS:
-        raise InputError(f"--stage {stage}; allowed: {', '.join(module.STEPS)}")
+    if stage is not None and stage not in plan.step_names:
+        raise InputError(f"--stage {stage}; allowed: {', '.join(plan.step_names)}")
     num_workers = parse_range("--workers", workers)
     progress = Progress(quiet=quiet)
     uris = [place for place in (data, out) if storage.is_uri(place)]
     with progress, _runner(num_workers, gpu, local, address, progress, bool(uris)) as runner:
         dataset = local_copy(data, progress.say)
         folder = destination(out, "run.json", "a run", keep_extra=True)
-        run = module.train(
+        run = plan.train(
             folder,
             dataset,
             resolved,

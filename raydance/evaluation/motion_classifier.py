@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raydance.chunks import to_network
 from raydance.errors import InputError
 from raydance.motion import augment, normalise
+from raydance.motion.rows import to_network
 
 if TYPE_CHECKING:
     from raydance.evaluation.windows import TrainingWindows

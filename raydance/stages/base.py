@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from raydance.errors import ConfigError
+from raydance.schema import Column
 
 Batch = Mapping[str, Tensor]
 """Column name -> tensor whose first dimension is B."""
@@ -70,18 +71,23 @@ class Stage(nn.Module, ABC):
     Class attributes:
         name: the stage's name in a run folder and in `a.b=value` overrides.
         reads: batch columns that `forward` and `loss` need.
-        adds: columns that `infer` returns for windows (`adds_to_captions`: for captions).
+        adds: columns that `infer` returns for rows, and `infer_captions` for texts.
     """
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]
-    adds: ClassVar[tuple[str, ...]] = ()
-    adds_to_captions: ClassVar[tuple[str, ...]] = ()
+    adds: ClassVar[tuple[Column, ...]] = ()
     config: Any
 
-    def columns_read(self) -> tuple[str, ...]:
-        """Batch columns needed under this configuration; `reads` unless the stage is switchable."""
-        return self.reads
+    @classmethod
+    def columns_read(cls, config: Any) -> tuple[str, ...]:
+        """Batch columns needed under a configuration; `reads` unless the stage is switchable."""
+        return cls.reads
+
+    @classmethod
+    def added_names(cls, key: Literal["row", "text"]) -> tuple[str, ...]:
+        """Names of the columns that it adds to rows of the dataset, or to texts."""
+        return tuple(column.name for column in cls.adds if column.key == key)
 
     @abstractmethod
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
@@ -102,11 +108,11 @@ class Stage(nn.Module, ABC):
         """
 
     def infer(self, batch: Batch) -> dict[str, Tensor]:
-        """The columns `adds`, for windows."""
+        """The columns `adds` of rows."""
         return {}
 
     def infer_captions(self, batch: Batch) -> dict[str, Tensor]:
-        """The columns `adds_to_captions`, for rows of the caption table."""
+        """The columns `adds` of texts, for rows of the caption table."""
         return {}
 
     def held_back(self, progress: float) -> Iterable[nn.Parameter]:

@@ -91,8 +91,9 @@ class CaptionWriter(Stage):
             nn.LayerNorm(width),
         )
 
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.config.motion_input, *self.reads[1:])
+    @classmethod
+    def columns_read(cls, config: CaptionWriterConfig) -> tuple[str, ...]:
+        return (config.motion_input, *cls.reads[1:])
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         motion_BZ = batch[self.config.motion_input]

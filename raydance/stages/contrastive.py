@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from raydance import losses, nn
 from raydance.errors import ConfigError
+from raydance.schema import Column
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -93,8 +94,22 @@ class Contrastive(Stage):
 
     name: ClassVar[str] = "contrastive"
     reads: ClassVar[tuple[str, ...]] = ("motion", "caption_id", "text_embedding")
-    adds: ClassVar[tuple[str, ...]] = ("motion_embedding",)
-    adds_to_captions: ClassVar[tuple[str, ...]] = ("text_projection",)
+    adds: ClassVar[tuple[Column, ...]] = (
+        Column(
+            name="motion_embedding",
+            dtype="float32",
+            dims=("Z",),
+            meaning="point in the shared space",
+            is_mirrored=True,
+        ),
+        Column(
+            name="text_projection",
+            dtype="float32",
+            dims=("Z",),
+            meaning="point in the shared space",
+            key="text",
+        ),
+    )
 
     def __init__(
         self,
@@ -142,8 +157,8 @@ class Contrastive(Stage):
             ):
                 self.register_buffer(name, torch.zeros(config.queue, width))
 
-    def columns_read(self) -> tuple[str, ...]:
-        config = self.config
+    @classmethod
+    def columns_read(cls, config: ContrastiveConfig) -> tuple[str, ...]:
         motion = "latent" if config.motion_input == "latent" else "motion"
         text = () if config.text_input == "embedding" else ("text_latent",)
         cluster = ("cluster",) if config.loss in ("triplet", "supcon") else ()

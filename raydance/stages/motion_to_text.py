@@ -82,8 +82,9 @@ class MotionToText(Stage):
             nn.LayerNorm(text_dim),
         )
 
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.config.motion_input, *self.reads[1:])
+    @classmethod
+    def columns_read(cls, config: MotionToTextConfig) -> tuple[str, ...]:
+        return (config.motion_input, *cls.reads[1:])
 
     def project(self, motion_BZ: Tensor) -> Tensor:
         """Motion `[B, Z]` -> the sentence space `[B, D]`."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from raydance import losses, nn
+from raydance.schema import Column
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -101,7 +102,15 @@ class MotionVae(Stage):
 
     name: ClassVar[str] = "motion_vae"
     reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask")
-    adds: ClassVar[tuple[str, ...]] = ("latent",)
+    adds: ClassVar[tuple[Column, ...]] = (
+        Column(
+            name="latent",
+            dtype="float32",
+            dims=("Z",),
+            meaning="posterior mean of the motion VAE",
+            is_mirrored=True,
+        ),
+    )
 
     def __init__(self, config: MotionVaeConfig, basis: nn.MotionBasis | None = None) -> None:
         super().__init__()

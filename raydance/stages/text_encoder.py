@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from raydance import losses
+from raydance.schema import Column
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -59,7 +60,9 @@ class TextEncoder(Stage):
 
     name: ClassVar[str] = "text_encoder"
     reads: ClassVar[tuple[str, ...]] = ("text_embedding", "difficulty", "latent")
-    adds_to_captions: ClassVar[tuple[str, ...]] = ("text_latent",)
+    adds: ClassVar[tuple[Column, ...]] = (
+        Column(name="text_latent", dtype="float32", dims=("Z",), meaning="eq. 11", key="text"),
+    )
 
     def __init__(self, config: TextEncoderConfig, text_dim: int) -> None:
         super().__init__()

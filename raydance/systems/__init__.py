@@ -1,4 +1,4 @@
-"""One file for each system: which stages it has, in which order.
+"""The systems: each a list of steps, and what a finished run can do.
 
 `SYSTEMS` names them all. Modules are named by path and imported when they are needed, so that a
 command for one system does not load another.
@@ -7,46 +7,30 @@ command for one system does not load another.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from raydance.errors import ArtifactError, InputError
 
+if TYPE_CHECKING:
+    from raydance.systems.engine import System
 
-@dataclass(frozen=True, kw_only=True)
-class System:
-    """Where a system is written.
-
-    Attributes:
-        training: module with `PRESETS`, `STEPS`, `steps_of(config)`, `config_of(run)`,
-            `resolve(preset, overrides, file)` and
-            `train(out, dataset, config, runner, only=, say=, saved=)`.
-        run: module with `load(path)`, which puts a finished run to work.
-    """
-
-    training: str
-    run: str
-
-
-SYSTEMS: Final[dict[str, System]] = {
-    "dance-language": System(
-        training="raydance.systems.dance_language",
-        run="raydance.systems.dance_language_run",
-    ),
+SYSTEMS: Final[dict[str, str]] = {
+    "dance-language": "raydance.systems.dance_language",
 }
-"""Every system by the name that commands and run folders use."""
+"""The module of every system, which holds its `SYSTEM`, by the name that commands use."""
 
 
-def training_module(name: str) -> Any:
-    """The module that trains a system.
+def system_of(name: str) -> System:
+    """A system by name.
 
     Raises:
         InputError: no such system.
     """
     if name not in SYSTEMS:
         raise InputError(f"system {name!r}; known: {', '.join(SYSTEMS)}")
-    return importlib.import_module(SYSTEMS[name].training)
+    system: System = importlib.import_module(SYSTEMS[name]).SYSTEM
+    return system
 
 
 def load_run(path: str | Path) -> Any:
@@ -60,4 +44,4 @@ def load_run(path: str | Path) -> Any:
     name = Run.open(path).facts.get("system")
     if name not in SYSTEMS:
         raise ArtifactError(f"{path}: a run of {name!r}; known systems: {', '.join(SYSTEMS)}")
-    return importlib.import_module(SYSTEMS[name].run).load(path)
+    return system_of(name).load(Path(path))

@@ -22,10 +22,9 @@ from raydance import training
 from raydance.artifacts import MetricsLog, Run, load_bundle, read_metrics, save_bundle
 from raydance.batches import Batches
 from raydance.captions import CaptionTable
-from raydance.chunks import MIRRORED_COLUMNS, BatchSpec, to_network
+from raydance.chunks import BatchSpec
 from raydance.columns import read_columns, write_columns
 from raydance.dataset import Dataset
-from raydance.motion import augment
 from raydance.stages.base import Stage, TrainConfig
 
 log = logging.getLogger(__name__)
@@ -187,9 +186,10 @@ class ColumnWriter:
         shard = self.dataset.shards(split)[index]
         path = self.run.columns(self.name) / f"{shard.name}.parquet"
         if not path.exists():
-            rows = self.dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
+            wanted = ["window_id", *self.spec.transform.reads]
+            rows = self.dataset.read_shard(shard, columns=wanted)
             columns = self._infer(rows, shard.name, mirrored=False)
-            if any(name in MIRRORED_COLUMNS for name in columns):
+            if any(column.is_mirrored for column in self.stage.adds):
                 swapped = self._infer(rows, shard.name, mirrored=True)
                 columns |= {f"{name}_mirrored": value for name, value in swapped.items()}
             write_columns(path, rows["window_id"], columns)
@@ -198,17 +198,16 @@ class ColumnWriter:
     def _infer(self, rows: dict, shard: str, *, mirrored: bool) -> dict[str, np.ndarray]:
         spec = self.spec
         inputs: dict[str, np.ndarray] = {}
-        if "motion" in spec.reads:
-            motion, mask = rows["motion"], rows["joint_mask"]
-            if mirrored:
-                motion, mask = augment.mirror(motion, mask)
-            inputs["motion"] = to_network(motion, mask, spec.statistics, spec.representation)
-            inputs["joint_mask"] = mask
-        for name, folder in spec.columns.items():
-            if name in spec.reads and name in MIRRORED_COLUMNS:
-                column = f"{name}_mirrored" if mirrored else name
-                path = Path(folder) / f"{shard}.parquet"
-                inputs[name] = np.asarray(read_columns(path, [column])[column])
+        if spec.wants_rows:
+            inputs |= spec.transform.plain(rows, mirrored=mirrored)
+        for name, stored in spec.columns.items():
+            if name not in spec.reads:
+                continue
+            path = Path(stored.folder) / f"{shard}.parquet"
+            is_swapped = mirrored and stored.column.is_mirrored
+            column = f"{name}_mirrored" if is_swapped else name
+            values = np.asarray(read_columns(path, [column])[column])
+            inputs[name] = values[:, 0] if stored.column.has_variants else values
         out: dict[str, list[np.ndarray]] = {}
         size = len(next(iter(inputs.values())))
         for start in range(0, size, 256):

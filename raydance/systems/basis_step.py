@@ -17,13 +17,14 @@ import numpy as np
 import torch
 
 from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.chunks import to_network
 from raydance.columns import write_columns
 from raydance.dataset import Dataset, Shard
 from raydance.errors import ConfigError
 from raydance.metrics.motion import jitter
 from raydance.motion import augment, normalise
 from raydance.motion.basis import Basis, fit_basis, metric
+from raydance.motion.rows import to_network
+from raydance.schema import Column
 from raydance.systems.statistics_step import statistics_of
 
 _SUPPORT_STEP: Final = 16
@@ -63,6 +64,17 @@ class MotionBasisConfig:
             raise ConfigError(f"motion_basis.roughest: {self.roughest}; above 0")
         if self.sample_windows < 3:
             raise ConfigError(f"motion_basis.sample_windows: {self.sample_windows}; at least 3")
+
+
+COEFFICIENTS: Final = Column(
+    name="coefficients",
+    dtype="float32",
+    dims=("V", "K"),
+    meaning="of the motion basis, by variant",
+    is_mirrored=True,
+    has_variants=True,
+)
+"""The column that `CoefficientWriter` adds to rows."""
 
 
 class SampleWindows:

@@ -6,7 +6,7 @@ Every window is then assigned to one of them (`ClusterWriter`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,9 +15,13 @@ from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.columns import read_columns, write_columns
 from raydance.dataset import Dataset
 from raydance.motion.descriptor_space import Scaler
+from raydance.schema import Column
 from raydance.stages.clusters import Clusters, ClustersConfig, assign, fit_clusters
 from raydance.systems.cluster_space import COLUMN, ClusterSpace, raw_points
 from raydance.systems.label_step import held_out_agreement, window_labels
+
+CLUSTER: Final = Column(name="cluster", dtype="int64", meaning="nearest centroid")
+"""The column that `ClusterWriter` adds to rows."""
 
 
 def write_clusters(run: Run, dataset: Dataset, config: ClustersConfig, seed: int) -> Clusters:

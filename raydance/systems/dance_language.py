@@ -4,8 +4,7 @@
                -> contrastive -> motion_to_text -> motion_flow -> text_to_motion -> library
                (-> caption_writer)
 
-Each step depends on the ones before it and is done again only when its configuration, the data or
-a step that it builds on has changed. How a stage is built and fed is in
+`raydance.systems.engine` carries them out. How a stage is built and fed is in
 `raydance.systems.dance_language_stages`, the configuration in
 `raydance.systems.dance_language_config`, what a finished run can do in
 `raydance.systems.dance_language_run`.
@@ -13,7 +12,7 @@ a step that it builds on has changed. How a stage is built and fed is in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ import numpy as np
 import torch
 
 from raydance import config as configs
-from raydance.artifacts import Run, save_bundle
+from raydance.artifacts import save_bundle
 from raydance.captions import CaptionTable
 from raydance.dataset import Dataset
-from raydance.errors import InputError
-from raydance.systems.base import ColumnWriter, FitTask, Runner, add_caption_columns, fingerprint
+from raydance.systems.base import StageBuilder, add_caption_columns
 from raydance.systems.basis_step import CoefficientWriter, write_basis
 from raydance.systems.caption_step import (
     CaptionIdWriter,
@@ -37,353 +35,273 @@ from raydance.systems.caption_step import (
 )
 from raydance.systems.cluster_space import PointWriter
 from raydance.systems.cluster_step import ClusterWriter, write_clusters
-
-# The same names again: they are part of what a training module offers (`raydance.systems.System`).
-from raydance.systems.dance_language_config import PAPER_CHOICES as PAPER_CHOICES
-from raydance.systems.dance_language_config import PRESETS as PRESETS
-from raydance.systems.dance_language_config import TRAINED as TRAINED
-from raydance.systems.dance_language_config import DanceLanguageConfig as DanceLanguageConfig
-from raydance.systems.dance_language_config import config_of as config_of
-from raydance.systems.dance_language_config import resolve as resolve
+from raydance.systems.dance_language_config import PRESETS, TRAINED, DanceLanguageConfig
 from raydance.systems.dance_language_stages import batch_spec, build_stage
+from raydance.systems.engine import Step, StepContext, System
 from raydance.systems.label_step import check_label
 from raydance.systems.library_step import write_library
 from raydance.systems.statistics_step import ShardStatistics, write_statistics
 from raydance.systems.writer_step import check_writer, prepare_writer, start_writer
 
-NAME = "dance-language"
 
-STEPS: tuple[str, ...] = (
-    "statistics",
-    "motion_basis",
-    "motion_vae",
-    "clusters",
-    "captions",
-    "text_encoder",
-    "contrastive",
-    "motion_to_text",
-    "motion_flow",
-    "text_to_motion",
-    "library",
-    "caption_writer",
-)
-"""All steps; `steps_of` leaves out those that a configuration switches off."""
+def _section(*names: str) -> Callable[[StepContext], Any]:
+    """What a step depends on: these parts of the configuration, the first alone as it is."""
 
-_BUILDS_ON: dict[str, tuple[str, ...]] = {
-    "statistics": (),
-    "motion_basis": ("statistics",),
-    "motion_vae": ("statistics", "motion_basis"),
-    "clusters": ("motion_basis", "motion_vae"),
-    "captions": ("clusters",),
-    "text_encoder": ("motion_vae", "captions"),
-    "contrastive": ("motion_basis", "motion_vae", "clusters", "captions", "text_encoder"),
-    "motion_to_text": ("contrastive",),
-    "motion_flow": ("motion_basis", "captions"),
-    "text_to_motion": ("motion_vae", "text_encoder"),
-    "library": ("contrastive", "motion_to_text"),
-    "caption_writer": ("captions", "contrastive"),
-}
+    def depends_on(context: StepContext) -> Any:
+        plain = configs.to_dict(context.config)
+        return plain[names[0]] if len(names) == 1 else [plain[name] for name in names]
+
+    return depends_on
 
 
-_AUGMENTED = (
-    "motion_basis",
-    "motion_vae",
-    "contrastive",
-    "motion_flow",
-    "text_to_motion",
-    "caption_writer",
-)
-"""Steps whose result depends on the augmentation."""
+def _train(context: StepContext, stage: str, build: StageBuilder = build_stage) -> None:
+    train = getattr(context.config, stage).train
+    context.fit(stage, build, batch_spec(context.run, stage), train)
 
 
-def steps_of(config: DanceLanguageConfig) -> tuple[str, ...]:
-    """The steps of a run with this configuration."""
-    off = {
-        "motion_flow": not config.motion_flow.enabled,
-        "caption_writer": not config.caption_writer.enabled,
+def _infer(context: StepContext, stage: str) -> None:
+    context.clear_columns(stage)
+    context.infer(stage, build_stage, batch_spec(context.run, stage))
+
+
+def _statistics(context: StepContext) -> None:
+    config, dataset = context.config, context.dataset
+    args = (str(dataset.path), config.representation)
+    shards = list(range(len(dataset.shards("train"))))
+    sums = context.runner.map(ShardStatistics, args, shards)
+    write_statistics(context.run, sums, config.normalisation)
+
+
+def _motion_basis(context: StepContext) -> dict[str, Any]:
+    config = context.config
+    facts = write_basis(
+        context.run,
+        context.dataset,
+        config.motion_basis,
+        config.augment,
+        config.representation,
+        config.seed,
+        context.runner.map,
+    )
+    context.clear_columns("motion_basis")
+    args = (str(context.run.path), config.augment, config.representation, config.seed)
+    context.runner.map(CoefficientWriter, args, context.shards())
+    return facts
+
+
+def _motion_vae(context: StepContext) -> None:
+    _train(context, "motion_vae")
+    _infer(context, "motion_vae")
+
+
+def _clusters(context: StepContext) -> dict[str, Any]:
+    run, config = context.run, context.config
+    context.runner.map(PointWriter, (str(run.path),), context.shards())
+    clusters = write_clusters(run, context.dataset, config.clusters, config.seed)
+    context.clear_columns("clusters")
+    context.runner.map(ClusterWriter, (str(run.path),), context.shards())
+    for warning in clusters.report["warnings"]:
+        context.say(f"clusters: {warning}")
+    held_out = clusters.report.get("held_out")
+    return {
+        "num_clusters": clusters.report["num_clusters"],
+        "warnings": clusters.report["warnings"],
+    } | ({"names": list(clusters.names), "held_out": held_out} if held_out else {})
+
+
+def _captions_depend_on(context: StepContext) -> Any:
+    plain = configs.to_dict(context.config)
+    # What was written, not the sheet: making one or deriving words anew changes nothing.
+    written = read_annotations(annotations_path(context.run)) or ""
+    return [plain["text"], plain["captions"], written]
+
+
+def _captions(context: StepContext) -> dict[str, Any]:
+    run = context.run
+    table = collect_captions(run, context.dataset)
+    pieces = [table.texts[i : i + 256] for i in range(0, len(table.texts), 256)]
+    work = list(enumerate(pieces))
+    embedded = dict(context.runner.map(EmbedTexts, (context.config.text,), work))
+    embedding = np.concatenate([embedded[i] for i in range(len(pieces))])
+    tensors = {
+        "text_embedding": torch.from_numpy(embedding),
+        "difficulty": torch.tensor(table.difficulty, dtype=torch.float32),
     }
-    return tuple(step for step in STEPS if not off.get(step, False))
-
-
-class Training:
-    """Carries out the steps of one run.
-
-    Args:
-        say: told one line when a step begins or is found done.
-        saved: called when the run folder is worth keeping: before the first step and after each.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        runner: Runner,
-        say: Callable[[str], None] = lambda line: None,
-        saved: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.run = run
-        self.runner = runner
-        self.say = say
-        self.saved = saved
-        self.config = config_of(run)
-        self.dataset = Dataset.open(run.facts["dataset"]["path"])
-
-    def go(self, only: str | None = None) -> list[str]:
-        """Do all steps that are not done, or just one; returns the names of those done now.
-
-        Raises:
-            InputError: an unknown step, one that is switched off, or one whose predecessors are
-                missing.
-        """
-        if only is not None and only not in STEPS:
-            raise InputError(f"stage {only!r}; allowed: {', '.join(STEPS)}")
-        steps = steps_of(self.config)
-        if only is not None and only not in steps:
-            raise InputError(f"stage {only} is off; `--set {only}.enabled=true` switches it on")
-        self._forget_stale()
-        if STEPS[-1] in steps and STEPS[-1] not in self.run.facts["steps"]:
-            check_writer(self.config.caption_writer)
-        self.saved()
-        try:
-            return self._carry_out(steps, only)
-        finally:
-            self.runner.release()
-
-    def _carry_out(self, steps: tuple[str, ...], only: str | None) -> list[str]:
-        done = []
-        for step in steps:
-            mark = self.fingerprint(step)
-            if self.run.is_done(step, mark):
-                self.say(f"{step}: done before")
-                continue
-            if only is not None and step != only:
-                if STEPS.index(step) < STEPS.index(only) and step in self._needed(only):
-                    raise InputError(f"stage {only} builds on {step}, which is not trained yet")
-                continue
-            self.say(f"{step}: begins")
-            facts = getattr(self, f"_do_{step}")(mark) or {}
-            self.run.mark_done(step, mark, facts)
-            self.saved()
-            done.append(step)
-        return done
-
-    def _forget_stale(self) -> None:
-        """Drop the marks of steps that no longer hold, before anything is written over.
-
-        Stopped half-way, a run would else load old and new stages together.
-        """
-        steps = self.run.facts["steps"]
-        stale = [
-            step
-            for step in STEPS
-            if step in steps
-            and not (self.run.is_done(step, self.fingerprint(step)) and self._has_files(step))
-        ]
-        for step in stale:
-            del steps[step]
-        if stale:
-            self.run.save_facts()
-
-    def _has_files(self, step: str) -> bool:
-        """Whether a finished step's files are there; a damaged one is made anew once deleted."""
-        files = [] if step == "library" else [self.run.bundle(step)]
-        if step in ("text_encoder", "contrastive", "caption_writer"):
-            files.append(self.run.bundle(f"{step}_captions"))
-        if step in ("motion_basis", "motion_vae", "clusters", "captions", "contrastive"):
-            folder = self.run.columns(step)
-            shards = [self.dataset.shards(split)[i] for split, i in self._all_shards()]
-            files += [folder / f"{shard.name}.parquet" for shard in shards]
-        return all(file.exists() for file in files)
-
-    def _needed(self, step: str) -> set[str]:
-        direct = set(_BUILDS_ON[step])
-        return direct.union(*(self._needed(s) for s in direct)) if direct else direct
-
-    def fingerprint(self, step: str) -> str:
-        """Names the data, configuration and upstream steps that a step's result depends on."""
-        config = configs.to_dict(self.config)
-        own: Any = config.get(step)
-        if step == "statistics":
-            own = [config["representation"], config["normalisation"]]
-        if step == "captions":
-            # What was written, not the sheet: making one or deriving words anew changes nothing.
-            own = [config["text"], own, read_annotations(annotations_path(self.run)) or ""]
-        if step in _AUGMENTED:
-            own = [own, config["augment"]]
-        above = [self.fingerprint(s) for s in _BUILDS_ON[step]]
-        return fingerprint(step, self.config.seed, self.dataset.manifest_hash, own, above)
-
-    def _all_shards(self) -> list[tuple[str, int]]:
-        return [
-            (split, i)
-            for split in ("train", "val", "test")
-            for i in range(len(self.dataset.shards(split)))
-        ]
-
-    def _train(self, step: str, mark: str) -> None:
-        spec = batch_spec(self.run, build_stage(self.run, step))
-        task = FitTask(
-            run=str(self.run.path),
-            stage=step,
-            build=start_writer if step == "caption_writer" else build_stage,
-            spec=spec,
-            train=getattr(self.config, step).train,
-            seed=self.config.seed,
-            fingerprint=mark,
+    save_bundle(run.bundle("captions"), tensors, table.facts() | {"text_dim": embedding.shape[1]})
+    context.clear_columns("captions")
+    context.runner.map(CaptionIdWriter, (str(run.path),), context.shards())
+    if table.derived:
+        context.say(
+            f"captions: {table.num_uncaptioned} windows have no caption; "
+            "their clusters' derived descriptions stand in (see `raydance annotate`)"
         )
-        if not task.is_done(self.run):  # it is where a run was killed before its inference ended
-            self.runner.fit(task)
-
-    def _fresh_columns(self, step: str) -> None:
-        for old in self.run.columns(step).glob("*.parquet"):
-            old.unlink()
-
-    def _infer(self, step: str) -> None:
-        """Batch inference of a trained stage over all windows."""
-        spec = batch_spec(self.run, build_stage(self.run, step))
-        args = (str(self.run.path), step, build_stage, spec)
-        self.runner.map(ColumnWriter, args, self._all_shards())
-
-    def _captions(self) -> CaptionTable:
-        paths = [self.run.bundle("captions"), self.run.bundle("text_encoder_captions")]
-        return CaptionTable.load([p for p in paths if p.exists()])
-
-    def _do_statistics(self, mark: str) -> None:
-        shards = list(range(len(self.dataset.shards("train"))))
-        args = (str(self.dataset.path), self.config.representation)
-        sums = self.runner.map(ShardStatistics, args, shards)
-        write_statistics(self.run, sums, self.config.normalisation)
-
-    def _do_motion_basis(self, mark: str) -> dict[str, Any]:
-        config = self.config
-        facts = write_basis(
-            self.run,
-            self.dataset,
-            config.motion_basis,
-            config.augment,
-            config.representation,
-            config.seed,
-            self.runner.map,
-        )
-        self._fresh_columns("motion_basis")
-        args = (str(self.run.path), config.augment, config.representation, config.seed)
-        self.runner.map(CoefficientWriter, args, self._all_shards())
-        return facts
-
-    def _do_motion_vae(self, mark: str) -> None:
-        self._train("motion_vae", mark)
-        self._fresh_columns("motion_vae")
-        self._infer("motion_vae")
-
-    def _do_clusters(self, mark: str) -> dict[str, Any]:
-        self.runner.map(PointWriter, (str(self.run.path),), self._all_shards())
-        clusters = write_clusters(self.run, self.dataset, self.config.clusters, self.config.seed)
-        self._fresh_columns("clusters")
-        self.runner.map(ClusterWriter, (str(self.run.path),), self._all_shards())
-        for warning in clusters.report["warnings"]:
-            self.say(f"clusters: {warning}")
-        held_out = clusters.report.get("held_out")
-        return {
-            "num_clusters": clusters.report["num_clusters"],
-            "warnings": clusters.report["warnings"],
-        } | ({"names": list(clusters.names), "held_out": held_out} if held_out else {})
-
-    def _do_captions(self, mark: str) -> dict[str, Any]:
-        table = collect_captions(self.run, self.dataset)
-        pieces = [table.texts[i : i + 256] for i in range(0, len(table.texts), 256)]
-        embedded = dict(self.runner.map(EmbedTexts, (self.config.text,), list(enumerate(pieces))))
-        tensors = {
-            "text_embedding": torch.from_numpy(
-                np.concatenate([embedded[i] for i in range(len(pieces))])
-            ),
-            "difficulty": torch.tensor(table.difficulty, dtype=torch.float32),
-        }
-        facts = table.facts() | {"text_dim": tensors["text_embedding"].shape[1]}
-        save_bundle(self.run.bundle("captions"), tensors, facts)
-        self._fresh_columns("captions")
-        self.runner.map(CaptionIdWriter, (str(self.run.path),), self._all_shards())
-        if table.derived:
-            self.say(
-                f"captions: {table.num_uncaptioned} windows have no caption; "
-                "their clusters' derived descriptions stand in (see `raydance annotate`)"
-            )
-        return {"captions": len(table.texts), "derived": table.derived}
-
-    def _do_text_encoder(self, mark: str) -> None:
-        self._train("text_encoder", mark)
-        self._add_to_captions("text_encoder")
-
-    def _do_contrastive(self, mark: str) -> None:
-        self._train("contrastive", mark)
-        self._fresh_columns("contrastive")
-        self._infer("contrastive")
-        self._add_to_captions("contrastive")
-
-    def _add_to_captions(self, step: str) -> None:
-        reads = ("text_embedding", "text_latent")
-        add_caption_columns(self.run, step, build_stage, self._captions(), reads)
-
-    def _do_motion_to_text(self, mark: str) -> None:
-        self._train("motion_to_text", mark)
-
-    def _do_motion_flow(self, mark: str) -> None:
-        self._train("motion_flow", mark)
-
-    def _do_text_to_motion(self, mark: str) -> None:
-        self._train("text_to_motion", mark)
-
-    def _do_library(self, mark: str) -> dict[str, Any]:
-        return write_library(self.run, self.dataset)
-
-    def _do_caption_writer(self, mark: str) -> dict[str, Any]:
-        facts = prepare_writer(self.run)
-        self._train("caption_writer", mark)
-        return facts
+    return {"captions": len(table.texts), "derived": table.derived}
 
 
-def train(
-    out: str | Path,
-    dataset_path: str | Path,
-    config: DanceLanguageConfig,
-    runner: Runner,
-    *,
-    only: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
-    saved: Callable[[], None] = lambda: None,
-) -> Run:
-    """Train, or go on training, a run of Dance-Language.
+def _add_to_captions(context: StepContext, stage: str) -> None:
+    run = context.run
+    paths = [run.bundle("captions"), run.bundle("text_encoder_captions")]
+    table = CaptionTable.load([path for path in paths if path.exists()])
+    reads = ("text_embedding", "text_latent")
+    add_caption_columns(run, stage, build_stage, table, reads)
 
-    Args:
-        only: this step alone.
-        say, saved: as for `Training`.
+
+def _text_encoder(context: StepContext) -> None:
+    _train(context, "text_encoder")
+    _add_to_captions(context, "text_encoder")
+
+
+def _contrastive(context: StepContext) -> None:
+    _train(context, "contrastive")
+    _infer(context, "contrastive")
+    _add_to_captions(context, "contrastive")
+
+
+def _motion_to_text(context: StepContext) -> None:
+    _train(context, "motion_to_text")
+
+
+def _motion_flow(context: StepContext) -> None:
+    _train(context, "motion_flow")
+
+
+def _text_to_motion(context: StepContext) -> None:
+    _train(context, "text_to_motion")
+
+
+def _library(context: StepContext) -> dict[str, Any]:
+    return write_library(context.run, context.dataset)
+
+
+def _caption_writer(context: StepContext) -> dict[str, Any]:
+    facts = prepare_writer(context.run)
+    _train(context, "caption_writer", start_writer)
+    return facts
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="statistics",
+        run=_statistics,
+        depends_on=_section("representation", "normalisation"),
+    ),
+    Step(
+        name="motion_basis",
+        run=_motion_basis,
+        needs=("statistics",),
+        depends_on=_section("motion_basis", "augment"),
+        columns=("motion_basis",),
+    ),
+    Step(
+        name="motion_vae",
+        run=_motion_vae,
+        needs=("statistics", "motion_basis"),
+        depends_on=_section("motion_vae", "augment"),
+        columns=("motion_vae",),
+    ),
+    Step(
+        name="clusters",
+        run=_clusters,
+        needs=("motion_basis", "motion_vae"),
+        depends_on=_section("clusters"),
+        columns=("clusters",),
+        copied=("cluster_points",),
+    ),
+    Step(
+        name="captions",
+        run=_captions,
+        needs=("clusters",),
+        depends_on=_captions_depend_on,
+        columns=("captions",),
+    ),
+    Step(
+        name="text_encoder",
+        run=_text_encoder,
+        needs=("motion_vae", "captions"),
+        depends_on=_section("text_encoder"),
+        bundles=("text_encoder", "text_encoder_captions"),
+    ),
+    Step(
+        name="contrastive",
+        run=_contrastive,
+        needs=("motion_basis", "motion_vae", "clusters", "captions", "text_encoder"),
+        depends_on=_section("contrastive", "augment"),
+        bundles=("contrastive", "contrastive_captions"),
+        columns=("contrastive",),
+    ),
+    Step(
+        name="motion_to_text",
+        run=_motion_to_text,
+        needs=("contrastive",),
+        depends_on=_section("motion_to_text"),
+    ),
+    Step(
+        name="motion_flow",
+        run=_motion_flow,
+        needs=("motion_basis", "captions"),
+        depends_on=_section("motion_flow", "augment"),
+        is_on=lambda config: config.motion_flow.enabled,
+    ),
+    Step(
+        name="text_to_motion",
+        run=_text_to_motion,
+        needs=("motion_vae", "text_encoder"),
+        depends_on=_section("text_to_motion", "augment"),
+    ),
+    Step(
+        name="library",
+        run=_library,
+        needs=("contrastive", "motion_to_text"),
+        depends_on=lambda context: None,
+        bundles=(),
+    ),
+    Step(
+        name="caption_writer",
+        run=_caption_writer,
+        needs=("captions", "contrastive"),
+        depends_on=_section("caption_writer", "augment"),
+        is_on=lambda config: config.caption_writer.enabled,
+        bundles=("caption_writer", "caption_writer_captions"),
+    ),
+)
+
+
+def _check(config: DanceLanguageConfig, datasets: Mapping[str, Dataset]) -> DanceLanguageConfig:
+    """Fit the configuration to the dataset.
 
     Raises:
-        InputError: a dataset without training or validation windows, with a recording in two
-            splits or without the label that clusters shall start from, or an unknown step.
-        ArtifactError: `out` holds something else, or it or the dataset is damaged.
+        InputError: rows of variable length, a label that no clip has, or a language model that is
+            not there.
     """
-    dataset = Dataset.open(dataset_path)
-    for split in ("train", "val"):
-        if not sum(shard.num_windows for shard in dataset.shards(split)):
-            raise InputError(
-                f"{dataset_path}: no {split} windows. Splits are made by recording: ingest more "
-                "recordings, or fix `split` in the captions file"
-            )
-    dataset.check_splits()
+    dataset = datasets["data"]
+    if "length" in dataset.arrays:
+        from raydance.errors import InputError
+
+        raise InputError(
+            f"{dataset.path}: its clips differ in length; Dance-Language needs windows: ingest "
+            "without --whole-clips"
+        )
     check_label(dataset, config.clusters.label)
-    manifest = dataset.manifest
-    facts = {
-        "path": str(Path(dataset_path).resolve()),
-        "hash": dataset.manifest_hash,
-        "fps": manifest["fps"],
-        "window": manifest["window"],
-        "stride": manifest["stride"],
-    }
+    if config.caption_writer.enabled:
+        check_writer(config.caption_writer)
     # Encoders and time bases are built for one length, which is the dataset's.
-    vae = replace(config.motion_vae, num_frames=manifest["window"])
-    config = replace(config, motion_vae=vae)
-    # Absolute: workers on a cluster have working folders of their own.
-    run = Run.create(
-        Path(out).resolve(), system=NAME, config=configs.to_dict(config), dataset=facts
-    )
-    Training(run, runner, say, saved).go(only)
-    return run
+    vae = replace(config.motion_vae, num_frames=dataset.frames)
+    return replace(config, motion_vae=vae)
+
+
+def _load(path: Path) -> Any:
+    from raydance.systems.dance_language_run import load
+
+    return load(path)
+
+
+SYSTEM = System(
+    name="dance-language",
+    title="Dance-Language",
+    Config=DanceLanguageConfig,
+    presets=PRESETS,
+    steps=STEPS,
+    check=_check,
+    load=_load,
+    trained=TRAINED,
+)

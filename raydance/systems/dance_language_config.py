@@ -147,22 +147,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named changes to the configuration's defaults."""
 
 
-def resolve(
-    preset: str, overrides: list[str] | None = None, file: str | None = None
-) -> DanceLanguageConfig:
-    """The configuration of a preset, with a file's and then `a.b=value` changes laid over it.
-
-    Raises:
-        ConfigError: an unknown preset, key or value.
-    """
-    if preset not in PRESETS:
-        raise ConfigError(f"preset {preset!r}; allowed: {', '.join(PRESETS)}")
-    resolved = configs.merge(DanceLanguageConfig(), PRESETS[preset])
-    if file is not None:
-        resolved = configs.merge(resolved, configs.load_mapping(file))
-    return configs.override(resolved, overrides or [])
-
-
 def config_of(run: Run) -> DanceLanguageConfig:
     """The configuration that a run was made with."""
     return configs.from_dict(DanceLanguageConfig, run.config)

@@ -18,11 +18,11 @@ import torch
 from raydance import index
 from raydance.artifacts import Run, load_bundle
 from raydance.captions import CaptionTable
-from raydance.chunks import to_network
 from raydance.errors import InputError
 from raydance.ingest import windows_of_clip
 from raydance.motion import normalise, skeleton
 from raydance.motion.clip import Clip
+from raydance.motion.rows import to_network
 from raydance.stages.clusters import assign
 from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_flow import MotionFlow

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from typing import Final
 
 import torch
 
 from raydance import nn
 from raydance.artifacts import Run, load_bundle
 from raydance.batches import seed_for
-from raydance.chunks import BatchSpec
+from raydance.chunks import BatchSpec, StoredColumn
 from raydance.motion.augment import Augment
+from raydance.motion.rows import MotionRows
+from raydance.schema import CAPTION_IDS, Column
 from raydance.stages.base import Stage
+from raydance.stages.caption_writer import CaptionWriter
 from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_flow import MotionFlow
 from raydance.stages.motion_to_text import MotionToText
@@ -20,7 +23,8 @@ from raydance.stages.motion_vae import MotionVae, build_decoder, build_encoder
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems.base import load_stage
-from raydance.systems.basis_step import basis_of
+from raydance.systems.basis_step import COEFFICIENTS, basis_of
+from raydance.systems.cluster_step import CLUSTER
 from raydance.systems.dance_language_config import config_of
 from raydance.systems.statistics_step import statistics_of
 from raydance.systems.writer_step import build_writer
@@ -80,37 +84,63 @@ def _vae(run: Run) -> MotionVae:
     return stage
 
 
-def batch_spec(run: Run, stage: Stage) -> BatchSpec:
+STAGES: Final[dict[str, type[Stage]]] = {
+    stage.name: stage
+    for stage in (
+        MotionVae,
+        TextEncoder,
+        Contrastive,
+        MotionToText,
+        MotionFlow,
+        TextToMotion,
+        CaptionWriter,
+    )
+}
+"""Every stage that learns by gradient descent."""
+
+_ROW_COLUMNS: Final[tuple[tuple[str, Column], ...]] = (
+    ("motion_basis", COEFFICIENTS),
+    ("motion_vae", MotionVae.adds[0]),
+    ("clusters", CLUSTER),
+    ("contrastive", Contrastive.adds[0]),
+)
+"""Columns that stages read, and the step that adds each to the rows."""
+
+_CAPTION_BUNDLES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("captions", ("caption_id", "text_embedding", "difficulty")),
+    ("text_encoder_captions", TextEncoder.added_names("text")),
+    ("contrastive_captions", Contrastive.added_names("text")),
+    ("caption_writer_captions", ("caption_tokens",)),
+)
+"""Bundles of the caption table, and the columns that each holds."""
+
+
+def batch_spec(run: Run, name: str) -> BatchSpec:
     """How batches for a stage are read: which columns, from where, with which noise."""
     config = config_of(run)
-    reads = stage.columns_read()
-    train = stage.config.train
+    own = getattr(config, name)
+    reads = STAGES[name].columns_read(own)
     columns = {
-        name: str(run.columns(step))
-        for name, step in (
-            ("coefficients", "motion_basis"),
-            ("latent", "motion_vae"),
-            ("cluster", "clusters"),
-            ("motion_embedding", "contrastive"),
-        )
-        if name in reads or (name == "cluster" and train.balanced)
+        column.name: StoredColumn(column=column, folder=str(run.columns(step)))
+        for step, column in _ROW_COLUMNS
+        if column.name in reads or (column is CLUSTER and own.train.balanced)
     }
-    captions: tuple[str, ...] = ()
-    spec = BatchSpec(
+    bundles = [bundle for bundle, names in _CAPTION_BUNDLES if set(names) & set(reads)]
+    if bundles:
+        folder = str(run.columns("captions"))
+        columns[CAPTION_IDS.name] = StoredColumn(column=CAPTION_IDS, folder=folder)
+        bundles = list(dict.fromkeys(["captions", *bundles]))
+    return BatchSpec(
         dataset=run.facts["dataset"]["path"],
         reads=reads,
-        augment=config.augment if train.augment else Augment(enabled=False),
-        representation=config.representation,
-        statistics=statistics_of(run),
-        seed=seed_for(config.seed, stage.name),
-        batch_size=train.batch_size,
-        balanced=train.balanced,
+        transform=MotionRows(
+            statistics=statistics_of(run),
+            representation=config.representation,
+            augment=config.augment if own.train.augment else Augment(enabled=False),
+        ),
+        columns=columns,
+        captions=tuple(str(run.bundle(bundle)) for bundle in bundles),
+        seed=seed_for(config.seed, name),
+        batch_size=own.train.batch_size,
+        balanced=own.train.balanced,
     )
-    if spec.wants_captions:
-        columns["caption_ids"] = str(run.columns("captions"))
-        captions = (str(run.bundle("captions")),)
-        if "text_latent" in reads:
-            captions += (str(run.bundle("text_encoder_captions")),)
-        if "caption_tokens" in reads:
-            captions += (str(run.bundle("caption_writer_captions")),)
-    return replace(spec, columns=columns, captions=captions)

@@ -9,20 +9,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raydance import config as configs
 from raydance.artifacts import Run
+from raydance.dataset import Dataset
 from raydance.files import write_json
-from raydance.systems.dance_language import DanceLanguageConfig, Training
+from raydance.systems.engine import Plan, Step, System
 
 
 def copy_steps(
+    system: System,
     source_path: str | Path,
     out: str | Path,
-    config: DanceLanguageConfig,
+    config: Any,
     steps: Iterable[str],
 ) -> list[str]:
     """Give a run, begun or not, those steps of another that its own configuration would repeat.
@@ -38,51 +39,37 @@ def copy_steps(
 
     Raises:
         ArtifactError: `source_path` is not a run, or a folder is damaged.
+        InputError: the datasets of `source_path` do not allow the configuration.
     """
     source, out = Run.open(source_path), Path(out)
-    # As `dance_language.train` does: networks are built for the length of the dataset's windows.
-    vae = replace(config.motion_vae, num_frames=source.facts["dataset"]["window"])
-    plain = configs.to_dict(replace(config, motion_vae=vae))
+    opened = {role: Dataset.open(facts["path"]) for role, facts in source.datasets.items()}
+    plain = configs.to_dict(system.check(config, opened))
     kept = Run.open(out).facts["steps"] if (out / "run.json").exists() else {}
     run = Run(out, {**source.facts, "steps": kept}, plain)
-    plan = Training(run, _NoRunner())
+    plan = Plan.of(system, run)
     given = []
-    for step in steps:
-        done, wanted = source.facts["steps"].get(step, {}), plan.fingerprint(step)
-        if done.get("fingerprint") == wanted and not run.is_done(step, wanted):
-            _copy_step(source, run, step)
-            run.facts["steps"][step] = done
-            given.append(step)
+    for name in steps:
+        done = source.facts["steps"].get(name, {})
+        if done.get("fingerprint") == plan.mark(name) and not plan.is_done(name):
+            _copy_step(source, run, system.step(name))
+            run.facts["steps"][name] = done
+            given.append(name)
     write_json(out / "config.json", plain)
     write_json(out / "run.json", run.facts)
     return given
 
 
-class _NoRunner:
-    """For asking a training what it would do."""
-
-    def fit(self, task: Any) -> None:
-        raise AssertionError("nothing is trained here")
-
-    def map(self, factory: Any, args: tuple, items: Any) -> list[Any]:
-        raise AssertionError("nothing is mapped here")
-
-    def release(self) -> None:
-        pass
-
-
-def _copy_step(source: Run, run: Run, step: str) -> None:
-    for name in (step, f"{step}_captions"):
+def _copy_step(source: Run, run: Run, step: Step) -> None:
+    for name in step.bundle_names:
         if source.bundle(name).exists():
             _link(source.bundle(name), run.bundle(name))
-    folders = (step, "cluster_points") if step == "clusters" else (step,)
-    for name in folders:
+    for name in (*step.columns, *step.copied):
         if source.columns(name).exists():
             shutil.rmtree(run.columns(name), ignore_errors=True)
             for file in source.columns(name).glob("*.parquet"):
                 _link(file, run.columns(name) / file.name)
-    if source.metrics(step).exists():
-        _link(source.metrics(step), run.metrics(step))
+    if source.metrics(step.name).exists():
+        _link(source.metrics(step.name), run.metrics(step.name))
 
 
 def _link(file: Path, target: Path) -> None:

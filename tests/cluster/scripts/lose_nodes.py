@@ -25,8 +25,8 @@ from ray.cluster_utils import Cluster
 from small_training import BEFORE, CHANGES, metrics_of, train_vae, wait_until
 
 from raydance.cluster.train import RayRunner
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
+from raydance.systems.dance_language import SYSTEM
 
 
 @contextmanager
@@ -77,10 +77,10 @@ def lose_a_node(cluster: Cluster, dataset: Path, out: Path) -> list[str]:
 
 
 def main(dataset: Path, folder: Path) -> None:
-    config = dance_language.resolve("quick", list(CHANGES))
+    config = SYSTEM.resolve("quick", list(CHANGES))
     for name in ("replaced", "lost"):  # what comes before needs no cluster
         for step in BEFORE:
-            dance_language.train(folder / name, dataset, config, LocalRunner(), only=step)
+            SYSTEM.train(folder / name, dataset, config, LocalRunner(), only=step)
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
     )

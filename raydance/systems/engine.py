@@ -1,0 +1,375 @@
+"""Carries out the steps of a run: those that are not done, in their order.
+
+A system is a list of steps. A step names what it needs, what its result depends on, which files it
+writes and what it does; this module decides which steps have to be done, does them and marks them
+in the run folder, so that the same command after a kill goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raydance import config as configs
+from raydance.artifacts import Run
+from raydance.dataset import SPLITS, Dataset
+from raydance.errors import ConfigError, InputError
+from raydance.systems.base import ColumnWriter, FitTask, Runner, StageBuilder, fingerprint
+
+MAIN: str = "data"
+"""The role of the dataset that every system has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """What a step works with.
+
+    Attributes:
+        config: the configuration of the run.
+        datasets: by role; `MAIN` is always there.
+        mark: the fingerprint of the step's result.
+        say: told one line that the user should read.
+    """
+
+    run: Run
+    config: Any
+    datasets: Mapping[str, Dataset]
+    runner: Runner
+    mark: str = ""
+    say: Callable[[str], None] = lambda line: None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The main dataset."""
+        return self.datasets[MAIN]
+
+    def shards(self, role: str = MAIN) -> list[tuple[str, int]]:
+        """(split, shard index) of every shard of a dataset."""
+        dataset = self.datasets[role]
+        return [(split, i) for split in SPLITS for i in range(len(dataset.shards(split)))]
+
+    def fit(
+        self, stage: str, build: StageBuilder, spec: Any, train: Any, seed: int | None = None
+    ) -> None:
+        """Train a stage, unless its weights are there: a run may be killed before its step ends."""
+        task = FitTask(
+            run=str(self.run.path),
+            stage=stage,
+            build=build,
+            spec=spec,
+            train=train,
+            seed=self.config.seed if seed is None else seed,
+            fingerprint=self.mark,
+        )
+        if not task.is_done(self.run):
+            self.runner.fit(task)
+
+    def infer(self, stage: str, build: StageBuilder, spec: Any, role: str = MAIN) -> None:
+        """Add a trained stage's columns to all rows of a dataset: batch inference."""
+        args = (str(self.run.path), stage, build, spec)
+        self.runner.map(ColumnWriter, args, self.shards(role))
+
+    def clear_columns(self, name: str) -> None:
+        """Remove the column files that an earlier result left."""
+        for old in self.run.columns(name).glob("*.parquet"):
+            old.unlink()
+
+
+def always(config: Any) -> bool:
+    """For steps that no configuration switches off."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        needs: steps whose results it reads.
+        depends_on: what its result depends on besides the data, the seed and what it needs.
+        run: does it; returns facts for the run folder.
+        is_on: whether a configuration wants it.
+        bundles: files of the run that it writes; its own name where none is given.
+        columns: column folders that it writes, one file for each shard of the dataset `role`.
+        copied: column folders that go with its result but are not needed afterwards.
+    """
+
+    name: str
+    run: Callable[[StepContext], Mapping[str, Any] | None]
+    depends_on: Callable[[StepContext], Any]
+    needs: tuple[str, ...] = ()
+    is_on: Callable[[Any], bool] = always
+    bundles: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+    role: str = MAIN
+
+    @property
+    def bundle_names(self) -> tuple[str, ...]:
+        """Files of the run that it writes."""
+        return (self.name,) if self.bundles is None else self.bundles
+
+    def outputs(self, context: StepContext) -> list[Path]:
+        """Every file that a finished step has written and later steps read."""
+        run, dataset = context.run, context.datasets[self.role]
+        files = [run.bundle(name) for name in self.bundle_names]
+        for folder in self.columns:
+            for split, index in context.shards(self.role):
+                files.append(run.columns(folder) / f"{dataset.shards(split)[index].name}.parquet")
+        return files
+
+
+def no_checks(config: Any, datasets: Mapping[str, Dataset]) -> Any:
+    """For systems that take every configuration and dataset as they are."""
+    return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What the engine knows of a system.
+
+    Attributes:
+        Config: frozen dataclass of its configuration, with a `seed`.
+        presets: named changes to its defaults.
+        steps: all of them, in order.
+        datasets: role -> name of the modality; `MAIN` first. Other roles may be left out of a run.
+        check: refuses, before anything is trained, a configuration that the datasets do not allow;
+            returns the configuration fitted to them.
+        load: a finished run, ready for work.
+        trained: the stages that learn by gradient descent.
+    """
+
+    name: str
+    title: str
+    Config: type
+    presets: Mapping[str, Mapping[str, Any]]
+    steps: tuple[Step, ...]
+    load: Callable[[Path], Any]
+    datasets: Mapping[str, str] = field(default_factory=lambda: {MAIN: "motion"})
+    check: Callable[[Any, Mapping[str, Dataset]], Any] = no_checks
+    trained: tuple[str, ...] = ()
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """Names of all steps, in order."""
+        return tuple(step.name for step in self.steps)
+
+    def step(self, name: str) -> Step:
+        """The step of a name."""
+        return next(step for step in self.steps if step.name == name)
+
+    def steps_of(self, config: Any) -> tuple[str, ...]:
+        """Names of the steps that a configuration wants."""
+        return tuple(step.name for step in self.steps if step.is_on(config))
+
+    def config_of(self, run: Run) -> Any:
+        """The configuration that a run was made with."""
+        return configs.from_dict(self.Config, run.config)
+
+    def resolve(
+        self, preset: str, overrides: list[str] | None = None, file: str | None = None
+    ) -> Any:
+        """The configuration of a preset, with a file's and then `a.b=value` changes laid over it.
+
+        Raises:
+            ConfigError: an unknown preset, key or value.
+        """
+        if preset not in self.presets:
+            raise ConfigError(f"preset {preset!r}; allowed: {', '.join(self.presets)}")
+        resolved = configs.merge(self.Config(), dict(self.presets[preset]))
+        if file is not None:
+            resolved = configs.merge(resolved, configs.load_mapping(file))
+        return configs.override(resolved, overrides or [])
+
+    def train(
+        self,
+        out: str | Path,
+        datasets: str | Path | Mapping[str, str | Path],
+        config: Any,
+        runner: Runner,
+        *,
+        only: str | None = None,
+        say: Callable[[str], None] = lambda line: None,
+        saved: Callable[[], None] = lambda: None,
+    ) -> Run:
+        """Train, or go on training, a run.
+
+        Args:
+            datasets: folders by role, or the main one.
+            only: this step alone.
+            say, saved: as for `carry_out`.
+
+        Raises:
+            InputError: a dataset without training or validation rows, of another modality, with a
+                recording in two splits, or that the system refuses; an unknown step.
+            ArtifactError: `out` holds something else, or it or a dataset is damaged.
+        """
+        places = datasets if isinstance(datasets, Mapping) else {MAIN: datasets}
+        opened = {role: _open(self, role, Path(path)) for role, path in places.items()}
+        if MAIN not in opened:
+            raise InputError(f"{self.name} needs a dataset: give --{MAIN} DATASET")
+        config = self.check(config, opened)
+        # Absolute: workers on a cluster have working folders of their own.
+        run = Run.create(
+            Path(out).resolve(),
+            system=self.name,
+            config=configs.to_dict(config),
+            dataset=_facts(opened.pop(MAIN)),
+            others={role: _facts(dataset) for role, dataset in opened.items()},
+        )
+        carry_out(self, run, runner, only=only, say=say, saved=saved)
+        return run
+
+
+class Plan:
+    """Which steps of a run hold, by fingerprints that are computed once.
+
+    Args:
+        context: without a runner where nothing shall be carried out.
+    """
+
+    def __init__(self, system: System, context: StepContext) -> None:
+        self.system, self.context = system, context
+        self._marks: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, system: System, run: Run, runner: Runner | None = None) -> Plan:
+        """The plan of a run, with the datasets that it was begun with."""
+        datasets = {role: Dataset.open(facts["path"]) for role, facts in run.datasets.items()}
+        context = StepContext(
+            run=run,
+            config=system.config_of(run),
+            datasets=datasets,
+            runner=runner,  # type: ignore[arg-type]
+        )
+        return cls(system, context)
+
+    def mark(self, name: str) -> str:
+        """The fingerprint of a step: of the data, configuration and steps it depends on."""
+        if name not in self._marks:
+            step, context = self.system.step(name), self.context
+            hashes: Any = context.dataset.manifest_hash
+            if len(context.datasets) > 1:
+                hashes = {role: data.manifest_hash for role, data in context.datasets.items()}
+            above = [self.mark(needed) for needed in step.needs]
+            own = step.depends_on(context)
+            self._marks[name] = fingerprint(name, context.config.seed, hashes, own, above)
+        return self._marks[name]
+
+    def needed(self, name: str) -> set[str]:
+        """The steps that a step builds on, directly or not."""
+        direct = set(self.system.step(name).needs)
+        return direct.union(*(self.needed(other) for other in direct)) if direct else direct
+
+    def is_done(self, name: str) -> bool:
+        """Whether a step was finished with this configuration, data and upstream steps."""
+        return self.context.run.is_done(name, self.mark(name))
+
+    def stale(self) -> list[str]:
+        """Steps that are marked as done but do not hold, or whose files have gone."""
+        marked = self.context.run.facts["steps"]
+        found = []
+        for step in self.system.steps:
+            if step.name in marked:
+                has_files = all(file.exists() for file in step.outputs(self.context))
+                if not (self.is_done(step.name) and has_files):
+                    found.append(step.name)
+        return found
+
+
+def carry_out(
+    system: System,
+    run: Run,
+    runner: Runner,
+    *,
+    only: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    saved: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """Do all steps of a run that are not done, or just one; returns the names of those done now.
+
+    Args:
+        say: told one line when a step begins or is found done.
+        saved: called when the run folder is worth keeping: before the first step and after each.
+
+    Raises:
+        InputError: an unknown step, one that is switched off, or one whose predecessors are
+            missing.
+    """
+    names = system.step_names
+    if only is not None and only not in names:
+        raise InputError(f"stage {only!r}; allowed: {', '.join(names)}")
+    plan = Plan.of(system, run, runner)
+    wanted = system.steps_of(plan.context.config)
+    if only is not None and only not in wanted:
+        raise InputError(f"stage {only} is off; `--set {only}.enabled=true` switches it on")
+    stale = plan.stale()
+    for name in stale:  # before anything is written: an interrupted run must not mix stages
+        del run.facts["steps"][name]
+    if stale:
+        run.save_facts()
+    saved()
+    done: list[str] = []
+    try:
+        for name in wanted:
+            if plan.is_done(name):
+                say(f"{name}: done before")
+            elif only is None or name == only:
+                say(f"{name}: begins")
+                context = _context_of(plan, name, say)
+                facts = system.step(name).run(context) or {}
+                run.mark_done(name, plan.mark(name), facts)
+                saved()
+                done.append(name)
+            elif name in plan.needed(only):
+                raise InputError(f"stage {only} builds on {name}, which is not trained yet")
+    finally:
+        runner.release()
+    return done
+
+
+def _context_of(plan: Plan, name: str, say: Callable[[str], None]) -> StepContext:
+    shared = plan.context
+    return StepContext(
+        run=shared.run,
+        config=shared.config,
+        datasets=shared.datasets,
+        runner=shared.runner,
+        mark=plan.mark(name),
+        say=say,
+    )
+
+
+def _open(system: System, role: str, path: Path) -> Dataset:
+    if role not in system.datasets:
+        raise InputError(
+            f"{system.name} has no use for a dataset `{role}`; it takes: "
+            f"{', '.join(system.datasets)}"
+        )
+    dataset = Dataset.open(path)
+    wanted = system.datasets[role]
+    if dataset.modality.name != wanted:
+        raise InputError(
+            f"{path}: holds {dataset.modality.name}; {system.name} needs {wanted} as `{role}`"
+        )
+    for split in ("train", "val"):
+        if not sum(shard.num_windows for shard in dataset.shards(split)):
+            raise InputError(
+                f"{path}: no {split} windows. Splits are made by recording: ingest more "
+                "recordings, or fix `split` in the captions file"
+            )
+    dataset.check_splits()
+    return dataset
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    manifest = dataset.manifest
+    return {
+        "path": str(dataset.path.resolve()),
+        "hash": dataset.manifest_hash,
+        "fps": manifest["fps"],
+        "window": manifest["window"],
+        "stride": manifest["stride"],
+    }
