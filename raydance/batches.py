@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -111,6 +111,36 @@ class Batches:
 
     def close(self) -> None:
         """Nothing streams in the background here."""
+
+
+class MixedBatches:
+    """Batches of several datasets, each batch of one of them, in an order that is the same for all
+    ranks.
+
+    Args:
+        parts: of one rank each; every one is read to its end in each epoch.
+    """
+
+    def __init__(self, parts: Sequence[Batches]) -> None:
+        self.parts = tuple(parts)
+        self.windows_per_epoch = sum(part.windows_per_epoch for part in parts)
+        self.steps_per_epoch = sum(part.steps_per_epoch for part in parts)
+
+    def train(self, epoch: int) -> Iterator[dict[str, Tensor]]:
+        turns = np.repeat(np.arange(len(self.parts)), [p.steps_per_epoch for p in self.parts])
+        order = np.random.default_rng([self.parts[0].spec.seed, epoch]).permutation(turns)
+        streams = [part.train(epoch) for part in self.parts]
+        for turn in order:
+            yield next(streams[turn])
+
+    def validation(self) -> Iterator[dict[str, Tensor]]:
+        for part in self.parts:
+            yield from part.validation()
+
+    def close(self) -> None:
+        """Stop what streams in the background."""
+        for part in self.parts:
+            part.close()
 
 
 def seed_for(run_seed: int, stage: str) -> int:

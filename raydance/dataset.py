@@ -362,10 +362,7 @@ def finish(
         "version": VERSION,
         "modality": modality.name,
         **settings,
-        "arrays": {
-            name: list(shape)
-            for name, shape in (arrays or motion_arrays(settings["window"])).items()
-        },
+        "arrays": {name: list(shape) for name, shape in shapes.items()},
         "joints": list(skeleton.JOINTS) if modality is MOTION else [],
         "parents": list(skeleton.PARENTS) if modality is MOTION else [],
         "counts": counts,

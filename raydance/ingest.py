@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from raydance.dataset import Shard, write_shard
+from raydance import sources
+from raydance.dataset import Shard, motion_arrays, write_shard
 from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
 from raydance.plain_text import one_line, well_formed
+from raydance.schema import MOTION, Modality
 from raydance.sources import FileJob
 
 MAX_SPEED_M_S = 60.0
@@ -70,6 +72,34 @@ class Settings:
             raise InputError(
                 f"min_frames: {self.min_frames}; allowed: 4 to the window's {self.window}"
             )
+
+    @property
+    def modality(self) -> Modality:
+        """What the rows of the dataset hold."""
+        return MOTION
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each array of the dataset."""
+        shapes = motion_arrays(self.window)
+        return shapes | {"length": ()} if self.whole_clips else shapes
+
+    def facts(self) -> dict[str, Any]:
+        """What the dataset's manifest says of them."""
+        facts = {"fps": self.fps, "window": self.window, "stride": self.stride}
+        return facts | {"split_seed": self.seed}
+
+    def find_jobs(
+        self, places: Sequence[Path], caption_files: Sequence[Path] = ()
+    ) -> list[FileJob]:
+        """The files to read."""
+        return sources.find_jobs(places, caption_files, seed=self.seed)
+
+    def write_group(
+        self, number: int, jobs: Iterable[FileJob], folder: Path
+    ) -> Iterator[dict[str, Any]]:
+        """Read a group of files and write its shards; yields a row for each file."""
+        return write_group(number, jobs, self, folder)
 
     @property
     def shortest(self) -> int:

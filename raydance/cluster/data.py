@@ -11,10 +11,10 @@ import importlib.metadata
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import ray
@@ -25,6 +25,7 @@ from raydance import dataset, sources
 from raydance import ingest as files
 from raydance.dataset import Dataset, Shard
 from raydance.errors import InputError, StorageError
+from raydance.schema import Modality
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -33,16 +34,36 @@ _FEWEST_GROUPS: Final = 16
 _PACKAGES: Final = ("raydance", "ray", "numpy", "pyarrow")
 
 
+class IngestSettings(Protocol):
+    """How files of one modality become rows: `ingest.Settings` for motion."""
+
+    @property
+    def modality(self) -> Modality: ...
+
+    @property
+    def arrays(self) -> Mapping[str, Sequence[int]]: ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+    def find_jobs(
+        self, places: Sequence[Path], caption_files: Sequence[Path] = ()
+    ) -> list[sources.FileJob]: ...
+
+    def write_group(
+        self, number: int, jobs: Iterable[sources.FileJob], folder: Path
+    ) -> Iterator[dict[str, Any]]: ...
+
+
 class _WriteGroups:
     """A Ray Data actor: group numbers in, one row per file out."""
 
-    def __init__(self, groups: ray.ObjectRef, settings: files.Settings, folder: Path) -> None:
+    def __init__(self, groups: ray.ObjectRef, settings: IngestSettings, folder: Path) -> None:
         self.groups = ray.get(groups)
         self.settings, self.folder = settings, folder
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
         for number in rows["id"]:
-            work = files.write_group(int(number), self.groups[number], self.settings, self.folder)
+            work = self.settings.write_group(int(number), self.groups[number], self.folder)
             try:
                 for row in work:
                     row["shards"] = [asdict(shard) for shard in row["shards"]]
@@ -57,17 +78,18 @@ def ingest(
     out: str | Path,
     *,
     captions: Sequence[str | Path] = (),
-    settings: files.Settings | None = None,
+    settings: IngestSettings | None = None,
     overwrite: bool = False,
     progress: Progress = lambda state: None,
 ) -> dict[str, Any]:
-    """Read a library of motion files into a dataset; needs a Ray session.
+    """Read a library of files into a dataset; needs a Ray session.
 
     On several machines the files and `out` must be on storage that all of them share.
 
     Args:
         paths: files, and folders that are searched for all known suffixes.
         captions: caption files (`raydance.motion.captions`).
+        settings: those of motion by default.
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 
     Returns:
@@ -85,7 +107,7 @@ def ingest(
     # Absolute: workers on a cluster have working folders of their own.
     places = [Path(path).absolute() for path in paths]
     caption_files = [Path(path).absolute() for path in captions]
-    jobs = sources.find_jobs(places, caption_files, seed=settings.seed)
+    jobs = settings.find_jobs(places, caption_files)
     building = out.with_name(f".{out.name}.ingesting")
     shutil.rmtree(building, ignore_errors=True)  # of an ingestion that was killed
     building.mkdir(parents=True)
@@ -100,7 +122,7 @@ def ingest(
 def _build(
     folder: Path,
     jobs: Sequence[sources.FileJob],
-    settings: files.Settings,
+    settings: IngestSettings,
     progress: Progress,
     started: float,
 ) -> None:
@@ -138,19 +160,15 @@ def _build(
         state["skipped"] += row["record"]["status"] == "skipped"
         state["seconds"] = time.monotonic() - started
         progress(state)
-    facts = {
-        "fps": settings.fps,
-        "window": settings.window,
-        "stride": settings.stride,
-        "split_seed": settings.seed,
-    }
     dataset.finish(
         folder,
         shards=shards,
         clips=clips,
         files=records,
-        settings=facts,
+        settings=settings.facts(),
         versions=_versions(),
+        modality=settings.modality,
+        arrays=settings.arrays,
     )
 
 

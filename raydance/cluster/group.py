@@ -35,7 +35,7 @@ from raydance.cluster.desk import CLOSED, Desk
 from raydance.cluster.failures import StopAtMistakes, cause_of
 from raydance.cluster.stream import STREAM_CPUS, RayBatches
 from raydance.errors import RaydanceError
-from raydance.systems.base import FitTask
+from raydance.systems.base import FitTask, Source, mixed
 
 log = logging.getLogger(__name__)
 
@@ -261,14 +261,19 @@ def _context(use_gpu: bool, desk: Any) -> training.Context:
     )
 
 
-def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Batches:
+def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Source:
     """A task's batches, streamed by Ray Data where that is worth it and there is room for it."""
     place: dict[str, int] = {"rank": context.rank, "world_size": context.world_size}
-    if task.spec.wants_rows and cpus_left >= STREAM_CPUS:
-        return RayBatches(task.spec, epochs=task.train.epochs, **place)
-    # Without motion a few hundred bytes a window: starting a stream would take longer than
-    # reading them. And workers that took all processors would wait for a stream for ever.
-    return Batches(task.spec, **place)
+    parts: list[Batches] = []
+    for spec in task.specs:
+        if spec.wants_rows and cpus_left >= STREAM_CPUS:
+            parts.append(RayBatches(spec, epochs=task.train.epochs, **place))
+            cpus_left -= STREAM_CPUS
+        else:
+            # Without motion a few hundred bytes a window: starting a stream would take longer than
+            # reading them. And workers that took all processors would wait for a stream for ever.
+            parts.append(Batches(spec, **place))
+    return mixed(parts)
 
 
 @contextmanager

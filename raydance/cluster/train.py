@@ -74,7 +74,8 @@ class RayRunner:
         run = Run.open(task.run)
         task = replace(task, checkpoint_every_s=self.checkpoint_every_s)
         # What the user must mend is found here rather than by a worker.
-        Batches(task.spec, world_size=self.size.most)
+        for spec in task.specs:
+            Batches(spec, world_size=self.size.most)
         run.checkpoints(task.stage, task.fingerprint).load()
         need = {name: amount * self.size.least for name, amount in self.size.each.items()}
         with Follow(run.metrics(task.stage), self.report, self.warn, task.stage, need):

@@ -20,7 +20,7 @@ import torch
 
 from raydance import training
 from raydance.artifacts import MetricsLog, Run, load_bundle, read_metrics, save_bundle
-from raydance.batches import Batches
+from raydance.batches import Batches, MixedBatches
 from raydance.captions import CaptionTable
 from raydance.chunks import BatchSpec
 from raydance.columns import read_columns, write_columns
@@ -33,12 +33,21 @@ StageBuilder = Callable[[Run, str], Stage]
 """Builds an untrained stage of a run by name, started from earlier stages where it should be."""
 
 
+Source = Batches | MixedBatches
+
+
+def mixed(parts: Sequence[Batches]) -> Source:
+    """The batches of one dataset, or of several in turns."""
+    return parts[0] if len(parts) == 1 else MixedBatches(parts)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitTask:
     """One stage to train; picklable.
 
     Attributes:
         build: a module-level function.
+        specs: of its batches; with several, each batch is of one of them.
         fingerprint: names configuration, data and upstream stages.
         checkpoint_every_s: seconds between checkpoints.
     """
@@ -46,7 +55,7 @@ class FitTask:
     run: str
     stage: str
     build: StageBuilder
-    spec: BatchSpec
+    specs: tuple[BatchSpec, ...]
     train: TrainConfig
     seed: int
     fingerprint: str
@@ -57,7 +66,7 @@ class FitTask:
         path = run.bundle(self.stage)
         return path.exists() and load_bundle(path)[1].get("fingerprint") == self.fingerprint
 
-    def carry_out(self, source: Batches, context: training.Context) -> training.FitResult:
+    def carry_out(self, source: Source, context: training.Context) -> training.FitResult:
         """Train in this process, one of `context.world_size`; rank 0 writes what remains."""
         run = Run.open(self.run)
         if self.is_done(run):  # another rank was lost after this stage was saved
@@ -133,7 +142,8 @@ class LocalRunner:
         before = torch.get_num_threads()
         torch.set_num_threads(self.num_threads)
         try:
-            task.carry_out(Batches(task.spec), training.Context(report=self.report))
+            source = mixed([Batches(spec) for spec in task.specs])
+            task.carry_out(source, training.Context(report=self.report))
         finally:
             torch.set_num_threads(before)
 

@@ -56,7 +56,7 @@ def _section(*names: str) -> Callable[[StepContext], Any]:
 
 def _train(context: StepContext, stage: str, build: StageBuilder = build_stage) -> None:
     train = getattr(context.config, stage).train
-    context.fit(stage, build, batch_spec(context.run, stage), train)
+    context.fit(stage, build, train, batch_spec(context.run, stage))
 
 
 def _infer(context: StepContext, stage: str) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 from raydance import config as configs
 from raydance.artifacts import Run
+from raydance.chunks import BatchSpec
 from raydance.dataset import SPLITS, Dataset
 from raydance.errors import ConfigError, InputError
+from raydance.stages.base import TrainConfig
 from raydance.systems.base import ColumnWriter, FitTask, Runner, StageBuilder, fingerprint
 
 MAIN: str = "data"
@@ -50,23 +52,25 @@ class StepContext:
         dataset = self.datasets[role]
         return [(split, i) for split in SPLITS for i in range(len(dataset.shards(split)))]
 
-    def fit(
-        self, stage: str, build: StageBuilder, spec: Any, train: Any, seed: int | None = None
-    ) -> None:
-        """Train a stage, unless its weights are there: a run may be killed before its step ends."""
+    def fit(self, stage: str, build: StageBuilder, train: TrainConfig, *specs: BatchSpec) -> None:
+        """Train a stage, unless its weights are there: a run may be killed before its step ends.
+
+        Args:
+            specs: of its batches; with several, each batch is of one of them.
+        """
         task = FitTask(
             run=str(self.run.path),
             stage=stage,
             build=build,
-            spec=spec,
+            specs=specs,
             train=train,
-            seed=self.config.seed if seed is None else seed,
+            seed=self.config.seed,
             fingerprint=self.mark,
         )
         if not task.is_done(self.run):
             self.runner.fit(task)
 
-    def infer(self, stage: str, build: StageBuilder, spec: Any, role: str = MAIN) -> None:
+    def infer(self, stage: str, build: StageBuilder, spec: BatchSpec, role: str = MAIN) -> None:
         """Add a trained stage's columns to all rows of a dataset: batch inference."""
         args = (str(self.run.path), stage, build, spec)
         self.runner.map(ColumnWriter, args, self.shards(role))
