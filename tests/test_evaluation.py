@@ -17,8 +17,8 @@ from raydance.errors import InputError
 from raydance.evaluation import generation, reconstruction, retrieval
 from raydance.evaluation.grouping import agreement
 from raydance.evaluation.labels import caption_labels, label_key, label_of
-from raydance.evaluation.measure import Measure, losses_against_baseline, show
 from raydance.evaluation.windows import read_test, read_training
+from raydance.measure import Measure, losses_against_baseline, show
 from raydance.systems.base import LocalRunner
 from raydance.systems.dance_language import SYSTEM
 

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "schema", "files", "version", "kept_epoch", "plain_text"),
+    ("errors", "config", "schema", "measure", "files", "version", "kept_epoch", "plain_text"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("seeded_kmeans", "language_model"),
     ("sources", "file_search"),

@@ -53,9 +53,17 @@ def evaluate(
       raydance evaluate runs/mine --paper-run runs/paper --all
     """
     from raydance import evaluation
+    from raydance.systems import system_of_run
+    from raydance.systems.engine import MAIN
 
     dataset = local(data) if data else None
-    if paper_run is None:
+    system = system_of_run(local(run))
+    if system.measures is not None:
+        if paper_run is not None:
+            raise InputError(f"--paper-run is for dance-language; this is a run of {system.name}")
+        places = {MAIN: dataset} if dataset else None
+        figures = evaluation.evaluate_system(system, local(run), places)
+    elif paper_run is None:
         figures = evaluation.evaluate(local(run), dataset)
     else:
         runs = {"paper preset": local(paper_run), "this run": local(run)}

@@ -1,4 +1,4 @@
-"""Evaluation of a Dance-Language run on the test split: learned system, chance and baseline.
+"""Evaluation of runs on the test split: learned system, chance and baseline.
 
 The paper reports losses and silhouettes only, and its retrieval section breaks off; the figures
 here are this project's. No figure is about windows whose recording was trained on.
@@ -7,6 +7,7 @@ here are this project's. No figure is about windows whose recording was trained 
 from __future__ import annotations
 
 from raydance.evaluation.comparison import as_text, compare
+from raydance.evaluation.general import evaluate_system
 from raydance.evaluation.protocol import evaluate
 
-__all__ = ["as_text", "compare", "evaluate"]
+__all__ = ["as_text", "compare", "evaluate", "evaluate_system"]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from raydance.evaluation.from_text import MAX_GENERATED
-from raydance.evaluation.measure import losses_against_baseline, show
 from raydance.evaluation.protocol import evaluate
 from raydance.evaluation.view import Ground
 from raydance.evaluation.windows import MAX_TEST
+from raydance.measure import losses_against_baseline, show
 from raydance.systems.dance_language_run import load
 
 
@@ -105,11 +105,14 @@ def as_text(result: Mapping[str, Any], *, everything: bool = False) -> str:
         for line in [titles, *lines]
     ]
     head = [
-        f"test split: {about['windows']} windows of {about['recordings']} recordings, none of "
+        f"test split: {about['windows']} rows of {about['recordings']} recordings, none of "
         f"which is among the {about['training_recordings']} trained on",
-        f"{about['num_labels']} names of movements (by {about['label']}), "
-        f"{about['num_clusters']} clusters",
     ]
+    if "num_clusters" in about:
+        head.append(
+            f"{about['num_labels']} names of movements (by {about['label']}), "
+            f"{about['num_clusters']} clusters"
+        )
     if about["is_synthetic"]:
         head.append("the data are a procedural dancer's, not recordings of people")
     shown = [row for row in result["rows"] if row["is_main"] or everything]

@@ -22,8 +22,8 @@ from raydance.evaluation.generation import (
     spread_cm,
     text_effect,
 )
-from raydance.evaluation.measure import Measure
 from raydance.evaluation.view import View
+from raydance.measure import Measure
 from raydance.systems.generation import Request, generate
 
 SOURCES = ("flow", "prior", "cluster", "nearest")

@@ -15,10 +15,10 @@ from raydance.evaluation import reconstruction as rebuilding
 from raydance.evaluation.from_text import MAX_GENERATED, generation_measures
 from raydance.evaluation.generation import naturalness
 from raydance.evaluation.labels import label_key
-from raydance.evaluation.measure import Measure, losses_against_baseline
 from raydance.evaluation.view import Ground, View
 from raydance.evaluation.windows import MAX_TEST
 from raydance.evaluation.writing import writing_measures
+from raydance.measure import Measure, losses_against_baseline
 from raydance.systems.dance_language_run import load
 
 

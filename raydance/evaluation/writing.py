@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raydance.evaluation.measure import Measure
 from raydance.evaluation.view import View
 from raydance.index import unit
+from raydance.measure import Measure
 from raydance.metrics.retrieval import chance_r_at_k
 
 _GROUP = "captions written"

@@ -17,11 +17,11 @@ from raydance.artifacts import Run, load_bundle
 from raydance.dataset import Dataset
 from raydance.errors import ArtifactError
 from raydance.evaluation.comparison import side_by_side
-from raydance.evaluation.measure import losses_against_baseline
 from raydance.evaluation.protocol import evaluate
 from raydance.evaluation.view import Ground
 from raydance.files import replacing, write_json
 from raydance.kept_epoch import checks_of
+from raydance.measure import losses_against_baseline
 from raydance.report import clips, diagrams, page, plots, tables
 from raydance.systems.base import history
 from raydance.systems.dance_language_run import DanceLanguage, load

@@ -33,15 +33,24 @@ def system_of(name: str) -> System:
     return system
 
 
-def load_run(path: str | Path) -> Any:
-    """The trained system of a run folder.
+def system_of_run(path: str | Path) -> System:
+    """The system that a run folder is of.
 
     Raises:
-        ArtifactError: not a run folder, damaged, not finished, or of an unknown system.
+        ArtifactError: not a run folder, damaged, or of an unknown system.
     """
     from raydance.artifacts import Run
 
     name = Run.open(path).facts.get("system")
     if name not in SYSTEMS:
         raise ArtifactError(f"{path}: a run of {name!r}; known systems: {', '.join(SYSTEMS)}")
-    return system_of(name).load(Path(path))
+    return system_of(name)
+
+
+def load_run(path: str | Path) -> Any:
+    """A finished run, ready for work.
+
+    Raises:
+        ArtifactError: not a run folder, damaged, not finished, or of an unknown system.
+    """
+    return system_of_run(path).load(Path(path))

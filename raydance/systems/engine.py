@@ -17,6 +17,7 @@ from raydance.artifacts import Run
 from raydance.chunks import BatchSpec
 from raydance.dataset import SPLITS, Dataset
 from raydance.errors import ConfigError, InputError
+from raydance.measure import Measure
 from raydance.stages.base import TrainConfig
 from raydance.systems.base import ColumnWriter, FitTask, Runner, StageBuilder, fingerprint
 
@@ -142,6 +143,8 @@ class System:
         check: refuses, before anything is trained, a configuration that the datasets do not allow;
             returns the configuration fitted to them.
         load: a finished run, ready for work.
+        measures: figures of a loaded run on the test split of its datasets; None where the
+            evaluation has a protocol of its own for the system.
         trained: the stages that learn by gradient descent.
     """
 
@@ -154,6 +157,7 @@ class System:
     datasets: Mapping[str, str] = field(default_factory=lambda: {MAIN: "motion"})
     check: Callable[[Any, Mapping[str, Dataset]], Any] = no_checks
     trained: tuple[str, ...] = ()
+    measures: Callable[[Any, Mapping[str, Dataset]], list[Measure]] | None = None
 
     @property
     def step_names(self) -> tuple[str, ...]:

@@ -1,0 +1,229 @@
+"""Tasks: what a finished run can do, declared so that the rest follows from the declaration.
+
+The command line, the HTTP API, the Python client and the page's forms are made from a run's tasks:
+their inputs, their options (a pydantic model) and the kind of what they answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raydance.errors import InputError
+from raydance.motion import skeleton
+from raydance.motion.clip import Clip
+
+InputKind = Literal["text", "motion", "music", "tracks", "box", "mask"]
+"""A sentence; a `Clip`; a `Song`; a `Track`; left, top, right, bottom; a `[H, W]` bool array."""
+
+
+class TaskOptions(BaseModel):
+    """Base of the options of a task: unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input of a task."""
+
+    kind: InputKind
+    help: str
+    is_optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRequest:
+    """What one caller wants of a task: inputs by name, and checked options."""
+
+    inputs: Mapping[str, Any]
+    options: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionAnswer:
+    """Motion of one or several samples.
+
+    Attributes:
+        motion: `[n, T, 50, 3]` metres, y up.
+        joint_mask: `[50]` bool: joints that it has.
+        facts: how it was made.
+        notices: what the caller should know.
+        beats_s: times of the music's beats, seconds.
+    """
+
+    motion: np.ndarray
+    joint_mask: np.ndarray
+    fps: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    beats_s: Sequence[float] = ()
+    kind: Literal["motion"] = "motion"
+
+    def as_clip(self, sample: int, name: str, caption: str = "") -> Clip:
+        """One sample as a clip that writers take, with the joints it has."""
+        kept = np.flatnonzero(self.joint_mask)
+        return Clip(
+            clip_id=name,
+            source="generated",
+            fps=self.fps,
+            joint_names=tuple(skeleton.JOINTS[joint] for joint in kept),
+            parents=skeleton.parents_among(kept.tolist()),
+            positions=self.motion[sample][:, kept],
+            captions=(caption,) if caption else (),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data and arrays."""
+        kept = np.flatnonzero(self.joint_mask)
+        return {
+            "kind": self.kind,
+            "fps": self.fps,
+            "joints": [skeleton.JOINTS[joint] for joint in kept],
+            "parents": list(skeleton.parents_among(kept.tolist())),
+            "samples": [{"positions": np.ascontiguousarray(one[:, kept])} for one in self.motion],
+            "beats_s": list(self.beats_s),
+            "facts": dict(self.facts),
+            "notices": list(self.notices),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracksAnswer:
+    """2-D point tracks of one or several samples.
+
+    Attributes:
+        points: `[n, T, N, 2]` pixels, x right, y down.
+        visible: `[n, T, N]` bool.
+        frame_size: width and height, pixels.
+    """
+
+    points: np.ndarray
+    visible: np.ndarray
+    frame_size: tuple[int, int]
+    fps: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    kind: Literal["tracks"] = "tracks"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data and arrays."""
+        return {
+            "kind": self.kind,
+            "fps": self.fps,
+            "frame_size": list(self.frame_size),
+            "samples": [
+                {"points": points, "visible": visible}
+                for points, visible in zip(self.points, self.visible)
+            ],
+            "facts": dict(self.facts),
+            "notices": list(self.notices),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableAnswer:
+    """Rows of named values, the best first: hits of a search, or labels with their scores."""
+
+    rows: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    kind: Literal["table"] = "table"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "kind": self.kind,
+            "rows": [dict(row) for row in self.rows],
+            "facts": dict(self.facts),
+            "notices": list(self.notices),
+        }
+
+
+Answer = MotionAnswer | TracksAnswer | TableAnswer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something that a finished run can do.
+
+    Attributes:
+        name: as in commands and routes, such as `generate`.
+        output: the kind of its answers.
+        Options: a subclass of `TaskOptions`.
+        answer: answers requests together; one that fails raises for all.
+    """
+
+    name: str
+    help: str
+    inputs: Mapping[str, Input]
+    output: Literal["motion", "tracks", "table"]
+    Options: type[TaskOptions]
+    answer: Callable[[Sequence[TaskRequest]], list[Answer]]
+
+    def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> TaskRequest:
+        """Check what a caller gave.
+
+        Raises:
+            InputError: an input that is missing or unknown, or an option that is not allowed.
+        """
+        given = {name: value for name, value in inputs.items() if value is not None}
+        unknown = sorted(set(given) - set(self.inputs))
+        if unknown:
+            allowed = ", ".join(self.inputs)
+            raise InputError(f"{self.name} takes no {unknown[0]}; it takes: {allowed}")
+        for name, wanted in self.inputs.items():
+            if name not in given and not wanted.is_optional:
+                raise InputError(f"{self.name}: {name} is missing ({wanted.help})")
+        try:
+            checked = self.Options.model_validate(dict(options))
+        except ValidationError as error:
+            raise InputError(f"{self.name}: {_first_mistake(error, self.Options)}") from None
+        return TaskRequest(inputs=given, options=checked)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data for clients and forms: inputs, options as a JSON schema, kind of answer."""
+        return {
+            "name": self.name,
+            "help": self.help,
+            "inputs": {
+                name: {"kind": one.kind, "help": one.help, "required": not one.is_optional}
+                for name, one in self.inputs.items()
+            },
+            "options": self.Options.model_json_schema(),
+            "output": self.output,
+        }
+
+
+def _first_mistake(error: ValidationError, options: type[TaskOptions]) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"no option {name}; options: {', '.join(options.model_fields) or 'none'}"
+    return f"{name}: {str(first.get('input'))[:40]}; {first['msg'].lower()}"
+
+
+class LoadedSystem(Protocol):
+    """A finished run, ready for work."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """What it can do, by name."""
+
+    def to(self, device: Any) -> Any:
+        """Let its networks work on another device."""
+
+
+def task_of(system: LoadedSystem, name: str) -> Task:
+    """A task of a run.
+
+    Raises:
+        InputError: the run has none of that name.
+    """
+    if name not in system.tasks:
+        raise InputError(f"this run cannot {name}; it can: {', '.join(system.tasks)}")
+    return system.tasks[name]
