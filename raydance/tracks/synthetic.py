@@ -178,7 +178,8 @@ def _scene(seed: int, number: int, attempt: int, num_frames: int) -> Scene | Non
     labels["start"] = _region(placed.centres[0])
     picture = scene_drawing.background(SIDE, random)
     if kind in ("rolling", "bouncing"):
-        picture = _with_floor(picture, float(placed.centres[0, 1]) + radius)
+        reach = 1.0 if kind == "rolling" else scene_drawing.SHAPES[labels["shape"]][:, 1].max()
+        picture = _with_floor(picture, float(placed.centres[0, 1] + radius * reach))
     elif kind == "orbiting":
         picture = _with_middle(picture, placed)
     occluder = None
