@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -56,8 +57,7 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         StorageError: there is no room for the file.
         RaydanceError: ffmpeg failed.
     """
-    if any(side < 16 or side % 2 for side in size):
-        raise InputError(f"size {size[0]} x {size[1]}: even numbers from 16 are needed")
+    check_size(size)
     motion, mask = _figure(clip)
     stride = max(1, int(np.ceil(clip.fps / _MAX_FPS)))
     frames = render.frames(
@@ -68,9 +68,40 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         joint_mask=mask,
         size=size,
     )
+    encode_mp4(path, (f.tobytes() for f in frames), size=size, fps=clip.fps / stride)
+    return Written()
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a size that H.264 cannot have.
+
+    Raises:
+        InputError: a side below 16 or odd.
+    """
+    if any(side < 16 or side % 2 for side in size):
+        raise InputError(f"size {size[0]} x {size[1]}: even numbers from 16 are needed")
+
+
+def encode_mp4(
+    path: str | Path, frames: Iterable[bytes], *, size: tuple[int, int], fps: float
+) -> None:
+    """Write pictures as a video, whole or not at all.
+
+    Args:
+        path: the file; replaced where it exists.
+        frames: each the bytes of `[height, width, 3]` uint8 RGB.
+        size: (width, height), pixels, even numbers.
+        fps: frames per second.
+
+    Raises:
+        InputError: no ffmpeg, or a size that cannot be.
+        StorageError: there is no room for the file.
+        RaydanceError: ffmpeg failed.
+    """
+    check_size(size)
     command = [
         *(_ffmpeg(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
-        *("-s", f"{size[0]}x{size[1]}", "-r", f"{clip.fps / stride:.6f}", "-i", "-", "-an"),
+        *("-s", f"{size[0]}x{size[1]}", "-r", f"{fps:.6f}", "-i", "-", "-an"),
         *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
         *("-movflags", "+faststart", "-f", "mp4"),
     ]
@@ -80,7 +111,7 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         assert process.stdin is not None
         try:
             for frame in frames:
-                process.stdin.write(frame.tobytes())
+                process.stdin.write(frame)
         except BrokenPipeError:
             pass  # it has ended early, and says why
         finally:
@@ -90,7 +121,6 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         if failed:
             said.seek(0)
             _raise_why(Path(path), failed, said.read().decode("utf-8", "replace").strip())
-    return Written()
 
 
 def _raise_why(path: Path, code: int, said: str) -> NoReturn:

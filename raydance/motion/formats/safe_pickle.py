@@ -15,6 +15,7 @@ import io
 import math
 import pickle
 import pickletools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,15 +60,26 @@ def load(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     return loads(data, name)
 
 
-def loads(data: bytes, name: str = "pickle") -> Any:
+def loads(
+    data: bytes,
+    name: str = "pickle",
+    *,
+    stand_ins: Mapping[tuple[str, str], Any] | None = None,
+    stored: Callable[[Any], Any] | None = None,
+) -> Any:
     """As `load`, from bytes that `name` names in errors.
+
+    Args:
+        stand_ins: (module, name) -> what stands for it, beside NumPy's. Those that can be called
+            are called with whatever the file says and must check it.
+        stored: makes a value of a persistent id, which it must check; without it none are read.
 
     Raises:
         FormatError: as `load`.
     """
     try:
-        _check_opcodes(data, name)
-        unpickler = _Unpickler(io.BytesIO(data), name)
+        _check_opcodes(data, name, _OPCODES if stored is None else _OPCODES | {"BINPERSID"})
+        unpickler = _Unpickler(io.BytesIO(data), name, stand_ins or {}, stored)
         return _Finisher(name).finish(unpickler.load(), _MAX_DEPTH)
     except FormatError:
         raise
@@ -76,11 +88,11 @@ def loads(data: bytes, name: str = "pickle") -> Any:
         raise FormatError(name, reason) from None
 
 
-def _check_opcodes(data: bytes, name: str) -> None:
+def _check_opcodes(data: bytes, name: str, allowed: frozenset[str]) -> None:
     for count, (opcode, _, position) in enumerate(pickletools.genops(data)):
         if count >= MAX_OPCODES:
             raise FormatError(name, f"more than {MAX_OPCODES} pickle opcodes")
-        if opcode.name not in _OPCODES:
+        if opcode.name not in allowed:
             reason = f"pickle opcode {opcode.name} at byte {position}; not needed for plain arrays"
             raise FormatError(name, reason)
 
@@ -145,9 +157,17 @@ _BaseUnpickler: Any = pickle._Unpickler
 
 
 class _Unpickler(_BaseUnpickler):
-    def __init__(self, stream: io.BytesIO, name: str) -> None:
+    def __init__(
+        self,
+        stream: io.BytesIO,
+        name: str,
+        stand_ins: Mapping[tuple[str, str], Any],
+        stored: Callable[[Any], Any] | None,
+    ) -> None:
         super().__init__(stream, encoding="latin1")
         self._name = name
+        self._stand_ins = stand_ins
+        self._stored = stored
         self._budget = _Budget(2 * len(stream.getbuffer()) + (1 << 20))
 
     def load_build(self) -> None:
@@ -183,8 +203,14 @@ class _Unpickler(_BaseUnpickler):
         pickle.DICT[0]: load_dict,
     }
 
+    def persistent_load(self, key: Any) -> Any:
+        if self._stored is None:
+            raise ValueError("a persistent id; none are read from this kind of file")
+        return self._stored(key)
+
     def find_class(self, module: str, name: str) -> Any:
-        known = {
+        known: dict[tuple[str, str], Any] = {
+            **self._stand_ins,
             ("numpy", "ndarray"): _ArrayClass,
             ("numpy", "dtype"): _DType,
             ("_codecs", "encode"): _encode,

@@ -1,0 +1,1 @@
+"""2-D point tracks: the type, readers, embedded scenes, overlays and exports. NumPy, no torch."""
