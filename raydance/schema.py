@@ -115,14 +115,6 @@ MOTION: Final = Modality(
             meaning="features of the music at the motion's rate",
             is_optional=True,
         ),
-        Column(
-            name="beat",
-            dtype="bool",
-            dims=("T",),
-            meaning="frames nearest to a beat of the music",
-            is_optional=True,
-        ),
-        Column(name="genre", dtype="int64", meaning="of the music; -1 unknown", is_optional=True),
         Column(name="has_music", dtype="bool", meaning="rows that have music", is_optional=True),
     ),
 )

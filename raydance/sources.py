@@ -35,6 +35,7 @@ class FileJob:
     Attributes:
         clip_id: of the whole file: its path without suffix, from the source folder's name on.
         recording: decides the split; the clip_id, unless another file holds the same recording.
+        split: empty where each row of the file has its own.
         size: bytes.
         rows: its lines of the caption files; without any, the whole file is one clip.
         problem: why it cannot be read, where that is known before it is opened.
@@ -192,7 +193,7 @@ def group_jobs(jobs: Sequence[FileJob], num_groups: int) -> list[list[FileJob]]:
     total = sum(job.size for job in jobs)
     limit = min(max(total // max(num_groups, 1), _SMALLEST_GROUP), _LARGEST_GROUP)
     groups: list[list[FileJob]] = []
-    for split in ("train", "val", "test"):
+    for split in ("train", "val", "test", ""):
         group: list[FileJob] = []
         size = 0
         for job in jobs:

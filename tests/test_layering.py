@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("seeded_kmeans", "language_model"),
     ("sources", "file_search"),
-    ("ingest", "storage"),
+    ("ingest", "track_ingest", "storage"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate", "captioning"),

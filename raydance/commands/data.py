@@ -48,8 +48,21 @@ def ingest(
         ),
     ] = None,
     fps: Annotated[float, typer.Option(help="The dataset's frame rate.")] = 20.0,
-    window: Annotated[int, typer.Option(help="Frames in a window.")] = 50,
+    window: Annotated[
+        int | None, typer.Option(help="Frames in a window: 50, or 30 of tracks, by default.")
+    ] = None,
     stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = 20,
+    modality: Annotated[
+        str, typer.Option(help="What the files hold: motion, or tracks (2-D points).")
+    ] = "motion",
+    whole_clips: Annotated[
+        bool,
+        typer.Option(
+            "--whole-clips",
+            help="Rows are whole clips, padded to --window frames, instead of windows.",
+        ),
+    ] = False,
+    points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
     mapping: MappingOption = None,
     units: UnitsOption = None,
     up: UpOption = None,
@@ -66,7 +79,8 @@ def ingest(
 ) -> None:
     """Turn motion files into a dataset of windows.
 
-    Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files. A broken file never stops it: it is
+    Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files, and with --modality tracks the formats of
+    CoTracker, TAP-Vid, MeViS, VID-Sentence, LaSOT, OpenPose, COCO and JHMDB. A broken file never stops it: it is
     listed with its reason in skipped.jsonl, and the rest is there.
 
     \b
@@ -74,24 +88,32 @@ def ingest(
       raydance ingest mocap/ --out data/mine
       raydance ingest mocap/ --out data/mine --captions mocap/captions.jsonl
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
+      raydance ingest tracks/ --out data/tracks --modality tracks
     """
     from raydance.dataset import Dataset
     from raydance.ingest import Settings
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
+    from raydance.schema import MODALITIES, TRACKS
     from raydance.storage import is_uri, local_path, publish
+    from raydance.track_ingest import TrackSettings
 
-    settings = Settings(
+    if modality not in MODALITIES:
+        raise InputError(f"--modality {modality}; allowed: {', '.join(MODALITIES)}")
+    settings: Any = Settings(
         fps=fps,
-        window=window,
+        window=50 if window is None else window,
         stride=stride,
+        whole_clips=whole_clips,
         units=metres_per_unit(units),
         up=check_up(up),
         mapping=load_mapping(mapping) if mapping else None,
         label_names=load_label_names(label_names) if label_names else None,
         seed=seed,
     )
+    if modality == TRACKS.name:
+        settings = TrackSettings(frames=30 if window is None else window, points=points, seed=seed)
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
