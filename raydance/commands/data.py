@@ -80,8 +80,8 @@ def ingest(
     """Turn motion files into a dataset of windows.
 
     Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files, and with --modality tracks the formats of
-    CoTracker, TAP-Vid, MeViS, VID-Sentence, LaSOT, OpenPose, COCO and JHMDB. A broken file never stops it: it is
-    listed with its reason in skipped.jsonl, and the rest is there.
+    CoTracker, TAP-Vid, MeViS, VID-Sentence, LaSOT, OpenPose, COCO and JHMDB. A broken file never
+    stops it: it is listed with its reason in skipped.jsonl, and the rest is there.
 
     \b
     Examples:
