@@ -59,6 +59,14 @@ class TextEncoder(Protocol):
         """Embed n texts: `[n, dim]` float32."""
         ...
 
+    def encode_tokens(self, texts: Sequence[str], length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token features: `[n, length, dim]` float32 and which tokens are there, `[n, length]`.
+
+        The first token is the embedding of the whole text, with its side values; those of words
+        follow, without. Longer texts are cut.
+        """
+        ...
+
     def num_pieces(self, text: str) -> int:
         """In how many pieces a text is embedded; above 1 it is longer than the model reads."""
         ...
@@ -180,6 +188,32 @@ class _TransformersEncoder:
             if self._config.side_features:
                 rows[i, len(sentence) :] = self._config.side_scale * side_vector(texts[i])
         return rows
+
+    def encode_tokens(self, texts: Sequence[str], length: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `TextEncoder`."""
+        import torch
+
+        tokens = np.zeros((len(texts), length, self.dim), dtype=np.float32)
+        mask = np.zeros((len(texts), length), dtype=bool)
+        if not len(texts):
+            return tokens, mask
+        tokens[:, 0], mask[:, 0] = self.encode(texts), True
+        clean = [repaired(text) for text in texts]
+        for start in range(0, len(clean), self._config.batch_size):
+            inputs = self._tokenizer(
+                clean[start : start + self._config.batch_size],
+                padding=True,
+                truncation=True,
+                max_length=min(length - 1, self._max_tokens),
+                return_tensors="pt",
+            ).to(self._device)
+            with torch.inference_mode():
+                states = self._model(**inputs).last_hidden_state.cpu().numpy()
+            there = inputs["attention_mask"].cpu().numpy().astype(bool)
+            rows = slice(start, start + len(states))
+            tokens[rows, 1 : 1 + states.shape[1], : states.shape[2]] = states * there[..., None]
+            mask[rows, 1 : 1 + states.shape[1]] = there
+        return tokens, mask
 
     def num_pieces(self, text: str) -> int:
         """See `TextEncoder`."""

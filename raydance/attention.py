@@ -1,0 +1,148 @@
+"""Attention blocks that several stages share, for rows of different lengths.
+
+Masks are true where a token is there. A row without any token attends to nothing and gets zeros.
+
+Dimensions: B rows, Q queries, S tokens attended to, W width, H heads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries `[B, Q, W]` over tokens `[B, S, V]`.
+
+    Args:
+        width: W, of queries and output; inputs: V, of the tokens.
+    """
+
+    def __init__(self, width: int, inputs: int | None = None, *, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(inputs or width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, query_BQW: Tensor, token_BSV: Tensor, mask_BS: Tensor | None) -> Tensor:
+        query_BHQX = self._split(self.query(query_BQW))
+        key_BSW, value_BSW = self.key_value(token_BSV).chunk(2, dim=-1)
+        # A row without tokens may attend to all, so that softmax stays finite; zeros then win.
+        allowed = None
+        if mask_BS is not None:
+            none_B1 = ~mask_BS.any(dim=1, keepdim=True)
+            allowed = (mask_BS | none_B1)[:, None, None]
+        mixed_BHQX = F.scaled_dot_product_attention(
+            query_BHQX, self._split(key_BSW), self._split(value_BSW), attn_mask=allowed
+        )
+        mixed_BQW = self.output(mixed_BHQX.transpose(1, 2).flatten(2))
+        if mask_BS is not None:
+            mixed_BQW = mixed_BQW * mask_BS.any(dim=1)[:, None, None]
+        return mixed_BQW
+
+    def _split(self, values_BSW: Tensor) -> Tensor:
+        return values_BSW.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class FeedForward(nn.Sequential):
+    """Two layers with a wide middle."""
+
+    def __init__(self, width: int, *, expansion: int = 4, dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Linear(width, expansion * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(expansion * width, width),
+        )
+
+
+class SelfBlock(nn.Module):
+    """Pre-norm self-attention and feed-forward layers, without causal mask."""
+
+    def __init__(self, width: int, *, heads: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(width), Attention(width, heads=heads)
+        self.norm_forward = nn.LayerNorm(width)
+        self.forward_layers = FeedForward(width, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, token_BSW: Tensor, mask_BS: Tensor | None = None) -> Tensor:
+        inner_BSW = self.norm(token_BSW)
+        token_BSW = token_BSW + self.dropout(self.attention(inner_BSW, inner_BSW, mask_BS))
+        return token_BSW + self.dropout(self.forward_layers(self.norm_forward(token_BSW)))
+
+
+class CrossBlock(nn.Module):
+    """Pre-norm attention of queries over other tokens, and feed-forward layers."""
+
+    def __init__(
+        self, width: int, inputs: int | None = None, *, heads: int = 4, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.norm_tokens = nn.LayerNorm(inputs or width)
+        self.attention = Attention(width, inputs, heads=heads)
+        self.norm_forward = nn.LayerNorm(width)
+        self.forward_layers = FeedForward(width, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, query_BQW: Tensor, token_BSV: Tensor, mask_BS: Tensor | None) -> Tensor:
+        found_BQW = self.attention(self.norm(query_BQW), self.norm_tokens(token_BSV), mask_BS)
+        query_BQW = query_BQW + self.dropout(found_BQW)
+        return query_BQW + self.dropout(self.forward_layers(self.norm_forward(query_BQW)))
+
+
+class ModulatedBlock(nn.Module):
+    """Self-attention, cross-attention and feed-forward layers that a condition scales and shifts
+    (as DiT, Peebles and Xie 2023)."""
+
+    def __init__(self, width: int, inputs: int, *, heads: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.attention = Attention(width, heads=heads)
+        self.norm_cross = nn.LayerNorm(width)
+        self.cross = Attention(width, inputs, heads=heads)
+        self.forward_layers = FeedForward(width, expansion=3, dropout=dropout)
+        self.modulation = nn.Linear(width, 6 * width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(
+        self,
+        token_BSW: Tensor,
+        mask_BS: Tensor,
+        condition_BW: Tensor,
+        other_BQV: Tensor,
+        other_mask_BQ: Tensor | None,
+    ) -> Tensor:
+        shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition_BW)[:, None].chunk(
+            6, dim=-1
+        )
+        inner_BSW = self.norms[0](token_BSW) * (1.0 + scale) + shift
+        token_BSW = token_BSW + (1.0 + gate) * self.attention(inner_BSW, inner_BSW, mask_BS)
+        token_BSW = token_BSW + self.cross(self.norm_cross(token_BSW), other_BQV, other_mask_BQ)
+        inner_BSW = self.norms[1](token_BSW) * (1.0 + scale2) + shift2
+        return token_BSW + (1.0 + gate2) * self.forward_layers(inner_BSW)
+
+
+def positions(count: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Fixed sines and cosines of places 0 to `count - 1`, `[count, W]`."""
+    return wave_code(torch.arange(count, dtype=torch.float32, device=device), width, 10_000.0)
+
+
+def wave_code(values_N: Tensor, width: int, longest: float) -> Tensor:
+    """Sines and cosines of values, of wave lengths from `2 pi` to `2 pi longest`: `[N, W]`."""
+    half = width // 2
+    rate_H = torch.exp(torch.linspace(0.0, -math.log(longest), half, device=values_N.device))
+    angle_NH = values_N[:, None] * rate_H
+    code_NX = torch.cat([angle_NH.sin(), angle_NH.cos()], dim=1)
+    return F.pad(code_NX, (0, width - code_NX.shape[1]))
+
+
+def length_mask(length_B: Tensor, count: int) -> Tensor:
+    """`[B, count]` bool: places below each row's length."""
+    return torch.arange(count, device=length_B.device) < length_B[:, None]

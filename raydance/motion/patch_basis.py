@@ -1,0 +1,178 @@
+"""A linear basis of short overlapping patches of motion, so that clips of any length have one.
+
+A patch is 32 frames of `local_frames`, every 16 frames; principal components, whitened, describe
+it. Patches are decoded under a window that fades in and out, so that frames where two overlap are
+their weighted mean and no seam shows. As `motion.basis`, of which this is the sequential sister,
+the metric counts what an error moves: a wrong step carries all joints with it, for half a patch.
+
+Dimensions: N rows, T frames, P patches, K components, F values of a frame, L frames of a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from raydance.errors import InputError
+from raydance.motion.local_frames import NUM_ROOT
+
+HOP: Final = 16
+LENGTH: Final = 32
+_LEAD: Final = (LENGTH - HOP) // 2
+_LEVER_M: Final = 0.4  # how far from the axis of a turn a joint is
+_MOST_ROWS: Final = 60_000
+
+
+def num_patches(num_frames: int) -> int:
+    """P: patches that cover so many frames."""
+    return -(-num_frames // HOP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchBasis:
+    """Mean and components of patches.
+
+    Attributes:
+        mean: `[L, F]`.
+        components: `[K, L, F]`: what one standard deviation of each coefficient adds.
+        weight: `[F]`: metres that a unit of each value is worth; 0 for joints that no clip has.
+        scale: `[K]`: standard deviation of each component in that metric.
+        explained: share of the variance that all components explain together.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    weight: np.ndarray
+    scale: np.ndarray
+    explained: float
+
+    @property
+    def num_components(self) -> int:
+        """K."""
+        return len(self.scale)
+
+    def encode(self, local: np.ndarray) -> np.ndarray:
+        """Coefficients `[N, P, K]` float32 of values `[N, T, F]`."""
+        patches = _patches_of(local)
+        centred = (patches - self.mean) * np.square(self.weight)
+        flat = self.components.reshape(self.num_components, -1) / np.square(self.scale)[:, None]
+        return (centred.reshape(*patches.shape[:2], -1) @ flat.T).astype(np.float32)
+
+    def decode(self, coefficients: np.ndarray, num_frames: int) -> np.ndarray:
+        """Values `[N, T, F]` float32 of coefficients `[N, P, K]`."""
+        flat = coefficients @ self.components.reshape(self.num_components, -1)
+        patches = flat.reshape(*coefficients.shape[:2], LENGTH, -1) + self.mean
+        fade = np.hanning(LENGTH + 2)[1:-1].astype(np.float32)
+        total = coefficients.shape[1] * HOP + LENGTH - HOP
+        out = np.zeros((len(patches), total, patches.shape[-1]), dtype=np.float32)
+        weight = np.zeros(total, dtype=np.float32)
+        for p in range(coefficients.shape[1]):
+            part = slice(p * HOP, p * HOP + LENGTH)
+            out[:, part] += patches[:, p] * fade[:, None]
+            weight[part] += fade
+        out /= weight[:, None]
+        return out[:, _LEAD : _LEAD + num_frames]
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Arrays to store."""
+        return {
+            "mean": self.mean,
+            "components": self.components,
+            "weight": self.weight,
+            "scale": self.scale,
+        }
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, np.ndarray], explained: float) -> PatchBasis:
+        """What `tensors` returned."""
+        names = ("mean", "components", "weight", "scale")
+        return cls(**{name: tensors[name] for name in names}, explained=explained)
+
+
+def _patches_of(local: np.ndarray) -> np.ndarray:
+    """`[N, P, L, F]`: overlapping patches; before the start and after the end frames repeat."""
+    count = num_patches(local.shape[1])
+    frames = np.arange(count)[:, None] * HOP - _LEAD + np.arange(LENGTH)
+    return local[:, np.clip(frames, 0, local.shape[1] - 1)]
+
+
+def patch_rows(local: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """All patches `[R, L, F]` of rows that differ in length."""
+    parts = []
+    for length in np.unique(lengths):
+        rows = local[lengths == length][:, :length]
+        parts.append(_patches_of(rows).reshape(-1, LENGTH, local.shape[-1]))
+    return np.concatenate(parts)
+
+
+def metric(joint_mask: np.ndarray) -> np.ndarray:
+    """`[F]`: metres that a unit of each value of a frame is worth.
+
+    A step or a turn moves all joints, in this frame and those after it; over half a patch a joint
+    is displaced by HOP times as much, which counts once in each of its frames.
+
+    Args:
+        joint_mask: `[J]`: joints that the data have.
+    """
+    carried = np.sqrt(joint_mask.sum()) * HOP / 2.0
+    root = np.array([carried, carried, carried * _LEVER_M])
+    return np.concatenate([root, np.repeat(joint_mask.astype(float), 3)]).astype(np.float32)
+
+
+def fit_patch_basis(
+    patches: np.ndarray, weight: np.ndarray, *, explained: float, most: int, seed: int = 0
+) -> PatchBasis:
+    """Principal components of patches `[R, L, F]`.
+
+    Args:
+        weight: `[F]` of `metric`.
+        explained: share of the variance that is enough.
+        most: components at most.
+
+    Raises:
+        InputError: too few patches, or all alike.
+    """
+    if len(patches) < 8:
+        raise InputError(f"{len(patches)} patches of motion; at least 8 are needed for a basis")
+    if len(patches) > _MOST_ROWS:
+        chosen = np.random.default_rng(seed).choice(len(patches), _MOST_ROWS, replace=False)
+        patches = patches[np.sort(chosen)]
+    mean = patches.mean(axis=0, dtype=np.float64)
+    known = np.flatnonzero(weight > 0.0)
+    scaled = ((patches - mean) * weight)[:, :, known].reshape(len(patches), -1)
+    gram = scaled.T.astype(np.float64) @ scaled / (len(patches) - 1)
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    total = float(values.clip(min=0.0).sum())
+    if total < 1e-9:
+        raise InputError("all patches of motion are alike; nothing moves")
+    share = np.cumsum(values.clip(min=0.0)) / total
+    num = int(min(most, np.searchsorted(share, explained) + 1, (values > 1e-9 * total).sum()))
+    scale = np.sqrt(values[:num])
+    components = np.zeros((num, LENGTH, patches.shape[-1]))
+    parts = (vectors[:, :num] * scale).T.reshape(num, LENGTH, len(known))
+    components[:, :, known] = parts / weight[known]
+    return PatchBasis(
+        mean=mean.astype(np.float32),
+        components=components.astype(np.float32),
+        weight=weight.astype(np.float32),
+        scale=scale.astype(np.float32),
+        explained=float(share[num - 1]),
+    )
+
+
+def first(basis: PatchBasis, num: int) -> PatchBasis:
+    """The first components alone."""
+    variance = np.square(basis.scale, dtype=np.float64)
+    return replace(
+        basis,
+        components=basis.components[:num],
+        scale=basis.scale[:num],
+        explained=basis.explained * float(variance[:num].sum() / variance.sum()),
+    )
+
+
+assert NUM_ROOT == 3
