@@ -13,6 +13,8 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import gaussian_filter1d
 
+from raydance.music.spectrum import ONSET_DELAY, onset_strength
+
 TEMPI_BPM: Final = (40.0, 240.0)
 PREFERRED_BPM: Final = 115.0
 """Centre of the prior over tempi, which is log-normal."""
@@ -25,13 +27,29 @@ _CHANGE_COST: Final = 60.0
 _TIGHTNESS: Final = 100.0
 
 
+def beat_strength(mel_db: np.ndarray) -> np.ndarray:
+    """What beats are looked for in: rises of decibels and rises of loudness, alike in weight.
+
+    Decibels alone hear a soft cymbal between the beats as much as the drum on them.
+
+    Args:
+        mel_db: `[T, M]` mel spectrogram in decibels.
+
+    Returns:
+        `[T]`, not negative.
+    """
+    loudness = 10 ** ((mel_db - mel_db.max(initial=0)) / 40)
+    parts = (onset_strength(mel_db, delay=ONSET_DELAY), onset_strength(loudness))
+    return sum((part / max(float(part.std()), 1e-6) for part in parts), np.zeros(len(mel_db)))
+
+
 def find_beats(
     strength: np.ndarray, rate_hz: float, *, start_bpm: float | None = None
 ) -> np.ndarray:
     """Times of the beats.
 
     Args:
-        strength: `[T]` onset strength, not negative.
+        strength: `[T]` of `beat_strength`, or another onset strength, not negative.
         rate_hz: its values per second, about 50 to 200.
         start_bpm: the tempo, where it is known; changes are then not followed.
 

@@ -19,8 +19,8 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from raydance.errors import InputError
 from raydance.music.audio import MAX_DURATION_S, read_audio, resample
-from raydance.music.beats import find_beats, tempo_of
-from raydance.music.spectrum import MEL_WINDOW, chroma, mel_decibels, mfcc, onset_strength
+from raydance.music.beats import beat_strength, find_beats, tempo_of
+from raydance.music.spectrum import ONSET_DELAY, chroma, mel_decibels, mfcc, onset_strength
 
 NAMES: Final[tuple[str, ...]] = (
     "onset_strength",
@@ -129,10 +129,10 @@ def music_features(
     analysis_rate, per_frame = _analysis(fps)
     samples = resample(samples, rate, analysis_rate)
     mel = mel_decibels(samples, analysis_rate, _HOP)
-    strength = onset_strength(mel, delay=MEL_WINDOW // (2 * _HOP))
+    strength = onset_strength(mel, delay=ONSET_DELAY)
     fine_hz = fps * per_frame
     if beats_s is None:
-        beats = find_beats(strength, fine_hz)
+        beats = find_beats(beat_strength(mel), fine_hz)
     else:
         beats = _checked_beats(beats_s)
     pitch = chroma(samples, analysis_rate, _HOP * per_frame)
