@@ -149,8 +149,8 @@ STYLES: Final[tuple[Style, ...]] = (
         drums={
             "kick": "X...x...X...x...",
             "rim": "...x..x....x..x.",
-            "conga_low": "......x.......xx",
-            "conga_high": "..x.x.....x.x...",
+            "conga_low": "......o.......oo",
+            "conga_high": "..o.o.....o.o...",
             "shaker": "xoxoxoxoxoxoxoxo",
         },
         bass=("upright", "0.....7...0.7..."),
