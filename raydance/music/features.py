@@ -19,7 +19,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from raydance.errors import InputError
 from raydance.music.audio import MAX_DURATION_S, read_audio, resample
-from raydance.music.beats import beat_strength, find_beats, tempo_of
+from raydance.music.beats import TEMPI_BPM, beat_strength, find_beats, tempo_of
 from raydance.music.spectrum import ONSET_DELAY, chroma, mel_decibels, mfcc, onset_strength
 
 NAMES: Final[tuple[str, ...]] = (
@@ -79,6 +79,7 @@ def read_features(
     fps: float = 20.0,
     beats_s: np.ndarray | None = None,
     num_frames: int | None = None,
+    start_bpm: float | None = None,
     max_duration_s: float = MAX_DURATION_S,
 ) -> MusicFeatures:
     """Features of an audio file; arguments as `music_features`.
@@ -90,7 +91,9 @@ def read_features(
     _check_fps(fps)
     rate, _ = _analysis(fps)
     samples, rate = read_audio(path, rate, max_duration_s=max_duration_s)
-    return music_features(samples, rate, fps=fps, beats_s=beats_s, num_frames=num_frames)
+    return music_features(
+        samples, rate, fps=fps, beats_s=beats_s, num_frames=num_frames, start_bpm=start_bpm
+    )
 
 
 def music_features(
@@ -100,6 +103,7 @@ def music_features(
     fps: float = 20.0,
     beats_s: np.ndarray | None = None,
     num_frames: int | None = None,
+    start_bpm: float | None = None,
 ) -> MusicFeatures:
     """Features of a song.
 
@@ -110,6 +114,7 @@ def music_features(
         beats_s: seconds of the beats where they are known, rising; they are then not looked for.
         num_frames: of the motion; by default as many as the song lasts. Frames after the song's
             end are silent.
+        start_bpm: the tempo, where it is known and does not change.
 
     Raises:
         InputError: a wrong shape, no samples, values that are not finite, or a number out of
@@ -121,6 +126,9 @@ def music_features(
         raise InputError(f"samples have shape {samples.shape}, [N] with N of at least 1 is needed")
     if not np.isfinite(samples).all():
         raise InputError("samples hold values that are not finite")
+    if start_bpm is not None and not TEMPI_BPM[0] <= start_bpm <= TEMPI_BPM[1]:
+        low, high = TEMPI_BPM
+        raise InputError(f"{start_bpm} beats per minute; allowed are {low:g} to {high:g}")
     duration_s = len(samples) / rate
     if num_frames is None:
         num_frames = max(1, int(duration_s * fps + 1e-6))
@@ -132,7 +140,7 @@ def music_features(
     strength = onset_strength(mel, delay=ONSET_DELAY)
     fine_hz = fps * per_frame
     if beats_s is None:
-        beats = find_beats(beat_strength(mel), fine_hz)
+        beats = find_beats(beat_strength(mel), fine_hz, start_bpm=start_bpm)
     else:
         beats = _checked_beats(beats_s)
     pitch = chroma(samples, analysis_rate, _HOP * per_frame)
