@@ -28,9 +28,11 @@ TOLERANCE_S: Final = 0.12
 _HZ: Final = 50.0
 _WIDTH_S: Final = 0.06
 _ALIKE: Final = 0.8
-_NUM_SHUFFLED: Final = 12
+_NUM_SHUFFLED: Final = 10
 _MIN_BEATS: Final = 8
 _MIN_DURATION_S: Final = 5.0
+_MAX_DURATION_S: Final = 120.0
+"""What comes later is not looked at: two minutes tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +73,18 @@ def find_step(
     Raises:
         InputError: joints of a wrong shape, or a rate that is not positive.
     """
+    if not (np.isfinite(fps) and fps > 0):
+        raise InputError(f"{fps} frames per second; a positive number is needed")
     joints = np.asarray(joints)
     if joints.ndim != 3 or joints.shape[-1] != 3:
         raise InputError(f"joints has shape {joints.shape}, [frames, joints, 3] is needed")
     nothing = StepFinding(
         offset_s=0.0, tempo_ratio=1.0, correlation=0.0, confidence=0.0, is_in_step=False
     )
-    duration_s = min(len(joints) / fps, music.num_frames / music.fps)
+    duration_s = min(len(joints) / fps, music.num_frames / music.fps, _MAX_DURATION_S)
     if duration_s < _MIN_DURATION_S:
         return nothing
-    beats = dance_beats(joints, fps=fps, exact="fixed")
+    beats = dance_beats(joints[: round(_MAX_DURATION_S * fps)], fps=fps, exact="fixed")
     if len(beats) < _MIN_BEATS or len(music.beats_s) < _MIN_BEATS:
         return nothing
     heard = _heard(music)
@@ -102,7 +106,7 @@ def find_step(
 
 def _heard(music: MusicFeatures) -> np.ndarray:
     """`[N]` at `_HZ`: onset strength and beats, of zero mean and unit deviation."""
-    num = int(music.num_frames / music.fps * _HZ)
+    num = int(min(music.num_frames / music.fps, _MAX_DURATION_S) * _HZ)
     times = np.arange(num) / _HZ
     onset = np.interp(
         times, np.arange(music.num_frames) / music.fps, music.values[:, NAMES.index(NAMES[0])]

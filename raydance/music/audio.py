@@ -152,8 +152,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     if size > MAX_BYTES:
         raise FormatError(name, f"{size} bytes; allowed are at most {MAX_BYTES}")
     try:
-        # As a stream: libsndfile would take some suffixes, such as .raw, for the content's word.
-        with path.open("rb") as stream, soundfile.SoundFile(stream) as file:
+        with soundfile.SoundFile(name) as file:
             yield file
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, InputError):

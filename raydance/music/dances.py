@@ -115,7 +115,7 @@ _ATTACK_S: Final[Mapping[str, float]] = {
     "head_snap": 0.15,
     "lunge": 0.3,
 }
-"""Seconds that a sharp movement's attack takes; in a dance it takes a beat."""
+"""Seconds that a sharp movement's attack takes."""
 
 _MOVEMENT: Final[Mapping[str, Movement]] = {m.name: m for m in MOVEMENTS}
 _JOIN_BEATS: Final = 2
@@ -234,14 +234,14 @@ def _choreography(song: Song, clock: _Clock, rng: np.random.Generator) -> PoseTr
         previous = str(rng.choice(choices))
         movement = _MOVEMENT[previous]
         period_s = float(np.diff(song.beats_s)[min(start, len(song.beats_s) - 2)])
-        num_beats = _beats_per_cycle(movement.cycle_s, period_s, bar)
+        num_beats, cycle_s = _cycle(movement, period_s, bar)
         begun = float(np.interp(start, clock.beat, clock.moved))
         side = str(rng.choice(movement.sides))
         intensity = float(song.intensity[start:stop].max(initial=0.2))
         track = movement.build(
             Beat(
-                phase=_rest_phase(previous, num_beats) + (clock.moved - begun) / num_beats,
-                cycle_s=num_beats * _ATTACK_S.get(previous, period_s),
+                phase=_rest_phase(previous, num_beats, cycle_s) + (clock.moved - begun) / num_beats,
+                cycle_s=cycle_s,
                 size=style.size * (0.65 + 0.4 * intensity) * rng.uniform(0.94, 1.06),
                 both=side == "both",
                 rng=rng,
@@ -271,21 +271,32 @@ def _phrase_starts(song: Song, rng: np.random.Generator) -> list[int]:
     return starts
 
 
-def _beats_per_cycle(cycle_s: float, period_s: float, bar: int) -> int:
-    """Beats of a movement's cycle that fit the metre and come nearest to its own pace."""
+def _cycle(movement: Movement, period_s: float, bar: int) -> tuple[int, float]:
+    """Beats of a movement's cycle, and the seconds it is written for.
+
+    The beats fit the metre and come nearest to the movement's own pace. A sharp movement attacks
+    within a beat, or within two where a beat is too short for it.
+    """
     allowed = (3, 6) if bar == 3 else (2, 4, 8)
-    return min(allowed, key=lambda num: abs(np.log(num * period_s / cycle_s)))
+    num_beats = min(allowed, key=lambda num: abs(np.log(num * period_s / movement.cycle_s)))
+    attack_s = _ATTACK_S.get(movement.name)
+    if attack_s is None:
+        # Nothing in it depends on seconds.
+        return num_beats, movement.cycle_s
+    if period_s < 1.25 * attack_s:
+        return 2 * num_beats, num_beats * attack_s
+    return num_beats, num_beats * attack_s
 
 
 @lru_cache(maxsize=128)
-def _rest_phase(name: str, num_beats: int) -> float:
+def _rest_phase(name: str, num_beats: int, cycle_s: float) -> float:
     """Phase at which a movement should meet a beat: it is slowest there, `num_beats` to a cycle."""
     num = 24 * num_beats
     phase = np.arange(2 * num + 1) / num
     movement = _MOVEMENT[name]
     beat = Beat(
         phase=phase,
-        cycle_s=num_beats * _ATTACK_S.get(name, movement.cycle_s / num_beats),
+        cycle_s=cycle_s,
         size=1.0,
         both=False,
         rng=np.random.default_rng(0),

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from raydance.errors import InputError
-from raydance.music.audio import MAX_DURATION_S, read_audio, resample
+from raydance.music.audio import MAX_DURATION_S, RATES, read_audio, resample
 from raydance.music.beats import TEMPI_BPM, beat_strength, find_beats, tempo_of
 from raydance.music.spectrum import ONSET_DELAY, chroma, mel_decibels, mfcc, onset_strength
 
@@ -126,6 +126,8 @@ def music_features(
         raise InputError(f"samples have shape {samples.shape}, [N] with N of at least 1 is needed")
     if not np.isfinite(samples).all():
         raise InputError("samples hold values that are not finite")
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"{rate} samples per second; allowed are {RATES[0]} to {RATES[1]}")
     if start_bpm is not None and not TEMPI_BPM[0] <= start_bpm <= TEMPI_BPM[1]:
         low, high = TEMPI_BPM
         raise InputError(f"{start_bpm} beats per minute; allowed are {low:g} to {high:g}")

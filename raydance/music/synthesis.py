@@ -211,7 +211,7 @@ def _play(score: _Score, break_bars: np.ndarray, bar_intensity: np.ndarray) -> N
         if is_break:
             # One soft chord that rings, and silence under it.
             for pitch in _chord(style, root, degree):
-                score.add_tone(style.pad or "piano", pitch, beat, style.beats_per_bar, 0.1)
+                score.add_tone(style.pad or "piano", pitch, beat, style.beats_per_bar, 0.04)
             continue
         _play_drums(score, beat, loudness)
         _play_bass(score, beat, _pitch(style, root - 12, degree), loudness)
