@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from raydance.metrics import clustering, distribution, motion, retrieval
+from raydance.metrics import clustering, dance, dance_features, distribution, motion, retrieval
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
     # words and motion
@@ -29,6 +29,13 @@ METRICS: Final[dict[str, Callable[..., Any]]] = {
     "jitter_m_s3": motion.jitter,
     "foot_skate_ratio": motion.foot_skate_ratio,
     "bone_length_variation": motion.bone_length_variation,
+    # dances
+    "kinetic_features": dance_features.kinetic_features,
+    "geometric_features": dance_features.geometric_features,
+    "beat_alignment": dance.beat_alignment,
+    "physical_foot_contact": dance.physical_foot_contact,
+    "dance_fid": dance.dance_fid,
+    "dance_diversity": dance.dance_diversity,
     # clusters
     "adjusted_rand_index": clustering.adjusted_rand_index,
     "purity": clustering.purity,

@@ -25,7 +25,7 @@ from raydance.motion import synthetic_grounded as grounded
 from raydance.motion import synthetic_sharp as sharp
 from raydance.motion.clip import Clip
 from raydance.motion.skeleton import JOINTS, MIRROR, PARENTS
-from raydance.motion.synthetic_body import PoseTrack, make_body
+from raydance.motion.synthetic_body import Body, PoseTrack, make_body
 from raydance.motion.synthetic_captions import captions
 from raydance.motion.synthetic_ease import Beat
 from raydance.motion.synthetic_solve import solve
@@ -104,9 +104,9 @@ def make_clip(movement: Movement, index: int, seed: int = 0, fps: float = 20.0) 
         width=rng.uniform(0.115, 0.16),
     )
     pose = movement.build(beat)
-    _add_posture(pose, rng)
+    add_posture(pose, rng)
     _add_habits(pose, times_s, rng)
-    _add_noise(pose, times_s, rng)
+    add_noise(pose, times_s, rng)
     body = make_body(rng)
     local, root = solve(pose, body)
     quats = quat.from_matrix(local)
@@ -116,11 +116,8 @@ def make_clip(movement: Movement, index: int, seed: int = 0, fps: float = 20.0) 
     heading = quat.from_euler(rng.uniform(0, 360, size=1), "y", degrees=True)
     quats[:, 0] = quat.multiply(heading, quats[:, 0])
     quats = quat.continuous(quats)
-    translations = np.broadcast_to(body.offsets, (num_frames, *body.offsets.shape)).copy()
-    translations[:, 0] = quat.rotate(heading, root) + (rng.uniform(-1, 1), 0, rng.uniform(-1, 1))
-    positions = quat.forward_kinematics(quats, translations, PARENTS)
-    # Where a joint limit pushed a foot below the floor, the whole body goes up.
-    positions[..., 1] += np.maximum(-positions[..., 1].min(axis=1), 0)[:, None]
+    root = quat.rotate(heading, root) + (rng.uniform(-1, 1), 0, rng.uniform(-1, 1))
+    positions = place_body(quats, root, body)
     return Clip(
         clip_id=f"synthetic/{movement.name}_{index:04d}",
         source="synthetic",
@@ -140,6 +137,22 @@ def make_clip(movement: Movement, index: int, seed: int = 0, fps: float = 20.0) 
             "origin": "synthetic",
         },
     )
+
+
+def place_body(quats: np.ndarray, root: np.ndarray, body: Body) -> np.ndarray:
+    """Positions `[T, 50, 3]` in metres of a body on the floor.
+
+    Args:
+        quats: `[T, 50, 4]` local rotations.
+        root: `[T, 3]` place of the pelvis, metres.
+        body: the dancer's proportions.
+    """
+    translations = np.broadcast_to(body.offsets, (len(root), *body.offsets.shape)).copy()
+    translations[:, 0] = root
+    positions = quat.forward_kinematics(quats, translations, PARENTS)
+    # Where a joint limit pushed a foot below the floor, the whole body goes up.
+    positions[..., 1] += np.maximum(-positions[..., 1].min(axis=1), 0)[:, None]
+    return positions
 
 
 def make_corpus(
@@ -199,7 +212,7 @@ def _unsteady(times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return times_s + depth * wobble / (2 * np.pi * rate)
 
 
-def _add_posture(pose: PoseTrack, rng: np.random.Generator) -> None:
+def add_posture(pose: PoseTrack, rng: np.random.Generator) -> None:
     """How this dancer stands and holds the arms."""
     pose.spine[:, :, 0] += rng.normal(0, 2.2)
     pose.spine[:, :, 1:] += rng.normal(0, 0.7, size=2)
@@ -232,7 +245,7 @@ def _add_habits(pose: PoseTrack, times_s: np.ndarray, rng: np.random.Generator) 
             pose.elbow += (10 * (amount + 1))[:, None]
 
 
-def _add_noise(pose: PoseTrack, times_s: np.ndarray, rng: np.random.Generator) -> None:
+def add_noise(pose: PoseTrack, times_s: np.ndarray, rng: np.random.Generator) -> None:
     """Slow drift of every part but the feet: no body is ever quite still."""
 
     def drift(num: int) -> np.ndarray:

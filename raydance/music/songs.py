@@ -1,0 +1,96 @@
+"""Which song a motion file was danced to, by the names of public dance data sets.
+
+AIST++ (Li et al. 2021) names the song within the motion's name: `gBR_sBM_cAll_d04_mBR0_ch01` was
+danced to `mBR0`. FineDance (Li et al. 2023) and the embedded dances give both the same number or
+name: `motion/001.npy` and `music_wav/001.wav`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from raydance.errors import InputError
+from raydance.music.audio import SUFFIXES
+
+AIST_GENRES: Final[Mapping[str, str]] = {
+    "BR": "break",
+    "PO": "pop",
+    "LO": "lock",
+    "MH": "middle hip hop",
+    "LH": "LA style hip hop",
+    "HO": "house",
+    "WA": "waack",
+    "KR": "krump",
+    "JS": "street jazz",
+    "JB": "ballet jazz",
+}
+"""The two letters of AIST's names -> genre."""
+
+_AIST_SONG: Final = re.compile(r"(?:^|_)m([A-Z]{2})(\d)(?:_|$)")
+_MAX_FILES: Final = 100_000
+
+
+def song_of(motion_path: str | Path, music_folder: str | Path) -> Path | None:
+    """The audio file in a folder that a motion file was danced to.
+
+    Looked for in turn: an audio file of the motion's name, AIST's song within that name, and, where
+    the name is a number, an audio file of that number.
+
+    Args:
+        motion_path: only its name is looked at.
+        music_folder: searched without its sub-folders.
+
+    Returns:
+        The file, or None. Of several formats of one song, the first in `audio.SUFFIXES`.
+
+    Raises:
+        InputError: no such folder, or one with more files than any set of songs.
+    """
+    folder = Path(music_folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder of music")
+    songs: dict[str, Path] = {}
+    for i, path in enumerate(sorted(folder.iterdir())):
+        if i >= _MAX_FILES:
+            raise InputError(f"{folder}: more than {_MAX_FILES} files; allowed are fewer")
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            other = songs.setdefault(path.stem, path)
+            if _rank(path) < _rank(other):
+                songs[path.stem] = path
+    stem = Path(motion_path).stem
+    for name in (stem, aist_song(stem)):
+        if name in songs:
+            return songs[name]
+    if re.fullmatch(r"[0-9]{1,9}", stem):
+        for name, path in songs.items():
+            if re.fullmatch(r"[0-9]{1,9}", name) and int(name) == int(stem):
+                return path
+    return None
+
+
+def aist_song(name: str) -> str | None:
+    """The song in an AIST name: `gBR_sBM_cAll_d04_mBR0_ch01` -> `mBR0`; None in other names."""
+    found = _AIST_SONG.search(name)
+    return f"m{found[1]}{found[2]}" if found and found[1] in AIST_GENRES else None
+
+
+def aist_genre(name: str) -> str | None:
+    """The genre of the song in an AIST name, None in other names."""
+    song = aist_song(name)
+    return AIST_GENRES[song[1:3]] if song else None
+
+
+def aist_tempo_bpm(name: str) -> float | None:
+    """The tempo that AIST states for the song in a name: 80 to 130, house 110 to 135."""
+    song = aist_song(name)
+    if song is None:
+        return None
+    step = int(song[3])
+    return 110.0 + 5 * step if song[1:3] == "HO" else 80.0 + 10 * step
+
+
+def _rank(path: Path) -> int:
+    return SUFFIXES.index(path.suffix.lower())

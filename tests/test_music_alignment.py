@@ -1,0 +1,72 @@
+"""Whether music and motion are in step: known offsets, ratios, and other songs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raydance.errors import InputError
+from raydance.music.alignment import find_step
+from raydance.music.dance_corpus import make_dances
+from raydance.music.features import music_features
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    made = make_dances(6, 24.0, seed=2)
+    return [
+        (music_features(song.samples, song.rate, beats_s=song.beats_s), clip.positions, song)
+        for song, clip in made
+    ]
+
+
+def _off_beat(offset_s: float, song) -> float:
+    """Seconds from whole beats; a steady song allows no more."""
+    period_s = float(np.median(np.diff(song.beats_s)))
+    return abs((offset_s + period_s / 2) % period_s - period_s / 2)
+
+
+def test_a_dance_is_in_step_with_its_song(pairs):
+    found = [find_step(music, joints, fps=20) for music, joints, _ in pairs]
+    assert np.mean([f.is_in_step for f in found]) >= 0.75, found
+    assert min(f.confidence for f in found) > 0.8
+    assert max(abs(f.tempo_ratio - 1) for f in found) < 0.005
+
+
+@pytest.mark.parametrize("late_s", [0.15, -0.15])
+def test_an_offset_is_found(pairs, late_s):
+    frames = round(abs(late_s) * 20)
+    for music, joints, song in pairs:
+        if late_s > 0:
+            moved = np.concatenate([np.repeat(joints[:1], frames, axis=0), joints])
+        else:
+            moved = joints[frames:]
+        found = find_step(music, moved, fps=20)
+        assert _off_beat(found.offset_s - late_s, song) < 0.07, song.style
+        assert not found.is_in_step
+
+
+def test_a_wrong_frame_rate_is_found(pairs):
+    ratios = [find_step(music, joints, fps=21).tempo_ratio for music, joints, _ in pairs]
+    assert np.median(ratios) == pytest.approx(1.05, abs=0.005)
+    assert np.mean(np.abs(np.array(ratios) - 1.05) < 0.01) >= 0.75
+
+
+def test_other_songs_are_not_in_step(pairs):
+    found = [
+        find_step(pairs[(i + 2) % len(pairs)][0], joints, fps=20)
+        for i, (_, joints, _) in enumerate(pairs)
+    ]
+    assert not any(f.is_in_step for f in found)
+    assert np.median([f.confidence for f in found]) < 0.5
+
+
+def test_what_cannot_be_compared_has_no_confidence(pairs):
+    music, joints, _ = pairs[0]
+    still = np.zeros_like(joints)
+    silence = music_features(np.zeros(22_050 * 30), 22_050)
+    for one, other in ((music, still), (silence, joints), (music, joints[:60])):
+        found = find_step(one, other, fps=20)
+        assert found.confidence == 0 and not found.is_in_step
+    with pytest.raises(InputError, match="shape"):
+        find_step(music, joints[0], fps=20)
