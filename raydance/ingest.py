@@ -11,6 +11,7 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
+from raydance.music.dance_corpus import beats_beside, read_beats
+from raydance.music.features import NAMES as FEATURE_NAMES
+from raydance.music.features import MusicFeatures, read_features
+from raydance.music.songs import song_of
 from raydance.plain_text import one_line, well_formed
 from raydance.schema import MOTION, Modality
 from raydance.sources import FileJob
@@ -47,6 +52,8 @@ class Settings:
         whole_clips: rows are whole clips of variable length instead of windows: padded to `window`
             frames, longer clips cut into consecutive parts, shorter than `min_frames` left out.
         min_frames: of whole clips.
+        music: folder of songs: each clip gets the features of its song, which is found by name
+            (`raydance.music.songs`).
         units: metres per unit, `up`: the vertical axis; detected in each file where None.
         mapping: canonical joint -> source joint, for skeletons that the names table does not know.
         label_names: label -> value -> word, for side-cars that hold numbers.
@@ -58,6 +65,7 @@ class Settings:
     stride: int = 20
     whole_clips: bool = False
     min_frames: int = 24
+    music: str | None = None
     units: float | None = None
     up: str | None = None
     mapping: Mapping[str, Any] | None = None
@@ -82,7 +90,11 @@ class Settings:
     def arrays(self) -> dict[str, tuple[int, ...]]:
         """Shape of one row of each array of the dataset."""
         shapes = motion_arrays(self.window)
-        return shapes | {"length": ()} if self.whole_clips else shapes
+        if self.whole_clips:
+            shapes |= {"length": ()}
+        if self.music is not None:
+            shapes |= {"music": (self.window, len(FEATURE_NAMES)), "has_music": ()}
+        return shapes
 
     def facts(self) -> dict[str, Any]:
         """What the dataset's manifest says of them."""
@@ -127,6 +139,8 @@ class Piece:
         begin_s: time of the first frame, from the clip's begin.
         starts: `[N]` first frames of rows in `motion`.
         lengths: `[N]` frames of each row before it is padded.
+        music: `[T', F]` features of its song at the dataset's rate, from the clip's first frame;
+            None without a song.
     """
 
     clip: dict[str, Any]
@@ -135,6 +149,7 @@ class Piece:
     begin_s: float
     starts: np.ndarray
     lengths: np.ndarray
+    music: np.ndarray | None = None
 
     def part(self, first: int, end: int | None) -> Piece:
         """Only the rows `first:end`."""
@@ -228,7 +243,12 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
             refused.append(str(error))
             continue
         positions = mapped.positions[begin : begin + clip.num_frames]
+        num_before = len(result.pieces)
         _add_clip(result, clip, positions, mapped.joint_mask, job, settings, labels, begin)
+        if settings.music is not None and len(result.pieces) > num_before:
+            music = clip_music(job.path, settings, begin / whole.fps, clip.duration_s)
+            added = [replace(piece, music=music) for piece in result.pieces[num_before:]]
+            result.pieces[num_before:] = added
     if not result.clips:
         raise InputError(refused[0])
     if refused:
@@ -432,6 +452,52 @@ def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
         "motion": motion,
         "joint_mask": masks,
         **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
+        **(_music_columns(pieces, settings) if settings.music is not None else {}),
         "captions": [clip["captions"] for clip in clips],
         "labels": [clip["labels"] for clip in clips],
     }
+
+
+def clip_music(
+    path: str, settings: Settings, begin_s: float, duration_s: float
+) -> np.ndarray | None:
+    """Features `[T, F]` of a clip's song at the dataset's rate; None, with a warning, without one.
+
+    Args:
+        path: of the motion file.
+        begin_s: of the clip, from the begin of the file and of the song.
+    """
+    assert settings.music is not None
+    song = song_of(path, settings.music)
+    if song is None:
+        warnings.warn(f"no song of its name in {settings.music}", stacklevel=2)
+        return None
+    try:
+        features = song_features(str(song), settings.fps)
+    except RaydanceError as error:
+        warnings.warn(f"read without music: {error}", stacklevel=2)
+        return None
+    first = round(begin_s * settings.fps)
+    return features.values[first : first + int(duration_s * settings.fps) + 2]
+
+
+@lru_cache(maxsize=4)
+def song_features(song: str, fps: float) -> MusicFeatures:
+    """Features of a song, with the beats of a file beside it where there is one."""
+    beats = read_beats(beats_beside(song)) if beats_beside(song).is_file() else None
+    return read_features(song, fps=fps, beats_s=beats)
+
+
+def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
+    """Features `[N, L, F]` of each row, zero after the song's end, and which rows have a song."""
+    rows, known = [], []
+    for piece in pieces:
+        for start, length in zip(piece.starts, piece.lengths):
+            values = np.zeros((settings.window, len(FEATURE_NAMES)), dtype=np.float32)
+            known.append(piece.music is not None)
+            if piece.music is not None:
+                first = round(piece.begin_s * settings.fps) + int(start)
+                part = piece.music[first : first + int(length)]
+                values[: len(part)] = part
+            rows.append(values)
+    return {"music": np.stack(rows), "has_music": np.array(known)}

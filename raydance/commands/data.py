@@ -62,6 +62,10 @@ def ingest(
             help="Rows are whole clips, padded to --window frames, instead of windows.",
         ),
     ] = False,
+    music: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Songs, found by the names of the motion files."),
+    ] = None,
     points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
     mapping: MappingOption = None,
     units: UnitsOption = None,
@@ -106,6 +110,7 @@ def ingest(
         window=50 if window is None else window,
         stride=stride,
         whole_clips=whole_clips,
+        music=str(music.absolute()) if music else None,
         units=metres_per_unit(units),
         up=check_up(up),
         mapping=load_mapping(mapping) if mapping else None,
