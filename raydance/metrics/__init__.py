@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from raydance.metrics import clustering, distribution, motion, retrieval
+from raydance.metrics import clustering, distribution, motion, retrieval, tracks
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
     # words and motion
@@ -29,6 +29,12 @@ METRICS: Final[dict[str, Callable[..., Any]]] = {
     "jitter_m_s3": motion.jitter,
     "foot_skate_ratio": motion.foot_skate_ratio,
     "bone_length_variation": motion.bone_length_variation,
+    # 2-D tracks
+    "ade": tracks.ade,
+    "fde": tracks.fde,
+    "average_jaccard": tracks.average_jaccard,
+    "occlusion_accuracy": tracks.occlusion_accuracy,
+    "smoothness": tracks.smoothness,
     # clusters
     "adjusted_rand_index": clustering.adjusted_rand_index,
     "purity": clustering.purity,

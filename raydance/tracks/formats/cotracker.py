@@ -81,7 +81,8 @@ def _tracks(path: Path, found: Mapping[str, Any], options: ReadOptions) -> Read:
     if visible is not None and visible.ndim == 2 and len(points) == 1:
         visible = visible[None]
     if len(points) > _MAX_BATCH or (visible is not None and len(visible) != len(points)):
-        raise FormatError(place, f"{len(points)} tracks and {len(visible)} visibilities")
+        count = None if visible is None else len(visible)
+        raise FormatError(place, f"{len(points)} tracks and {count} visibilities")
     size, fps = _size(found, beside), _first(found, ("fps",))
     fps = _plain(beside.get("fps", _DEFAULT_FPS) if fps is None else fps)
     captions = _first(found, _CAPTIONS)
