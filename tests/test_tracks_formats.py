@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_tracks import encoded, write_lasot, write_mevis, write_vid_sentence
 
 from raydance.errors import FormatError, InputError
 from raydance.tracks.formats import ReadOptions, iter_tracks, read_tracks, rle, torch_file
@@ -138,20 +139,6 @@ def test_tapvid(tmp_path: Path, points, visible, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def write_vid_sentence(folder: Path) -> np.ndarray:
-    boxes = np.array([[0, 0, 10, 10], [10, 0, 30, 20], [5, 5, 15, 25], [9, 9, 9, 9]], np.int16)
-    frames = np.array([3, 4, 6, 1], np.int16)
-    np.savez(folder / "tracks.npz", box=boxes, frame=frames, occluded=np.array([1, 0, 0, 0], bool))
-    common = {"video": "v", "class": "cat", "width": 64, "height": 48, "split": "train"}
-    lines = [
-        {**common, "track": 0, "start": 0, "length": 3, "sentences": ["a cat\u0000 runs"]},
-        {**common, "track": 1, "start": 2, "length": 9, "sentences": []},
-    ]
-    text = "\n".join(map(json.dumps, lines)) + "\nnot json\n"
-    (folder / "tracks.jsonl").write_text(text)
-    return boxes
-
-
 def test_boxes_with_sentences(tmp_path: Path):
     boxes = write_vid_sentence(tmp_path)
     for path in (tmp_path, tmp_path / "tracks.npz"):
@@ -187,48 +174,14 @@ def test_real_boxes_with_sentences(shared_data: Path):
 
 
 def test_lasot(tmp_path: Path):
-    folder = tmp_path / "cat" / "cat-1"
-    (folder / "img").mkdir(parents=True)
-    Image.new("RGB", (64, 48)).save(folder / "img" / "00000001.jpg")
-    (folder / "groundtruth.txt").write_text("0,0,10,10\n2,0,10,10\n0,0,0,0\n6,0,10,10\n")
-    (folder / "nlp.txt").write_text("a cat that walks\n")
-    (folder / "full_occlusion.txt").write_text("0,1,0,0")
-    broken = tmp_path / "cat" / "cat-2"
-    broken.mkdir()
-    (broken / "groundtruth.txt").write_text("0,0,10,10\n2,0,ten,10\n")
+    write_lasot(tmp_path)
     read = read_tracks(tmp_path)
     (track,) = read.tracks
     assert track.captions == ("a cat that walks",) and track.labels == {"class": "cat"}
     assert track.visible.all(axis=1).tolist() == [True, False, False, True]
     assert track.points[:, 0, 0].tolist() == [1, 3, 5, 7] and track.frame_size == (64, 48)
     assert "cat-2/groundtruth.txt line 2: found 'ten'" in str(read.skipped[0])
-    assert read_tracks(folder).tracks[0].track_id == "cat-1"
-
-
-def encoded(mask: np.ndarray) -> dict:
-    """Run lengths in plain numbers, columns first."""
-    flat = np.concatenate([[False], mask.T.ravel(), [False]])
-    edges = np.flatnonzero(np.diff(flat.astype(int)))
-    bounds = np.concatenate([[0], edges, [mask.size]])
-    return {"size": list(mask.shape), "counts": np.diff(bounds).tolist()}
-
-
-def write_mevis(folder: Path) -> None:
-    masks = []
-    for shift in range(4):
-        mask = np.zeros((48, 64), bool)
-        mask[10:30, 5 + 6 * shift : 25 + 6 * shift] = True
-        masks.append(encoded(mask))
-    masks[2] = None
-    expressions = {
-        "0": {"exp": "a dog walks right", "obj_id": [0], "anno_id": [7]},
-        "1": {"exp": "it goes to the right", "obj_id": [0], "anno_id": [7]},
-        "2": {"exp": "two dogs", "obj_id": [0, 1], "anno_id": [7, 8]},
-        "3": {"exp": "the one without masks", "obj_id": [1], "anno_id": [9]},
-    }
-    (folder / "mask_dict.json").write_text(json.dumps({"7": masks, "8": [None]}))
-    content = {"videos": {"v": {"expressions": expressions, "frames": ["0", "1", "2", "3"]}}}
-    (folder / "meta_expressions.json").write_text(json.dumps(content))
+    assert read_tracks(tmp_path / "cat" / "cat-1").tracks[0].track_id == "cat-1"
 
 
 def test_mevis(tmp_path: Path):

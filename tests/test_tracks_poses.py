@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_tracks import coco, kinetics, write_openpose
 
 from raydance.errors import FormatError, InputError
 from raydance.motion import synthetic
@@ -62,27 +63,6 @@ def test_skeletons_join_every_joint(links, count):
     assert {joint for bone in links for joint in bone} == set(range(count))
 
 
-def person(shift: float, count: int = 25, missing: int | None = None) -> list[float]:
-    random = np.random.default_rng(3)
-    pose = np.column_stack([random.uniform(0, 100, (count, 2)) + (shift, 50), np.full(count, 0.9)])
-    if missing is not None:
-        pose[missing] = 0
-    return pose.ravel().tolist()
-
-
-def write_openpose(folder: Path) -> None:
-    """Two people who pass in the file's order, one of them absent for a frame."""
-    folder.mkdir(parents=True)
-    for frame in range(6):
-        people = [person(10 + 4 * frame), person(400 - 4 * frame, missing=3)]
-        if frame % 2:
-            people = people[::-1]
-        if frame == 2:
-            people = people[:1]
-        content = {"people": [{"pose_keypoints_2d": pose} for pose in people]}
-        (folder / f"walk_{frame:012d}_keypoints.json").write_text(json.dumps(content))
-
-
 def test_openpose(tmp_path: Path):
     write_openpose(tmp_path / "walk")
     (tmp_path / "walk" / "walk_999999999999_keypoints.json").write_text("{}")
@@ -108,41 +88,11 @@ def test_people_far_away_are_others():
 
 
 def test_a_clip_of_the_kinetics_skeletons(tmp_path: Path):
-    random = np.random.default_rng(0)
-    start = random.uniform(0.2, 0.6, (18, 2))
-    frames = []
-    for frame in range(5):
-        pose = start + 0.01 * frame
-        pose[4] = 0
-        people = [{"pose": pose.ravel().tolist(), "score": [0.8] * 18}]
-        frames.append({"frame_index": frame + 1, "skeleton": people if frame != 3 else []})
-    (tmp_path / "a.json").write_text(json.dumps({"data": frames, "label": "dancing"}))
+    (tmp_path / "a.json").write_text(json.dumps(kinetics()))
     (track,) = read_tracks(tmp_path / "a.json").tracks
     assert track.labels == {"action": "dancing"} and track.frame_size == (340, 256)
     assert track.num_frames == 5 and not track.visible[3].any()
     assert np.allclose(track.points[1] - track.points[0], (3.4, 2.56), atol=1e-3)
-
-
-def coco() -> dict:
-    images = [
-        {"id": i, "width": 640, "height": 480, "vid_id": "v", "frame_id": 10 + 2 * i}
-        for i in range(4)
-    ]
-    annotations = [
-        {
-            "id": i,
-            "image_id": i,
-            "category_id": 1,
-            "track_id": 5,
-            "keypoints": person(3 * i, 17),
-        }
-        for i in (0, 1, 3)
-    ]
-    return {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "person", "skeleton": [[6, 8], [8, 10]]}],
-    }
 
 
 def test_coco(tmp_path: Path):
