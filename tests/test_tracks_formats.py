@@ -16,7 +16,7 @@ from small_tracks import encoded, write_lasot, write_mevis, write_vid_sentence
 
 from raydance.errors import FormatError, InputError
 from raydance.tracks.formats import ReadOptions, iter_tracks, read_tracks, rle, torch_file
-from raydance.tracks.grid import grid_in_boxes
+from raydance.tracks.grid import grid_in_boxes, mask_box
 from raydance.tracks.track import Track, to_row
 
 T, N = 7, 5
@@ -210,6 +210,9 @@ def test_run_lengths_are_those_of_pycocotools():
         value["size"] = [int(side) for side in value["size"]]
         assert (rle.decode(value, "a") == mask).all()
         assert (rle.decode(encoded(mask), "a") == mask).all()
+        box, size = rle.box(value, "a")
+        assert size == mask.shape[::-1]
+        assert box is None if not mask.any() else (box == mask_box(mask)).all()
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,16 @@ def test_a_row_has_fixed_shapes():
         to_row(make(points), frames=0)
 
 
+def test_a_row_in_the_order_of_a_grid():
+    mixed = np.random.default_rng(0).permutation(36)
+    points = np.tile(unit_grid(6) * (200, 100), (30, 1, 1))
+    track = make(points[:, mixed], np.tile(mixed < 18, (30, 1)))
+    row = to_row(track, in_grid_order=True)
+    assert np.allclose(row["points"], to_row(make(points))["points"])
+    assert row["visible"][0].tolist() == [True] * 18 + [False] * 18
+    assert (to_row(track)["points"] == normalised(track.points, (200, 100))).all()
+
+
 def _video(pan: np.ndarray, speeds: list[tuple[float, float]]) -> tuple[list[Track], list[Track]]:
     """Tracks as a camera sees them that the picture's way `[T, 2]` shows, and without it."""
     seen, still = [], []
