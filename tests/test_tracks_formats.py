@@ -268,6 +268,8 @@ def test_hidden_points_may_be_anything(tmp_path: Path, points):
 def test_what_cannot_be_read_is_told(tmp_path: Path):
     with pytest.raises(FormatError, match="no such file"):
         read_tracks(tmp_path / "absent.npz")
+    with pytest.raises(FormatError, match="too long"):
+        read_tracks("a" * 5000)
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(FormatError, match="suffix .txt"):
         read_tracks(tmp_path / "a.txt")
