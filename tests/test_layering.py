@@ -33,7 +33,7 @@ offers the whole and imports lazily. A new file needs its place here."""
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
 WITHOUT_TORCH = {"motion", "music", "metrics", "schema", "config", "errors", "words", "kept_epoch"}
 WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "storage", "columns", "chunks"}
-WITHOUT_TORCH |= {"plain_text", "file_search"}
+WITHOUT_TORCH |= {"plain_text", "file_search", "music", "tracks"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from raydance.metrics import clustering, dance, dance_features, distribution, motion, retrieval
+from raydance.metrics import (
+    clustering,
+    dance,
+    dance_features,
+    distribution,
+    motion,
+    retrieval,
+    tracks,
+)
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
     # words and motion
@@ -36,6 +44,12 @@ METRICS: Final[dict[str, Callable[..., Any]]] = {
     "physical_foot_contact": dance.physical_foot_contact,
     "dance_fid": dance.dance_fid,
     "dance_diversity": dance.dance_diversity,
+    # 2-D tracks
+    "ade": tracks.ade,
+    "fde": tracks.fde,
+    "average_jaccard": tracks.average_jaccard,
+    "occlusion_accuracy": tracks.occlusion_accuracy,
+    "smoothness": tracks.smoothness,
     # clusters
     "adjusted_rand_index": clustering.adjusted_rand_index,
     "purity": clustering.purity,

@@ -185,7 +185,7 @@ def _displacements(
         visible = None if visible is None else np.expand_dims(np.asarray(visible), -3)
     predicted, true = _pair(predicted, true, samples=best_of)
     shape = true.shape[:-1]
-    counts = np.ones(shape, bool) if visible is None else np.asarray(visible, bool)
+    counts = np.asarray(np.ones(shape) if visible is None else visible, bool)
     if counts.shape != shape:
         raise InputError(f"visibility of shape {counts.shape}; {shape} is needed")
     difference = predicted - true
@@ -194,7 +194,7 @@ def _displacements(
     elif norm == "frame":
         difference = np.where(counts[..., None], difference, 0.0)
         errors = np.sqrt(np.square(difference).sum(axis=(-2, -1)))[..., None]
-        counts = counts.any(axis=-1, keepdims=True)
+        counts = np.any(counts, axis=-1, keepdims=True)
     else:
         raise InputError(f"norm {norm!r}; allowed: point, frame")
     return errors, np.broadcast_to(counts, errors.shape)

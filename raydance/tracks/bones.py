@@ -58,11 +58,11 @@ def points_along(
         `[T, N, 2]` float32 and visibility `[T, N]`: both ends of the bone are known. With no bone
         at all the joints themselves, repeated.
     """
-    found = known.any(axis=0)
+    found = np.any(known, axis=0).tolist()
     places = filled(joints.astype(np.float32), known)
     ends = np.array([bone for bone in bones if found[bone[0]] and found[bone[1]]], int)
     if not len(ends):
-        ends = np.array([(joint, joint) for joint in np.flatnonzero(found)], int)
+        ends = np.array([(joint, joint) for joint in np.flatnonzero(found).tolist()], int)
     first, second = ends.T
     lengths = np.median(np.linalg.norm(places[:, first] - places[:, second], axis=-1), axis=0)
     counts = _apportioned(lengths, num_points)

@@ -117,7 +117,7 @@ class Scene:
 
 
 def make_scenes(count: int, seed: int = 0, *, num_frames: int = NUM_FRAMES) -> Iterator[Scene]:
-    """`count` scenes that all differ in what their sentences tell; kinds take turns.
+    """`count` scenes that differ in what their sentences tell; kinds and directions take turns.
 
     Args:
         count: how many.
@@ -152,13 +152,14 @@ def _scene(seed: int, number: int, attempt: int, num_frames: int) -> Scene | Non
         return str(values[random.integers(len(values))])
 
     kind = scene_motions.KINDS[number % len(scene_motions.KINDS)]
+    directions = scene_motions.DIRECTIONS[kind]
     shapes = scene_drawing.ROUND if kind == "rolling" else tuple(scene_drawing.SHAPES)
     labels = {
         "size": one_of(tuple(_RADII)),
         "colour": one_of(tuple(scene_drawing.COLOURS)),
         "shape": one_of(shapes),
         "kind": kind,
-        "direction": one_of(scene_motions.DIRECTIONS[kind]),
+        "direction": directions[number // len(scene_motions.KINDS) % len(directions)],
         "speed": one_of(scene_motions.SPEEDS),
     }
     radius = float(random.uniform(*_RADII[labels["size"]]))
@@ -261,4 +262,4 @@ def _occluder(path: Path, radius: float, random: np.random.Generator) -> np.ndar
 def _inside(points: np.ndarray, box: np.ndarray | None) -> np.ndarray:
     if box is None:
         return np.zeros(points.shape[:-1], bool)
-    return ((points >= box[:2]) & (points <= box[2:])).all(axis=-1)
+    return np.all((points >= box[:2]) & (points <= box[2:]), axis=-1)

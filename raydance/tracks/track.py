@@ -121,8 +121,16 @@ def resampled(track: Track, *, frames: int | None = None, points: int | None = N
     return replace(track, points=moved, visible=visible, fps=fps)
 
 
-def to_row(track: Track, frames: int = 30, points: int = 36) -> dict[str, Any]:
+def to_row(
+    track: Track, frames: int = 30, points: int = 36, *, in_grid_order: bool = False
+) -> dict[str, Any]:
     """A track as arrays of fixed sizes, for a dataset.
+
+    Args:
+        track: of any length and number of points.
+        frames, points: T and N of the row.
+        in_grid_order: points in rows from the top by where they are in the first frame, as those of
+            a grid; else in the order of the source, such as along the bones of a skeleton.
 
     Returns:
         points: `[frames, points, 2]` float32, normalised.
@@ -133,11 +141,14 @@ def to_row(track: Track, frames: int = 30, points: int = 36) -> dict[str, Any]:
         captions, labels, track_id, video, object_id, split: as in `Track`.
     """
     fixed = resampled(track, frames=frames, points=points)
-    placed = normalised(fixed.points, track.frame_size)
+    placed, visible = normalised(fixed.points, track.frame_size), fixed.visible
+    if in_grid_order:
+        order = resampling.grid_order(placed[0])
+        placed, visible = placed[:, order], visible[:, order]
     return {
         "points": placed,
-        "visible": fixed.visible,
-        "start_box": box_around(placed[0], fixed.visible[0]).astype(np.float32),
+        "visible": visible,
+        "start_box": box_around(placed[0], visible[0]).astype(np.float32),
         "frame_size": np.asarray(track.frame_size, np.int32),
         "duration_s": track.duration_s,
         "captions": track.captions,

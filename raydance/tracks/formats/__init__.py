@@ -121,7 +121,13 @@ def iter_tracks(path: str | Path, options: ReadOptions | None = None) -> Read:
     Raises:
         FormatError: an unknown suffix, or a file that cannot be read; says where and why.
     """
-    path, options = Path(path), options or ReadOptions()
+    try:
+        yield from _found(Path(path), options or ReadOptions())
+    except OSError as error:
+        raise FormatError(str(path), f"cannot be read ({error.strerror or error})") from None
+
+
+def _found(path: Path, options: ReadOptions) -> Read:
     if path.is_dir():
         for is_of, read in FOLDERS:
             if is_of(path):

@@ -15,6 +15,7 @@ from raydance.errors import FormatError, InputError
 from raydance.motion.formats import text as tx
 from raydance.plain_text import one_line, sentence
 from raydance.tracks import grid
+from raydance.tracks.resampling import filled
 from raydance.tracks.track import Track
 
 MAX_SIDE: Final = 16_384
@@ -126,8 +127,6 @@ def checked(points: Any, visible: Any, place: str) -> tuple[np.ndarray, np.ndarr
     Raises:
         FormatError: wrong shapes, too large, or visible points that are not finite.
     """
-    from raydance.tracks.resampling import filled
-
     points = np.asarray(points)
     if points.ndim != 3 or points.shape[2] != 2 or points.dtype.kind not in "iuf":
         reason = f"points of shape {points.shape} and type {points.dtype}; [T, N, 2] is needed"

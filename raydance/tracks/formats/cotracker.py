@@ -68,20 +68,10 @@ def _tracks(path: Path, found: Mapping[str, Any], options: ReadOptions) -> Read:
         shape = getattr(points, "shape", type(points).__name__)
         reason = f"tracks: found {shape}; an array [T, N, 2] or [B, T, N, 2] is needed"
         raise FormatError(place, reason)
-    visible = _visible(found, place)
-    if points.ndim == 3:
-        points, visible = points[None], None if visible is None else visible[None]
-    # CoTracker's demo stores a batch of one beside visibility without it, and the reverse.
-    if visible is not None and visible.ndim == 5 and visible.shape[-1] == 1:
-        visible = visible[..., 0]
-    if visible is not None and visible.shape[:-1] == points.shape[:-1] and visible.ndim == 4:
-        visible = visible[..., 0]
-    if visible is not None and visible.ndim == 4 and len(visible) == 1:
-        visible = visible[0]
-    if visible is not None and visible.ndim == 2 and len(points) == 1:
-        visible = visible[None]
-    if len(points) > _MAX_BATCH or (visible is not None and len(visible) != len(points)):
-        raise FormatError(place, f"{len(points)} tracks and {len(visible)} visibilities")
+    points = points[None] if points.ndim == 3 else points
+    if len(points) > _MAX_BATCH:
+        raise FormatError(place, f"{len(points)} tracks; at most {_MAX_BATCH} are allowed")
+    visible = _visible(found, points.shape[:-1], place)
     size, fps = _size(found, beside), _first(found, ("fps",))
     fps = _plain(beside.get("fps", _DEFAULT_FPS) if fps is None else fps)
     captions = _first(found, _CAPTIONS)
@@ -104,13 +94,18 @@ def _tracks(path: Path, found: Mapping[str, Any], options: ReadOptions) -> Read:
         )
 
 
-def _visible(found: Mapping[str, Any], place: str) -> np.ndarray | None:
+def _visible(found: Mapping[str, Any], shape: tuple[int, ...], place: str) -> np.ndarray | None:
+    """Visibility of the shape `[B, T, N]`, of which files leave out or add dimensions of 1."""
     visible, hidden = _first(found, _VISIBLE), _first(found, _HIDDEN)
     value = hidden if visible is None else visible
     if value is None:
         return None
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise FormatError(place, "visibility: an array of numbers or truth values is needed")
+    if [n for n in value.shape if n != 1] != [n for n in shape if n != 1]:
+        reason = f"visibility of shape {value.shape}; {shape} is needed"
+        raise FormatError(place, reason)
+    value = value.reshape(shape)
     return value if visible is not None else value <= 0.5
 
 

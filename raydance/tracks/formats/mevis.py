@@ -82,19 +82,19 @@ def _track(
     if not isinstance(found, list):
         raise FormatError(place, "no masks of this object")
     base.check_length(len(found), options.grid_side**2, place)
-    first: np.ndarray | None = None
-    boxes, frames = [], []
+    boxes, frames, sizes = [], [], set()
     for frame, encoded in enumerate(found):
-        mask = None if encoded is None else rle.decode(encoded, f"{place} frame {frame}")
-        if mask is not None and mask.any():
-            if first is None:
-                first = mask
-            if mask.shape != first.shape:
+        if encoded is not None:
+            box, size = rle.box(encoded, f"{place} frame {frame}")
+            sizes.add(size)
+            if len(sizes) > 1:
                 raise FormatError(place, f"frame {frame}: another size than the frames before")
-            boxes.append(grid.mask_box(mask))
-            frames.append(frame)
-    if first is None:
+            if box is not None:
+                boxes.append(box)
+                frames.append(frame)
+    if not frames:
         raise FormatError(place, "the object is in no frame")
+    first = rle.decode(found[frames[0]], place)
     start = grid.grid_in_mask(first, options.grid_side)
     points, visible = _moved(start, np.array(boxes), np.array(frames))
     return Track(

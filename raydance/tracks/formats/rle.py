@@ -23,6 +23,35 @@ def decode(value: Any, place: str) -> np.ndarray:
     Raises:
         FormatError: anything else, a size out of range, or runs that do not fill the mask.
     """
+    runs, (width, height) = _parsed(value, place)
+    is_set = np.arange(len(runs)) % 2 == 1
+    # Columns first, as in Fortran.
+    return np.repeat(is_set, runs).reshape(width, height).T
+
+
+def box(value: Any, place: str) -> tuple[np.ndarray | None, tuple[int, int]]:
+    """The box `[4]` (left, top, right, bottom) of a mask, None if it is empty, and its size (width,
+    height); without decoding the pixels.
+
+    Raises:
+        FormatError: as `decode`.
+    """
+    runs, (width, height) = _parsed(value, place)
+    ends = np.cumsum(runs)[1::2]
+    starts = ends - runs[1::2]
+    starts, ends = starts[ends > starts], ends[ends > starts] - 1
+    if not len(starts):
+        return None, (width, height)
+    first, last = starts // height, ends // height
+    # A run over the end of a column reaches from the bottom to the top.
+    is_whole = last > first
+    top = 0 if is_whole.any() else (starts % height).min()
+    bottom = height if is_whole.any() else (ends % height).max() + 1
+    return np.array([first.min(), top, last.max() + 1, bottom], float), (width, height)
+
+
+def _parsed(value: Any, place: str) -> tuple[np.ndarray, tuple[int, int]]:
+    """Runs, of which the first is not set, and (width, height)."""
     value = base.mapping(value, place)
     size = value.get("size")
     if not isinstance(size, list) or len(size) != 2:
@@ -30,10 +59,7 @@ def decode(value: Any, place: str) -> np.ndarray:
     width, height = base.check_size((size[1], size[0]), place)
     if width * height > _MAX_PIXELS:
         raise FormatError(place, f"{width} x {height} pixels; at most {_MAX_PIXELS} are allowed")
-    runs = _runs(value.get("counts"), width * height, place)
-    is_set = np.arange(len(runs)) % 2 == 1
-    # Columns first, as in Fortran.
-    return np.repeat(is_set, runs).reshape(width, height).T
+    return _runs(value.get("counts"), width * height, place), (width, height)
 
 
 def _runs(counts: Any, total: int, place: str) -> np.ndarray:
