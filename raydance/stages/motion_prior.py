@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from raydance.attention import length_mask
 from raydance.errors import ConfigError
-from raydance.motion.patch_basis import HOP
 from raydance.schema import Column
+from raydance.sequences.convolutions import STRIDE, SequenceDecoder, SequenceEncoder, frame_mask
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -54,72 +52,6 @@ class MotionPriorConfig:
             raise ConfigError(f"beta {self.beta}, free_bits {self.free_bits}: 0 or more, beta to 1")
 
 
-class _Residual(nn.Module):
-    """Two convolutions beside the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.GELU(),
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Conv1d(width, width, 3, padding=1),
-        )
-
-    def forward(self, hidden_BWT: Tensor) -> Tensor:
-        return hidden_BWT + self.layers(hidden_BWT)
-
-
-class PriorEncoder(nn.Module):
-    """Frames -> mean and log-variance of each patch."""
-
-    def __init__(self, config: MotionPriorConfig, values: int) -> None:
-        super().__init__()
-        width = config.width
-        self.input = nn.Conv1d(values, width, 3, padding=1)
-        self.down = nn.ModuleList(nn.Conv1d(width, width, 4, 2, 1) for _ in range(3))
-        self.residual = nn.ModuleList(_Residual(width) for _ in range(3))
-        self.output = nn.Conv1d(width, 2 * config.latent, 1)
-
-    def forward(self, local_BTF: Tensor, length_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance `[B, P, Z]`; T is a multiple of 8."""
-        hidden_BWT = self.input((local_BTF * _mask(length_B, local_BTF.shape[1])).transpose(1, 2))
-        for level, (down, residual) in enumerate(zip(self.down, self.residual), start=1):
-            hidden_BWT = residual(down(hidden_BWT))
-            left_B = -(-length_B // 2**level)
-            hidden_BWT = hidden_BWT * _mask(left_B, hidden_BWT.shape[2]).transpose(1, 2)
-        mean_BPZ, logvar_BPZ = self.output(hidden_BWT).transpose(1, 2).chunk(2, dim=-1)
-        return mean_BPZ, logvar_BPZ.clamp(-12.0, 6.0)
-
-
-class PriorDecoder(nn.Module):
-    """Latents of patches -> frames: the Prior Motion Distillation Decoder (PMD)."""
-
-    def __init__(self, config: MotionPriorConfig, values: int) -> None:
-        super().__init__()
-        width = config.width
-        self.input = nn.Conv1d(config.latent, width, 1)
-        self.residual = nn.ModuleList(_Residual(width) for _ in range(3))
-        self.up = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(3))
-        self.output = nn.Conv1d(width, values, 3, padding=1)
-
-    def forward(self, latent_BPZ: Tensor, length_B: Tensor) -> Tensor:
-        """Frames `[B, 8 P, F]`; those beyond `length_B` are zero."""
-        patch_mask_BP1 = _mask(-(-length_B // HOP), latent_BPZ.shape[1])
-        hidden_BWT = self.input((latent_BPZ * patch_mask_BP1).transpose(1, 2))
-        for level, (residual, up) in enumerate(zip(self.residual, self.up), start=1):
-            hidden_BWT = F.interpolate(residual(hidden_BWT), scale_factor=2.0, mode="nearest")
-            left_B = -(-length_B // (HOP // 2**level))
-            hidden_BWT = up(hidden_BWT) * _mask(left_B, hidden_BWT.shape[2]).transpose(1, 2)
-        local_BTF = self.output(hidden_BWT).transpose(1, 2)
-        return local_BTF * _mask(length_B, local_BTF.shape[1])
-
-
-def _mask(length_B: Tensor, count: int) -> Tensor:
-    """`[B, count, 1]`: 1 below each row's length."""
-    return length_mask(length_B, count)[..., None].to(torch.float32)
-
-
 class MotionPrior(Stage):
     """MP-VAE.
 
@@ -142,8 +74,8 @@ class MotionPrior(Stage):
     def __init__(self, config: MotionPriorConfig, values: int) -> None:
         super().__init__()
         self.config = config
-        self.encoder = PriorEncoder(config, values)
-        self.decoder = PriorDecoder(config, values)
+        self.encoder = SequenceEncoder(values, config.width, config.latent)
+        self.decoder = SequenceDecoder(values, config.width, config.latent)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """The posterior and the frames rebuilt from it."""
@@ -160,13 +92,13 @@ class MotionPrior(Stage):
     ) -> dict[str, Tensor]:
         """Eq. 15: L2 of the frames and beta times the KL."""
         length_B = batch["length"]
-        mask_BT1 = _mask(length_B, batch["local"].shape[1])
+        mask_BT1 = frame_mask(length_B, batch["local"].shape[1])
         error_BTF = (output["rebuilt"] - batch["local"]).square() * mask_BT1
         frames = mask_BT1.sum().clamp(min=1.0)
         rebuilt = error_BTF.mean(dim=2).sum() / frames
         mean_BPZ, logvar_BPZ = output["mean"], output["logvar"]
         kl_BPZ = 0.5 * (mean_BPZ.square() + logvar_BPZ.exp() - 1.0 - logvar_BPZ)
-        patches_BP1 = _mask(-(-length_B // HOP), mean_BPZ.shape[1])
+        patches_BP1 = frame_mask(-(-length_B // STRIDE), mean_BPZ.shape[1])
         kl_Z = (kl_BPZ * patches_BP1).sum(dim=(0, 1)) / patches_BP1.sum().clamp(min=1.0)
         counted = kl_Z.clamp(min=self.config.free_bits).sum()
         return {

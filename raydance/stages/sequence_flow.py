@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydance.attention import ModulatedBlock, length_mask, positions, wave_code
 from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
+from raydance.sequences.attention import ModulatedBlock, length_mask, positions, wave_code
+from raydance.sequences.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 from raydance.stages.base import Batch, Stage, TrainConfig
-from raydance.stages.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 
 
 def _small_conditioning() -> ConditioningConfig:

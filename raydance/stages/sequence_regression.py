@@ -21,12 +21,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from raydance.attention import CrossBlock, SelfBlock, length_mask, positions
 from raydance.errors import ConfigError
-from raydance.motion.patch_basis import HOP
+from raydance.sequences.attention import CrossBlock, SelfBlock, length_mask, positions
+from raydance.sequences.conditioning import Conditioning, ConditioningConfig
+from raydance.sequences.convolutions import STRIDE, SequenceDecoder
 from raydance.stages.base import Batch, Stage, TrainConfig
-from raydance.stages.conditioning import Conditioning, ConditioningConfig
-from raydance.stages.motion_prior import PriorDecoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class SequenceRegressionConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.width % 8 or self.before < HOP or self.before % HOP:
+        if self.width % 8 or self.before < STRIDE or self.before % STRIDE:
             raise ConfigError(
                 f"width {self.width} and before {self.before}: multiples of 8 are needed"
             )
@@ -70,7 +69,7 @@ class _MotionEncoder(nn.Module):
 
     def __init__(self, values: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.input = nn.Conv1d(values, width, HOP, HOP)
+        self.input = nn.Conv1d(values, width, STRIDE, STRIDE)
         self.convs = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(3))
         self.attention = SelfBlock(width, dropout=dropout)
 
@@ -109,7 +108,7 @@ class SequenceRegression(Stage):
         config: SequenceRegressionConfig,
         values: int,
         latent: int,
-        decoder: PriorDecoder,
+        decoder: SequenceDecoder,
         most_patches: int,
         token_width: int,
         features: int,
@@ -124,7 +123,7 @@ class SequenceRegression(Stage):
         self.blocks = nn.ModuleList(
             CrossBlock(width, dropout=config.dropout) for _ in range(config.layers)
         )
-        outputs = latent if config.use_prior else HOP * values
+        outputs = latent if config.use_prior else STRIDE * values
         self.output = nn.Sequential(
             nn.Linear(width, width),
             nn.GELU(),
@@ -139,7 +138,7 @@ class SequenceRegression(Stage):
         local_BTF, length_B = batch["local"], batch["length"]
         before = self.config.before
         # Clips with music go on from their first frames; those with text alone begin with nothing.
-        goes_on_B = batch["has_music"] & (length_B > before + HOP)
+        goes_on_B = batch["has_music"] & (length_B > before + STRIDE)
         made_BTF = self.make(batch, local_BTF.shape[1], local_BTF[:, :before], goes_on_B)
         mask_BT = length_mask(length_B, local_BTF.shape[1])
         given_BT = length_mask(goes_on_B * before, local_BTF.shape[1])
@@ -153,7 +152,7 @@ class SequenceRegression(Stage):
             before_BTF: the first frames, used where `goes_on_B`.
         """
         latents_BQW, mask_BQ, _, _ = self.conditioning(batch)
-        count = num_frames // HOP
+        count = num_frames // STRIDE
         query_BPW = self.queries[:count] + positions(count, self.queries.shape[1]).to(self.queries)
         query_BPW = query_BPW.expand(len(latents_BQW), -1, -1)
         if self.config.noise > 0.0:
@@ -165,7 +164,7 @@ class SequenceRegression(Stage):
             query_BPW = block(query_BPW, latents_BQW, mask_BQ)
         out_BPX = self.output(query_BPW)
         if self.decoder is None:
-            return out_BPX.unflatten(2, (HOP, -1)).flatten(1, 2)
+            return out_BPX.unflatten(2, (STRIDE, -1)).flatten(1, 2)
         frames_B = torch.full((len(out_BPX),), num_frames, device=out_BPX.device)
         made_BTF: Tensor = self.decoder(out_BPX, frames_B)
         return made_BTF

@@ -11,15 +11,15 @@ Q latent queries, D their width, W width of an input's adapter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydance.attention import CrossBlock, SelfBlock, length_mask, positions
 from raydance.errors import ConfigError
-from raydance.stages.base import Batch
+from raydance.sequences.attention import CrossBlock, SelfBlock, length_mask, positions
 
 NUM_GENRES = 10
 _TYPE_WIDTH = 5
@@ -214,7 +214,7 @@ class Conditioning(nn.Module):
         self.no_text = nn.Parameter(torch.zeros(width))
         self.no_music = nn.Parameter(torch.zeros(width))
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a generator is told.
 
         Args:

@@ -1,0 +1,1 @@
+"""Network blocks for rows of different lengths: attention, conditioning, convolutions in time."""
