@@ -76,7 +76,7 @@ def test_dances_are_whole_bodies(pairs):
 
 def test_genre_can_be_told_from_the_dance(pairs):
     """Nearest neighbour on kinetic features: the other dance of the same genre is often found."""
-    pairs = [*pairs, *make_dances(16, 20.0, seed=6)]
+    pairs = [*pairs, *make_dances(8, 20.0, seed=6)]
     table = np.log(
         [kinetic_features(c.positions[:, :22], fps=20, exact="fixed") + 1e-3 for _, c in pairs]
     )
