@@ -20,7 +20,8 @@ from raydance.motion.skeleton import PARENTS
 from raydance.motion.synthetic_body import PoseTrack
 from raydance.music import pose_tracks
 from raydance.music.dance_corpus import beats_beside, make_dances, read_beats, write_dances
-from raydance.music.dances import DANCES, make_dance
+from raydance.music.dance_styles import DANCES
+from raydance.music.dances import make_dance
 from raydance.music.features import read_features
 from raydance.music.songs import song_of
 from raydance.music.styles import STYLE_OF

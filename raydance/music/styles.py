@@ -178,7 +178,7 @@ STYLES: Final[tuple[Style, ...]] = (
         progressions=((0, 5, 1, 4), (0, 3, 0, 4)),
     ),
 )
-"""Styles by name; a new one is a line here and its dance in `dances.DANCES`."""
+"""Styles by name; a new one is a line here and its dance in `dance_styles.DANCES`."""
 
 STYLE_OF: Final[Mapping[str, Style]] = {style.name: style for style in STYLES}
 
