@@ -70,6 +70,18 @@ def test_kinetic_features_of_steady_motion_by_hand():
     assert published[2] > 100  # the slip makes standing still look like acceleration
 
 
+def test_the_protocol_starts_at_the_first_pelvis():
+    joints = np.random.default_rng(0).normal(size=(100, 24, 3))
+    cropped = dance_features.protocol_crop(joints, fps=4)
+    assert len(cropped) == 80 and not cropped[0, 0].any()
+    np.testing.assert_allclose(cropped[7] - cropped[0, 0], joints[7] - joints[0, 0])
+    assert len(dance_features.protocol_crop(joints, fps=4, seconds=None)) == 100
+    np.testing.assert_allclose(
+        dance_features.kinetic_features(cropped),
+        dance_features.kinetic_features(dance_features.protocol_crop(joints + 5, fps=4)),
+    )
+
+
 def test_geometric_conditions_of_a_pose_by_hand():
     joints = np.random.default_rng(0).normal(size=(22, 3)) * 0.01
     joints[[0, 12]] = (0, 1.0, 0), (0, 1.5, 0)  # upright: neck above root

@@ -74,6 +74,31 @@ GEOMETRIC: Final[tuple[tuple[str, str, float, float], ...]] = (
 """The 32 geometric features, in the order of the published vectors."""
 
 
+def protocol_crop(
+    joints: np.ndarray, *, fps: float = 60.0, seconds: float | None = 20.0
+) -> np.ndarray:
+    """A dance as Bailando gives it to the features: from its first pelvis on, at most 20 s.
+
+    The published kinetic features depend on where the origin is, so figures are only comparable
+    after this.
+
+    Args:
+        joints: `[T, J, 3]`, metres; joint 0 is the pelvis.
+        fps: frames per second.
+        seconds: that are kept; None for all, as of the real dances.
+
+    Returns:
+        `[min(T, seconds * fps), J, 3]`.
+
+    Raises:
+        InputError: a wrong shape or values that are not finite.
+    """
+    joints = checked_joints(joints, min_frames=1)
+    check_options(fps, "published")
+    kept = joints if seconds is None else joints[: max(1, round(seconds * fps))]
+    return kept - joints[0, 0]
+
+
 def kinetic_features(
     joints: np.ndarray, *, fps: float = 60.0, exact: Exact = "published"
 ) -> np.ndarray:

@@ -25,97 +25,9 @@ from raydance.motion.synthetic_body import REST_OFFSETS, Body, PoseTrack, make_b
 from raydance.motion.synthetic_ease import Beat
 from raydance.motion.synthetic_solve import solve
 from raydance.music.dance_captions import captions, tempo_word
+from raydance.music.dance_styles import ATTACK_S, DANCES
 from raydance.music.pose_tracks import join, mirrored, placed
 from raydance.music.synthesis import Song
-
-
-@dataclass(frozen=True, kw_only=True)
-class DanceStyle:
-    """How one style of music is danced.
-
-    Attributes:
-        movements: names among `synthetic.MOVEMENTS`.
-        stop: how far the movement's clock slows at a beat, 0 not at all, 1 to a halt.
-        bounce: depth of the knees' bend on each beat, leg lengths.
-        sway: how far the weight goes from side to side from beat to beat, leg lengths.
-        size: of the movements, 1 is medium.
-    """
-
-    movements: tuple[str, ...]
-    stop: float
-    bounce: float
-    sway: float
-    size: float
-
-
-DANCES: Final[Mapping[str, DanceStyle]] = {
-    "house": DanceStyle(
-        movements=("walk", "arm_circle", "stomp", "hip_circle"),
-        stop=0.8,
-        bounce=0.05,
-        sway=0.04,
-        size=1.0,
-    ),
-    "hip_hop": DanceStyle(
-        movements=("robot_arms", "weight_shift", "head_snap", "punch"),
-        stop=0.92,
-        bounce=0.06,
-        sway=0.05,
-        size=1.0,
-    ),
-    "waltz": DanceStyle(
-        movements=("waltz_sway", "spiral_turn", "side_reach"),
-        stop=0.75,
-        bounce=0.015,
-        sway=0.03,
-        size=1.05,
-    ),
-    "funk": DanceStyle(
-        movements=("hip_circle", "robot_arms", "lunge", "body_wave"),
-        stop=0.9,
-        bounce=0.05,
-        sway=0.05,
-        size=1.1,
-    ),
-    "ballad": DanceStyle(
-        movements=("body_wave", "side_reach", "crouch_rise", "arm_circle"),
-        stop=0.75,
-        bounce=0.01,
-        sway=0.025,
-        size=0.95,
-    ),
-    "drum_and_bass": DanceStyle(
-        movements=("punch", "high_kick", "stomp", "lunge"),
-        stop=0.9,
-        bounce=0.04,
-        sway=0.05,
-        size=1.15,
-    ),
-    "latin": DanceStyle(
-        movements=("hip_circle", "spiral_turn", "low_sweep", "weight_shift"),
-        stop=0.8,
-        bounce=0.03,
-        sway=0.04,
-        size=1.05,
-    ),
-    "swing_jazz": DanceStyle(
-        movements=("walk", "high_kick", "squat", "side_reach"),
-        stop=0.85,
-        bounce=0.045,
-        sway=0.045,
-        size=1.1,
-    ),
-}
-"""Style of music -> its dance."""
-
-_ATTACK_S: Final[Mapping[str, float]] = {
-    "punch": 0.2,
-    "high_kick": 0.34,
-    "robot_arms": 0.22,
-    "head_snap": 0.15,
-    "lunge": 0.3,
-}
-"""Seconds that a sharp movement's attack takes."""
 
 _MOVEMENT: Final[Mapping[str, Movement]] = {m.name: m for m in MOVEMENTS}
 _JOIN_BEATS: Final = 2
@@ -279,7 +191,7 @@ def _cycle(movement: Movement, period_s: float, bar: int) -> tuple[int, float]:
     """
     allowed = (3, 6) if bar == 3 else (2, 4, 8)
     num_beats = min(allowed, key=lambda num: abs(np.log(num * period_s / movement.cycle_s)))
-    attack_s = _ATTACK_S.get(movement.name)
+    attack_s = ATTACK_S.get(movement.name)
     if attack_s is None:
         # Nothing in it depends on seconds.
         return num_beats, movement.cycle_s

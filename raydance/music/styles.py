@@ -147,14 +147,14 @@ STYLES: Final[tuple[Style, ...]] = (
         beats_per_bar=4,
         bpm=(88, 124),
         drums={
-            "kick": "X...x...X...x...",
+            "kick": "X...X...X...X...",
             "rim": "...x..x....x..x.",
             "conga_low": "......o.......oo",
             "conga_high": "..o.o.....o.o...",
             "shaker": "xoxoxoxoxoxoxoxo",
         },
-        bass=("upright", "0.....7...0.7..."),
-        chords=("piano", "x..x..x...x.x...", 0.3),
+        bass=("upright", "0.....7.0...7..."),
+        chords=("piano", "x..x..x.x...x...", 0.3),
         melody=("brass", 0.3),
         minor=True,
         progressions=((0, 3, 4, 4), (0, 6, 5, 4)),
@@ -178,7 +178,7 @@ STYLES: Final[tuple[Style, ...]] = (
         progressions=((0, 5, 1, 4), (0, 3, 0, 4)),
     ),
 )
-"""Styles by name; a new one is a line here and its dance in `dances.DANCES`."""
+"""Styles by name; a new one is a line here and its dance in `dance_styles.DANCES`."""
 
 STYLE_OF: Final[Mapping[str, Style]] = {style.name: style for style in STYLES}
 
