@@ -5,16 +5,23 @@ Dance-Language has a longer protocol of its own (`raydance.evaluation.protocol`)
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from raydance.artifacts import Run
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.measure import losses_against_baseline
 from raydance.systems.engine import MAIN, System
+
+MEASURES: Final[dict[str, str]] = {
+    "everything2motion": "raydance.evaluation.everything2motion",
+    "lang2motion": "raydance.evaluation.lang2motion",
+}
+"""System -> the module with its `measures_of(loaded, datasets)`."""
 
 
 def evaluate_system(
@@ -31,7 +38,6 @@ def evaluate_system(
     Raises:
         InputError: no test rows, or test rows of a recording that was trained on.
     """
-    assert system.measures is not None, system.name
     started = time.monotonic()
     run = Run.open(run_path)
     datasets = {}
@@ -49,7 +55,8 @@ def evaluate_system(
         if shared := sorted(trained[role] & measured):
             raise InputError(f"{place}: {shared[0]} is tested on, but was trained on")
     loaded = system.load(Path(run_path))
-    measures = [measure.as_dict() for measure in system.measures(loaded, datasets)]
+    measures_of = importlib.import_module(MEASURES[system.name]).measures_of
+    measures = [measure.as_dict() for measure in measures_of(loaded, datasets)]
     main = datasets[MAIN]
     tested = [clip for clip in main.clips() if clip["split"] == "test"]
     return {

@@ -227,12 +227,19 @@ class Conditioning(nn.Module):
         """
         has_text_B, has_music_B = batch["has_text"], batch["has_music"]
         text_mask_BL = batch["text_mask"] & has_text_B[:, None]
-        text_BLW = self.text(batch["text_tokens"], text_mask_BL)
+        longest = max(1, int(text_mask_BL.sum(dim=1).max()))
+        text_mask_BL = text_mask_BL[:, :longest]
+        tokens_BLE = batch["text_tokens"][:, :longest].float()
+        text_BLW = self.text(tokens_BLE, text_mask_BL)
         text_BQW = self.text_output(self.text_encoder(text_BLW, text_mask_BL))
-        music_BTF = batch["music"]
-        music_mask_BT = length_mask(batch["length"], music_BTF.shape[1]) & has_music_B[:, None]
-        music_BSW, mask_BS, frames_BTX = self.music(music_BTF, batch["genre"], music_mask_BT)
+        # One row stands for all where none has music: its parameters then still get gradients.
+        kept = slice(None) if bool(has_music_B.any()) else slice(0, 1)
+        music_BTF, genre_B = batch["music"][kept], batch["genre"][kept]
+        music_mask_BT = length_mask(batch["length"][kept], music_BTF.shape[1])
+        music_mask_BT = music_mask_BT & has_music_B[kept, None]
+        music_BSW, mask_BS, frames_BTX = self.music(music_BTF, genre_B, music_mask_BT)
         music_BQW = self.music_output(self.music_encoder(music_BSW, mask_BS))
+        music_BQW = music_BQW.expand(len(has_music_B), -1, -1)
         latents_BQW = torch.cat([text_BQW, music_BQW], dim=1)
         mask_BQ = torch.cat(
             [
@@ -242,8 +249,9 @@ class Conditioning(nn.Module):
             dim=1,
         )
         count_BL1 = text_mask_BL[..., None].to(text_BLW.dtype)
-        mean_BE = (batch["text_tokens"] * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
+        mean_BE = (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
         one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), self.no_text)
         one_BW = one_BW + torch.where(has_music_B[:, None], torch.zeros_like(one_BW), self.no_music)
         frames_BTW = self.frames(frames_BTX) * music_mask_BT[..., None]
+        frames_BTW = frames_BTW.expand(len(has_music_B), -1, -1)
         return latents_BQW, mask_BQ, one_BW, frames_BTW

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from raydance.errors import ConfigError
 from raydance.schema import Column
@@ -65,8 +66,8 @@ class MotionPrior(Stage):
         Column(
             name="prior_codes",
             dtype="float32",
-            dims=("P", "Z"),
-            meaning="posterior mean of the motion prior, by patch",
+            dims=("P / 2", "2 Z"),
+            meaning="posterior mean of the motion prior, two patches beside each other",
             is_mirrored=True,
         ),
     )
@@ -79,12 +80,12 @@ class MotionPrior(Stage):
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """The posterior and the frames rebuilt from it."""
-        local_BTF, length_B = batch["local"], batch["length"]
+        local_BTF, length_B = _padded(batch["local"]), batch["length"]
         mean_BPZ, logvar_BPZ = self.encoder(local_BTF, length_B)
         latent_BPZ = mean_BPZ
         if self.training:
             latent_BPZ = mean_BPZ + (0.5 * logvar_BPZ).exp() * torch.randn_like(mean_BPZ)
-        rebuilt_BTF = self.decoder(latent_BPZ, length_B)
+        rebuilt_BTF = self.decoder(latent_BPZ, length_B)[:, : batch["local"].shape[1]]
         return {"rebuilt": rebuilt_BTF, "mean": mean_BPZ, "logvar": logvar_BPZ}
 
     def loss(
@@ -109,5 +110,18 @@ class MotionPrior(Stage):
         }
 
     def infer(self, batch: Batch) -> dict[str, Tensor]:
-        """Posterior means `[B, P, Z]`."""
-        return {"prior_codes": self.encoder(batch["local"], batch["length"])[0]}
+        """Posterior means of two patches beside each other, `[B, P / 2, 2 Z]`."""
+        mean_BPZ, _ = self.encoder(_padded(batch["local"]), batch["length"])
+        return {"prior_codes": mean_BPZ.unflatten(1, (-1, 2)).flatten(2)}
+
+    def decode(self, codes_BPX: Tensor, num_frames: int) -> Tensor:
+        """Frames `[B, T, F]` of what `infer` gave."""
+        latent_BPZ = codes_BPX.unflatten(2, (2, -1)).flatten(1, 2)
+        length_B = torch.full((len(codes_BPX),), num_frames, device=codes_BPX.device)
+        frames_BTF: Tensor = self.decoder(latent_BPZ, length_B)
+        return frames_BTF[:, :num_frames]
+
+
+def _padded(local_BTF: Tensor) -> Tensor:
+    """A whole number of pairs of patches."""
+    return functional.pad(local_BTF, (0, 0, 0, -local_BTF.shape[1] % (2 * STRIDE)))

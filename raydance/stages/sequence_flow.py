@@ -23,13 +23,15 @@ from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
-from raydance.sequences.attention import ModulatedBlock, length_mask, positions, wave_code
+from raydance.sequences.attention import ModulatedBlock, length_mask, wave_code
 from raydance.sequences.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
 def _small_conditioning() -> ConditioningConfig:
-    text = AdapterConfig(gru=False, latents=16, self_layers=1, cross_layers=1)
+    text = AdapterConfig(
+        width=96, layers=1, gru=False, latents=8, latent_width=96, self_layers=1, cross_layers=1
+    )
     return ConditioningConfig(text=text, music=text, stride=HOP)
 
 
@@ -43,6 +45,8 @@ class SequenceFlowConfig:
         told_by: `tokens`: latents of the query-aware encoder, and the pooled sentence; `pooled`:
             the pooled sentence alone.
         text_dropout, music_dropout: how often each input is left out in training.
+        most_patches: of the parts of clips that it learns from and makes at once; longer motion is
+            made part by part, each going on from the last patches of the one before.
         before_share: how often the first patches are given in training; most_before: at most so
             many.
         ema: highest decay of the averaged weights, which are those that sample.
@@ -58,8 +62,9 @@ class SequenceFlowConfig:
     dropout: float = 0.1
     text_dropout: float = 0.1
     music_dropout: float = 0.1
+    most_patches: int = 8
     before_share: float = 0.4
-    most_before: int = 4
+    most_before: int = 2
     ema: float = 0.999
     guidance: float = 2.0
     steps: int = 16
@@ -118,22 +123,30 @@ class _Network(nn.Module):
         t_B: Tensor,
         given_BPK: Tensor,
         is_given_BP: Tensor,
+        place_BP: Tensor,
         patches_B: Tensor,
         condition: tuple[Tensor, Tensor, Tensor, Tensor],
     ) -> Tensor:
+        """Clean codes `[B, P, K]`.
+
+        Args:
+            z_BPK: points on the way; t_B: their times.
+            given_BPK: codes of the frames before, where `is_given_BP`.
+            place_BP: number of each patch in its clip; patches_B: of the whole clip.
+        """
         latents_BQW, mask_BQ, one_BW, frames_BTW = condition
         count, width = z_BPK.shape[1], one_BW.shape[1]
         flag_BP1 = is_given_BP[..., None].to(z_BPK.dtype)
         given_BPX = torch.cat([given_BPK * flag_BP1, flag_BP1], dim=-1)
         frames_BTW = F.pad(frames_BTW, (0, 0, 0, max(0, count * HOP - frames_BTW.shape[1])))
         music_BPX = frames_BTW[:, : count * HOP].unflatten(1, (count, HOP)).flatten(2)
-        place_P = torch.arange(count, device=z_BPK.device, dtype=torch.float32)
-        left_BP = (patches_B[:, None] - place_P).clamp(min=0.0)
-        left_BPW = wave_code(left_BP.flatten(), width, 100.0).unflatten(0, left_BP.shape)
+        left_BP = (patches_B[:, None] - place_BP).clamp(min=0)
+        places_2BP = torch.stack([place_BP, left_BP]).to(z_BPK.dtype)
+        code_2BPW = wave_code(places_2BP.flatten(), width, 100.0).unflatten(0, places_2BP.shape)
         token_BPW = self.input(z_BPK) + self.given(given_BPX) + self.music(music_BPX)
-        token_BPW = token_BPW + positions(count, width, z_BPK.device) + self.from_end(left_BPW)
+        token_BPW = token_BPW + code_2BPW[0] + self.from_end(code_2BPW[1])
         vector_BW = F.silu(self.time(wave_code(1000.0 * t_B, width, 10_000.0)) + one_BW)
-        mask_BP = length_mask(patches_B, count)
+        mask_BP = place_BP < patches_B[:, None]
         for block in self.blocks:
             token_BPW = block(token_BPW, mask_BP, vector_BW, latents_BQW, mask_BQ)
         return self.output(self.norm(token_BPW))
@@ -202,27 +215,31 @@ class SequenceFlow(Stage):
     ) -> dict[str, Tensor]:
         config = self.config
         patches_B = -(-batch["length"] // HOP)
-        # Padding beyond the longest clip of the batch is not worth computing.
-        z1_BPK = self.codes_of(batch)[:, : int(patches_B.max())]
-        size, device = len(z1_BPK), z1_BPK.device
+        codes_BPK = self.codes_of(batch)
+        size, device = len(codes_BPK), codes_BPK.device
 
         def uniform() -> Tensor:
             return torch.rand(size, generator=generator).to(device)
 
+        count = min(config.most_patches, int(patches_B.max()))
+        spare_B = (patches_B - count).clamp(min=0)
+        first_B = (uniform() * (spare_B + 1)).floor().long().clamp(max=int(spare_B.max()))
+        place_BP = torch.minimum(first_B, spare_B)[:, None] + torch.arange(count, device=device)
+        z1_BPK = _gathered(codes_BPK, place_BP)
         z0_BPK = torch.randn(z1_BPK.shape, generator=generator).to(device)
         t_B = torch.randn(size, generator=generator).to(device).sigmoid()
         z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         told = dict(batch)
         told["has_text"] = batch["has_text"] & (uniform() >= config.text_dropout)
         told["has_music"] = batch["has_music"] & (uniform() >= config.music_dropout)
-        told["music"] = batch["music"][:, : z1_BPK.shape[1] * HOP]
-        told["length"] = batch["length"].clamp(max=told["music"].shape[1])
+        told |= music_part(batch, place_BP[:, 0], count)
         before_B = (uniform() * config.most_before).floor() + 1.0
-        before_B = torch.minimum(before_B, (patches_B - 1).to(before_B.dtype))
-        before_B = before_B * (uniform() < config.before_share)
-        is_given_BP = length_mask(before_B, z1_BPK.shape[1])
-        clean_BPK = network(z_BPK, t_B, z1_BPK, is_given_BP, patches_B, network.condition(told))
-        counted_BP = length_mask(patches_B, z1_BPK.shape[1]) & ~is_given_BP
+        before_B = torch.minimum(before_B, (patches_B - place_BP[:, 0] - 1).to(before_B.dtype))
+        before_B = before_B.clamp(max=count - 1) * (uniform() < config.before_share)
+        is_given_BP = length_mask(before_B, count)
+        condition = network.condition(told)
+        clean_BPK = network(z_BPK, t_B, z1_BPK, is_given_BP, place_BP, patches_B, condition)
+        counted_BP = (place_BP < patches_B[:, None]) & ~is_given_BP
         return {
             "codes": clean_BPK,
             "wanted": z1_BPK,
@@ -259,38 +276,97 @@ class SequenceFlow(Stage):
         *,
         steps: int | None = None,
         guidance: float | None = None,
-        before_BPK: Tensor | None = None,
     ) -> Tensor:
-        """Codes `[B, P, K]` for conditions, by Euler's method.
+        """Codes `[B, P, K]` for conditions, by Euler's method, part by part.
 
         Args:
-            batch: as `Conditioning` takes, with `length [B]` in frames.
+            batch: as `Conditioning` takes, with `length [B]` in frames, and `music` of all frames.
             noise_BPK: where the way begins.
             steps, guidance: the configuration's where None.
-            before_BPK: `[B, G, K]` codes of the first patches, which the motion goes on from.
         """
-        config, network = self.config, self.average
-        steps = config.steps if steps is None else steps
-        guidance = config.guidance if guidance is None else guidance
+        return self.go_on(batch, noise_BPK, noise_BPK[:, :0], steps=steps, guidance=guidance)
+
+    @torch.no_grad()
+    def go_on(
+        self,
+        batch: Batch,
+        noise_BPK: Tensor,
+        before_BGK: Tensor,
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """As `sample`, with the clip's first patches `[B, G, K]` given; G may be 0."""
+        config = self.config
+        done_BPK = before_BGK
+        while done_BPK.shape[1] < noise_BPK.shape[1]:
+            seen = min(done_BPK.shape[1], config.most_before)
+            first = done_BPK.shape[1] - seen
+            noise = noise_BPK[:, first : first + config.most_patches]
+            part_BPK = self._sample_part(
+                batch,
+                noise,
+                done_BPK[:, first:],
+                first,
+                config.steps if steps is None else steps,
+                config.guidance if guidance is None else guidance,
+            )
+            done_BPK = torch.cat([done_BPK, part_BPK[:, seen:]], dim=1)
+        return done_BPK
+
+    def _sample_part(
+        self,
+        batch: Batch,
+        noise_BPK: Tensor,
+        before_BGK: Tensor,
+        first: int,
+        steps: int,
+        guidance: float,
+    ) -> Tensor:
+        network = self.average
         size, count, _ = noise_BPK.shape
+        device = noise_BPK.device
         patches_B = -(-batch["length"] // HOP)
-        given_BPK, num_given = torch.zeros_like(noise_BPK), 0
-        if before_BPK is not None:
-            num_given = before_BPK.shape[1]
-            given_BPK[:, :num_given] = before_BPK
-        flags_BP = (torch.arange(count, device=noise_BPK.device) < num_given).expand(size, -1)
-        told = [network.condition(batch)]
+        place_BP = (first + torch.arange(count, device=device)).expand(size, -1)
+        given_BPK = F.pad(before_BGK, (0, 0, 0, count - before_BGK.shape[1]))
+        is_given_BP = (torch.arange(count, device=device) < before_BGK.shape[1]).expand(size, -1)
+        part = {**batch, **music_part(batch, place_BP[:, 0], count)}
+        told = [network.condition(part)]
         if guidance != 1.0:
             nothing = torch.zeros_like(batch["has_text"])
-            told.append(network.condition({**batch, "has_text": nothing, "has_music": nothing}))
+            told.append(network.condition({**part, "has_text": nothing, "has_music": nothing}))
         z_BPK = noise_BPK
         times = torch.linspace(0.0, 1.0, steps + 1).tolist()
         for now, after in zip(times, times[1:]):
-            t_B = torch.full((size,), now, device=noise_BPK.device)
-            clean = [network(z_BPK, t_B, given_BPK, flags_BP, patches_B, c) for c in told]
+            t_B = torch.full((size,), now, device=device)
+            clean = [
+                network(z_BPK, t_B, given_BPK, is_given_BP, place_BP, patches_B, condition)
+                for condition in told
+            ]
             clean_BPK = clean[0]
             if len(clean) > 1:
                 clean_BPK = clean[1] + guidance * (clean[0] - clean[1])
-            clean_BPK = torch.where(flags_BP[..., None], given_BPK, clean_BPK)
+            clean_BPK = torch.where(is_given_BP[..., None], given_BPK, clean_BPK)
             z_BPK = z_BPK + (clean_BPK - z_BPK) * ((after - now) / (1.0 - now))
-        return z_BPK
+        return torch.where(is_given_BP[..., None], given_BPK, z_BPK)
+
+
+def music_part(batch: Batch, first_B: Tensor, count: int) -> dict[str, Tensor]:
+    """`music` and `length` of the part of each clip that begins with patch `first_B`.
+
+    Rows without music may have fewer frames than their clip: nothing is read of them.
+    """
+    music_BTF = batch["music"]
+    if music_BTF.shape[1] <= HOP:
+        return {"length": batch["length"].clamp(max=music_BTF.shape[1])}
+    frame_BT = first_B[:, None] * HOP + torch.arange(count * HOP, device=music_BTF.device)
+    return {
+        "music": _gathered(music_BTF, frame_BT),
+        "length": (batch["length"] - first_B * HOP).clamp(min=1, max=count * HOP),
+    }
+
+
+def _gathered(values_BTX: Tensor, place_BP: Tensor) -> Tensor:
+    """`[B, P, X]`: values at each row's places; beyond the end the last one's."""
+    index_BP = place_BP.clamp(max=values_BTX.shape[1] - 1)
+    return torch.take_along_dim(values_BTX, index_BP[..., None], dim=1)

@@ -108,7 +108,7 @@ class SequenceRegression(Stage):
         config: SequenceRegressionConfig,
         values: int,
         latent: int,
-        decoder: SequenceDecoder,
+        decoder: SequenceDecoder | None,
         most_patches: int,
         token_width: int,
         features: int,
@@ -131,7 +131,10 @@ class SequenceRegression(Stage):
             nn.GELU(),
             nn.Linear(width, outputs),
         )
-        self.decoder = copy.deepcopy(decoder).requires_grad_(True) if config.use_prior else None
+        self.decoder: SequenceDecoder | None = None
+        if config.use_prior:
+            assert decoder is not None
+            self.decoder = copy.deepcopy(decoder).requires_grad_(True)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Frames for the condition, and which of them count."""
@@ -139,7 +142,9 @@ class SequenceRegression(Stage):
         before = self.config.before
         # Clips with music go on from their first frames; those with text alone begin with nothing.
         goes_on_B = batch["has_music"] & (length_B > before + STRIDE)
-        made_BTF = self.make(batch, local_BTF.shape[1], local_BTF[:, :before], goes_on_B)
+        num_frames = -(-local_BTF.shape[1] // STRIDE) * STRIDE
+        made_BTF = self.make(batch, num_frames, local_BTF[:, :before], goes_on_B)
+        made_BTF = made_BTF[:, : local_BTF.shape[1]]
         mask_BT = length_mask(length_B, local_BTF.shape[1])
         given_BT = length_mask(goes_on_B * before, local_BTF.shape[1])
         return {"made": made_BTF, "counted": (mask_BT & ~given_BT).to(made_BTF.dtype)}

@@ -181,9 +181,11 @@ def load_stage(run: Run, name: str, build: StageBuilder) -> Stage:
 class ColumnWriter:
     """Adds a trained stage's columns to shards: batch inference, in this process or an actor."""
 
-    def __init__(self, run_path: str, stage: str, build: StageBuilder, spec: BatchSpec) -> None:
+    def __init__(
+        self, run_path: str, stage: str, build: StageBuilder, spec: BatchSpec, folder: str
+    ) -> None:
         self.run = Run.open(run_path)
-        self.name = stage
+        self.folder = folder
         self.stage = load_stage(self.run, stage, build)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.stage.to(self.device)
@@ -194,7 +196,7 @@ class ColumnWriter:
         """`item` is (split, shard index). A shard whose file exists is not done again."""
         split, index = item
         shard = self.dataset.shards(split)[index]
-        path = self.run.columns(self.name) / f"{shard.name}.parquet"
+        path = self.run.columns(self.folder) / f"{shard.name}.parquet"
         if not path.exists():
             wanted = ["window_id", *self.spec.transform.reads]
             rows = self.dataset.read_shard(shard, columns=wanted)

@@ -17,7 +17,6 @@ from raydance.artifacts import Run
 from raydance.chunks import BatchSpec
 from raydance.dataset import SPLITS, Dataset
 from raydance.errors import ConfigError, InputError
-from raydance.measure import Measure
 from raydance.stages.base import TrainConfig
 from raydance.systems.base import ColumnWriter, FitTask, Runner, StageBuilder, fingerprint
 
@@ -73,13 +72,18 @@ class StepContext:
 
     def infer(self, stage: str, build: StageBuilder, spec: BatchSpec, role: str = MAIN) -> None:
         """Add a trained stage's columns to all rows of a dataset: batch inference."""
-        args = (str(self.run.path), stage, build, spec)
+        args = (str(self.run.path), stage, build, spec, column_folder(stage, role))
         self.runner.map(ColumnWriter, args, self.shards(role))
 
     def clear_columns(self, name: str) -> None:
         """Remove the column files that an earlier result left."""
         for old in self.run.columns(name).glob("*.parquet"):
             old.unlink()
+
+
+def column_folder(name: str, role: str) -> str:
+    """The folder of a step's columns for rows of one of the datasets."""
+    return name if role == MAIN else f"{name}.{role}"
 
 
 def always(config: Any) -> bool:
@@ -97,7 +101,8 @@ class Step:
         run: does it; returns facts for the run folder.
         is_on: whether a configuration wants it.
         bundles: files of the run that it writes; its own name where none is given.
-        columns: column folders that it writes, one file for each shard of the dataset `role`.
+        columns: column folders that it writes for rows of every dataset, one file for each shard;
+            those of another dataset than the main one are `column_folder(name, role)`.
         copied: column folders that go with its result but are not needed afterwards.
     """
 
@@ -109,7 +114,6 @@ class Step:
     bundles: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
-    role: str = MAIN
 
     @property
     def bundle_names(self) -> tuple[str, ...]:
@@ -118,11 +122,13 @@ class Step:
 
     def outputs(self, context: StepContext) -> list[Path]:
         """Every file that a finished step has written and later steps read."""
-        run, dataset = context.run, context.datasets[self.role]
+        run = context.run
         files = [run.bundle(name) for name in self.bundle_names]
-        for folder in self.columns:
-            for split, index in context.shards(self.role):
-                files.append(run.columns(folder) / f"{dataset.shards(split)[index].name}.parquet")
+        for name in self.columns:
+            for role, dataset in context.datasets.items():
+                folder = run.columns(column_folder(name, role))
+                for split, index in context.shards(role):
+                    files.append(folder / f"{dataset.shards(split)[index].name}.parquet")
         return files
 
 
@@ -143,8 +149,6 @@ class System:
         check: refuses, before anything is trained, a configuration that the datasets do not allow;
             returns the configuration fitted to them.
         load: a finished run, ready for work.
-        measures: figures of a loaded run on the test split of its datasets; None where the
-            evaluation has a protocol of its own for the system.
         trained: the stages that learn by gradient descent.
     """
 
@@ -157,7 +161,6 @@ class System:
     datasets: Mapping[str, str] = field(default_factory=lambda: {MAIN: "motion"})
     check: Callable[[Any, Mapping[str, Dataset]], Any] = no_checks
     trained: tuple[str, ...] = ()
-    measures: Callable[[Any, Mapping[str, Dataset]], list[Measure]] | None = None
 
     @property
     def step_names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from raydance import config as configs
 from raydance.artifacts import Run
 from raydance.dataset import Dataset
 from raydance.files import write_json
-from raydance.systems.engine import Plan, Step, System
+from raydance.systems.engine import Plan, Step, System, column_folder
 
 
 def copy_steps(
@@ -63,7 +63,8 @@ def _copy_step(source: Run, run: Run, step: Step) -> None:
     for name in step.bundle_names:
         if source.bundle(name).exists():
             _link(source.bundle(name), run.bundle(name))
-    for name in (*step.columns, *step.copied):
+    folders = [column_folder(name, role) for name in step.columns for role in run.datasets]
+    for name in (*folders, *step.copied):
         if source.columns(name).exists():
             shutil.rmtree(run.columns(name), ignore_errors=True)
             for file in source.columns(name).glob("*.parquet"):

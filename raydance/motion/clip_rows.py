@@ -1,0 +1,131 @@
+"""Rows of whole clips, of any length, as networks read them. No torch.
+
+Dimensions: N rows, T frames, F values of a frame (`local_frames`) or features of music.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raydance.motion import augment
+from raydance.motion.local_frames import to_local
+from raydance.music.features import NAMES
+
+GENRE_LABELS = ("genre", "dance", "style")
+"""Labels that name the kind of a dance, in the order in which they are looked for."""
+
+_SILENT_FRAMES = 8
+_TEMPO = NAMES.index("tempo_bpm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRows:
+    """How stored clips become batch columns: `length`, `music`, `genre`, `has_music`, and `local`.
+
+    Attributes:
+        has_length, has_music: whether the dataset has the column; without it all rows are of full
+            length, or silent.
+        num_frames: of a row, padding included.
+        genres: names that `genre` counts from 0; any other is -1.
+        mean, std: `[F]` of `local`, where it is wanted.
+        mirror: probability that a training row is mirrored.
+    """
+
+    has_length: bool
+    has_music: bool
+    num_frames: int
+    genres: tuple[str, ...] = ()
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+    mirror: float = 0.5
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns of the dataset."""
+        names = ["labels"]
+        names += ["length"] if self.has_length else []
+        names += ["music", "has_music"] if self.has_music else []
+        names += ["motion", "joint_mask"] if self.mean is not None else []
+        return tuple(names)
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Batch columns."""
+        local = ("local",) if self.mean is not None else ()
+        return ("length", "music", "genre", "has_music", *local)
+
+    @property
+    def augments(self) -> bool:
+        """Whether training rows differ from what is stored."""
+        return self.mirror > 0.0
+
+    def mirror_flags(self, keys: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """`[N]` bool: rows that `training` mirrors."""
+        return augment.uniforms(keys, seed=seed, epoch=epoch, stream=41) < self.mirror
+
+    def training(
+        self, rows: Mapping[str, Any], keys: np.ndarray, *, seed: int, epoch: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Batch columns, and which rows were mirrored, `[N]` bool."""
+        flags = self.mirror_flags(keys, seed=seed, epoch=epoch)
+        columns = self.plain(rows)
+        if self.mean is not None and flags.any():
+            picked = {name: np.asarray(rows[name])[flags] for name in ("motion", "joint_mask")}
+            local = np.array(columns["local"])
+            local[flags] = self._local(picked, mirrored=True)
+            columns["local"] = local
+        return columns, flags
+
+    def plain(self, rows: Mapping[str, Any], *, mirrored: bool = False) -> dict[str, np.ndarray]:
+        """Batch columns of the rows as they are, or of all mirrored."""
+        num = len(rows["labels"])
+        columns: dict[str, np.ndarray] = {
+            "length": np.full(num, self.num_frames, dtype=np.int64),
+            "music": np.zeros((num, _SILENT_FRAMES, len(NAMES)), dtype=np.float32),
+            "has_music": np.zeros(num, dtype=bool),
+            "genre": np.array([self._genre(text) for text in rows["labels"]], dtype=np.int64),
+        }
+        if self.has_length:
+            columns["length"] = np.asarray(rows["length"], dtype=np.int64)
+        if self.has_music:
+            columns["music"] = for_network(np.asarray(rows["music"]))
+            columns["has_music"] = np.asarray(rows["has_music"])
+        if self.mean is not None:
+            columns["local"] = self._local(rows, mirrored=mirrored)
+        return columns
+
+    def _local(self, rows: Mapping[str, Any], *, mirrored: bool) -> np.ndarray:
+        motion, mask = np.asarray(rows["motion"]), np.asarray(rows["joint_mask"])
+        if mirrored:
+            motion, mask = augment.mirror(motion, mask)
+        assert self.mean is not None and self.std is not None
+        return ((to_local(motion, mask) - self.mean) / self.std).astype(np.float32)
+
+    def _genre(self, labels: str) -> int:
+        return genre_number(genre_of(labels), self.genres)
+
+
+def genre_of(labels: str) -> str:
+    """The kind of a dance by its labels (JSON); empty where none names it."""
+    known = json.loads(labels or "{}")
+    return next((str(known[key]) for key in GENRE_LABELS if known.get(key)), "")
+
+
+def genre_number(genre: str, genres: tuple[str, ...]) -> int:
+    """The number of a genre, -1 where it is not among them."""
+    return genres.index(genre) if genre in genres else -1
+
+
+def for_network(music: np.ndarray) -> np.ndarray:
+    """Features `[N, T, F]` in units near one: tempo in multiples of 120 per minute, timbre in
+    multiples of 100."""
+    scaled = np.array(music, dtype=np.float32)
+    scaled[..., _TEMPO] /= 120.0
+    is_timbre = [name.startswith("mfcc_") for name in NAMES]
+    scaled[..., is_timbre] /= 100.0
+    return scaled

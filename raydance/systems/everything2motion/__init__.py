@@ -1,0 +1,1 @@
+"""Everything2Motion: text or music in, motion out, in one framework."""

@@ -1,0 +1,371 @@
+"""A trained Everything2Motion run at work: motion from a sentence, from music, or from both.
+
+Dimensions: B motions, T frames, P patches, K values of a code, F values of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from raydance.artifacts import Run, load_bundle
+from raydance.errors import ArtifactError, InputError
+from raydance.ingest import song_features
+from raydance.motion import windows
+from raydance.motion.clip import Clip
+from raydance.motion.clip_rows import for_network, genre_number
+from raydance.motion.local_frames import from_local
+from raydance.motion.mapping import map_to_canonical
+from raydance.motion.patch_basis import HOP, LENGTH, num_patches
+from raydance.music.features import NAMES, MusicFeatures
+from raydance.stages.motion_prior import MotionPrior
+from raydance.stages.sequence_flow import SequenceFlow
+from raydance.stages.sequence_regression import SequenceRegression
+from raydance.systems import text_step
+from raydance.systems.base import load_stage
+from raydance.systems.everything2motion import patches
+from raydance.systems.everything2motion.system import build_stage, config_of, genres_of
+from raydance.systems.tasks import Input, MotionAnswer, Task, TaskOptions, TaskRequest
+from raydance.text import load_text_encoder
+
+MAX_SECONDS: Final = 600.0
+MAX_SAMPLES: Final = 16
+_SILENT_FRAMES: Final = 8
+
+
+class GenerateOptions(TaskOptions):
+    """How motion is made."""
+
+    seconds: float | None = Field(
+        default=None, gt=0.4, le=MAX_SECONDS, description="The song's, or as the words suggest"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another motion")
+    samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
+    genre: str | None = Field(default=None, max_length=100, description="Kind of dance")
+    guidance: float | None = Field(default=None, ge=0.0, le=10.0)
+    steps: int | None = Field(default=None, ge=1, le=100, description="Of the flow's sampler")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What one motion is told by.
+
+    Attributes:
+        text: a sentence, or none.
+        music: features at the run's rate from the motion's first frame, or none.
+        genre: number of the kind of dance, -1 unknown.
+        num_frames: T.
+        seed: of the noise.
+        before: `[G, K]` codes of patches that it goes on from.
+    """
+
+    num_frames: int
+    text: str | None = None
+    music: MusicFeatures | None = None
+    genre: int = -1
+    seed: int = 0
+    before: np.ndarray | None = None
+
+
+class Everything2Motion:
+    """The generator of one run.
+
+    Args:
+        run: a finished run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.config = config_of(run)
+        self.basis = patches.basis_of(run)
+        self.local_mean, self.local_std = patches.local_statistics(run)
+        self.joint_mask = load_bundle(run.bundle(patches.STEP))[0]["joint_mask"].numpy()
+        self.fps = float(run.facts["dataset"]["fps"])
+        self.genres = genres_of(run)
+        self.texts = load_bundle(run.bundle(text_step.STEP))[1]
+        self.device = torch.device("cpu")
+        self.flow: SequenceFlow | None = None
+        self.prior: MotionPrior | None = None
+        self.regression: SequenceRegression | None = None
+        if self.config.motion_prior.enabled:
+            self.prior = self._stage("motion_prior", MotionPrior)
+        if self.config.head == "flow":
+            self.flow = self._stage("sequence_flow", SequenceFlow)
+        else:
+            self.regression = self._stage("sequence_regression", SequenceRegression)
+
+    def _stage(self, name: str, kind: type) -> Any:
+        stage = load_stage(self.run, name, build_stage)
+        assert isinstance(stage, kind)
+        return stage
+
+    def to(self, device: torch.device) -> Everything2Motion:
+        """Let the networks work on another device; arrays come and go as before."""
+        for stage in (self.flow, self.prior, self.regression):
+            if stage is not None:
+                stage.to(device)
+        self.device = device
+        return self
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return load_text_encoder(self.config.texts.encoder)
+
+    @cached_property
+    def _known_texts(self) -> tuple[list[int], np.ndarray]:
+        """Captions of training clips, and their embeddings, unit length."""
+        known = [i for i, there in enumerate(self.texts["in_train"]) if there and i]
+        embedding = load_bundle(self.run.bundle(text_step.STEP))[0]["text_embedding"].numpy()
+        chosen = embedding[known]
+        return known, chosen / np.linalg.norm(chosen, axis=1, keepdims=True).clip(min=1e-9)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """What the run can do."""
+        generate = Task(
+            name="generate",
+            help="Motion from a sentence, from music, or from both",
+            inputs={
+                "text": Input(kind="text", help="a sentence about movement", is_optional=True),
+                "music": Input(kind="music", help="a song", is_optional=True),
+                "motion": Input(kind="motion", help="a motion to go on from", is_optional=True),
+            },
+            output="motion",
+            Options=GenerateOptions,
+            answer=self._answer,
+        )
+        return {generate.name: generate}
+
+    def _answer(self, requests: Sequence[TaskRequest]) -> list[Any]:
+        return [self._generate(request) for request in requests]
+
+    def _generate(self, request: TaskRequest) -> MotionAnswer:
+        inputs, options = request.inputs, request.options
+        text, song = inputs.get("text"), inputs.get("music")
+        if text is None and song is None:
+            raise InputError("what shall move? Give a sentence or music")
+        notices: list[str] = []
+        music = None
+        if song is not None:
+            music = song_features(str(song), self.fps)
+            if "music" not in self.run.datasets and not self.genres:
+                notices.append("this run was trained without music: the song changes nothing")
+        seconds = options.seconds
+        if seconds is None:
+            seconds = min(music.duration_s, MAX_SECONDS) if music else self.seconds_of(text or "")
+        num_frames = max(HOP, round(seconds * self.fps))
+        genre = -1
+        if options.genre is not None:
+            if options.genre not in self.genres:
+                known = ", ".join(self.genres) or "none"
+                raise InputError(f"genre: {options.genre!r}; this run knows: {known}")
+            genre = genre_number(options.genre, self.genres)
+        before = self.codes_before(inputs["motion"]) if "motion" in inputs else None
+        motion = self.make(
+            [
+                Condition(
+                    num_frames=num_frames,
+                    text=text,
+                    music=music,
+                    genre=genre,
+                    seed=options.seed + 7919 * i,
+                    before=before,
+                )
+                for i in range(options.samples)
+            ],
+            steps=options.steps,
+            guidance=options.guidance,
+        )
+        facts: dict[str, Any] = {"source": self.config.head, "seconds": num_frames / self.fps}
+        if text is not None:
+            caption, similarity = self.nearest_text(text)
+            facts |= {"understood_as": caption, "similarity": similarity}
+        if music is not None:
+            facts["tempo_bpm"] = music.tempo_bpm
+        beats = music.beats_s[music.beats_s < seconds].tolist() if music is not None else []
+        return MotionAnswer(
+            motion=motion,
+            joint_mask=self.joint_mask,
+            fps=self.fps,
+            facts=facts,
+            notices=notices,
+            beats_s=beats,
+        )
+
+    def nearest_text(self, text: str) -> tuple[str, float]:
+        """The training caption nearest to a sentence, and their cosine."""
+        known, embedding_UE = self._known_texts
+        if not known:
+            return "", 0.0
+        query_E = self._encoder.encode([text])[0]
+        score_U = embedding_UE @ (query_E / np.linalg.norm(query_E).clip(min=1e-9))
+        best = int(score_U.argmax())
+        return self.texts["texts"][known[best]], float(score_U[best])
+
+    def seconds_of(self, text: str) -> float:
+        """How long motion of a sentence lasts: as clips of the five nearest captions do."""
+        known, embedding_UE = self._known_texts
+        seconds_U = np.array([self.texts["seconds"][i] for i in known])
+        if not known or not seconds_U.any():
+            return self.config.sequence_flow.most_patches * HOP / self.fps
+        query_E = self._encoder.encode([text])[0]
+        score_U = embedding_UE @ (query_E / np.linalg.norm(query_E).clip(min=1e-9))
+        nearest = np.argsort(-score_U)[:5]
+        weight = np.exp(20.0 * (score_U[nearest] - score_U[nearest[0]]))
+        return float(np.average(seconds_U[nearest], weights=weight))
+
+    def codes_before(self, clip: Clip) -> np.ndarray:
+        """Codes `[G, K]` of the end of a clip, whose every frame is known.
+
+        Raises:
+            InputError: a skeleton that cannot be mapped, or too short.
+        """
+        if self.flow is None or self.config.sequence_flow.prior != "basis":
+            raise InputError("this run cannot go on from a motion; one with the patch basis can")
+        mapped = map_to_canonical(clip)
+        motion = windows.resample(mapped.positions, clip.fps, self.fps)
+        given = self.config.sequence_flow.most_before
+        lead = (LENGTH - HOP) // 2
+        need = (given + 1) * HOP + lead
+        if len(motion) < need:
+            raise InputError(
+                f"{clip.clip_id}: {len(motion) / self.fps:.1f} s; to go on from it, "
+                f"{need / self.fps:.1f} s are needed"
+            )
+        mask = mapped.joint_mask[None]
+        part = windows.normalise_window(motion[None, -need:].astype(np.float32), mask)
+        codes = patches.codes_of(self.basis, part, mask, np.array([need]))
+        return codes[0, 1 : 1 + given]
+
+    def make(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> np.ndarray:
+        """Motion `[B, T, 50, 3]`, metres, y up, of conditions of one length.
+
+        Args:
+            steps, guidance: of the flow; the run's own by default.
+        """
+        num_frames = conditions[0].num_frames
+        assert all(one.num_frames == num_frames for one in conditions)
+        before = conditions[0].before
+        num_given = 0 if before is None else len(before)
+        total = num_frames + num_given * HOP
+        with torch.inference_mode():
+            if self.flow is not None:
+                local = self._flow_local(conditions, total, num_given, steps, guidance)
+            else:
+                local = self._regression_local(conditions, num_frames)
+        motion = from_local(local)[:, num_given * HOP :]
+        motion = np.where(self.joint_mask[:, None], motion, 0.0).astype(np.float32)
+        if num_given:
+            mask = np.broadcast_to(self.joint_mask, (len(motion), len(self.joint_mask)))
+            motion = windows.normalise_window(motion, mask)
+        return motion
+
+    def batch_of(self, conditions: Sequence[Condition], num_given: int = 0) -> dict[str, Tensor]:
+        """Conditions as the networks read them."""
+        total = conditions[0].num_frames + num_given * HOP
+        said = [one.text or "" for one in conditions]
+        tokens, mask = self._tokens(said)
+        frames = total if any(one.music is not None for one in conditions) else _SILENT_FRAMES
+        music = np.zeros((len(said), frames, len(NAMES)), dtype=np.float32)
+        for row, one in zip(music, conditions):
+            if one.music is not None:
+                values = for_network(one.music.values[: conditions[0].num_frames])
+                row[num_given * HOP : num_given * HOP + len(values)] = values
+        arrays = {
+            "text_tokens": tokens,
+            "text_mask": mask,
+            "has_text": np.array([bool(text) for text in said]),
+            "music": music,
+            "has_music": np.array([one.music is not None for one in conditions]),
+            "genre": np.array([one.genre for one in conditions], dtype=np.int64),
+            "length": np.full(len(said), total, dtype=np.int64),
+        }
+        return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        length, width = self.config.texts.tokens, self.texts["width"]
+        tokens = np.zeros((len(texts), length, width), dtype=np.float32)
+        mask = np.zeros((len(texts), length), dtype=bool)
+        unique = list(dict.fromkeys(text for text in texts if text))
+        if unique:
+            found = dict(zip(unique, zip(*self._encoder.encode_tokens(unique, length))))
+            for i, text in enumerate(texts):
+                if text:
+                    tokens[i], mask[i] = found[text]
+        return tokens, mask
+
+    def _flow_local(
+        self,
+        conditions: Sequence[Condition],
+        total: int,
+        num_given: int,
+        steps: int | None,
+        guidance: float | None,
+    ) -> np.ndarray:
+        assert self.flow is not None
+        count = num_patches(total)
+        noise = np.stack(
+            [
+                np.random.default_rng([one.seed, 11]).standard_normal(
+                    (count, self.flow.num_codes), dtype=np.float32
+                )
+                for one in conditions
+            ]
+        )
+        noise_BPK = torch.from_numpy(noise).to(self.device)
+        before_BGK = noise_BPK[:, :0]
+        if num_given:
+            stacked = np.stack([one.before for one in conditions if one.before is not None])
+            before_BGK = torch.from_numpy(stacked).to(self.device)
+        batch = self.batch_of(conditions, num_given)
+        codes_BPK = self.flow.go_on(batch, noise_BPK, before_BGK, steps=steps, guidance=guidance)
+        prior = self.config.sequence_flow.prior
+        if prior == "mp_vae":
+            assert self.prior is not None
+            local_BTF = self.prior.decode(codes_BPK, total)
+            return local_BTF.cpu().numpy() * self.local_std + self.local_mean
+        coefficients = codes_BPK[..., : self.basis.num_components].cpu().numpy()
+        return self.basis.decode(coefficients, total)
+
+    def _regression_local(self, conditions: Sequence[Condition], num_frames: int) -> np.ndarray:
+        assert self.regression is not None
+        most = 8 * len(self.regression.queries)
+        if num_frames > most:
+            raise InputError(
+                f"{num_frames} frames; this run's regression makes at most {most} at once"
+            )
+        batch = self.batch_of(conditions)
+        count = -(-num_frames // 8) * 8
+        before = torch.zeros(len(conditions), self.config.sequence_regression.before, 1)
+        before = before.expand(-1, -1, len(self.local_mean)).to(self.device)
+        nothing = torch.zeros(len(conditions), dtype=torch.bool, device=self.device)
+        made_BTF = self.regression.make(batch, count, before, nothing)[:, :num_frames]
+        return made_BTF.cpu().numpy() * self.local_std + self.local_mean
+
+
+def load(path: str | Path) -> Everything2Motion:
+    """Open a finished run.
+
+    Raises:
+        ArtifactError: not a run, damaged, or not finished.
+    """
+    run = Run.open(path)
+    config = config_of(run)
+    last = "sequence_flow" if config.head == "flow" else "sequence_regression"
+    if last not in run.facts["steps"]:
+        raise ArtifactError(f"{path}: not finished; train it again with the same command")
+    return Everything2Motion(run)
