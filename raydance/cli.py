@@ -21,7 +21,19 @@ from typing import Annotated
 import typer
 
 from raydance import __version__
-from raydance.commands import ablate, convert, data, info, judge, library, serve, sweep, train, use
+from raydance.commands import (
+    ablate,
+    convert,
+    data,
+    info,
+    judge,
+    library,
+    serve,
+    sweep,
+    task,
+    train,
+    use,
+)
 from raydance.commands.output import accept_any_text
 from raydance.errors import InputError, RaydanceError, UnreachableError
 from raydance.plain_text import one_line, well_formed
@@ -49,6 +61,7 @@ COMMANDS = (
     use.describe,
     use.generate,
     use.search,
+    task.task,
     convert.convert,
     library.caption,
     serve.serve,

@@ -13,12 +13,16 @@ from torch import Tensor
 from raydance import nn
 from raydance.language_model import IGNORED, small_language
 from raydance.motion.basis import Basis, fit_basis
+from raydance.sequences.conditioning import AdapterConfig, ConditioningConfig
 from raydance.stages.base import Stage
 from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
 from raydance.stages.contrastive import Contrastive, ContrastiveConfig
 from raydance.stages.motion_flow import MotionFlow, MotionFlowConfig
+from raydance.stages.motion_prior import MotionPrior, MotionPriorConfig
 from raydance.stages.motion_to_text import MotionToText, MotionToTextConfig
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_decoder, build_encoder
+from raydance.stages.sequence_flow import SequenceFlow, SequenceFlowConfig
+from raydance.stages.sequence_regression import SequenceRegression, SequenceRegressionConfig
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
 from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
 
@@ -87,6 +91,33 @@ def caption_writer(**changes: object) -> CaptionWriter:
     config = CaptionWriterConfig(width=H, layers=1, states=2, **changes)  # type: ignore[arg-type]
     language = small_language(["a b"], vocabulary=300, width=H, layers=1, dropout=0.1)
     return CaptionWriter(config, Z, language)
+
+
+SEQUENCE_FRAMES, VALUES, TOKENS, FEATURES = 40, 9, 5, 6
+_SMALL_INPUT = AdapterConfig(
+    width=16, layers=1, latents=4, latent_width=16, self_layers=1, cross_layers=1, dropout=0.0
+)
+CONDITIONING = ConditioningConfig(text=_SMALL_INPUT, music=_SMALL_INPUT)
+
+
+def sequence_flow(**changes: object) -> SequenceFlow:
+    config = SequenceFlowConfig(width=H, num_blocks=1, dropout=0.0, conditioning=CONDITIONING)
+    config = replace(config, **changes)  # type: ignore[arg-type]
+    codes = {"basis": K, "mp_vae": 2 * Z, "both": K + 2 * Z}[config.prior]
+    return SequenceFlow(config, codes, torch.ones(codes), D, FEATURES)
+
+
+def motion_prior(**changes: object) -> MotionPrior:
+    return MotionPrior(MotionPriorConfig(width=H, latent=Z, **changes), VALUES)  # type: ignore[arg-type]
+
+
+def sequence_regression(**changes: object) -> SequenceRegression:
+    config = SequenceRegressionConfig(
+        width=H, layers=1, before=8, dropout=0.0, conditioning=CONDITIONING
+    )
+    config = replace(config, **changes)  # type: ignore[arg-type]
+    decoder = motion_prior().decoder
+    return SequenceRegression(config, VALUES, Z, decoder, 8, D, FEATURES)
 
 
 PAPER_CONTRAST = {"loss": "triplet", "motion_input": "latent", "text_input": "latent"}
@@ -167,6 +198,16 @@ CASES = (
     Case("text_to_motion_gelu", lambda: text_to_motion(gelu=True), steps=150),
     Case("caption_writer", caption_writer, falls_to=0.1),
     Case("caption_writer_of_latents", lambda: caption_writer(motion_input="latent"), falls_to=0.1),
+    Case("motion_prior", motion_prior, steps=60, falls_to=0.5),
+    Case("sequence_flow", sequence_flow, falls_to=0.5),
+    Case("sequence_flow_pooled", lambda: sequence_flow(told_by="pooled"), falls_to=0.5),
+    Case("sequence_flow_of_both", lambda: sequence_flow(prior="both"), falls_to=0.6),
+    Case("sequence_regression", sequence_regression, falls_to=0.5),
+    Case(
+        "sequence_regression_without_prior",
+        lambda: sequence_regression(use_prior=False),
+        falls_to=0.5,
+    ),
     Case("text_to_motion_scratch", lambda: text_to_motion(decoder_start="scratch"), steps=150),
 )
 
@@ -187,7 +228,7 @@ def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
     mask = torch.ones(size, J, dtype=torch.bool)
     mask[0, 1] = False
     motion = torch.sin((1 + caption)[:, None, None, None] * time + phase[caption]) + noise
-    return {
+    return _sequences(caption, text, generator) | {
         "motion": torch.where(mask[:, None, :, None], motion, 0.0),
         "joint_mask": mask,
         "latent": latent[caption] + 0.1 * torch.randn(size, Z, generator=generator),
@@ -199,6 +240,32 @@ def toy_batch(size: int = B, seed: int = 0) -> dict[str, Tensor]:
         "text_embedding": text[caption],
         "caption_tokens": tokens[caption],
         "text_latent": latent[caption],
+    }
+
+
+def _sequences(caption: Tensor, text: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """Columns of clips of different lengths, a third of them with music alone."""
+    size = len(caption)
+    of_captions = torch.Generator().manual_seed(98)
+    time = torch.arange(SEQUENCE_FRAMES)[None, :, None] / 8.0
+    phase = 3.0 * torch.rand(CAPTIONS, 1, VALUES, generator=of_captions)
+    codes = torch.randn(CAPTIONS, 3, K, generator=of_captions)
+    prior = torch.randn(CAPTIONS, 3, 2 * Z, generator=of_captions)
+    sound = torch.randn(CAPTIONS, 1, FEATURES, generator=of_captions)
+    has_music = torch.arange(size) // CAPTIONS % 3 == 2
+    tokens = torch.randn(size, TOKENS, D, generator=generator) * 0.1
+    tokens[:, 0] = text[caption]
+    return {
+        "local": torch.sin((1 + caption)[:, None, None] * time + phase[caption]),
+        "length": 24 + 8 * (torch.arange(size) % 3),
+        "patch_codes": codes[caption] + 0.05 * torch.randn(size, 3, K, generator=generator),
+        "prior_codes": prior[caption],
+        "music": sound[caption].expand(-1, SEQUENCE_FRAMES, -1).clone(),
+        "genre": torch.where(has_music, caption, -1),
+        "has_music": has_music,
+        "has_text": ~has_music,
+        "text_tokens": tokens,
+        "text_mask": torch.arange(TOKENS) < 2 + (torch.arange(size) % 3)[:, None],
     }
 
 

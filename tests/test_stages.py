@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_stages import CASES, B, Case, Z, built, evaluate, toy_batch, train
+from small_stages import CASES, B, Case, built, evaluate, toy_batch, train
 
 from raydance import training
 from raydance.artifacts import load_bundle, save_bundle
@@ -16,8 +16,11 @@ from raydance.stages.base import TrainConfig
 from raydance.stages.caption_writer import CaptionWriter
 from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_flow import MotionFlow
+from raydance.stages.motion_prior import MotionPrior
 from raydance.stages.motion_to_text import MotionToText
 from raydance.stages.motion_vae import MotionVae
+from raydance.stages.sequence_flow import SequenceFlow
+from raydance.stages.sequence_regression import SequenceRegression
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
 
@@ -112,8 +115,10 @@ def test_the_columns_added_are_those_declared(case: Case) -> None:
     stage, batch = built(case).eval(), toy_batch()
     assert tuple(stage.infer(batch)) == stage.added_names("row")
     assert tuple(stage.infer_captions(batch)) == stage.added_names("text")
-    for values in (*stage.infer(batch).values(), *stage.infer_captions(batch).values()):
-        assert values.shape == (B, Z)
+    found = stage.infer(batch) | stage.infer_captions(batch)
+    for column in stage.adds:
+        assert found[column.name].shape[0] == B
+        assert found[column.name].ndim == 1 + len(column.dims)
 
 
 def test_the_names_of_stages_differ() -> None:
@@ -125,6 +130,9 @@ def test_the_names_of_stages_differ() -> None:
         MotionFlow,
         TextToMotion,
         CaptionWriter,
+        MotionPrior,
+        SequenceFlow,
+        SequenceRegression,
     )
     assert len({stage.name for stage in stages}) == len(stages)
     assert {type(case.build()) for case in CASES} == set(stages)

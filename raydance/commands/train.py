@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    system: Annotated[str, typer.Argument(help="What to train: dance-language.")],
+    system: Annotated[
+        str, typer.Argument(help="dance-language, everything2motion or lang2motion.")
+    ],
     data: DataOption,
     out: Annotated[
         str,
@@ -41,6 +43,10 @@ def train(
             help="The run to write or resume: a folder, or its URI.",
         ),
     ],
+    music: Annotated[
+        str | None,
+        typer.Option(metavar="DATASET", help="Clips with songs, beside --data: a folder or URI."),
+    ] = None,
     workers: Annotated[
         str,
         typer.Option(
@@ -85,6 +91,8 @@ def train(
       raydance train dance-language --data data/mine --out runs/mine
       raydance train dance-language --data data/mine --out runs/mine --workers 4 --address auto
       raydance train dance-language --data data/mine --out runs/mine --workers 1:8 --address auto
+      raydance train everything2motion --data data/clips --music data/dances --out runs/dance
+      raydance train lang2motion --data data/tracks --out runs/tracks
       raydance train dance-language --data data/mine --out runs/short --preset quick \\
         --set seed=1 --set motion_vae.train.epochs=60
     """
@@ -94,19 +102,23 @@ def train(
 
     plan = system_of(system)
     resolved = plan.resolve(preset, changes, str(config) if config else None)
-    if not storage.is_uri(data):
-        Dataset.open(data)  # a wrong folder is told before Ray takes its seconds to start
+    places = {"data": data} | ({"music": music} if music is not None else {})
+    for role, place in places.items():
+        if role not in plan.datasets:
+            raise InputError(f"--{role}: {system} takes no such dataset")
+        if not storage.is_uri(place):
+            Dataset.open(place)  # a wrong folder is told before Ray takes its seconds to start
     if stage is not None and stage not in plan.step_names:
         raise InputError(f"--stage {stage}; allowed: {', '.join(plan.step_names)}")
     num_workers = parse_range("--workers", workers)
     progress = Progress(quiet=quiet)
-    uris = [place for place in (data, out) if storage.is_uri(place)]
+    uris = [place for place in (*places.values(), out) if storage.is_uri(place)]
     with progress, _runner(num_workers, gpu, local, address, progress, bool(uris)) as runner:
-        dataset = local_copy(data, progress.say)
+        datasets = {role: local_copy(place, progress.say) for role, place in places.items()}
         folder = destination(out, "run.json", "a run", keep_extra=True)
         run = plan.train(
             folder,
-            dataset,
+            datasets,
             resolved,
             runner,
             only=stage,
@@ -116,7 +128,11 @@ def train(
     if as_json:
         print_json(run_facts(run.path))
     elif not quiet:
-        hint = f"{out}: trained; try `raydance describe FILE --run {out}`"
+        what = (
+            "describe FILE" if system == "dance-language" else f"info {out}` or `raydance evaluate"
+        )
+        where = f"--run {out}" if system == "dance-language" else out
+        hint = f"{out}: trained; try `raydance {what} {where}`"
         print_lines(hint if stage is None else out)
 
 

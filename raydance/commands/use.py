@@ -86,11 +86,25 @@ def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> 
 
 
 def generate(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence about movement.")],
     run: RunOption,
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="A .npz, .bvh, .glb, .gif or .mp4 file to write.")
     ],
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="A sentence about movement.")
+    ] = None,
+    music: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A song to dance to; for runs of everything2motion."),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(metavar="L,T,R,B", help="Where an object starts; for runs of lang2motion."),
+    ] = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Options of the run's own task."),
+    ] = None,
     frames: Annotated[
         int | None,
         typer.Option(
@@ -99,6 +113,13 @@ def generate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
+    seed_motion: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A motion to go on from; for runs of everything2motion."),
+    ] = None,
+    genre: Annotated[
+        str | None, typer.Option(help="Kind of dance; for runs of everything2motion.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -174,11 +195,37 @@ def generate(
       raydance generate "a slow turn" --run runs/mine --out turn.glb --candidates 8
       raydance generate "walks on" --run runs/mine --out on.bvh --after walk.bvh --frames 100
       raydance generate "a slow turn" --run runs/mine --out turn.bvh --steer plan.yaml
+      raydance generate --music song.ogg --run runs/dances --out dance.mp4
+      raydance generate "a ball rolls left" --box 20,60,50,90 --run runs/tracks --out ball.gif
     """
     from raydance.motion import export
     from raydance.motion.contacts import clean_feet
+    from raydance.systems import system_of_run
     from raydance.systems.steering_plan import SteeringPlan, read_plan
 
+    if system_of_run(local(run)).name != "dance-language":
+        from raydance.commands.task import answer_task, split_choices
+
+        chosen = {"seed": seed, "genre": genre, "steps": steps, "guidance": guidance}
+        chosen |= {"frames": frames, "source": source, "candidates": candidates}
+        kept = {name: value for name, value in chosen.items() if value is not None}
+        inputs = {"text": text, "music": music, "motion": seed_motion, "box": box}
+        answer_task(
+            "generate",
+            run,
+            inputs,
+            kept | split_choices(choices or ()),
+            out,
+            fps=fps,
+            mapping=mapping,
+            as_json=as_json,
+        )
+        return
+    others = {"--music": music, "--box": box, "--seed-motion": seed_motion, "--genre": genre}
+    for option in [name for name, value in others.items() if value is not None]:
+        raise InputError(f"{option} is for runs of another system; this one is of dance-language")
+    if text is None:
+        raise InputError("what shall be danced? Give a sentence")
     options = writing_options(unit, up, limits)
     export.check_suffix(out, **options)
     start = read_motion(clip, fps, mapping) if clip else None
@@ -291,6 +338,14 @@ def search(
         query = text
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
+    if run is not None and library is None:
+        from raydance.systems import system_of_run
+
+        if system_of_run(local(run)).name != "dance-language":
+            from raydance.commands.task import answer_task
+
+            answer_task("search", run, {"text": text}, {"k": k}, None, as_json=as_json)
+            return
     hits = _find(query, k, run, library)
     if as_json:
         print_json([asdict(hit) for hit in hits])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from scipy.sparse.linalg import eigsh
 
 from raydance.errors import InputError
 from raydance.motion.local_frames import NUM_ROOT
@@ -23,7 +24,7 @@ HOP: Final = 16
 LENGTH: Final = 32
 _LEAD: Final = (LENGTH - HOP) // 2
 _LEVER_M: Final = 0.4  # how far from the axis of a turn a joint is
-_MOST_ROWS: Final = 60_000
+_MOST_ROWS: Final = 20_000
 
 
 def num_patches(num_frames: int) -> int:
@@ -143,12 +144,15 @@ def fit_patch_basis(
     mean = patches.mean(axis=0, dtype=np.float64)
     known = np.flatnonzero(weight > 0.0)
     scaled = ((patches - mean) * weight)[:, :, known].reshape(len(patches), -1)
-    gram = scaled.T.astype(np.float64) @ scaled / (len(patches) - 1)
-    values, vectors = np.linalg.eigh(gram)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    total = float(values.clip(min=0.0).sum())
+    scaled = scaled.astype(np.float32)
+    gram = (scaled.T @ scaled).astype(np.float64) / (len(patches) - 1)
+    total = float(np.trace(gram))
     if total < 1e-9:
         raise InputError("all patches of motion are alike; nothing moves")
+    wanted = min(most, len(gram) - 1)
+    # A start of its own: else scipy draws one, and components differ from run to run.
+    values, vectors = eigsh(gram, k=wanted, v0=np.ones(len(gram)))
+    values, vectors = values[::-1], vectors[:, ::-1]
     share = np.cumsum(values.clip(min=0.0)) / total
     num = int(min(most, np.searchsorted(share, explained) + 1, (values > 1e-9 * total).sum()))
     scale = np.sqrt(values[:num])

@@ -197,10 +197,18 @@ class Conditioning(nn.Module):
     Args:
         token_width: of text tokens; features: F of music.
         width: W of what it gives.
+        is_literal: the paper's latents alone; else also one vector for all, from the mean of the
+            tokens, and values of each frame from the music.
     """
 
     def __init__(
-        self, config: ConditioningConfig, token_width: int, features: int, width: int
+        self,
+        config: ConditioningConfig,
+        token_width: int,
+        features: int,
+        width: int,
+        *,
+        is_literal: bool = False,
     ) -> None:
         super().__init__()
         self.text = TextAdapter(config.text, token_width)
@@ -209,6 +217,9 @@ class Conditioning(nn.Module):
         self.music_encoder = QueryEncoder(config.music)
         self.text_output = nn.Linear(config.text.latent_width, width)
         self.music_output = nn.Linear(config.music.latent_width, width)
+        self.is_literal = is_literal
+        if is_literal:
+            return
         self.pooled = nn.Linear(token_width, width)
         self.frames = nn.Linear(config.music.width, width)
         self.no_text = nn.Parameter(torch.zeros(width))
@@ -223,7 +234,7 @@ class Conditioning(nn.Module):
 
         Returns:
             Latents `[B, Q, W]` and their mask; one vector for all, `[B, W]`; values of each frame
-            from the music, `[B, T, W]`.
+            from the music, `[B, T, W]`. The last two are zero where only latents are wanted.
         """
         has_text_B, has_music_B = batch["has_text"], batch["has_music"]
         text_mask_BL = batch["text_mask"] & has_text_B[:, None]
@@ -248,6 +259,9 @@ class Conditioning(nn.Module):
             ],
             dim=1,
         )
+        if self.is_literal:
+            zeros_BW = torch.zeros_like(latents_BQW[:, 0])
+            return latents_BQW, mask_BQ, zeros_BW, zeros_BW[:, None]
         count_BL1 = text_mask_BL[..., None].to(text_BLW.dtype)
         mean_BE = (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
         one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), self.no_text)

@@ -116,7 +116,9 @@ class SequenceRegression(Stage):
         super().__init__()
         self.config = config
         width = config.width
-        self.conditioning = Conditioning(config.conditioning, token_width, features, width)
+        self.conditioning = Conditioning(
+            config.conditioning, token_width, features, width, is_literal=True
+        )
         self.queries = nn.Parameter(torch.randn(most_patches, width) * width**-0.5)
         self.before = _MotionEncoder(values, width, config.dropout)
         self.from_before = CrossBlock(width, dropout=config.dropout)

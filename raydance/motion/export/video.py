@@ -123,6 +123,29 @@ def encode_mp4(
             _raise_why(Path(path), failed, said.read().decode("utf-8", "replace").strip())
 
 
+def add_sound(path: str | Path, song: str | Path) -> None:
+    """Put a song under a video, whose length decides; the video is replaced whole or stays.
+
+    Raises:
+        InputError: no ffmpeg.
+        StorageError: there is no room for the file.
+        RaydanceError: ffmpeg failed.
+    """
+    path = Path(path)
+    command = [
+        *(_ffmpeg(), "-y", "-loglevel", "error", "-i", str(path), "-i", str(song)),
+        *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "aac", "-shortest"),
+        *("-movflags", "+faststart", "-f", "mp4"),
+    ]
+    with replacing(path) as temporary:
+        done = subprocess.run(
+            [*command, str(temporary)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if done.returncode:
+            told = done.stderr.decode("utf-8", "replace").strip()
+            _raise_why(path, done.returncode, told)
+
+
 def _raise_why(path: Path, code: int, said: str) -> NoReturn:
     """Tell why ffmpeg failed.
 

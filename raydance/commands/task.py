@@ -1,0 +1,280 @@
+"""`raydance task`, and what `generate` and `search` do for systems whose runs declare tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raydance.commands.options import FpsOption, JsonOption, MappingOption, RunOption, read_motion
+from raydance.commands.options import local as local_copy
+from raydance.commands.output import print_json, print_lines
+from raydance.errors import InputError
+from raydance.plain_text import one_line
+
+if TYPE_CHECKING:
+    from raydance.systems.tasks import Answer, Task
+
+TextOption = Annotated[str | None, typer.Option("--text", help="A sentence.")]
+MusicOption = Annotated[
+    str | None, typer.Option("--music", metavar="FILE", help="A song: wav, flac, ogg or mp3.")
+]
+MotionOption = Annotated[str | None, typer.Option("--motion", metavar="FILE", help="A motion.")]
+TracksOption = Annotated[
+    str | None, typer.Option("--tracks", metavar="FILE", help="2-D tracks; the first is taken.")
+]
+BoxOption = Annotated[
+    str | None,
+    typer.Option("--box", metavar="L,T,R,B", help="A box: left, top, right, bottom, pixels."),
+]
+MaskOption = Annotated[
+    str | None,
+    typer.Option("--mask", metavar="FILE", help="A picture in which an object is not black."),
+]
+ChoicesOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="An option; may be repeated."),
+]
+
+
+def task(
+    name: Annotated[str, typer.Argument(metavar="TASK", help="Such as generate or search.")],
+    run: RunOption,
+    text: TextOption = None,
+    music: MusicOption = None,
+    motion: MotionOption = None,
+    tracks: TracksOption = None,
+    box: BoxOption = None,
+    mask: MaskOption = None,
+    choices: ChoicesOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write, where it makes one.")
+    ] = None,
+    fps: FpsOption = None,
+    mapping: MappingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a run do one of its tasks; `raydance info RUN` lists them.
+
+    \b
+    Examples:
+      raydance task generate --run runs/dances --music song.ogg --out dance.bvh
+      raydance task generate --run runs/tracks --text "a ball rolls left" --out ball.gif
+      raydance task search --run runs/tracks --text "a dog runs" --option k=10
+    """
+    given = {"text": text, "music": music, "motion": motion, "tracks": tracks}
+    given |= {"box": box, "mask": mask}
+    answer_task(
+        name,
+        run,
+        given,
+        split_choices(choices or ()),
+        out,
+        fps=fps,
+        mapping=mapping,
+        as_json=as_json,
+    )
+
+
+def split_choices(choices: Sequence[str]) -> dict[str, Any]:
+    """`name=value` pairs, with values as YAML reads them.
+
+    Raises:
+        InputError: one without a name or `=`.
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for choice in choices:
+        name, mark, value = choice.partition("=")
+        if not mark or not name:
+            raise InputError(f"--option {choice}: NAME=VALUE is needed")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[name] = value
+    return found
+
+
+def answer_task(
+    name: str,
+    run: str,
+    given: Mapping[str, str | None],
+    options: Mapping[str, Any],
+    out: Path | None,
+    *,
+    fps: float | None = None,
+    mapping: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Read the inputs, let the run answer, and write or print what it says.
+
+    Raises:
+        InputError: a task that the run has not, or an input or option that it does not take.
+    """
+    from raydance.systems import load_run
+    from raydance.systems.tasks import task_of
+
+    wanted = task_of(load_run(local_copy(run)), name)
+    if wanted.output == "table" and out is not None:
+        raise InputError(f"{name} answers rows of words; leave out --out, or use --json")
+    if wanted.output != "table" and out is None and not as_json:
+        raise InputError(f"{name} makes {wanted.output}: give --out FILE")
+    if out is not None:
+        check_out_file(wanted, out)
+    inputs = read_inputs(wanted, given, fps, mapping)
+    (answer,) = wanted.answer([wanted.request(inputs, options)])
+    files = write_answer(answer, out, given) if out is not None else []
+    if as_json:
+        facts = answer.to_dict()
+        if files:
+            facts.pop("samples", None)
+        print_json(facts | ({"files": files} if files else {}))
+        return
+    for file in files:
+        print_lines(str(file))
+    for row in getattr(answer, "rows", ()):
+        print_lines("  ".join(_shown(value) for value in row.values()))
+    for key, value in answer.facts.items():
+        print_lines(f"  {key.replace('_', ' ')}: {_shown(value)}")
+    for notice in answer.notices:
+        print_lines(f"  {notice}")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def read_inputs(
+    task: Task, given: Mapping[str, str | None], fps: float | None, mapping: Path | None
+) -> dict[str, Any]:
+    """Inputs as the task takes them, of the words and files that a user gave.
+
+    Raises:
+        InputError: a file that cannot be read, or values that make no sense.
+    """
+    inputs: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        kind = task.inputs[name].kind if name in task.inputs else name
+        if kind == "motion":
+            inputs[name] = read_motion(value, fps, mapping)
+        elif kind == "music":
+            inputs[name] = _existing(local_copy(value))
+        elif kind == "tracks":
+            inputs[name] = _first_track(local_copy(value), fps)
+        elif kind == "box":
+            inputs[name] = _box(value)
+        elif kind == "mask":
+            inputs[name] = _mask(_existing(local_copy(value)))
+        else:
+            inputs[name] = value
+    return inputs
+
+
+def _existing(path: Any) -> Path:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    return Path(path)
+
+
+def _first_track(path: Any, fps: float | None) -> Any:
+    from raydance.tracks.formats import ReadOptions, read_tracks
+
+    found = read_tracks(path, ReadOptions(fps=fps))
+    if not found.tracks:
+        why = f" ({found.skipped[0]})" if found.skipped else ""
+        raise InputError(f"{path}: no track in it{why}")
+    return found.tracks[0]
+
+
+def _box(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 4 or values[2] <= values[0] or values[3] <= values[1]:
+        raise InputError(f"--box {text}: left,top,right,bottom in pixels is needed, as 10,20,60,90")
+    return values
+
+
+def _mask(path: Path) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > 64_000_000:
+                raise InputError(
+                    f"{path}: {picture.width} x {picture.height}; at most 64 megapixels"
+                )
+            return np.asarray(picture.convert("L")) > 0
+    except OSError as error:
+        raise InputError(f"{path}: no readable picture ({error})") from None
+
+
+def check_out_file(task: Task, out: Path) -> None:
+    """Say early what cannot be written.
+
+    Raises:
+        InputError: a suffix that motion or tracks are not written to.
+    """
+    from raydance.motion import export
+    from raydance.tracks.export import WRITERS
+
+    if task.output == "motion":
+        export.check_suffix(out)
+    elif out.suffix.lower() not in WRITERS:
+        raise InputError(f"{out}: tracks are written to {', '.join(WRITERS)}")
+
+
+def write_answer(answer: Answer, out: Path, given: Mapping[str, str | None]) -> list[Path]:
+    """Write each sample: the first to `out`, further ones with a number in their names."""
+    from raydance.systems.tasks import MotionAnswer, TracksAnswer
+
+    if isinstance(answer, MotionAnswer):
+        samples = len(answer.motion)
+    else:
+        assert isinstance(answer, TracksAnswer)
+        samples = len(answer.points)
+    files = []
+    for sample in range(samples):
+        file = out if sample == 0 else out.with_name(f"{out.stem}-{sample + 1}{out.suffix}")
+        if isinstance(answer, MotionAnswer):
+            _write_motion(answer, sample, file, given)
+        else:
+            _write_tracks(answer, sample, file, given)
+        files.append(file)
+    return files
+
+
+def _write_motion(answer: Any, sample: int, file: Path, given: Mapping[str, str | None]) -> None:
+    from raydance.motion import export
+    from raydance.motion.export.video import add_sound
+
+    caption = one_line(given.get("text") or "")
+    export.write_clip(file, answer.as_clip(sample, one_line(file.stem), caption))
+    if given.get("music") and file.suffix.lower() == ".mp4":
+        add_sound(file, Path(local_copy(str(given["music"]))))
+
+
+def _write_tracks(answer: Any, sample: int, file: Path, given: Mapping[str, str | None]) -> None:
+    from raydance.tracks.export import write_track
+    from raydance.tracks.track import Track
+
+    caption = one_line(given.get("text") or "")
+    write_track(
+        file,
+        Track(
+            track_id=one_line(file.stem),
+            source="generated",
+            points=answer.points[sample],
+            visible=answer.visible[sample],
+            frame_size=answer.frame_size,
+            fps=answer.fps,
+            captions=(caption,) if caption else (),
+        ),
+    )

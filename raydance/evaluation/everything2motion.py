@@ -1,0 +1,306 @@
+"""Figures of Everything2Motion on clips that were not trained on: from words, and from music.
+
+From words: a classifier that the run never saw names windows of generated motion, made as long as
+the test clip and cut at the same places; beside it stand copies of the training clip whose caption
+is nearest. From music: how well the dance's beats fall on the song's (Bailando's beat alignment,
+over the music's beats), beside the real dance, a training dance of the nearest tempo, and other
+songs of the test split.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from raydance.dataset import Dataset
+from raydance.evaluation.motion_classifier import MotionClassifier
+from raydance.measure import Measure
+from raydance.metrics.dance import beat_alignment
+from raydance.metrics.distribution import fid
+from raydance.metrics.motion import jitter
+from raydance.motion import windows
+from raydance.motion.patch_basis import HOP
+from raydance.music.features import NAMES, MusicFeatures
+from raydance.systems.everything2motion.patches import read_clips
+from raydance.systems.everything2motion.run import Condition, Everything2Motion
+
+MOST_CLIPS: Final = 200
+_WINDOW: Final = 50
+_STRIDE: Final = 20
+_BATCH: Final = 16
+_BEAT, _TEMPO = NAMES.index("beat"), NAMES.index("tempo_bpm")
+
+
+def measures_of(system: Everything2Motion, datasets: Mapping[str, Dataset]) -> list[Measure]:
+    """All figures that the datasets allow."""
+    measures: list[Measure] = []
+    for dataset in datasets.values():
+        test = read_split(dataset, "test")
+        training = read_split(dataset, "train")
+        is_danced = "music" in dataset.arrays and test["has_music"].any()
+        if any(test["captions"]) and not (is_danced and len(datasets) > 1):
+            measures += text_measures(system, training, test)
+        if is_danced:
+            measures += music_measures(system, training, test)
+    return measures
+
+
+def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
+    """All rows of a split."""
+    parts: dict[str, list[Any]] = {}
+    for index, shard in enumerate(dataset.shards(split)):
+        names = ["captions", "labels"]
+        if "music" in dataset.arrays:
+            names += ["music", "has_music"]
+        rows = read_clips(dataset, split, index) | dataset.read_shard(shard, columns=names)
+        for name, values in rows.items():
+            parts.setdefault(name, []).append(values)
+    return {
+        name: np.concatenate(found) if isinstance(found[0], np.ndarray) else sum(found, [])
+        for name, found in parts.items()
+    }
+
+
+# From words -----------------------------------------------------------------------------------
+
+
+def names_of(rows: Mapping[str, Any]) -> list[str]:
+    """What each clip shows: its movement or content label, else its first caption."""
+    names = []
+    for labels, captions in zip(rows["labels"], rows["captions"]):
+        known = json.loads(labels or "{}")
+        label = next((known[key] for key in ("movement", "content") if known.get(key)), "")
+        names.append(str(label) or (captions[0] if captions else ""))
+    return names
+
+
+def windows_in(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """(row, first frame) of the windows in clips of these lengths."""
+    return [
+        (row, int(first))
+        for row, length in enumerate(lengths)
+        for first in range(0, int(length) - _WINDOW + 1, _STRIDE)
+    ]
+
+
+def cut(
+    motion: np.ndarray, joint_mask: np.ndarray, places: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows `[N, 50, J, 3]` and masks `[N, J]` at places of clips `[B, T, J, 3]`."""
+    parts = np.stack([motion[row][first : first + _WINDOW] for row, first in places])
+    masks = np.stack([joint_mask[row] for row, _ in places])
+    return windows.normalise_window(parts, masks), masks
+
+
+def text_measures(
+    system: Everything2Motion, training: Mapping[str, Any], test: Mapping[str, Any]
+) -> list[Measure]:
+    """How motion made from the captions of test clips compares with theirs."""
+    fps = system.fps
+    learned, learned_places = names_of(training), windows_in(training["length"])
+    motion, mask = cut(training["motion"], training["joint_mask"], learned_places)
+    judge = MotionClassifier.fit(
+        motion,
+        mask,
+        [learned[row] for row, _ in learned_places],
+        [f"{training['window_id'][row]}@{first}" for row, first in learned_places],
+    )
+    rows = [i for i, words in enumerate(test["captions"]) if words and names_of(test)[i] in learned]
+    rows = [i for i in rows if test["length"][i] >= _WINDOW][:MOST_CLIPS]
+    if not rows:
+        return []
+    chosen = {name: [values[i] for i in rows] for name, values in test.items()}
+    lengths = np.array(chosen["length"])
+    places = windows_in(lengths)
+    names = [names_of(chosen)[row] for row, _ in places]
+    real, real_mask = cut(np.stack(chosen["motion"]), np.stack(chosen["joint_mask"]), places)
+    captions = [words[0] for words in chosen["captions"]]
+    made = generated(system, captions, lengths)
+    joints = np.broadcast_to(system.joint_mask, (len(made), len(system.joint_mask)))
+    fake, fake_mask = cut(made, joints, places)  # type: ignore[arg-type]
+    copies = copied(system, training, captions, lengths)
+    copy, copy_mask = cut(copies["motion"], copies["joint_mask"], places)
+    rng = np.random.default_rng(0)
+    sample = rng.choice(len(motion), min(len(motion), 4 * len(real)), replace=False)
+    seen = judge.features(motion[sample], mask[sample])
+    known, found = judge.features(real, real_mask), judge.features(fake, fake_mask)
+    far = fid(known, seen)
+    rough = jitter(real, fps=fps, joint_mask=real_mask)
+    return [
+        Measure(
+            group="text to motion",
+            name="recognised by an independent judge",
+            value=judge.accuracy(fake, fake_mask, names),
+            chance=100.0 / len(set(learned)),
+            baseline=judge.accuracy(copy, copy_mask, names),
+            target=judge.accuracy(real, real_mask, names),
+        ),
+        Measure(
+            group="text to motion",
+            name="Frechet distance to test motion over that of training motion",
+            unit="x",
+            better="lower",
+            value=fid(known, found) / far,
+            baseline=fid(known, judge.features(copy, copy_mask)) / far,
+            target=1.0,
+        ),
+        Measure(
+            group="text to motion",
+            name="jitter over that of real motion",
+            unit="x",
+            better="target",
+            value=jitter(fake, fps=fps, joint_mask=fake_mask) / rough,
+            baseline=jitter(copy, fps=fps, joint_mask=copy_mask) / rough,
+            target=1.0,
+            is_main=False,
+        ),
+    ]
+
+
+def generated(
+    system: Everything2Motion, captions: Sequence[str], lengths: np.ndarray, seed: int = 0
+) -> list[np.ndarray]:
+    """Motion `[T, J, 3]` for each caption, each of its own length."""
+    out: list[np.ndarray] = [np.zeros(0)] * len(captions)
+    # Alike lengths together, made as long as the longest of them.
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), _BATCH):
+        rows = order[start : start + _BATCH]
+        num_frames = int(lengths[rows].max())
+        conditions = [
+            Condition(num_frames=num_frames, text=captions[i], seed=seed + int(i)) for i in rows
+        ]
+        for i, motion in zip(rows, system.make(conditions)):
+            out[i] = motion
+    return out
+
+
+def copied(
+    system: Everything2Motion,
+    training: Mapping[str, Any],
+    captions: Sequence[str],
+    lengths: np.ndarray,
+) -> dict[str, Any]:
+    """For each caption a training clip that has it, or the nearest one, and is long enough."""
+    owners: dict[str, list[int]] = {}
+    for row, words in enumerate(training["captions"]):
+        for text in words:
+            owners.setdefault(text, []).append(row)
+    rng = np.random.default_rng(0)
+    rows = []
+    for caption, length in zip(captions, lengths):
+        nearest = caption if caption in owners else system.nearest_text(caption)[0]
+        own = owners.get(nearest) or list(range(len(training["length"])))
+        fitting = [row for row in own if training["length"][row] >= length]
+        longest = [max(own, key=lambda row: training["length"][row])]
+        rows.append(int(rng.choice(fitting or longest)))
+    return {"motion": training["motion"][rows], "joint_mask": training["joint_mask"][rows]}
+
+
+# From music -----------------------------------------------------------------------------------
+
+
+def features_of(row: np.ndarray, length: int, fps: float) -> MusicFeatures:
+    """Features `[T, F]` of a stored row as a song of its own."""
+    values = row[:length]
+    beats = np.flatnonzero(values[:, _BEAT] > 0.5) / fps
+    tempo = float(np.median(values[:, _TEMPO]))
+    return MusicFeatures(
+        values=values, fps=fps, beats_s=beats, tempo_bpm=tempo, duration_s=length / fps
+    )
+
+
+def music_measures(
+    system: Everything2Motion, training: Mapping[str, Any], test: Mapping[str, Any]
+) -> list[Measure]:
+    """How dances made for test songs keep their beats."""
+    fps = system.fps
+    rows = [i for i in range(len(test["length"])) if test["has_music"][i]]
+    rows = [i for i in rows if test["length"][i] >= 4 * _WINDOW // 2][:MOST_CLIPS]
+    if not rows:
+        return []
+    songs = [features_of(test["music"][i], int(test["length"][i]), fps) for i in rows]
+    real = [test["motion"][i][: int(test["length"][i])] for i in rows]
+    length = min(len(motion) for motion in real)
+    conditions = [
+        Condition(num_frames=length, music=song, seed=number) for number, song in enumerate(songs)
+    ]
+    made: list[np.ndarray] = []
+    for start in range(0, len(conditions), _BATCH):
+        made += list(system.make(conditions[start : start + _BATCH]))
+    danced = [i for i in range(len(training["length"])) if training["has_music"][i]]
+    tempos = np.array([np.median(training["music"][i][:, _TEMPO]) for i in danced])
+    nearest = [danced[int(np.abs(tempos - song.tempo_bpm).argmin())] for song in songs]
+    copies = [training["motion"][i] for i in nearest]
+
+    def alignment(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> float:
+        scores = [
+            beat_alignment(
+                song.beats_s[song.beats_s < length / fps],
+                motion[:length][:, system.joint_mask],
+                fps=fps,
+                exact="fixed",
+            )
+            for motion, song in zip(motions, heard)
+        ]
+        return float(np.nanmean(scores))
+
+    turned = [*songs[1:], songs[0]]
+    own, other = alignment(made, songs), alignment(made, turned)
+    return [
+        Measure(
+            group="music to motion",
+            name="beat alignment",
+            unit="",
+            value=own,
+            chance=alignment(real, turned),
+            baseline=alignment(copies, songs),
+            target=alignment(real, songs),
+        ),
+        Measure(
+            group="music to motion",
+            name="beat alignment under the test split's other songs",
+            unit="",
+            better="lower",
+            value=other,
+            target=alignment(real, turned),
+            is_main=False,
+        ),
+        Measure(
+            group="music to motion",
+            name="own songs over other songs",
+            unit="x",
+            value=own / max(other, 1e-9),
+            target=alignment(real, songs) / max(alignment(real, turned), 1e-9),
+        ),
+        Measure(
+            group="music to motion",
+            name="acceleration where parts join over that elsewhere",
+            unit="x",
+            better="target",
+            value=seam_ratio(system, made),
+            target=1.0,
+        ),
+    ]
+
+
+def seam_ratio(system: Everything2Motion, motions: Sequence[np.ndarray]) -> float:
+    """Mean acceleration within two frames of a join of parts over that of all other frames."""
+    config = system.config.sequence_flow
+    joins = range(
+        config.most_patches, len(motions[0]) // HOP, config.most_patches - config.most_before
+    )
+    near: list[float] = []
+    far: list[float] = []
+    for motion in motions:
+        known = motion[:, system.joint_mask]
+        size = np.linalg.norm(np.diff(known, n=2, axis=0), axis=-1).mean(axis=1)
+        at_join = np.zeros(len(size), dtype=bool)
+        for patch in joins:
+            at_join[max(0, patch * HOP - 3) : patch * HOP + 2] = True
+        near += size[at_join].tolist()
+        far += size[~at_join].tolist()
+    return float(np.mean(near)) / max(float(np.mean(far)), 1e-9) if near else float("nan")
