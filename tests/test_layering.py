@@ -16,7 +16,22 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema", "measure", "files", "version", "kept_epoch", "plain_text"),
-    ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
+    (
+        "losses",
+        "track_losses",
+        "track_choice",
+        "track_given",
+        "clip",
+        "nn",
+        "metrics",
+        "motion",
+        "music",
+        "tracks",
+        "text",
+        "words",
+        "dataset",
+        "web",
+    ),
     ("seeded_kmeans", "language_model"),
     ("sources", "file_search"),
     ("ingest", "track_ingest", "storage"),
