@@ -312,3 +312,40 @@ class TrackStart(nn.Module):
         )
         inside_BN2 = (start_BN2 - centre_B2[:, None]) / size_B2[:, None]
         return self.box(box_BX) + self.layout(inside_BN2.flatten(1))
+
+
+class TrackBasisLayer(nn.Module):
+    """A fixed linear map between tracks and coefficients (`raydance.tracks.basis`).
+
+    Args:
+        mean: `[T, N, 2]`; components: `[K, T, N, 2]`.
+    """
+
+    mean: Tensor
+    components: Tensor
+    projection: Tensor
+
+    def __init__(self, mean: Tensor, components: Tensor) -> None:
+        super().__init__()
+        squared_K = components.double().square().sum(dim=(1, 2, 3))
+        projection = (components / squared_K[:, None, None, None]).float()
+        # Not stored with the weights: a run keeps the basis once.
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("components", components, persistent=False)
+        self.register_buffer("projection", projection, persistent=False)
+
+    def encode(self, track_BTN2: Tensor) -> Tensor:
+        """Whitened coefficients `[B, K]`."""
+        moved_BTN2 = track_BTN2 - track_BTN2[:, :1] - self.mean
+        return moved_BTN2.flatten(1) @ self.projection.flatten(1).T
+
+    def decode(self, coefficient_BK: Tensor, start_BN2: Tensor) -> Tensor:
+        """Tracks `[B, T, N, 2]` that begin at `start_BN2`."""
+        moved_BX = coefficient_BK @ self.components.flatten(1)
+        return moved_BX.unflatten(1, self.mean.shape) + self.mean + start_BN2[:, None]
+
+
+def sentence_values(text_BD: Tensor, path_BP: Tensor) -> Tensor:
+    """Sentences' embeddings with values of order one, and what their words say of the path."""
+    unit_BD = F.normalize(text_BD, dim=1) * (0.4 * text_BD.shape[1] ** 0.5)
+    return torch.cat([unit_BD, 2.0 * path_BP], dim=1)

@@ -55,7 +55,7 @@ def track_basis(num: int = 4) -> TrackBasis:
 
 def track_flow(**changes: object) -> TrackFlow:
     torch.manual_seed(0)
-    sizes = {"width": 32, "num_blocks": 2, "expected_width": 32, "dropout": 0.0}
+    sizes = {"width": 32, "num_blocks": 2, "dropout": 0.0}
     config = TrackFlowConfig(**{**sizes, **changes})  # type: ignore[arg-type]
     basis = track_basis()
     arrays = (basis.mean, basis.components, basis.scale)

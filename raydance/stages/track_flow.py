@@ -1,4 +1,4 @@
-"""Track flow: from a sentence and a first frame to tracks, as samples and as one expected path.
+"""Track flow: from a sentence and a first frame to samples of tracks.
 
 Not from the paper, whose decoder answers each sentence with one blurred path: a rectified flow
 (Liu et al., 2022) over the whitened coefficients of `raydance.tracks.basis`. Noise `z_0` and
@@ -10,9 +10,6 @@ Sentences are dropped now and then, for guidance (Ho and Salimans, 2022). A seco
 away from the *mirrored* sentence: in real videos a third of the objects said to go "from left to
 right" does not, as cameras follow them, and a faithful flow says so; `emphasis` takes the words at
 their word and changes nothing where a sentence names no side.
-
-Beside it a small network of its own answers with one path, trained on the mean distance between
-points: for one answer against one truth that beats every sample.
 
 Dimensions: B clips, T frames, N points, K components, D sentence embedding, P path words, W width,
 F start features, S sets of given frames.
@@ -30,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn import FlowBlock, TrackStart, time_code
+from raydance.nn import FlowBlock, TrackBasisLayer, TrackStart, sentence_values, time_code
 from raydance.stages.base import Batch, Stage, TrainConfig
 from raydance.track_given import given_sets
 
@@ -49,7 +46,6 @@ class TrackFlowConfig:
     Attributes:
         num_components: K, of the basis, at most.
         width, num_blocks, dropout: of the residual network.
-        expected_width, expected_dropout: of the network that answers with one path.
         text_dropout: how often the sentence is left out in training.
         text_noise: share of the sentence's values that is zeroed in training.
         given_dropout: how often no frame or point is given in training.
@@ -65,8 +61,6 @@ class TrackFlowConfig:
     width: int = 256
     num_blocks: int = 4
     dropout: float = 0.2
-    expected_width: int = 256
-    expected_dropout: float = 0.5
     text_dropout: float = 0.1
     text_noise: float = 0.1
     given_dropout: float = 0.7
@@ -92,7 +86,7 @@ class TrackFlowConfig:
             value = getattr(self, name)
             if not 0.0 <= value <= MAX_GUIDANCE:
                 raise ConfigError(f"track_flow.{name}: {value}; allowed: 0 to {MAX_GUIDANCE:g}")
-        for name in ("text_dropout", "text_noise", "given_dropout", "dropout", "expected_dropout"):
+        for name in ("text_dropout", "text_noise", "given_dropout", "dropout"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ConfigError(f"track_flow.{name}: {value}; allowed: 0 to 1")
@@ -155,26 +149,6 @@ class _Network(nn.Module):
         return self.output(self.norm(hidden_BW))
 
 
-class _ExpectedPath(nn.Module):
-    """Coefficients of one path for a sentence and a first frame."""
-
-    def __init__(self, config: TrackFlowConfig, components: int, points: int, words: int) -> None:
-        super().__init__()
-        width, dropout = config.expected_width, config.expected_dropout
-        self.start = TrackStart(points, width)
-        self.text = nn.Linear(words, width)
-        self.layers = nn.Sequential(
-            nn.Dropout(dropout), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout)
-        )
-        self.output = nn.Linear(width, components)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, words_BX: Tensor, start_BN2: Tensor) -> Tensor:
-        hidden_BW = self.start(start_BN2) + self.text(words_BX)
-        return self.output(self.layers(hidden_BW))
-
-
 class TrackFlow(Stage):
     """The flow over coefficients of a track basis, and the expected path.
 
@@ -188,9 +162,6 @@ class TrackFlow(Stage):
     name: ClassVar[str] = "track_flow"
     reads: ClassVar[tuple[str, ...]] = ("tracks", "text_embedding", "text_path")
     num_updates: Tensor
-    mean: Tensor
-    components: Tensor
-    projection: Tensor
     weight: Tensor
     set_projection: Tensor
     set_flags: Tensor
@@ -209,47 +180,34 @@ class TrackFlow(Stage):
         num, frames, points = components.shape[:3]
         self.num_components = num
         self.network = _Network(config, (num, frames, points), text_dim + path_dim)
-        self.expected = _ExpectedPath(config, num, points, text_dim + path_dim)
-        self.average = nn.ModuleDict(
-            {
-                "network": copy.deepcopy(self.network).requires_grad_(False),
-                "expected": copy.deepcopy(self.expected).requires_grad_(False),
-            }
-        )
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.basis = TrackBasisLayer(mean, components)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
-        # Not stored with the weights: a run keeps the basis once.
-        squared_K = components.double().square().sum(dim=(1, 2, 3))
-        for name, value in (
-            ("mean", mean),
-            ("components", components),
-            ("projection", (components / squared_K[:, None, None, None]).float()),
-            ("weight", scale.sqrt() / scale.sqrt().mean()),
-        ):
-            self.register_buffer(name, value, persistent=False)
+        # Not stored with the weights, as the basis is not.
+        weight_K = scale.sqrt() / scale.sqrt().mean()
+        self.register_buffer("weight", weight_K, persistent=False)
         projection_SKK, flags_ST = given_sets(components)
         self.register_buffer("set_projection", projection_SKK, persistent=False)
         self.register_buffer("set_flags", flags_ST, persistent=False)
 
     def coefficients(self, track_BTN2: Tensor) -> Tensor:
         """Whitened coefficients `[B, K]` of tracks."""
-        moved_BTN2 = track_BTN2 - track_BTN2[:, :1] - self.mean
-        return moved_BTN2.flatten(1) @ self.projection.flatten(1).T
+        return self.basis.encode(track_BTN2)
 
     def tracks(self, coefficient_BK: Tensor, start_BN2: Tensor) -> Tensor:
         """Tracks `[B, T, N, 2]` that begin at `start_BN2`."""
-        moved_BX = coefficient_BK @ self.components.flatten(1)
-        return moved_BX.unflatten(1, self.mean.shape) + self.mean + start_BN2[:, None]
+        return self.basis.decode(coefficient_BK, start_BN2)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        """True and predicted coefficients, from points on the way to them; the expected path."""
+        """True and predicted coefficients, from points on the way to them."""
         config, track_BTN2 = self.config, batch["tracks"]
-        network, expected = self.network, self.expected
+        network = self.network
         generator: torch.Generator | None = None
         if self.training:
             self._update_average()
         else:
             # The averaged weights, and the same noise in every validation, so that epochs compare.
-            network, expected = self._averaged()
+            network = self.average
             generator = torch.Generator().manual_seed(0)
         size, device = len(track_BTN2), track_BTN2.device
 
@@ -259,7 +217,7 @@ class TrackFlow(Stage):
         z1_BK = self.coefficients(track_BTN2)
         z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
         t_B = torch.randn(size, generator=generator).to(device).sigmoid()
-        words_BX = _words(batch["text_embedding"], batch["text_path"])
+        words_BX = sentence_values(batch["text_embedding"], batch["text_path"])
         if self.training and config.text_noise > 0.0:
             words_BX = F.dropout(words_BX, config.text_noise)
         has_text_B = uniform() >= config.text_dropout
@@ -269,8 +227,7 @@ class TrackFlow(Stage):
         found_BK = network(
             torch.lerp(z0_BK, z1_BK, t_B[:, None]), t_B, text_BW, network.start(start_BN2), given_BX
         )
-        path_BTN2 = self.tracks(expected(words_BX, start_BN2), start_BN2)
-        return {"clean": z1_BK, "coefficients": found_BK, "expected": path_BTN2}
+        return {"clean": z1_BK, "coefficients": found_BK}
 
     def _given(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
         """What some frames and points tell of coefficients, and which, `[B, K + T]`."""
@@ -283,37 +240,22 @@ class TrackFlow(Stage):
             pieces.append(torch.cat([seen_XK, flags_XT], dim=1))
         return torch.cat(pieces)
 
-    def _averaged(self) -> tuple[_Network, _ExpectedPath]:
-        network, expected = self.average["network"], self.average["expected"]
-        assert isinstance(network, _Network) and isinstance(expected, _ExpectedPath)
-        return network, expected
-
     @torch.no_grad()
     def _update_average(self) -> None:
         """Follow the weights as the optimiser left them after the step before."""
         count = int(self.num_updates)
         decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
         means: list[Tensor] = list(self.average.parameters())
-        own: list[Tensor] = [*self.network.parameters(), *self.expected.parameters()]
+        own: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(means, own, 1.0 - decay)
         self.num_updates += 1
 
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """Squared error of coefficients by the square root of their importance, and the expected
-        path's mean distance to the true points, normalised units; they share no weights."""
+        """Squared error of the clean coefficients, by the square root of their importance."""
         error_BK = (output["coefficients"] - output["clean"]).square()
-        flow = (error_BK * self.weight).mean()
-        expected = (output["expected"] - batch["tracks"]).norm(dim=3).mean()
-        return {"total": flow + expected, "flow": flow, "expected": expected}
-
-    @torch.no_grad()
-    def expected_path(self, prompt: TrackPrompt) -> Tensor:
-        """One path `[B, T, N, 2]` for each prompt."""
-        _, expected = self._averaged()
-        coefficient_BK = expected(_words(prompt.text, prompt.path), prompt.start)
-        return self.tracks(coefficient_BK, prompt.start)
+        return {"total": (error_BK * self.weight).mean(), "plain": error_BK.mean()}
 
     @torch.no_grad()
     def sample(
@@ -340,21 +282,20 @@ class TrackFlow(Stage):
         steps = config.steps if steps is None else steps
         guidance = config.guidance if guidance is None else guidance
         emphasis = config.emphasis if emphasis is None else emphasis
-        network, _ = self._averaged()
-        size = len(noise_BK)
+        network, size = self.average, len(noise_BK)
         # Clean prediction: sum of these sentences' predictions, by weights that sum to 1.
-        parts = [(network.text(_words(prompt.text, prompt.path)), guidance + emphasis)]
+        parts = [(network.text(sentence_values(prompt.text, prompt.path)), guidance + emphasis)]
         if guidance != 1.0:
             parts.append((network.no_text.expand(size, -1), 1.0 - guidance))
         if emphasis != 0.0:
             if prompt.mirrored_text is None or prompt.mirrored_path is None:
                 raise ConfigError("track_flow.emphasis needs the mirrored sentences")
-            mirrored_BX = _words(prompt.mirrored_text, prompt.mirrored_path)
+            mirrored_BX = sentence_values(prompt.mirrored_text, prompt.mirrored_path)
             parts.append((network.text(mirrored_BX), -emphasis))
         text_XW = torch.cat([text_BW for text_BW, _ in parts])
         start_XW = network.start(prompt.start).repeat(len(parts), 1)
         if given_BX is None:
-            given_BX = noise_BK.new_zeros(size, self.num_components + len(self.mean))
+            given_BX = noise_BK.new_zeros(size, self.num_components + len(self.basis.mean))
         given_XX = given_BX.repeat(len(parts), 1)
         z_BK = noise_BK
         for step in range(steps):
@@ -368,9 +309,3 @@ class TrackFlow(Stage):
                 clean_BK = correct(clean_BK, now)
             z_BK = z_BK + (clean_BK - z_BK) / (steps - step)
         return z_BK
-
-
-def _words(text_BD: Tensor, path_BP: Tensor) -> Tensor:
-    """The sentence with values of order one, and what its words say of the path, `[B, D + P]`."""
-    unit_BD = F.normalize(text_BD, dim=1) * (0.4 * text_BD.shape[1] ** 0.5)
-    return torch.cat([unit_BD, 2.0 * path_BP], dim=1)
