@@ -1,11 +1,12 @@
 """Network blocks that more than one stage uses.
 
-Dimensions: B clips, T frames, J joints, D values of a frame, H hidden, Z latent, W width,
-K components.
+Dimensions: B clips, T frames, J joints, N points, D values of a frame, H hidden, Z latent,
+W width, K components.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -252,3 +253,99 @@ def coefficient_encoder(components: int, outputs: int) -> nn.Sequential:
         nn.Dropout(0.1),
         nn.Linear(width, outputs),
     )
+
+
+class FlowBlock(nn.Module):
+    """A residual layer whose norm, strength and output a condition scales and shifts."""
+
+    modulation: nn.Linear
+
+    def __init__(self, width: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 3 * width)
+        _silence(self.modulation)
+        self.layers = nn.Sequential(
+            nn.Linear(width, expansion * width),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(expansion * width, width),
+        )
+
+    def forward(self, hidden_BW: Tensor, modulation_BX: Tensor) -> Tensor:
+        """`[B, W]`; the modulation is that of the condition, `[B, 3 W]`."""
+        shift_BW, scale_BW, gate_BW = modulation_BX.chunk(3, dim=1)
+        inner_BW = self.layers(self.norm(hidden_BW) * (1.0 + scale_BW) + shift_BW)
+        return hidden_BW + (1.0 + gate_BW) * inner_BW
+
+
+def time_code(t_B: Tensor, width: int) -> Tensor:
+    """Sines and cosines of times in [0, 1], `[B, W]`."""
+    half = width // 2
+    rate_H = torch.exp(torch.linspace(0.0, math.log(1000.0), half, device=t_B.device))
+    angle_BH = t_B[:, None] * rate_H
+    code_BX = torch.cat([angle_BH.sin(), angle_BH.cos()], dim=1)
+    return F.pad(code_BX, (0, width - code_BX.shape[1]))
+
+
+class TrackStart(nn.Module):
+    """What the first frame of a track tells: its box, and how points lie in it.
+
+    Args:
+        num_points: N.
+        outputs: W.
+    """
+
+    def __init__(self, num_points: int, outputs: int) -> None:
+        super().__init__()
+        self.box = nn.Linear(9, outputs)
+        self.layout = nn.Linear(2 * num_points, outputs, bias=False)
+        nn.init.zeros_(self.layout.weight)  # of grids in boxes all are alike
+
+    def forward(self, start_BN2: Tensor) -> Tensor:
+        """`[B, W]` of points `[B, N, 2]` in [-1, 1]."""
+        low_B2, high_B2 = start_BN2.amin(dim=1), start_BN2.amax(dim=1)
+        centre_B2, size_B2 = 0.5 * (low_B2 + high_B2), (high_B2 - low_B2).clamp_min(0.01)
+        log_B2 = size_B2.log()
+        box_BX = torch.cat(
+            [low_B2, high_B2, centre_B2.square(), log_B2, log_B2[:, :1] - log_B2[:, 1:]], dim=1
+        )
+        inside_BN2 = (start_BN2 - centre_B2[:, None]) / size_B2[:, None]
+        return self.box(box_BX) + self.layout(inside_BN2.flatten(1))
+
+
+class TrackBasisLayer(nn.Module):
+    """A fixed linear map between tracks and coefficients (`raydance.tracks.basis`).
+
+    Args:
+        mean: `[T, N, 2]`; components: `[K, T, N, 2]`.
+    """
+
+    mean: Tensor
+    components: Tensor
+    projection: Tensor
+
+    def __init__(self, mean: Tensor, components: Tensor) -> None:
+        super().__init__()
+        squared_K = components.double().square().sum(dim=(1, 2, 3))
+        projection = (components / squared_K[:, None, None, None]).float()
+        # Not stored with the weights: a run keeps the basis once.
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("components", components, persistent=False)
+        self.register_buffer("projection", projection, persistent=False)
+
+    def encode(self, track_BTN2: Tensor) -> Tensor:
+        """Whitened coefficients `[B, K]`."""
+        moved_BTN2 = track_BTN2 - track_BTN2[:, :1] - self.mean
+        return moved_BTN2.flatten(1) @ self.projection.flatten(1).T
+
+    def decode(self, coefficient_BK: Tensor, start_BN2: Tensor) -> Tensor:
+        """Tracks `[B, T, N, 2]` that begin at `start_BN2`."""
+        moved_BX = coefficient_BK @ self.components.flatten(1)
+        return moved_BX.unflatten(1, self.mean.shape) + self.mean + start_BN2[:, None]
+
+
+def sentence_values(text_BD: Tensor, path_BP: Tensor) -> Tensor:
+    """Sentences' embeddings with values of order one, and what their words say of the path."""
+    unit_BD = F.normalize(text_BD, dim=1) * (0.4 * text_BD.shape[1] ** 0.5)
+    return torch.cat([unit_BD, 2.0 * path_BP], dim=1)

@@ -1,4 +1,4 @@
-"""What the words of a caption say by themselves: its sides, and how abstract it is.
+"""What the words of a caption say by themselves: its sides, its path, and how abstract it is.
 
 Sentence encoders hardly tell left from right (with MiniLM "raises the left arm" and "raises the
 right arm" have a cosine of .98), so the sides are read off the words and given to the networks
@@ -56,6 +56,18 @@ _STOP: Final = frozenset(
 )
 _WORD = re.compile(r"[a-z]+")
 _CLAUSE = re.compile(r"[.,;:!?()]+")
+PATH_NAMES: Final = ("across", "towards", "mentioned")
+"""What the three values of a path vector are about."""
+_BEFORE_SIDE = r"(?:the |its |his |her |their )?"
+_OF_SIDE = r"(?: side| hand| end| part)?(?: of the \w+)?"
+_ACROSS = {
+    first: re.compile(rf"\b{first}{_OF_SIDE} to (?:the )?(?:\w+ )?{second}")
+    for first, second in (("left", "right"), ("right", "left"))
+}
+_TOWARDS = {
+    side: re.compile(rf"\bto(?:wards?)? {_BEFORE_SIDE}{side}|\b{side}wards?\b|\bturn\w* {side}\b")
+    for side in ("left", "right")
+}
 LONG_CAPTION: Final = 20
 """A caption of this many words or more counts as fully long in `difficulty`."""
 
@@ -86,6 +98,29 @@ def side_vector(text: str) -> np.ndarray:
             (lefts if sign > 0 else rights)[about] += 1
     total = lefts + rights
     return ((lefts - rights) / np.where(total > 0, total, 1)).astype(np.float32)
+
+
+def path_vector(text: str) -> np.ndarray:
+    """What a sentence says of left and right in the frame: `[3]` in [-1, 1], right positive.
+
+    `across`: from one side to the other ("from left to right" is 1); `towards`: to a side ("runs to
+    the left", "rightwards"), where the sentence does not name both ends of the way; `mentioned`:
+    the right side, and not the left, is named at all ("the car on the right").
+
+    Exchanging the words left and right gives exactly the negated vector.
+    """
+    lower = " ".join(text.lower().split())
+    leads = {first: bool(pattern.search(lower)) for first, pattern in _ACROSS.items()}
+    goes = {side: bool(pattern.search(lower)) for side, pattern in _TOWARDS.items()}
+    towards = {"right": goes["right"] and not leads["left"]}
+    towards["left"] = goes["left"] and not leads["right"]
+    named = {side: side in lower for side in ("left", "right")}
+    values = (
+        leads["left"] - leads["right"],
+        towards["right"] - towards["left"],
+        named["right"] - named["left"],
+    )
+    return np.array(values, dtype=np.float32)
 
 
 def difficulty(text: str) -> float:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema", "measure", "files", "version", "kept_epoch", "plain_text"),
-    ("losses", "nn", "sequences", "metrics", "motion", "music", "tracks", "text", "words"),
+    ("losses", "nn", "sequences", "metrics", "motion", "music", "tracks"),
+    ("text", "words", "clip"),
     ("dataset", "web"),
     ("seeded_kmeans", "language_model"),
     ("sources", "file_search"),

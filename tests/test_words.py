@@ -105,3 +105,23 @@ def test_difficulty_orders_concrete_before_abstract():
 @pytest.mark.parametrize("word", ["jumping", "hopped", "raises", "lunges", "marched", "twisting"])
 def test_inflected_actions_are_concrete(word):
     assert words.difficulty(word) == pytest.approx(0.5 / 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A dog walks from left to right", (1, 0, 0)),
+        ("a car drives from the right side of the road to the left", (-1, 0, 0)),
+        ("it goes from the left hand to the far right", (1, 0, 0)),
+        ("a plane flies to the right", (0, 1, 1)),
+        ("the bird moves  leftwards", (0, -1, -1)),
+        ("the fox turned left", (0, -1, -1)),
+        ("a white car on the right", (0, 0, 1)),
+        ("a zebra runs to its left", (0, -1, -1)),
+        ("a whale dives", (0, 0, 0)),
+    ],
+)
+def test_a_path_vector_tells_ways_from_places(text: str, expected: tuple[float, ...]) -> None:
+    assert words.path_vector(text).tolist() == list(expected)
+    swapped = text.replace("left", "?").replace("right", "left").replace("?", "right")
+    assert words.path_vector(swapped).tolist() == [-value for value in expected]

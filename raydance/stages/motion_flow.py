@@ -14,7 +14,6 @@ steps of the sampler, C steps at once, R rows of conditions.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, cast
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
+from raydance.nn import FlowBlock, time_code
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 MAX_STEPS: Final = 100
@@ -86,30 +86,6 @@ class MotionFlowConfig:
             raise ConfigError(f"motion_flow.candidates: {self.candidates}; at least 1")
 
 
-class _Block(nn.Module):
-    """A residual layer whose norm, strength and output the condition scales and shifts."""
-
-    modulation: nn.Linear
-
-    def __init__(self, width: int, expansion: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(width, 3 * width)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
-        self.layers = nn.Sequential(
-            nn.Linear(width, expansion * width),
-            nn.SiLU(),
-            nn.Dropout(dropout),
-            nn.Linear(expansion * width, width),
-        )
-
-    def forward(self, hidden_BW: Tensor, modulation_BX: Tensor) -> Tensor:
-        shift_BW, scale_BW, gate_BW = modulation_BX.chunk(3, dim=1)
-        inner_BW = self.layers(self.norm(hidden_BW) * (1.0 + scale_BW) + shift_BW)
-        return hidden_BW + (1.0 + gate_BW) * inner_BW
-
-
 class _Network(nn.Module):
     """Predicts clean coefficients."""
 
@@ -123,7 +99,7 @@ class _Network(nn.Module):
         self.text = nn.Sequential(nn.Linear(text_dim, width), nn.SiLU(), nn.Linear(width, width))
         self.no_text = nn.Parameter(torch.zeros(width))
         self.blocks = nn.ModuleList(
-            _Block(width, config.expansion, config.dropout) for _ in range(config.num_blocks)
+            FlowBlock(width, config.expansion, config.dropout) for _ in range(config.num_blocks)
         )
         self.norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, components)
@@ -134,12 +110,12 @@ class _Network(nn.Module):
         self, z_BK: Tensor, t_B: Tensor, text_BD: Tensor, has_text_B: Tensor, wanted_BX: Tensor
     ) -> Tensor:
         text_BW = torch.where(has_text_B[:, None], self.text(text_BD), self.no_text)
-        condition_BW = F.silu(self.time(_time_code(t_B, self.width)) + text_BW)
+        condition_BW = F.silu(self.time(time_code(t_B, self.width)) + text_BW)
         hidden_BW = self.input(z_BK) + self.wanted(wanted_BX)
         return self.through(hidden_BW, self._modulations(condition_BW))
 
     def _modulations(self, condition_BW: Tensor) -> list[Tensor]:
-        return [cast(_Block, block).modulation(condition_BW) for block in self.blocks]
+        return [cast(FlowBlock, block).modulation(condition_BW) for block in self.blocks]
 
     def through(self, hidden_BW: Tensor, modulations: Sequence[Tensor]) -> Tensor:
         """Clean coefficients `[B, K]`; `modulations` are of each block, `[B, 3 W]`."""
@@ -163,7 +139,7 @@ class _Network(nn.Module):
         text_RW = self.text(text_BD)
         if with_free:
             text_RW = torch.cat([text_RW, self.no_text[None]])
-        time_SW = self.time(_time_code(torch.tensor(times, device=text_BD.device), self.width))
+        time_SW = self.time(time_code(torch.tensor(times, device=text_BD.device), self.width))
         for part_CW in time_SW.split(max(1, _ROWS_AT_ONCE // len(text_RW))):
             condition_CRW = F.silu(part_CW[:, None] + text_RW)
             of_blocks = self._modulations(condition_CRW)
@@ -172,15 +148,6 @@ class _Network(nn.Module):
                     yield [torch.cat([x_RX[:-1], x_RX[-1:].expand(size, -1)]) for x_RX in step]
                 else:
                     yield list(step)
-
-
-def _time_code(t_B: Tensor, width: int) -> Tensor:
-    """Sines and cosines of times in [0, 1], `[B, W]`."""
-    half = width // 2
-    rate_H = torch.exp(torch.linspace(0.0, math.log(1000.0), half, device=t_B.device))
-    angle_BH = t_B[:, None] * rate_H
-    code_BX = torch.cat([angle_BH.sin(), angle_BH.cos()], dim=1)
-    return F.pad(code_BX, (0, width - code_BX.shape[1]))
 
 
 Correction = Callable[[Tensor, float], Tensor]

@@ -1,0 +1,311 @@
+"""Track flow: from a sentence and a first frame to samples of tracks.
+
+Not from the paper, whose decoder answers each sentence with one blurred path: a rectified flow
+(Liu et al., 2022) over the whitened coefficients of `raydance.tracks.basis`. Noise `z_0` and
+coefficients `z_1` are joined by straight lines `z_t = (1 - t) z_0 + t z_1`; the network predicts
+`z_1` from a point on the line, the time, the sentence and the first frame. It also learns to see
+given points: the least-norm coefficients of randomly chosen frames and points, and which those are.
+
+Sentences are dropped now and then, for guidance (Ho and Salimans, 2022). A second guidance leads
+away from the *mirrored* sentence: in real videos a third of the objects said to go "from left to
+right" does not, as cameras follow them, and a faithful flow says so; `emphasis` takes the words at
+their word and changes nothing where a sentence names no side.
+
+Dimensions: B clips, T frames, N points, K components, D sentence embedding, P path words, W width,
+F start features, S sets of given frames.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydance.errors import ConfigError
+from raydance.nn import FlowBlock, TrackBasisLayer, TrackStart, sentence_values, time_code
+from raydance.stages.base import Batch, Stage, TrainConfig
+from raydance.track_given import given_sets
+
+MAX_STEPS: Final = 100
+MAX_GUIDANCE: Final = 10.0
+_SETS_IN_BATCH: Final = 8
+
+Correction = Callable[[Tensor, float], Tensor]
+"""Moves predicted coefficients `[B, K]` at time t onto what is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackFlowConfig:
+    """The flow's size, training and sampling.
+
+    Attributes:
+        num_components: K, of the basis, at most.
+        width, num_blocks, dropout: of the residual network.
+        text_dropout: how often the sentence is left out in training.
+        text_noise: share of the sentence's values that is zeroed in training.
+        given_dropout: how often no frame or point is given in training.
+        ema: highest decay of the averaged weights, which are those that sample.
+        guidance: how much further than without the sentence its prediction is followed; 1 is none.
+        emphasis: how much further than the mirrored sentence's prediction it is followed; 0 is
+            none, and samples are spread as the training data are.
+        steps: of the sampler.
+    """
+
+    enabled: bool = True
+    num_components: int = 60
+    width: int = 256
+    num_blocks: int = 4
+    dropout: float = 0.2
+    text_dropout: float = 0.1
+    text_noise: float = 0.1
+    given_dropout: float = 0.7
+    ema: float = 0.999
+    guidance: float = 1.0
+    emphasis: float = 0.0
+    steps: int = 8
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            epochs=60,
+            lr=1e-3,
+            schedule="onecycle",
+            batch_size=128,
+            weight_decay=0.01,
+            patience=0,
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise ConfigError(f"track_flow.steps: {self.steps}; allowed: 1 to {MAX_STEPS}")
+        for name in ("guidance", "emphasis"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= MAX_GUIDANCE:
+                raise ConfigError(f"track_flow.{name}: {value}; allowed: 0 to {MAX_GUIDANCE:g}")
+        for name in ("text_dropout", "text_noise", "given_dropout", "dropout"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ConfigError(f"track_flow.{name}: {value}; allowed: 0 to 1")
+        if not 0.0 <= self.ema < 1.0:
+            raise ConfigError(f"track_flow.ema: {self.ema}; from 0 up to but without 1")
+        if self.num_components < 1:
+            raise ConfigError(f"track_flow.num_components: {self.num_components}; at least 1")
+
+
+@dataclass(frozen=True)
+class TrackPrompt:
+    """What tracks are made from.
+
+    Attributes:
+        text: `[B, D]`, of the sentences.
+        path: `[B, P]`, what their words say of the path (`raydance.words.path_vector`).
+        start: `[B, N, 2]`, the first frame, normalised.
+        mirrored_text, mirrored_path: of the mirrored sentences; needed for `emphasis` alone.
+    """
+
+    text: Tensor
+    path: Tensor
+    start: Tensor
+    mirrored_text: Tensor | None = None
+    mirrored_path: Tensor | None = None
+
+
+class _Network(nn.Module):
+    """Predicts clean coefficients."""
+
+    def __init__(self, config: TrackFlowConfig, shape_KTN: tuple[int, int, int], words: int):
+        super().__init__()
+        (components, frames, points), width = shape_KTN, config.width
+        self.width = width
+        self.input = nn.Linear(components, width)
+        self.given = nn.Linear(components + frames, width, bias=False)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.start = nn.Sequential(TrackStart(points, width), nn.SiLU(), nn.Linear(width, width))
+        self.text = nn.Sequential(
+            nn.Linear(words, width), nn.SiLU(), nn.Dropout(config.dropout), nn.Linear(width, width)
+        )
+        self.no_text = nn.Parameter(torch.zeros(width))
+        self.blocks = nn.ModuleList(
+            FlowBlock(width, 2, config.dropout) for _ in range(config.num_blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, components)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(
+        self, z_BK: Tensor, t_B: Tensor, text_BW: Tensor, start_BW: Tensor, given_BX: Tensor
+    ) -> Tensor:
+        """Clean coefficients; `text_BW` and `start_BW` are those of `text`, or `no_text`, and of
+        `start`, which a sampler needs to compute only once."""
+        condition_BW = F.silu(self.time(time_code(t_B, self.width)) + text_BW + start_BW)
+        hidden_BW = self.input(z_BK) + self.given(given_BX)
+        for block in self.blocks:
+            hidden_BW = block(hidden_BW, cast(FlowBlock, block).modulation(condition_BW))
+        return self.output(self.norm(hidden_BW))
+
+
+class TrackFlow(Stage):
+    """The flow over coefficients of a track basis, and the expected path.
+
+    Args:
+        mean, components: `[T, N, 2]` and `[K, T, N, 2]`, of the basis.
+        scale: `[K]`: what one standard deviation of each component adds, normalised units.
+        text_dim: D.
+        path_dim: P.
+    """
+
+    name: ClassVar[str] = "track_flow"
+    reads: ClassVar[tuple[str, ...]] = ("tracks", "text_embedding", "text_path")
+    num_updates: Tensor
+    weight: Tensor
+    set_projection: Tensor
+    set_flags: Tensor
+
+    def __init__(
+        self,
+        config: TrackFlowConfig,
+        mean: Tensor,
+        components: Tensor,
+        scale: Tensor,
+        text_dim: int,
+        path_dim: int = 3,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        num, frames, points = components.shape[:3]
+        self.num_components = num
+        self.network = _Network(config, (num, frames, points), text_dim + path_dim)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.basis = TrackBasisLayer(mean, components)
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+        # Not stored with the weights, as the basis is not.
+        weight_K = scale.sqrt() / scale.sqrt().mean()
+        self.register_buffer("weight", weight_K, persistent=False)
+        projection_SKK, flags_ST = given_sets(components)
+        self.register_buffer("set_projection", projection_SKK, persistent=False)
+        self.register_buffer("set_flags", flags_ST, persistent=False)
+
+    def coefficients(self, track_BTN2: Tensor) -> Tensor:
+        """Whitened coefficients `[B, K]` of tracks."""
+        return self.basis.encode(track_BTN2)
+
+    def tracks(self, coefficient_BK: Tensor, start_BN2: Tensor) -> Tensor:
+        """Tracks `[B, T, N, 2]` that begin at `start_BN2`."""
+        return self.basis.decode(coefficient_BK, start_BN2)
+
+    def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
+        """True and predicted coefficients, from points on the way to them."""
+        config, track_BTN2 = self.config, batch["tracks"]
+        network = self.network
+        generator: torch.Generator | None = None
+        if self.training:
+            self._update_average()
+        else:
+            # The averaged weights, and the same noise in every validation, so that epochs compare.
+            network = self.average
+            generator = torch.Generator().manual_seed(0)
+        size, device = len(track_BTN2), track_BTN2.device
+
+        def uniform() -> Tensor:
+            return torch.rand(size, generator=generator).to(device)
+
+        z1_BK = self.coefficients(track_BTN2)
+        z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
+        t_B = torch.randn(size, generator=generator).to(device).sigmoid()
+        words_BX = sentence_values(batch["text_embedding"], batch["text_path"])
+        if self.training and config.text_noise > 0.0:
+            words_BX = F.dropout(words_BX, config.text_noise)
+        has_text_B = uniform() >= config.text_dropout
+        text_BW = torch.where(has_text_B[:, None], network.text(words_BX), network.no_text)
+        given_BX = self._given(z1_BK, generator) * (uniform() >= config.given_dropout)[:, None]
+        start_BN2 = track_BTN2[:, 0]
+        found_BK = network(
+            torch.lerp(z0_BK, z1_BK, t_B[:, None]), t_B, text_BW, network.start(start_BN2), given_BX
+        )
+        return {"clean": z1_BK, "coefficients": found_BK}
+
+    def _given(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
+        """What some frames and points tell of coefficients, and which, `[B, K + T]`."""
+        rows = -(-len(z1_BK) // _SETS_IN_BATCH)
+        pieces = []
+        for piece_XK in z1_BK.split(rows):
+            number = int(torch.randint(len(self.set_flags), (), generator=generator))
+            seen_XK = piece_XK @ self.set_projection[number].T
+            flags_XT = self.set_flags[number].expand(len(piece_XK), -1)
+            pieces.append(torch.cat([seen_XK, flags_XT], dim=1))
+        return torch.cat(pieces)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Follow the weights as the optimiser left them after the step before."""
+        count = int(self.num_updates)
+        decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
+        means: list[Tensor] = list(self.average.parameters())
+        own: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(means, own, 1.0 - decay)
+        self.num_updates += 1
+
+    def loss(
+        self, output: Mapping[str, Tensor], batch: Batch, progress: float
+    ) -> dict[str, Tensor]:
+        """Squared error of the clean coefficients, by the square root of their importance."""
+        error_BK = (output["coefficients"] - output["clean"]).square()
+        return {"total": (error_BK * self.weight).mean(), "plain": error_BK.mean()}
+
+    @torch.no_grad()
+    def sample(
+        self,
+        noise_BK: Tensor,
+        prompt: TrackPrompt,
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        emphasis: float | None = None,
+        given_BX: Tensor | None = None,
+        correct: Correction | None = None,
+    ) -> Tensor:
+        """Coefficients `[B, K]`, by Euler's method.
+
+        Args:
+            noise_BK: where the way begins; its scale is the temperature.
+            steps, guidance, emphasis: the configuration's where None.
+            given_BX: least-norm coefficients of given points and the share of points given in each
+                frame, `[B, K + T]`; nothing given where None.
+            correct: applied to every prediction of the clean coefficients.
+        """
+        config = self.config
+        steps = config.steps if steps is None else steps
+        guidance = config.guidance if guidance is None else guidance
+        emphasis = config.emphasis if emphasis is None else emphasis
+        network, size = self.average, len(noise_BK)
+        # Clean prediction: sum of these sentences' predictions, by weights that sum to 1.
+        parts = [(network.text(sentence_values(prompt.text, prompt.path)), guidance + emphasis)]
+        if guidance != 1.0:
+            parts.append((network.no_text.expand(size, -1), 1.0 - guidance))
+        if emphasis != 0.0:
+            if prompt.mirrored_text is None or prompt.mirrored_path is None:
+                raise ConfigError("track_flow.emphasis needs the mirrored sentences")
+            mirrored_BX = sentence_values(prompt.mirrored_text, prompt.mirrored_path)
+            parts.append((network.text(mirrored_BX), -emphasis))
+        text_XW = torch.cat([text_BW for text_BW, _ in parts])
+        start_XW = network.start(prompt.start).repeat(len(parts), 1)
+        if given_BX is None:
+            given_BX = noise_BK.new_zeros(size, self.num_components + len(self.basis.mean))
+        given_XX = given_BX.repeat(len(parts), 1)
+        z_BK = noise_BK
+        for step in range(steps):
+            now = step / steps
+            t_X = torch.full((len(text_XW),), now, device=z_BK.device)
+            found_XK = network(z_BK.repeat(len(parts), 1), t_X, text_XW, start_XW, given_XX)
+            clean_BK = torch.zeros_like(z_BK)
+            for found_BK, (_, weight) in zip(found_XK.split(size), parts):
+                clean_BK = clean_BK + weight * found_BK
+            if correct is not None:
+                clean_BK = correct(clean_BK, now)
+            z_BK = z_BK + (clean_BK - z_BK) / (steps - step)
+        return z_BK
