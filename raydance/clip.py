@@ -89,9 +89,9 @@ class Clip:
                 "transformers with a tokenizer, an image processor and safetensors weights"
             ) from None
         self._model = model.float().eval().requires_grad_(False).to(device)
-        positions = int(model.config.text_config.max_position_embeddings)
+        positions = int(getattr(model.config.text_config, "max_position_embeddings"))  # noqa: B009
         self._max_tokens = min(positions, int(self._tokenizer.model_max_length))
-        self.dim = int(model.config.projection_dim)
+        self.dim = int(model.config.projection_dim or 0)
         self.name = config.model + (f"@{config.revision}" if config.revision else "")
 
     def _check(self, place: str, settings: dict[str, Any]) -> None:

@@ -28,8 +28,8 @@ from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.nn import FlowBlock, TrackBasisLayer, TrackStart, sentence_values, time_code
+from raydance.sequences.track_given import given_sets
 from raydance.stages.base import Batch, Stage, TrainConfig
-from raydance.track_given import given_sets
 
 MAX_STEPS: Final = 100
 MAX_GUIDANCE: Final = 10.0

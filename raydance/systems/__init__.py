@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SYSTEMS: Final[dict[str, str]] = {
     "dance-language": "raydance.systems.dance_language",
     "everything2motion": "raydance.systems.everything2motion.system",
+    "lang2motion": "raydance.systems.lang2motion.system",
 }
 """The module of every system, which holds its `SYSTEM`, by the name that commands use."""
 

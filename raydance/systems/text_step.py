@@ -22,6 +22,7 @@ from raydance.motion.augment import mirror_caption
 from raydance.schema import CAPTION_IDS
 from raydance.systems.engine import StepContext, column_folder
 from raydance.text import TextConfig, load_text_encoder
+from raydance.words import path_vector
 
 STEP = "texts"
 
@@ -131,6 +132,7 @@ def write_texts(context: StepContext, config: TextsConfig) -> dict[str, Any]:
         "text_tokens": torch.from_numpy(tokens),
         "text_mask": torch.from_numpy(mask),
         "text_embedding": torch.from_numpy(tokens[:, 0].astype(np.float32)),
+        "text_path": torch.from_numpy(np.stack([path_vector(text) for text in texts])),
         "has_text": torch.arange(len(texts)) > 0,
     }
     save_bundle(run.bundle(STEP), tensors, known | {"width": width})

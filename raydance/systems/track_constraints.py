@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from raydance.errors import InputError
-from raydance.track_given import NOISE
+from raydance.sequences.track_given import NOISE
 
 
 class TrackEquations:

@@ -21,7 +21,6 @@ from raydance.errors import ArtifactError, InputError
 from raydance.ingest import song_features
 from raydance.motion import windows
 from raydance.motion.clip import Clip
-from raydance.motion.clip_rows import for_network, genre_number
 from raydance.motion.local_frames import from_local
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.patch_basis import HOP, LENGTH, num_patches
@@ -32,6 +31,7 @@ from raydance.stages.sequence_regression import SequenceRegression
 from raydance.systems import text_step
 from raydance.systems.base import load_stage
 from raydance.systems.everything2motion import patches
+from raydance.systems.everything2motion.clip_rows import for_network, genre_number
 from raydance.systems.everything2motion.system import build_stage, config_of, genres_of
 from raydance.systems.tasks import Input, MotionAnswer, Task, TaskOptions, TaskRequest
 from raydance.text import load_text_encoder

@@ -21,7 +21,6 @@ from raydance.batches import seed_for
 from raydance.chunks import BatchSpec, StoredColumn
 from raydance.dataset import Dataset
 from raydance.errors import InputError
-from raydance.motion.clip_rows import ClipRows, genre_of
 from raydance.music.features import NAMES
 from raydance.schema import CAPTION_IDS, MOTION
 from raydance.stages.base import Stage
@@ -32,6 +31,7 @@ from raydance.systems import text_step
 from raydance.systems.base import load_stage
 from raydance.systems.engine import MAIN, Step, StepContext, System, column_folder
 from raydance.systems.everything2motion import patches
+from raydance.systems.everything2motion.clip_rows import ClipRows, genre_of
 from raydance.systems.everything2motion.config import (
     NUM_GENRES,
     PRESETS,

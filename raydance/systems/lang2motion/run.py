@@ -1,0 +1,346 @@
+"""A trained Lang2Motion run at work: tracks from a sentence, search both ways, zero-shot names.
+
+Dimensions: B tracks, T frames, N points, K components, Z space.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from raydance import index
+from raydance.artifacts import Run, load_bundle
+from raydance.errors import ArtifactError, InputError
+from raydance.motion.augment import mirror_caption
+from raydance.stages.track_flow import TrackFlow, TrackPrompt
+from raydance.stages.track_path import TrackPath
+from raydance.stages.track_text_space import TrackTextSpace
+from raydance.systems import text_step
+from raydance.systems.base import load_stage
+from raydance.systems.lang2motion.system import LIBRARY, basis_of, build_stage, config_of
+from raydance.systems.tasks import (
+    Answer,
+    Input,
+    TableAnswer,
+    Task,
+    TaskOptions,
+    TaskRequest,
+    TracksAnswer,
+)
+from raydance.text import load_text_encoder
+from raydance.tracks.grid import grid_in_boxes, grid_in_mask
+from raydance.tracks.track import Track, normalised, resampled, to_pixels
+from raydance.words import path_vector
+
+_DEFAULT_SIZE: Final = (256, 256)
+_DEFAULT_BOX: Final = (96.0, 96.0, 160.0, 160.0)
+_DEFAULT_SECONDS: Final = 3.0
+MAX_SAMPLES: Final = 64
+
+
+class GenerateOptions(TaskOptions):
+    """How tracks are made."""
+
+    samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another track")
+    kind: Literal["sample", "expected"] = Field(
+        default="sample", description="Draws, or the one expected path"
+    )
+    guidance: float | None = Field(default=None, ge=0.0, le=10.0)
+    emphasis: float | None = Field(
+        default=None, ge=0.0, le=10.0, description="How far left and right are taken at their word"
+    )
+    steps: int | None = Field(default=None, ge=1, le=100)
+    seconds: float = Field(default=_DEFAULT_SECONDS, gt=0.0, le=600.0)
+    width: int = Field(default=_DEFAULT_SIZE[0], ge=2, le=16_384, description="Frame, pixels")
+    height: int = Field(default=_DEFAULT_SIZE[1], ge=2, le=16_384, description="Frame, pixels")
+
+
+class SearchOptions(TaskOptions):
+    """What is looked for among the tracks of the run."""
+
+    k: int = Field(default=5, ge=1, le=1000)
+
+
+class ClassifyOptions(TaskOptions):
+    """Names that a track is compared with."""
+
+    labels: list[str] = Field(min_length=2, max_length=1000)
+    prompt: str = Field(default="a person {}", description="{} stands for the label")
+    k: int = Field(default=5, ge=1, le=1000)
+
+
+class Lang2Motion:
+    """The generator and retriever of one run.
+
+    Args:
+        run: a finished run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.config = config_of(run)
+        self.basis = basis_of(run)
+        self.num_frames, self.num_points = self.basis.mean.shape[:2]
+        self.space: TrackTextSpace = self._stage("track_text_space", TrackTextSpace)
+        self.path: TrackPath = self._stage("track_path", TrackPath)
+        self.flow: TrackFlow = self._stage("track_flow", TrackFlow)
+        self.device = torch.device("cpu")
+
+    def _stage(self, name: str, kind: type) -> Any:
+        stage = load_stage(self.run, name, build_stage)
+        assert isinstance(stage, kind)
+        return stage
+
+    def to(self, device: torch.device) -> Lang2Motion:
+        """Let the networks work on another device; arrays come and go as before."""
+        for stage in (self.space, self.path, self.flow):
+            stage.to(device)
+        self.device = device
+        return self
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return load_text_encoder(self.config.texts.encoder)
+
+    @cached_property
+    def library(self) -> tuple[np.ndarray, dict[str, list[Any]]]:
+        """Points `[N, Z]` of all tracks of the dataset, and their names and captions."""
+        tensors, facts = load_bundle(self.run.bundle(LIBRARY))
+        return tensors["points"].numpy(), facts
+
+    @cached_property
+    def _index(self) -> index.Index:
+        return index.Index(self.library[0], "cosine")
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """What the run can do."""
+        text = Input(kind="text", help="a sentence about movement", is_optional=True)
+        tracks = Input(kind="tracks", help="an example", is_optional=True)
+        tasks = (
+            Task(
+                name="generate",
+                help="Tracks from a sentence and where they start",
+                inputs={
+                    "text": Input(kind="text", help="a sentence about movement"),
+                    "box": Input(kind="box", help="where the object starts", is_optional=True),
+                    "mask": Input(kind="mask", help="where the object starts", is_optional=True),
+                    "tracks": Input(
+                        kind="tracks", help="its first frame is the start", is_optional=True
+                    ),
+                },
+                output="tracks",
+                Options=GenerateOptions,
+                answer=lambda requests: [self._generate(one) for one in requests],
+            ),
+            Task(
+                name="search",
+                help="The run's tracks nearest to a sentence or an example",
+                inputs={"text": text, "tracks": tracks},
+                output="table",
+                Options=SearchOptions,
+                answer=lambda requests: [self._search(one) for one in requests],
+            ),
+            Task(
+                name="classify",
+                help="Which of some names fits a track best, without training on them",
+                inputs={"tracks": Input(kind="tracks", help="the track")},
+                output="table",
+                Options=ClassifyOptions,
+                answer=lambda requests: [self._classify(one) for one in requests],
+            ),
+        )
+        return {task.name: task for task in tasks}
+
+    # Into the space
+
+    def text_batch(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Sentences as the networks read them."""
+        if any(not text.strip() for text in texts):
+            raise InputError("the sentence is empty; describe a movement in words")
+        unique = list(dict.fromkeys(texts))
+        rows = [unique.index(text) for text in texts]
+        tokens, mask = self._encoder.encode_tokens(unique, self.config.texts.tokens)
+        path = np.stack([path_vector(text) for text in unique])
+        arrays = {
+            "text_embedding": tokens[:, 0],
+            "text_path": path,
+            "text_tokens": tokens,
+            "text_mask": mask,
+        }
+        return {k: torch.from_numpy(np.array(v)[rows]).to(self.device) for k, v in arrays.items()}
+
+    def place_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Points `[B, Z]` of sentences, length 1."""
+        with torch.inference_mode():
+            points: np.ndarray = self.space.project_text(self.text_batch(texts)).cpu().numpy()
+        return points
+
+    def place_tracks(self, tracks: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        """Points `[B, Z]` of tracks `[B, T, N, 2]` in [-1, 1], length 1."""
+        batch = {
+            "tracks": torch.from_numpy(np.array(tracks, dtype=np.float32)).to(self.device),
+            "visible": torch.from_numpy(np.array(visible)).to(self.device),
+        }
+        with torch.inference_mode():
+            points: np.ndarray = self.space.project_tracks(batch).cpu().numpy()
+        return points
+
+    def row_of(self, track: Track) -> tuple[np.ndarray, np.ndarray]:
+        """A track `[1, T, N, 2]` in [-1, 1] and its visibility, of this run's size."""
+        fixed = resampled(track, frames=self.num_frames, points=self.num_points)
+        return normalised(fixed.points, track.frame_size)[None], fixed.visible[None]
+
+    # Generation
+
+    def prompt(self, texts: Sequence[str], start: np.ndarray) -> TrackPrompt:
+        """What the generators are told: sentences and first frames `[B, N, 2]` in [-1, 1]."""
+        said = self.text_batch(texts)
+        mirrored = self.text_batch([mirror_caption(text) for text in texts])
+        return TrackPrompt(
+            text=said["text_embedding"],
+            path=said["text_path"],
+            start=torch.from_numpy(np.array(start, dtype=np.float32)).to(self.device),
+            mirrored_text=mirrored["text_embedding"],
+            mirrored_path=mirrored["text_path"],
+        )
+
+    def sample(self, prompt: TrackPrompt, seed: int, **settings: float | int | None) -> np.ndarray:
+        """Drawn tracks `[B, T, N, 2]` in [-1, 1]; settings as `TrackFlow.sample`."""
+        generator = torch.Generator().manual_seed(seed)
+        shape = (len(prompt.start), self.flow.num_components)
+        noise_BK = torch.randn(shape, generator=generator).to(self.device)
+        with torch.inference_mode():
+            coefficients_BK = self.flow.sample(noise_BK, prompt, **settings)  # type: ignore[arg-type]
+            tracks: np.ndarray = self.flow.tracks(coefficients_BK, prompt.start).cpu().numpy()
+        return tracks
+
+    def expected(self, prompt: TrackPrompt) -> np.ndarray:
+        """The one expected path of each, `[B, T, N, 2]` in [-1, 1]."""
+        with torch.inference_mode():
+            path = self.path.expected_path(prompt.text, prompt.path, prompt.start)
+        tracks: np.ndarray = path.cpu().numpy()
+        return tracks
+
+    def _generate(self, request: TaskRequest) -> TracksAnswer:
+        inputs, options = request.inputs, request.options
+        given = [name for name in ("box", "mask", "tracks") if name in inputs]
+        if len(given) > 1:
+            raise InputError(f"{given[0]} and {given[1]}: give one of them as the start")
+        size = (options.width, options.height)
+        if "tracks" in inputs:
+            size = inputs["tracks"].frame_size
+        if "mask" in inputs:
+            size = inputs["mask"].shape[::-1]
+        start = normalised(self._start(inputs, size).astype(np.float32), size)
+        count = 1 if options.kind == "expected" else options.samples
+        prompt = self.prompt([inputs["text"]] * count, np.repeat(start[None], count, axis=0))
+        if options.kind == "expected":
+            made = self.expected(prompt)
+        else:
+            made = self.sample(
+                prompt,
+                options.seed,
+                steps=options.steps,
+                guidance=options.guidance,
+                emphasis=options.emphasis,
+            )
+        points = to_pixels(made, size)
+        return TracksAnswer(
+            points=points,
+            visible=np.ones(points.shape[:3], dtype=bool),
+            frame_size=(int(size[0]), int(size[1])),
+            fps=(self.num_frames - 1) / options.seconds,
+            facts={"source": "flow" if options.kind == "sample" else "expected path"},
+        )
+
+    def _start(self, inputs: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """Points `[N, 2]` of the first frame, pixels."""
+        if "tracks" in inputs:
+            fixed = resampled(inputs["tracks"], frames=self.num_frames, points=self.num_points)
+            return fixed.points[0]
+        side = round(self.num_points**0.5)
+        if side * side != self.num_points:
+            raise InputError(
+                f"this run's tracks have {self.num_points} points, which is no square grid: start "
+                "from tracks"
+            )
+        if "mask" in inputs:
+            if not inputs["mask"].any():
+                raise InputError("the mask is empty: no pixel of the object")
+            return grid_in_mask(inputs["mask"], side, seed=0)
+        box = np.asarray(inputs.get("box", _DEFAULT_BOX), dtype=float)
+        if "box" not in inputs:
+            box = box * np.array([size[0], size[1], size[0], size[1]]) / 256.0
+        if (box[:2] < 0).any() or box[2] > size[0] or box[3] > size[1]:
+            raise InputError(
+                f"box: {box.tolist()}; allowed: inside the frame of {size[0]} x {size[1]} pixels"
+            )
+        return np.asarray(grid_in_boxes(box[None], side)[0])
+
+    # Search
+
+    def _search(self, request: TaskRequest) -> Answer:
+        inputs = request.inputs
+        if ("text" in inputs) == ("tracks" in inputs):
+            raise InputError("what to search for? Give a sentence or tracks")
+        if "text" in inputs:
+            point = self.place_texts([inputs["text"]])
+        else:
+            point = self.place_tracks(*self.row_of(inputs["tracks"]))
+        scores, rows = self._index.search(point, request.options.k)
+        _, facts = self.library
+        return TableAnswer(
+            rows=[
+                {
+                    "score": float(score),
+                    "id": facts["id"][row],
+                    "split": facts["split"][row],
+                    "captions": "; ".join(facts["captions"][row]),
+                }
+                for score, row in zip(scores[0], rows[0])
+            ]
+        )
+
+    def classify(
+        self, tracks: np.ndarray, visible: np.ndarray, labels: Sequence[str], prompt: str
+    ) -> np.ndarray:
+        """Cosines `[B, L]` of tracks with the sentences that a prompt makes of names."""
+        points = self.place_tracks(tracks, visible)
+        texts = [prompt.replace("{}", label) if "{}" in prompt else label for label in labels]
+        return points @ self.place_texts(texts).T
+
+    def _classify(self, request: TaskRequest) -> Answer:
+        options = request.options
+        row, visible = self.row_of(request.inputs["tracks"])
+        scores = self.classify(row, visible, options.labels, options.prompt)[0]
+        order = np.argsort(-scores)[: options.k]
+        return TableAnswer(
+            rows=[{"score": float(scores[i]), "label": options.labels[i]} for i in order]
+        )
+
+
+def class_of(labels: str) -> str:
+    """The class of an object by its labels (JSON)."""
+    return str(json.loads(labels or "{}").get("class", ""))
+
+
+def load(path: str | Path) -> Lang2Motion:
+    """Open a finished run.
+
+    Raises:
+        ArtifactError: not a run, damaged, or not finished.
+    """
+    run = Run.open(path)
+    if "track_flow" not in run.facts["steps"] or text_step.STEP not in run.facts["steps"]:
+        raise ArtifactError(f"{path}: not finished; train it again with the same command")
+    return Lang2Motion(run)

@@ -1,0 +1,225 @@
+"""Lang2Motion: the steps from a dataset of tracks to a run.
+
+    texts -> track_basis -> track_text_space -> track_path -> track_flow
+
+The space serves retrieval both ways, the path is one expected answer, and the flow draws samples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from raydance import config as configs
+from raydance.artifacts import Run, load_bundle, save_bundle
+from raydance.batches import seed_for
+from raydance.captions import CaptionTable
+from raydance.chunks import BatchSpec, StoredColumn
+from raydance.columns import read_columns
+from raydance.dataset import SPLITS, Dataset
+from raydance.motion import augment
+from raydance.schema import CAPTION_IDS, TRACKS
+from raydance.stages.base import Stage
+from raydance.stages.track_flow import TrackFlow
+from raydance.stages.track_path import TrackPath
+from raydance.stages.track_text_space import TrackTextSpace
+from raydance.systems import text_step
+from raydance.systems.base import add_caption_columns
+from raydance.systems.engine import MAIN, Step, StepContext, System
+from raydance.systems.lang2motion.config import PRESETS, Lang2MotionConfig
+from raydance.tracks.basis import TrackBasis, fit_track_basis
+from raydance.tracks.rows import TrackNoise, TrackRows
+
+BASIS: Final = "track_basis"
+LIBRARY: Final = "track_library"
+STAGES: Final[dict[str, type[Stage]]] = {
+    stage.name: stage for stage in (TrackTextSpace, TrackPath, TrackFlow)
+}
+
+
+def config_of(run: Run) -> Lang2MotionConfig:
+    """The configuration that a run was made with."""
+    return configs.from_dict(Lang2MotionConfig, run.config)
+
+
+def basis_of(run: Run) -> TrackBasis:
+    """The track basis of a run."""
+    tensors, facts = load_bundle(run.bundle(BASIS))
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    return TrackBasis.of(arrays, facts["explained"])
+
+
+def build_stage(run: Run, name: str) -> Stage:
+    """An untrained stage."""
+    config = config_of(run)
+    width = load_bundle(run.bundle(text_step.STEP))[1]["width"]
+    if name == "track_text_space":
+        return TrackTextSpace(config.track_text_space, width, token_dim=width)
+    basis = basis_of(run)
+    mean, components = torch.from_numpy(basis.mean), torch.from_numpy(basis.components)
+    if name == "track_path":
+        return TrackPath(config.track_path, mean, components, width)
+    assert name == "track_flow", name
+    scale = torch.from_numpy(basis.scale)
+    return TrackFlow(config.track_flow, mean, components, scale, width)
+
+
+def batch_spec(run: Run, name: str) -> BatchSpec:
+    """How batches for a stage are read."""
+    config = config_of(run)
+    own = getattr(config, name)
+    folder = str(run.columns(text_step.STEP))
+    return BatchSpec(
+        dataset=run.facts["dataset"]["path"],
+        reads=STAGES[name].columns_read(own),
+        transform=TrackRows(noise=config.noise if own.train.augment else TrackNoise(enabled=False)),
+        columns={CAPTION_IDS.name: StoredColumn(column=CAPTION_IDS, folder=folder)},
+        captions=(str(run.bundle(text_step.STEP)),),
+        seed=seed_for(config.seed, name),
+        batch_size=own.train.batch_size,
+    )
+
+
+def _train(context: StepContext, stage: str) -> None:
+    train = getattr(context.config, stage).train
+    context.fit(stage, build_stage, train, batch_spec(context.run, stage))
+
+
+def _texts(context: StepContext) -> dict[str, Any]:
+    return text_step.write_texts(context, context.config.texts)
+
+
+class SampleTracks:
+    """Draws a shard's share of the training tracks."""
+
+    def __init__(self, dataset: str, share: float, seed: int) -> None:
+        self.dataset, self.share, self.seed = Dataset.open(dataset), share, seed
+
+    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sort keys `[n]` and tracks `[n, T, N, 2]`."""
+        shard = self.dataset.shards("train")[index]
+        rows = self.dataset.read_shard(shard, columns=["window_id", "tracks"])
+        draw = augment.uniforms(
+            augment.window_keys(rows["window_id"]), seed=self.seed, epoch=0, stream=89
+        )
+        return draw[draw < self.share], rows["tracks"][draw < self.share]
+
+
+def _track_basis(context: StepContext) -> dict[str, Any]:
+    config, dataset = context.config, context.dataset
+    shards = dataset.shards("train")
+    share = config.basis_tracks / max(1, sum(shard.num_windows for shard in shards))
+    args = (str(dataset.path), share, config.seed)
+    found = context.runner.map(SampleTracks, args, list(range(len(shards))))
+    keys, tracks = (np.concatenate(parts) for parts in zip(*found))
+    tracks = tracks[np.argsort(keys, kind="stable")]  # whatever worker was first
+    if config.noise.enabled and config.noise.flip > 0.0:
+        tracks = np.concatenate([tracks, tracks * np.array([-1.0, 1.0], dtype=np.float32)])
+    basis = fit_track_basis(tracks, config.track_flow.num_components, seed=config.seed)
+    tensors = {name: torch.from_numpy(value) for name, value in basis.tensors().items()}
+    facts = {"components": basis.num_components, "explained": basis.explained}
+    save_bundle(context.run.bundle(BASIS), tensors, facts)
+    return facts
+
+
+def _track_text_space(context: StepContext) -> None:
+    stage = TrackTextSpace.name
+    _train(context, stage)
+    context.clear_columns(stage)
+    context.infer(stage, build_stage, batch_spec(context.run, stage))
+    table = CaptionTable.load([context.run.bundle(text_step.STEP)])
+    reads = ("text_embedding", "text_path", "text_tokens", "text_mask")
+    add_caption_columns(context.run, stage, build_stage, table, reads)
+    _write_library(context)
+
+
+def _write_library(context: StepContext) -> None:
+    """Keep the points of all tracks with their names, for searching without the dataset."""
+    run, dataset = context.run, context.dataset
+    column = TrackTextSpace.adds[0].name
+    points: list[np.ndarray] = []
+    facts: dict[str, list[Any]] = {"id": [], "split": [], "captions": [], "labels": []}
+    for split in SPLITS:
+        for shard in dataset.shards(split):
+            rows = dataset.read_shard(shard, columns=["window_id", "captions", "labels"])
+            path = run.columns(TrackTextSpace.name) / f"{shard.name}.parquet"
+            found = read_columns(path, [column], rows["window_id"])
+            points.append(np.asarray(found[column]))
+            facts["id"] += rows["window_id"]
+            facts["split"] += [split] * len(rows["window_id"])
+            facts["captions"] += rows["captions"]
+            facts["labels"] += rows["labels"]
+    tensors = {"points": torch.from_numpy(np.concatenate(points))}
+    save_bundle(run.bundle(LIBRARY), tensors, facts)
+
+
+def _track_path(context: StepContext) -> None:
+    _train(context, "track_path")
+
+
+def _track_flow(context: StepContext) -> None:
+    _train(context, "track_flow")
+
+
+def _plain(context: StepContext, *names: str) -> Any:
+    plain = configs.to_dict(context.config)
+    return [plain[name] for name in names]
+
+
+STEPS = (
+    Step(
+        name="texts",
+        run=_texts,
+        depends_on=lambda context: _plain(context, "texts"),
+        columns=("texts",),
+    ),
+    Step(
+        name=BASIS,
+        run=_track_basis,
+        depends_on=lambda context: [
+            *_plain(context, "noise", "basis_tracks"),
+            context.config.track_flow.num_components,
+        ],
+    ),
+    Step(
+        name="track_text_space",
+        run=_track_text_space,
+        needs=("texts",),
+        depends_on=lambda context: _plain(context, "track_text_space", "noise"),
+        bundles=("track_text_space", "track_text_space_captions", LIBRARY),
+        columns=("track_text_space",),
+    ),
+    Step(
+        name="track_path",
+        run=_track_path,
+        needs=("texts", BASIS),
+        depends_on=lambda context: _plain(context, "track_path", "noise"),
+    ),
+    Step(
+        name="track_flow",
+        run=_track_flow,
+        needs=("texts", BASIS),
+        depends_on=lambda context: _plain(context, "track_flow", "noise"),
+    ),
+)
+
+
+def _load(path: Path) -> Any:
+    from raydance.systems.lang2motion.run import load
+
+    return load(path)
+
+
+SYSTEM = System(
+    name="lang2motion",
+    title="Lang2Motion",
+    Config=Lang2MotionConfig,
+    presets=PRESETS,
+    steps=STEPS,
+    datasets={MAIN: TRACKS.name},
+    load=_load,
+    trained=tuple(STAGES),
+)
