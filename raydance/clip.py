@@ -89,9 +89,10 @@ class Clip:
                 "transformers with a tokenizer, an image processor and safetensors weights"
             ) from None
         self._model = model.float().eval().requires_grad_(False).to(device)
-        positions = int(getattr(model.config.text_config, "max_position_embeddings"))  # noqa: B009
+        sizes: Any = model.config
+        positions = int(sizes.text_config.max_position_embeddings)
         self._max_tokens = min(positions, int(self._tokenizer.model_max_length))
-        self.dim = int(model.config.projection_dim or 0)
+        self.dim = int(sizes.projection_dim)
         self.name = config.model + (f"@{config.revision}" if config.revision else "")
 
     def _check(self, place: str, settings: dict[str, Any]) -> None:

@@ -38,9 +38,15 @@ class TrackNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackRows:
-    """How stored rows of tracks become the batch columns `tracks` and `visible`."""
+    """How stored rows of tracks become the batch columns `tracks` and `visible`.
+
+    Attributes:
+        grid_side: points per row where the points are a grid, whose columns a flip exchanges, so
+            that the first point stays the left one; 0 where they are none.
+    """
 
     noise: TrackNoise = TrackNoise()
+    grid_side: int = 0
 
     reads: ClassVar[tuple[str, ...]] = ("tracks", "visible")
     gives: ClassVar[tuple[str, ...]] = ("tracks", "visible")
@@ -61,8 +67,11 @@ class TrackRows:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Augmented batch columns, and which rows were flipped, `[N]` bool."""
         tracks = np.array(rows["tracks"], dtype=np.float32)
+        visible = np.array(rows["visible"])
         mirrored = self.mirror_flags(keys, seed=seed, epoch=epoch)
-        tracks[mirrored, ..., 0] *= -1.0
+        tracks[mirrored], visible[mirrored] = flipped(
+            tracks[mirrored], visible[mirrored], self.grid_side
+        )
         draws = [
             2.0 * augment.uniforms(keys, seed=seed, epoch=epoch, stream=stream) - 1.0
             for stream in (43, 47, 53)
@@ -71,12 +80,36 @@ class TrackRows:
         factor = 1.0 + self.noise.scale * draws[0]
         shift = self.noise.shift * np.stack(draws[1:], axis=-1)
         moved = centre + (tracks - centre) * factor[:, None, None, None] + shift[:, None, None]
-        columns = {"tracks": moved.astype(np.float32), "visible": np.asarray(rows["visible"])}
+        columns = {"tracks": moved.astype(np.float32), "visible": visible}
         return columns, mirrored
 
     def plain(self, rows: Mapping[str, Any], *, mirrored: bool = False) -> dict[str, np.ndarray]:
         """Batch columns without noise."""
-        tracks = np.array(rows["tracks"], dtype=np.float32)
+        tracks, visible = np.array(rows["tracks"], dtype=np.float32), np.asarray(rows["visible"])
         if mirrored:
-            tracks[..., 0] *= -1.0
-        return {"tracks": tracks, "visible": np.asarray(rows["visible"])}
+            tracks, visible = flipped(tracks, visible, self.grid_side)
+        return {"tracks": tracks, "visible": visible}
+
+
+def flipped(
+    tracks: np.ndarray, visible: np.ndarray, grid_side: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks `[N, T, P, 2]` and visibility `[N, T, P]` with left and right exchanged."""
+    order = np.arange(tracks.shape[2])
+    if grid_side:
+        order = order.reshape(-1, grid_side)[:, ::-1].reshape(-1)
+    return tracks[:, :, order] * np.array([-1.0, 1.0], dtype=np.float32), visible[:, :, order]
+
+
+def grid_side_of(tracks: np.ndarray) -> int:
+    """Points per row where nearly all tracks `[N, T, P, 2]` start as an upright grid, else 0."""
+    side = round(tracks.shape[2] ** 0.5)
+    if side < 2 or side * side != tracks.shape[2] or not len(tracks):
+        return 0
+    start = tracks[:, 0].reshape(len(tracks), side, side, 2)
+    size = np.ptp(start, axis=(1, 2)).max(axis=-1).clip(min=1e-6)
+    uneven = np.maximum(
+        np.ptp(start[..., 0], axis=1).max(-1), np.ptp(start[..., 1], axis=2).max(-1)
+    )
+    rises = (np.diff(start[..., 0], axis=2) >= -1e-6).all(axis=(1, 2))
+    return side if np.mean((uneven < 0.02 * size) & rises) > 0.9 else 0

@@ -297,7 +297,7 @@ class Lang2Motion:
             point = self.place_texts([inputs["text"]])
         else:
             point = self.place_tracks(*self.row_of(inputs["tracks"]))
-        scores, rows = self._index.search(point, request.options.k)
+        rows, scores = self._index.search(point[0], request.options.k)
         _, facts = self.library
         return TableAnswer(
             rows=[
@@ -307,7 +307,7 @@ class Lang2Motion:
                     "split": facts["split"][row],
                     "captions": "; ".join(facts["captions"][row]),
                 }
-                for score, row in zip(scores[0], rows[0])
+                for score, row in zip(scores, rows)
             ]
         )
 

@@ -31,7 +31,7 @@ from raydance.systems.base import add_caption_columns
 from raydance.systems.engine import MAIN, Step, StepContext, System
 from raydance.systems.lang2motion.config import PRESETS, Lang2MotionConfig
 from raydance.tracks.basis import TrackBasis, fit_track_basis
-from raydance.tracks.rows import TrackNoise, TrackRows
+from raydance.tracks.rows import TrackNoise, TrackRows, flipped, grid_side_of
 
 BASIS: Final = "track_basis"
 LIBRARY: Final = "track_library"
@@ -75,7 +75,10 @@ def batch_spec(run: Run, name: str) -> BatchSpec:
     return BatchSpec(
         dataset=run.facts["dataset"]["path"],
         reads=STAGES[name].columns_read(own),
-        transform=TrackRows(noise=config.noise if own.train.augment else TrackNoise(enabled=False)),
+        transform=TrackRows(
+            noise=config.noise if own.train.augment else TrackNoise(enabled=False),
+            grid_side=load_bundle(run.bundle(BASIS))[1]["grid_side"],
+        ),
         columns={CAPTION_IDS.name: StoredColumn(column=CAPTION_IDS, folder=folder)},
         captions=(str(run.bundle(text_step.STEP)),),
         seed=seed_for(config.seed, name),
@@ -116,11 +119,17 @@ def _track_basis(context: StepContext) -> dict[str, Any]:
     found = context.runner.map(SampleTracks, args, list(range(len(shards))))
     keys, tracks = (np.concatenate(parts) for parts in zip(*found))
     tracks = tracks[np.argsort(keys, kind="stable")]  # whatever worker was first
+    side = grid_side_of(tracks[:500])
     if config.noise.enabled and config.noise.flip > 0.0:
-        tracks = np.concatenate([tracks, tracks * np.array([-1.0, 1.0], dtype=np.float32)])
+        visible = np.ones(tracks.shape[:3], dtype=bool)
+        tracks = np.concatenate([tracks, flipped(tracks, visible, side)[0]])
     basis = fit_track_basis(tracks, config.track_flow.num_components, seed=config.seed)
     tensors = {name: torch.from_numpy(value) for name, value in basis.tensors().items()}
-    facts = {"components": basis.num_components, "explained": basis.explained}
+    facts = {
+        "components": basis.num_components,
+        "explained": basis.explained,
+        "grid_side": side,
+    }
     save_bundle(context.run.bundle(BASIS), tensors, facts)
     return facts
 
@@ -187,7 +196,7 @@ STEPS = (
     Step(
         name="track_text_space",
         run=_track_text_space,
-        needs=("texts",),
+        needs=("texts", BASIS),
         depends_on=lambda context: _plain(context, "track_text_space", "noise"),
         bundles=("track_text_space", "track_text_space_captions", LIBRARY),
         columns=("track_text_space",),
