@@ -14,7 +14,7 @@ from raydance.evaluation import grouping, retrieval
 from raydance.evaluation import reconstruction as rebuilding
 from raydance.evaluation.from_text import MAX_GENERATED, generation_measures
 from raydance.evaluation.generation import naturalness
-from raydance.evaluation.labels import label_key
+from raydance.systems.labels import label_key
 from raydance.evaluation.view import Ground, View
 from raydance.evaluation.windows import MAX_TEST
 from raydance.evaluation.writing import writing_measures

@@ -19,7 +19,7 @@ from raydance.artifacts import load_bundle
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation.generation import Judge
-from raydance.evaluation.labels import caption_labels, label_of
+from raydance.systems.labels import caption_labels, label_of
 from raydance.evaluation.motion_classifier import MotionClassifier
 from raydance.evaluation.windows import (
     MAX_TEST,

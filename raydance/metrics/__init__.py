@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from raydance.metrics import clustering, dance, dance_features, distribution, motion, retrieval
+from raydance.metrics import (
+    calibration,
+    clustering,
+    dance,
+    dance_features,
+    distribution,
+    motion,
+    retrieval,
+)
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
     # words and motion
@@ -42,5 +50,9 @@ METRICS: Final[dict[str, Callable[..., Any]]] = {
     "silhouette": clustering.silhouette,
     "silhouette_by_k": clustering.silhouette_by_k,
     "seed_stability": clustering.seed_stability,
+    # stated probabilities
+    "expected_calibration_error": calibration.expected_calibration_error,
+    "brier": calibration.brier,
+    "auroc": calibration.auroc,
 }
 """Name (with its unit) -> function."""
