@@ -27,9 +27,9 @@ THRESHOLD: Final = 0.5
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _FUNCTION_WORDS: Final = frozenset(
-    "a an the and or but then with without while as of in on at to from by for into onto out off is "
-    "are was were be been being it its his her hers their theirs they he she him them i you we me "
-    "us my your our this that these those there here someone somebody person persons people human "
+    "a an the and or but then with without while as of in on at to from by for into onto out off "
+    "is are was were be been being it its his her hers their theirs they he she him them i you we "
+    "me us my your our this that these those there here someone somebody person persons people human "
     "man men woman women boy girl guy lady performer dancer dancers figure character one two both "
     "each again some any very so not no do does did doing done has have had having s t around "
     "about who which what when where if also just only".split()
@@ -207,7 +207,7 @@ def examples(
     encode: Any,
     *,
     foreign: Sequence[str] = FOR_FITTING,
-    most: int = 100,
+    most: int = 60,
     seed: int = 0,
 ) -> Examples:
     """Examples from held-out captions: whole ones, parts, and what a run without them would miss.
