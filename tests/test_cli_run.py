@@ -275,18 +275,16 @@ def test_search_by_words_and_by_motion(call, run, dataset, tmp_path):
 
 def test_words_that_nobody_wrote_are_marked_among_the_hits(call, run, tmp_path):
     copy = Run.open(shutil.copytree(run, tmp_path / "run"))
-    hits = json.loads(call("search", "a slow turn", "--run", copy.path, "-k", 2, "--json")[1])[
-        "hits"
-    ]
+    search = ("search", "a slow turn", "--run", copy.path, "-k", 2)
+    hits = json.loads(call(*search, "--json")[1])["hits"]
     assert [hit["derived"] for hit in hits] == [[False] * len(hit["captions"]) for hit in hits]
     tensors, facts = load_bundle(copy.bundle("captions"))
     text = hits[0]["captions"][0]
     facts["derived"] = [facts["texts"].index(text)]
     save_bundle(copy.bundle("captions"), tensors, facts)
-    search = ("search", "a slow turn", "--run", copy.path, "-k", 2)
     for hit in json.loads(call(*search, "--json")[1])["hits"]:
         assert hit["derived"] == [caption == text for caption in hit["captions"]]
-    first, *_ = call(*search)[1].splitlines()
+    _, first, *_ = call(*search)[1].splitlines()  # after how the sentence was understood
     assert first.endswith(f"{text} (derived)")
 
 

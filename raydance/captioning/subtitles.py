@@ -38,8 +38,8 @@ def write_captions_jsonl(path: Path, clips: Iterable[Mapping[str, Any]]) -> int:
                     "fps": clip["fps"],
                     "captions": part["captions"],
                     "derived": part["derived"],
-                    "confidence": part["confidence"],
-                    "is_unlike_training": part["is_unlike_training"],
+                    "confidence": part.get("confidence"),
+                    "is_unlike_training": part.get("is_unlike_training"),
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1

@@ -29,9 +29,9 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _FUNCTION_WORDS: Final = frozenset(
     "a an the and or but then with without while as of in on at to from by for into onto out off "
     "is are was were be been being it its his her hers their theirs they he she him them i you we "
-    "me us my your our this that these those there here someone somebody person persons people human "
-    "man men woman women boy girl guy lady performer dancer dancers figure character one two both "
-    "each again some any very so not no do does did doing done has have had having s t around "
+    "me us my your our this that these those there here someone somebody person persons people "
+    "human man men woman women boy girl guy lady performer dancer dancers figure character one two "
+    "both each again some any very so not no do does did doing done has have had having s t around "
     "about who which what when where if also just only".split()
 )
 _SUFFIXES: Final = ("ingly", "edly", "ings", "ing", "ies", "ed", "es", "ly", "s", "e", "y")
