@@ -54,11 +54,12 @@ def _confidence(view: View) -> tuple[dict[str, Any] | None, list[Measure]]:
         return None, []
     right_N, cosine_N = right_captions(view)
     as_probability = np.clip(cosine_N, 0.0, 1.0)
-    found = {
+    error = expected_calibration_error(sure_N, right_N)
+    found: dict[str, Any] = {
         "bins": [asdict(one) for one in reliability(sure_N, right_N)],
         "windows": len(right_N),
         "right": float(right_N.mean()),
-        "expected_calibration_error": expected_calibration_error(sure_N, right_N),
+        "expected_calibration_error": error,
     }
     return found, [
         Measure(
@@ -66,7 +67,7 @@ def _confidence(view: View) -> tuple[dict[str, Any] | None, list[Measure]]:
             name="expected calibration error of the first caption's confidence",
             unit="",
             better="lower",
-            value=found["expected_calibration_error"],
+            value=error,
             baseline=expected_calibration_error(as_probability, right_N),
         ),
         Measure(
