@@ -79,12 +79,19 @@ class Generation:
         made: source, and the flow's steps, guidance and candidates where it made them.
         caption: the nearest caption of a training clip.
         similarity: cosine between it and the sentence.
+        understanding: how far the sentence lies within what the run learned, in [0, 1]; None for
+            runs trained before they could tell.
+        unknown_words: its words that no training caption has.
+        notice: what was not understood; empty where the sentence was. It is warned of too.
     """
 
     clips: list[Clip]
     made: dict[str, Any]
     caption: str
     similarity: float
+    understanding: float | None
+    unknown_words: list[str]
+    notice: str
 
 
 class Client:
@@ -183,6 +190,9 @@ class Client:
     ) -> list[dict[str, Any]]:
         """A motion file in words: the whole clip first, then each window.
 
+        Each part has its `captions`, their `confidence` (the probability that the first one is
+        right) and `is_unlike_training`, with which captions say little.
+
         Args:
             skeleton: the ASF file of an AMC file.
             reading: `fps`, `units`, `up`, where the file is silent or wrong.
@@ -199,6 +209,8 @@ class Client:
     ) -> list[dict[str, Any]]:
         """The clips nearest to a sentence (`str`) or to a motion file (`Path`).
 
+        Warns of a sentence that was not understood.
+
         Args:
             skeleton: the ASF file of an AMC file.
             wanted: `library`: in the captioned library or not.
@@ -212,7 +224,10 @@ class Client:
         else:
             _refuse_skeleton(skeleton)
             answer = self._ask("POST", "/v1/search", json=self._body(text=query, k=k, **wanted))
-        hits: list[dict[str, Any]] = answer.json()["hits"]
+        found = answer.json()
+        for notice in found["notices"]:
+            warnings.warn(notice, stacklevel=2)
+        hits: list[dict[str, Any]] = found["hits"]
         return hits
 
     def embed(

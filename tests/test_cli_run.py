@@ -261,7 +261,7 @@ def test_generate_refuses_and_writes_nothing(refused, run, tmp_path):
 
 
 def test_search_by_words_and_by_motion(call, run, dataset, tmp_path):
-    hits = json.loads(call("search", "a slow turn", "--run", run, "-k", 3, "--json")[1])
+    hits = json.loads(call("search", "a slow turn", "--run", run, "-k", 3, "--json")[1])["hits"]
     assert len({hit["clip_id"] for hit in hits}) == 3
     assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
     for hit in hits:  # of each the very window that was found: the mean of several lies elsewhere
@@ -275,16 +275,16 @@ def test_search_by_words_and_by_motion(call, run, dataset, tmp_path):
 
 def test_words_that_nobody_wrote_are_marked_among_the_hits(call, run, tmp_path):
     copy = Run.open(shutil.copytree(run, tmp_path / "run"))
-    hits = json.loads(call("search", "a slow turn", "--run", copy.path, "-k", 2, "--json")[1])
+    search = ("search", "a slow turn", "--run", copy.path, "-k", 2)
+    hits = json.loads(call(*search, "--json")[1])["hits"]
     assert [hit["derived"] for hit in hits] == [[False] * len(hit["captions"]) for hit in hits]
     tensors, facts = load_bundle(copy.bundle("captions"))
     text = hits[0]["captions"][0]
     facts["derived"] = [facts["texts"].index(text)]
     save_bundle(copy.bundle("captions"), tensors, facts)
-    search = ("search", "a slow turn", "--run", copy.path, "-k", 2)
-    for hit in json.loads(call(*search, "--json")[1]):
+    for hit in json.loads(call(*search, "--json")[1])["hits"]:
         assert hit["derived"] == [caption == text for caption in hit["captions"]]
-    first, *_ = call(*search)[1].splitlines()
+    _, first, *_ = call(*search)[1].splitlines()  # after how the sentence was understood
     assert first.endswith(f"{text} (derived)")
 
 

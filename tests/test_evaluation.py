@@ -16,11 +16,11 @@ from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation import generation, reconstruction, retrieval
 from raydance.evaluation.grouping import agreement
-from raydance.evaluation.labels import caption_labels, label_key, label_of
 from raydance.evaluation.windows import read_test, read_training
 from raydance.measure import Measure, losses_against_baseline, show
 from raydance.systems.base import LocalRunner
 from raydance.systems.dance_language import SYSTEM
+from raydance.systems.labels import caption_labels, label_key, label_of
 
 # What a figure is
 

@@ -115,6 +115,7 @@ def test_the_page_says_in_words_how_a_sentence_was_understood() -> None:
         import {{ inWords, madeBy }} from {json.dumps(source.as_uri())};
         const understood = (similarity) => inWords({{ caption: "a turn", similarity }});
         const said = [1, 0.9, 0.7, 0.5, -0.2].map(understood);
+        said.push(inWords({{ caption: "a turn", similarity: 0.5, notice: "not learned" }}));
         said.push(inWords(null), madeBy(undefined), madeBy({{ source: "prior" }}));
         said.push(madeBy({{ source: "flow", steps: 8, guidance: 2, candidates: 1 }}));
         said.push(madeBy({{ source: "flow", steps: 8, guidance: 0, candidates: 4 }}));
@@ -128,6 +129,7 @@ def test_the_page_says_in_words_how_a_sentence_was_understood() -> None:
     assert said[0] == "Understood as: “a turn” (the same words)"
     assert len(set(said[:5])) == 5 and all("“a turn”" in line for line in said[:5])
     assert said[5:] == [
+        "",  # a notice stands by itself
         "",
         "",
         "by the decoder, from chance",

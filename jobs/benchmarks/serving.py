@@ -166,6 +166,8 @@ def library_search(folder: Path, num_windows: int) -> dict[str, Any]:
             "derived": [[False]] * unit_size,
             "cluster": [0] * unit_size,
             "cluster_confidence": [0.5] * unit_size,
+            "confidence": [0.5] * unit_size,
+            "is_unlike_training": [False] * unit_size,
             "embedding": list(points),
         }
         table = pa.table(rows, schema=window_schema(width))

@@ -13,6 +13,7 @@ import pyarrow as pa
 from raydance import index
 from raydance.captioning.segments import merge_windows
 from raydance.captioning.units import Unit
+from raydance.systems.answer_judge import Judgement
 from raydance.systems.dance_language_run import DanceLanguage
 
 BATCH = 256
@@ -23,7 +24,12 @@ _CAPTION_FIELDS = [
     ("derived", pa.list_(pa.bool_())),
     ("cluster", pa.int64()),
     ("cluster_confidence", pa.float32()),
+    ("confidence", pa.float32()),
+    ("is_unlike_training", pa.bool_()),
 ]
+"""`confidence` is the probability that the first caption is right, as in `answers.Segment`;
+`cluster_confidence` says how clearly the motion belongs to its cluster."""
+
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), *_CAPTION_FIELDS])
 CLIP_SCHEMA = pa.schema(
     [
@@ -82,12 +88,18 @@ class Describer:
         if not parts:
             return {}
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        found["confidence"] = cluster_confidence(self.system.centroids, found["cluster_point"])
+        found["in_cluster"] = cluster_confidence(self.system.centroids, found["cluster_point"])
         ids, scores = self.system.caption_base.rank(found["text"], found["cluster"], self.k)
-        return found | {"ids": ids, "scores": scores}
+        unlike = self.system.judge.unlike(found["motion_embedding"])
+        return found | {"ids": ids, "scores": scores} | ({} if unlike is None else {"far": unlike})
 
     def _caption_columns(
-        self, ids: np.ndarray, scores: np.ndarray, cluster: np.ndarray, confidence: np.ndarray
+        self,
+        ids: np.ndarray,
+        scores: np.ndarray,
+        cluster: np.ndarray,
+        in_cluster: np.ndarray,
+        judged: Judgement,
     ) -> dict[str, list[Any]]:
         texts, derived = self.system.captions.texts, self.system.derived_captions
         return {
@@ -95,7 +107,9 @@ class Describer:
             "scores": scores.tolist(),
             "derived": [[int(i) in derived for i in row] for row in ids],
             "cluster": cluster.tolist(),
-            "cluster_confidence": confidence.tolist(),
+            "cluster_confidence": in_cluster.tolist(),
+            "confidence": judged.confidence,
+            "is_unlike_training": judged.is_unlike_training,
         }
 
     def _windows(self, unit: Unit, found: dict[str, np.ndarray]) -> pa.Table:
@@ -108,8 +122,9 @@ class Describer:
         }
         columns["start_s"] = [start for _, start, _ in unit.windows]
         columns["end_s"] = [end for _, _, end in unit.windows]
+        judged = self.system.judge.judge(found["text"], found["cluster"], found.get("far"))
         columns |= self._caption_columns(
-            found["ids"], found["scores"], found["cluster"], found["confidence"]
+            found["ids"], found["scores"], found["cluster"], found["in_cluster"], judged
         )
         arrays = [pa.array(columns[field.name], field.type) for field in list(schema)[:-1]]
         flat = pa.array(np.ascontiguousarray(found["motion_embedding"]).reshape(-1), pa.float32())
@@ -148,9 +163,11 @@ class Describer:
         clusters = found["cluster"][rows]
         main = np.array([np.bincount(clusters).argmax()])
         # Windows of other clusters speak against the main one.
-        confidence = np.array([found["confidence"][rows][clusters == main[0]].sum() / len(rows)])
+        in_cluster = np.array([found["in_cluster"][rows][clusters == main[0]].sum() / len(rows)])
         ids, scores = self.system.caption_base.rank(whole_D[None], main, self.k)
-        columns = self._caption_columns(ids, scores, main, confidence)
+        far = np.array([found["far"][rows].mean() > 0.5]) if "far" in found else None
+        judged = self.system.judge.judge(whole_D[None], main, far)
+        columns = self._caption_columns(ids, scores, main, in_cluster, judged)
         return {name: values[0] for name, values in columns.items()}
 
 

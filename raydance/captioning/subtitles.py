@@ -14,8 +14,9 @@ from raydance.files import replacing
 def write_captions_jsonl(path: Path, clips: Iterable[Mapping[str, Any]]) -> int:
     """A line for each segment, as `raydance ingest --captions` reads them.
 
-    `derived` says of each caption whether no person wrote it. Clips whose place in their file is
-    not known are left out.
+    `derived` says of each caption whether no person wrote it, `confidence` how likely the first
+    one is right, `is_unlike_training` that little is known of the motion. Clips whose place in
+    their file is not known are left out.
 
     Args:
         clips: rows of `CaptionStore.clips`.
@@ -37,6 +38,8 @@ def write_captions_jsonl(path: Path, clips: Iterable[Mapping[str, Any]]) -> int:
                     "fps": clip["fps"],
                     "captions": part["captions"],
                     "derived": part["derived"],
+                    "confidence": part.get("confidence"),
+                    "is_unlike_training": part.get("is_unlike_training"),
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1

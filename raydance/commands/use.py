@@ -27,7 +27,12 @@ from raydance.plain_text import one_line, repaired
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
     from raydance.systems.answers import Hit
+    from raydance.systems.understanding import Understood
     from raydance.systems.writer_step import WrittenSegment
+
+NOT_CALIBRATED = (
+    "trained before runs knew how sure their answers are; train it again to have that said"
+)
 
 
 def describe(
@@ -66,12 +71,18 @@ def describe(
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
         name = system.cluster_names.get(part.cluster)
-        print_lines(f"{what} (cluster {part.cluster}{f', {name}' if name else ''})")
+        about = [f"cluster {part.cluster}{f', {name}' if name else ''}"]
+        if part.is_unlike_training:
+            about.append("unlike the training data: its captions say little")
+        elif part.confidence is not None:
+            about.append(f"the first caption is right with {part.confidence:.0%}")
+        print_lines(f"{what} ({'; '.join(about)})")
         for caption in part.captions:
-            notes = [] if caption.cluster_verified else ["not of its cluster"]
-            notes += ["derived from kinematics"] if caption.derived else []
-            note = f"  [{'; '.join(notes)}]" if notes else ""
-            print_lines(f"  {caption.score:5.2f}  {caption.text}{note}")
+            print_lines(
+                f"  {caption.text}{'  [derived from kinematics]' if caption.derived else ''}"
+            )
+    if not system.judge.is_calibrated:
+        print_lines(f"{run}: {NOT_CALIBRATED}")
 
 
 def _print_written(file: str, segments: list[WrittenSegment], as_json: bool) -> None:
@@ -259,6 +270,7 @@ def generate(
         found = {
             "made": made.facts,
             "understood_as": made.understood,
+            "notices": made.notices,
             "residual": written.residual,
             "notes": written.notes,
             "feet": report,
@@ -269,6 +281,8 @@ def generate(
         if made.understood is not None:
             nearest = made.understood
             print_lines(f"  understood as: {nearest.caption} ({nearest.similarity:.2f})")
+        for notice in made.notices:
+            print_lines(f"  not understood: {notice}")
         settings = [
             f"{name} {value:g}"
             for name, value in made.facts.items()
@@ -346,10 +360,13 @@ def search(
 
             answer_task("search", run, {"text": text}, {"k": k}, None, as_json=as_json)
             return
-    hits = _find(query, k, run, library)
+    hits, understood = _find(query, k, run, library)
     if as_json:
-        print_json([asdict(hit) for hit in hits])
+        print_json({"understood_as": understood, "hits": [asdict(hit) for hit in hits]})
         return
+    if understood is not None:
+        nearest = f"understood as: {understood.caption} ({understood.similarity:.2f})"
+        print_lines(f"not understood: {understood.notice}" if understood.notice else nearest)
     for hit in hits:
         marked = zip(hit.captions, hit.derived)
         said = [f"{words} (derived)" if derived else words for words, derived in marked]
@@ -359,19 +376,25 @@ def search(
         )
 
 
-def _find(query: str | Clip, k: int, run: str | None, library: str | None) -> list[Hit]:
-    """The nearest clips of a run's own library, or of a captioned one."""
+def _find(
+    query: str | Clip, k: int, run: str | None, library: str | None
+) -> tuple[list[Hit], Understood | None]:
+    """The nearest clips of a run's own library, or of a captioned one; how words were taken."""
     if library is None:
         if run is None:
             raise InputError("where to search? Give --run RUN or --library CAPTIONS")
-        return raydance.load(local(run)).search(query, k)
-    from raydance.captioning.finder import Finder
-    from raydance.captioning.store import CaptionStore, run_identity
+        system = raydance.load(local(run))
+        hits = system.search(query, k)
+    else:
+        from raydance.captioning.finder import Finder
+        from raydance.captioning.store import CaptionStore, run_identity
 
-    store = CaptionStore.open(local(library))
-    place = local(run or store.facts["run"]["path"])
-    store.check_run(run_identity(place), place)
-    return Finder(store).search(raydance.load(place).point_of(query), k)
+        store = CaptionStore.open(local(library))
+        place = local(run or store.facts["run"]["path"])
+        store.check_run(run_identity(place), place)
+        system = raydance.load(place)
+        hits = Finder(store).search(system.point_of(query), k)
+    return hits, system.understand([query])[0] if isinstance(query, str) else None
 
 
 def _check_k(k: int) -> None:

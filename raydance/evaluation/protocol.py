@@ -14,12 +14,13 @@ from raydance.evaluation import grouping, retrieval
 from raydance.evaluation import reconstruction as rebuilding
 from raydance.evaluation.from_text import MAX_GENERATED, generation_measures
 from raydance.evaluation.generation import naturalness
-from raydance.evaluation.labels import label_key
+from raydance.evaluation.trust import trust_measures
 from raydance.evaluation.view import Ground, View
 from raydance.evaluation.windows import MAX_TEST
 from raydance.evaluation.writing import writing_measures
 from raydance.measure import Measure, losses_against_baseline
 from raydance.systems.dance_language_run import load
+from raydance.systems.labels import label_key
 
 
 def evaluate(
@@ -41,8 +42,8 @@ def evaluate(
         ground: the dataset already read, for several runs on it.
 
     Returns:
-        Plain data: counts, `measures` (see `Measure`), `losses`, `eq12`, `silhouette`,
-        `stability`, `examples`, `notes`.
+        Plain data: counts, `measures` (see `Measure`), `losses`, `eq12`, `calibration`
+        (of the reliability diagram), `silhouette`, `stability`, `examples`, `notes`.
 
     Raises:
         InputError: a dataset without test windows, of another rate or window, with recordings in
@@ -64,6 +65,8 @@ def evaluate(
     measures += generation_measures(view, num_generated, seed)
     if "caption_writer" in system.run.facts["steps"]:
         measures += writing_measures(view)
+    calibration, trust = trust_measures(view)
+    measures += trust
     facts = ground.test.facts
     report = load_bundle(system.run.bundle("clusters"))[1]["report"]
     groups = list(dict.fromkeys(m.group for m in measures))
@@ -87,6 +90,7 @@ def evaluate(
         "silhouette": report["silhouette"],
         "stability": report["stability"],
         "eq12": eq12,
+        "calibration": calibration,
         "measures": plain,
         "losses": losses_against_baseline(plain),
         "examples": view.examples(seed),

@@ -19,7 +19,6 @@ from raydance.artifacts import load_bundle
 from raydance.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation.generation import Judge
-from raydance.evaluation.labels import caption_labels, label_of
 from raydance.evaluation.motion_classifier import MotionClassifier
 from raydance.evaluation.windows import (
     MAX_TEST,
@@ -31,6 +30,7 @@ from raydance.evaluation.windows import (
 from raydance.motion import normalise
 from raydance.motion.augment import mirror_caption
 from raydance.systems.dance_language_run import DanceLanguage
+from raydance.systems.labels import caption_labels, label_of
 
 _BATCH = 256
 _NUM_EXAMPLES = 12

@@ -19,7 +19,7 @@ import numpy as np
 from raydance import baseline
 from raydance.dataset import Dataset, Shard
 from raydance.errors import InputError
-from raydance.evaluation.labels import label_of
+from raydance.systems.labels import label_of
 
 MAX_TEST = 4000
 MAX_TRAIN = 20_000

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from raydance.metrics import (
+    calibration,
     clustering,
     dance,
     dance_features,
@@ -56,5 +57,9 @@ METRICS: Final[dict[str, Callable[..., Any]]] = {
     "silhouette": clustering.silhouette,
     "silhouette_by_k": clustering.silhouette_by_k,
     "seed_stability": clustering.seed_stability,
+    # stated probabilities
+    "expected_calibration_error": calibration.expected_calibration_error,
+    "brier": calibration.brier,
+    "auroc": calibration.auroc,
 }
 """Name (with its unit) -> function."""

@@ -44,6 +44,8 @@ _ALLOWED: Final = {
 _NOTES: Final = (
     "caption_sources",
     "derived",
+    "confidence",  # these two are written by `raydance caption`, and not needed to train
+    "is_unlike_training",
     "joints",
     "bvh_frame_time",
     "source",

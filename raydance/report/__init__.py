@@ -81,6 +81,7 @@ def write_report(
         ("generated", "Motion from sentences", page.animations(made, "motion")),
         ("reconstructed", "Real and reconstructed motion", page.animations(rebuilt, "motion")),
         *([("found", "Captions found", _found(evaluation))] if evaluation else []),
+        *_trust(evaluation, out / "figures"),
         ("networks", "The pipeline and its networks", _networks(system)),
         ("clusters", "Clusters", _clusters(system)),
         ("training", "Training", _training(system.run)),
@@ -241,6 +242,24 @@ def _results(result: Mapping[str, Any] | None, place: Path) -> str:
 def _found(evaluation: Mapping[str, Any]) -> str:
     words = "One test window of each movement; the captions were found among those of training."
     return page.paragraph(words) + page.examples(evaluation["examples"])
+
+
+def _trust(evaluation: Mapping[str, Any] | None, folder: Path) -> list[tuple[str, str, str]]:
+    """The section on the confidence of captions, where it was measured."""
+    found = evaluation.get("calibration") if evaluation else None
+    if not found:
+        return []
+    figure, axes = plots.new_figure(4.6, 4.2)
+    plots.draw_reliability(axes[0], found["bins"])
+    plots.save_svg(figure, folder / "fig16_reliability.svg")
+    error = found["expected_calibration_error"]
+    words = (
+        f"How often the first caption is right, over how probable the run says that is: "
+        f"{found['windows']} test windows, of whose captions {found['right']:.1%} are right. "
+        f"Expected calibration error {error:.3f}. The calibration was fitted on validation windows."
+    )
+    drawn = page.figure("figures/fig16_reliability.svg", "Fig. 16", words)
+    return [("trust", "How far captions can be trusted", drawn)]
 
 
 def _networks(system: DanceLanguage) -> str:

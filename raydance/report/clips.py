@@ -13,9 +13,9 @@ import numpy as np
 
 from raydance.artifacts import load_bundle
 from raydance.dataset import Dataset
-from raydance.evaluation.labels import LABEL_KEYS
 from raydance.motion.render import render_gif
 from raydance.systems.dance_language_run import DanceLanguage
+from raydance.systems.labels import LABEL_KEYS
 
 _SIZE = (260, 300)
 

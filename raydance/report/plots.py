@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,6 +149,30 @@ def draw_points(
     axis.set_xlabel("first component")
     axis.set_ylabel("second component")
     _legend(axis, markerscale=1.8, handletextpad=0.2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def draw_reliability(axis: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
+    """A reliability diagram: the share that is right over the stated probability.
+
+    Args:
+        bins: as `metrics.calibration.ReliabilityBin`; a dot's size says how many are in it.
+    """
+    filled = [one for one in bins if one["count"]]
+    total = sum(one["count"] for one in filled)
+    axis.plot([0, 1], [0, 1], "--", color=_INK, linewidth=1, label="as stated")
+    axis.scatter(
+        [one["confidence"] for one in filled],
+        [one["accuracy"] for one in filled],
+        s=[20 + 400 * one["count"] / total for one in filled],
+        color=COLOURS[0],
+        alpha=0.8,
+        label="test windows",
+    )
+    axis.set_xlabel("stated probability")
+    axis.set_ylabel("share that is right")
+    axis.set_xlim(-0.03, 1.06)
+    axis.set_ylim(-0.03, 1.06)
+    _legend(axis, loc="upper left", markerscale=0.5)
 
 
 def draw_losses(

@@ -89,6 +89,10 @@ OF_GENERATED: Final[dict[str, Any]] = {
         "description": "For files: the nearest training caption and the cosine to it",
         "schema": {"type": "string"},
     },
+    "X-Raydance-Understanding": {
+        "description": "For files: how far the sentence lies within what the run learned, 0 to 1",
+        "schema": {"type": "string"},
+    },
 }
 """Headers of generated files alone."""
 

@@ -75,9 +75,7 @@ class Generator(Part):
                 continue
             ms = 1000.0 * (time.perf_counter() - started)
             for i, motion in zip(places, motions):
-                answers[i] = _made(
-                    opened, motion.motion, ms, facts=motion.facts, understood=motion.understood
-                )
+                answers[i] = _made(opened, motion.motion, ms, facts=motion.facts)
         return [answer for answer in answers if answer is not None]
 
     def between(

@@ -35,7 +35,7 @@ from raydance.serving.context import (
 )
 from raydance.serving.docs import OF_GENERATED, motion_content, multipart
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Made
+from raydance.serving.parts import Made, Spoken
 from raydance.serving.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["motion"])
@@ -62,7 +62,7 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
         notices = spoken.notices + _in_words(skate)
         return await replies.file_response(
-            clip, asked.format, asked.text[:60], notices, _facts_in_headers(made)
+            clip, asked.format, asked.text[:60], notices, _facts_in_headers(made, spoken)
         )
     samples = await replies.prepare(_samples, made, asked.clean_feet)
     now = time.perf_counter()
@@ -79,23 +79,24 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
             "seed": asked.seed,
             "notices": spoken.notices,
             "made": made.facts,
-            "understood_as": asdict(made.understood) if made.understood else None,
+            "understood_as": asdict(spoken.understood),
             "samples": samples,
             "timings_ms": {name: round(value, 3) for name, value in timings.items()},
         }
     )
 
 
-def _facts_in_headers(made: Made) -> dict[str, str]:
+def _facts_in_headers(made: Made, spoken: Spoken) -> dict[str, str]:
     """How motion was made and its sentence understood, for those who get a file."""
     settings = {name: value for name, value in made.facts.items() if name != "constraints"}
     if kept := made.facts.get("constraints"):
         settings["constraints"] = len(kept)
         settings["residual_cm"] = max(constraint["residual_cm"] for constraint in kept)
     facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in settings.items())}
-    if made.understood is not None:
-        caption, similarity = made.understood.caption, made.understood.similarity
-        facts["X-Raydance-Understood-As"] = f"{caption} ({similarity:.2f})"
+    understood = spoken.understood
+    facts["X-Raydance-Understood-As"] = f"{understood.caption} ({understood.similarity:.2f})"
+    if understood.understanding is not None:
+        facts["X-Raydance-Understanding"] = f"{understood.understanding:.2f}"
     return facts
 
 

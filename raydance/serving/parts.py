@@ -18,7 +18,7 @@ import numpy as np
 
 from raydance.errors import RaydanceError
 from raydance.serving.runs import Entry, Shelf
-from raydance.systems.generation import Understood
+from raydance.systems.understanding import Understood
 
 Answer = TypeVar("Answer")
 
@@ -36,7 +36,6 @@ class Made:
         joint_mask: `[50]` bool.
         ms: how long the networks took, for all that were made together.
         facts: how it was made, as in `generation.Made`; empty between two windows.
-        understood: how the sentence was understood, if there was one.
     """
 
     entry: Entry
@@ -45,7 +44,6 @@ class Made:
     fps: float
     ms: float
     facts: dict[str, Any] = field(default_factory=dict)
-    understood: Understood | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +55,7 @@ class Spoken:
         metric: of the shared space.
         ms: how long the networks took, for all sentences that were read together.
         num_pieces: above 1, it is longer than the encoder reads at once.
+        understood: how it was understood.
     """
 
     entry: Entry
@@ -64,16 +63,18 @@ class Spoken:
     words: Words
     ms: float
     num_pieces: int
+    understood: Understood
 
     @property
     def notices(self) -> list[str]:
         """What the one who asked should know."""
-        if self.num_pieces < 2:
-            return []
-        return [
-            f"the text is longer than the encoder reads at once: {self.num_pieces} parts of it "
-            "were encoded and averaged"
-        ]
+        found = [self.understood.notice] if self.understood.notice else []
+        if self.num_pieces > 1:
+            found.append(
+                f"the text is longer than the encoder reads at once: {self.num_pieces} parts of "
+                "it were encoded and averaged"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,6 +157,12 @@ class UnderstoodAs(BaseModel):
 
     caption: str = Field(description="The nearest caption of a training clip")
     similarity: float = Field(description="Cosine to it, in [-1, 1]")
+    understanding: float | None = Field(
+        description="How far the sentence lies within what the run learned, in [0, 1], from its "
+        "words and the similarity; null for runs trained before they could tell"
+    )
+    unknown_words: list[str] = Field(description="Its words that no training caption has")
+    notice: str = Field(description="What was not understood; empty where the sentence was")
 
 
 class Generated(BaseModel):
@@ -191,7 +197,7 @@ class Caption(BaseModel):
     """Words found for motion."""
 
     text: str
-    score: float = Field(description="Cosine, in [-1, 1]")
+    score: float = Field(description="Cosine, in [-1, 1]: it ranks captions, no probability")
     cluster_verified: bool = Field(description="Whether the words occur in the motion's cluster")
     derived: bool = Field(description="Whether no person wrote these words")
 
@@ -203,6 +209,14 @@ class Segment(BaseModel):
     end_s: float
     cluster: int
     captions: list[Caption]
+    confidence: float | None = Field(
+        description="Probability that the first caption is right, calibrated on validation data; "
+        "null where the motion is unlike the training data or the run has no calibration"
+    )
+    is_unlike_training: bool | None = Field(
+        description="Whether the motion is unlike the training data, so that its captions say "
+        "little; null where the run has no calibration"
+    )
 
 
 class Described(BaseModel):
@@ -235,6 +249,7 @@ class Found(BaseModel):
 
     model: str
     notices: list[str] = Field(description="What the caller should know of the answer")
+    understood_as: UnderstoodAs | None = Field(description="Null for a search by motion")
     hits: list[Hit]
 
 

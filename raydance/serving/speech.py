@@ -39,7 +39,9 @@ class Speech(Part):
             try:
                 opened = self.shelf.open(model)
                 system = opened.system
-                found = system.encode_text([asked[i][1] for i in places])
+                texts = [asked[i][1] for i in places]
+                found = system.encode_text(texts)
+                understood = system.judge.understand(texts, found["text_embedding"])
             except RaydanceError as error:
                 if len(places) == 1:
                     answers[places[0]] = Failed(error)
@@ -57,5 +59,6 @@ class Speech(Part):
                     words=words,
                     ms=ms,
                     num_pieces=pieces,
+                    understood=understood[row],
                 )
         return [answer for answer in answers if answer is not None]

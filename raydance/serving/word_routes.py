@@ -69,6 +69,7 @@ async def describe(request: Request, service: Service) -> Response:
 async def search(request: Request, service: Service) -> dict[str, Any]:
     """The clips nearest to a sentence (JSON) or to a motion file (a form)."""
     notices: list[str] = []
+    understood: dict[str, Any] | None = None
     if bounds.is_form(request.headers):
         async with service.uploads.form(request, "k", "library") as form:
             model = text_field(form, "model", _LONGEST_NAME)
@@ -83,8 +84,9 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
         asked = await json_body(request, schema.Search)
         spoken, found = await service.backend.find(asked.model, asked.text, asked.k, asked.library)
         notices, name = spoken.notices, spoken.entry.name
+        understood = asdict(spoken.understood)
     hits = [_with_addresses(hit, name, found["in_library"]) for hit in found["hits"]]
-    return {"model": name, "notices": notices, "hits": hits}
+    return {"model": name, "notices": notices, "understood_as": understood, "hits": hits}
 
 
 def _boolean(text: str | None) -> bool | None:

@@ -10,7 +10,8 @@ class Description:
     """A caption found for motion.
 
     Attributes:
-        score: cosine between the motion's projection and the caption, in [-1, 1].
+        score: cosine between the motion's projection and the caption, in [-1, 1]. It ranks
+            captions; how far to trust them says `Segment.confidence`.
         cluster_verified: whether the caption occurs in the motion's own cluster.
         derived: whether no person wrote these words.
     """
@@ -23,12 +24,22 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Descriptions of a part of a clip, in seconds."""
+    """Descriptions of a part of a clip, in seconds.
+
+    Attributes:
+        confidence: the probability that the first caption is right, in [0, 1], from validation
+            data; None where the motion is unlike the training data, so that nothing is known of
+            it, or where the run has no calibration.
+        is_unlike_training: whether the motion is unlike anything that the run was trained on;
+            None where the run has no calibration.
+    """
 
     start_s: float
     end_s: float
     cluster: int
     captions: tuple[Description, ...]
+    confidence: float | None = None
+    is_unlike_training: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,10 @@ class CaptionBase:
         best = cosine_NU.argmax(axis=1)
         return self.ids[best], cosine_NU[np.arange(len(best)), best]
 
+    def scores(self, text_ND: np.ndarray) -> np.ndarray:
+        """Cosines `[N, U]` of motion in the space of the captions and those of `ids`."""
+        return index.unit(text_ND) @ self._embedding.T
+
     def rank(
         self, text_ND: np.ndarray, cluster_N: np.ndarray, k: int, *, by_words_alone: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +85,7 @@ class CaptionBase:
         Returns:
             Caption ids `[N, k]` int64 and cosines `[N, k]` float32, the best first.
         """
-        score_NU = index.unit(text_ND) @ self._embedding.T
+        score_NU = self.scores(text_ND)
         reranks = self.verification == "rerank" and not by_words_alone
         # Only near candidates: a verified caption that is far off describes nothing.
         count = min(len(self.ids), max(5 * k, 10) if reranks else k)

@@ -8,6 +8,7 @@ Dimensions: N windows, T frames, J joints, Z latent, D sentence embedding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,11 @@ from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems import generation, long_motion
+from raydance.systems.answer_judge import AnswerJudge
 from raydance.systems.answers import Hit, Segment
 from raydance.systems.base import load_stage
 from raydance.systems.basis_step import basis_of
-from raydance.systems.caption_base import CaptionBase
+from raydance.systems.calibration_step import caption_base_of
 from raydance.systems.caption_step import cluster_names
 from raydance.systems.cluster_space import ClusterSpace
 from raydance.systems.dance_language_config import config_of
@@ -43,6 +45,7 @@ from raydance.systems.library_step import Library, read_library
 from raydance.systems.statistics_step import statistics_of
 from raydance.systems.steered_windows import world_basis
 from raydance.systems.steering import Sentence, Steering
+from raydance.systems.understanding import Understood
 from raydance.systems.writer_step import Writer, WrittenSegment
 from raydance.text import load_text_encoder
 
@@ -79,16 +82,16 @@ class DanceLanguage:
         self.centroids = clusters["centroids"].numpy()
         self.cluster_names = cluster_names(run)
         """Labels that clusters stand for, where they started from labels."""
-        facts, _ = load_bundle(run.bundle("library"))
+        facts, judged = load_bundle(run.bundle("library"))
         self.cluster_mean, self.cluster_std = facts["cluster_mean"], facts["cluster_std"]
-        self.caption_base = CaptionBase(
-            self.captions,
-            load_bundle(run.bundle("captions"))[1],
-            facts["caption_clusters"].numpy(),
-            self.config.motion_to_text.cluster_verification,
-            "text_projection"
-            if self.config.motion_to_text.ranking == "shared"
-            else "text_embedding",
+        self.caption_base = caption_base_of(
+            run, self.config, self.captions, facts["caption_clusters"].numpy()
+        )
+        self.judge = AnswerJudge(
+            judged.get("calibration"),
+            self.caption_base,
+            lambda: self.library.embedding[self.library.rows("train")],
+            self.metric,
         )
         self.cluster_space = ClusterSpace.of(run)
         self.basis = basis_of(run)
@@ -230,6 +233,14 @@ class DanceLanguage:
             batch |= self.contrastive.infer_captions(batch)
         return {name: value.cpu().numpy() for name, value in batch.items()}
 
+    def understand(self, texts: Sequence[str]) -> list[Understood]:
+        """How sentences are understood, and what is to be said where they are not.
+
+        Raises:
+            InputError: an empty sentence.
+        """
+        return self.judge.understand(texts, self.encode_text(texts)["text_embedding"])
+
     def num_pieces(self, text: str) -> int:
         """In how many pieces a sentence is read; above 1 it is long, and they are averaged."""
         return int(self._sentences.num_pieces(text))
@@ -241,27 +252,25 @@ class DanceLanguage:
         motion, mask, starts = self.windows(clip)
         found = self.encode_motion(motion, mask)
         length_s = self.window / self.fps
-        whole = index.unit(found["text"]).mean(axis=0)
+        whole_D = index.unit(found["text"]).mean(axis=0)
         main = int(np.bincount(found["cluster"]).argmax())
-        segments = [
+        text_ND = np.concatenate([whole_D[None], found["text"]])
+        cluster_N = np.array([main, *found["cluster"]])
+        judged = self.judge.judge_clip(text_ND, cluster_N, found["motion_embedding"])
+        times = [(0.0, clip.duration_s), *((float(s), float(s + length_s)) for s in starts)]
+        return [
             Segment(
-                start_s=0.0,
-                end_s=clip.duration_s,
-                cluster=main,
-                captions=self.caption_base.describe(whole, main, k),
+                start_s=start,
+                end_s=end,
+                cluster=int(cluster),
+                captions=self.caption_base.describe(text_D, int(cluster), k),
+                confidence=judged.confidence[i],
+                is_unlike_training=judged.is_unlike_training[i],
+            )
+            for i, ((start, end), text_D, cluster) in enumerate(
+                zip(times, text_ND, cluster_N, strict=True)
             )
         ]
-        for i, start in enumerate(starts):
-            cluster = int(found["cluster"][i])
-            segments.append(
-                Segment(
-                    start_s=float(start),
-                    end_s=float(start + length_s),
-                    cluster=cluster,
-                    captions=self.caption_base.describe(found["text"][i], cluster, k),
-                )
-            )
-        return segments
 
     def write(self, clip: Clip, num: int = 3) -> list[WrittenSegment]:
         """At most `num` new sentences for the whole clip first, then for each of its windows.
@@ -327,7 +336,9 @@ class DanceLanguage:
             InputError: an empty sentence, a length, source or setting that is not allowed, or
                 something wanted that contradicts itself or that no motion can do.
         """
-        encoded = self.encode_text([text, *(sentence for _, sentence in timeline)])
+        texts = [text, *(sentence for _, sentence in timeline)]
+        encoded = self.encode_text(texts)
+        understood, *others = self.judge.understand(texts, encoded["text_embedding"])
         words, *later = (
             {name: values[i] for name, values in encoded.items()} for i in range(len(timeline) + 1)
         )
@@ -347,7 +358,9 @@ class DanceLanguage:
                 for (begins_s, _), said in zip(timeline, later)
             ),
         )
-        return generation.generate(self, [request])[0]
+        made = generation.generate(self, [request])[0]
+        notices = tuple(one.notice for one in (understood, *others) if one.notice)
+        return replace(made, understood=understood, notices=notices)
 
     def decode(self, latent_NZ: np.ndarray) -> np.ndarray:
         """What the motion VAE makes of latents: windows `[N, T, 50, 3]`, metres."""

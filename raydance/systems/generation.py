@@ -8,7 +8,7 @@ Dimensions: R requests, S samples, N windows, T frames, J joints, K coefficients
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from raydance.stages.text_to_motion import SOURCES
 from raydance.systems import long_motion
 from raydance.systems.steered_windows import steer
 from raydance.systems.steering import Sentence, Steering
+from raydance.systems.understanding import Understood
 from raydance.training import derive_seed
 
 if TYPE_CHECKING:
@@ -68,14 +69,6 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Understood:
-    """The training caption that is nearest to a sentence, and the cosine between them."""
-
-    caption: str
-    similarity: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Made:
     """Motion, and how it was made.
 
@@ -83,12 +76,14 @@ class Made:
         motion: `[S, T, 50, 3]`, metres, y up, at the run's rate.
         facts: source, and what of the flow's steps, guidance and candidates was used;
             `constraints` with their residuals where there were any.
-        understood: how the sentence was understood.
+        understood: how the (first) sentence was understood, where the caller had words for it.
+        notices: what was not understood, of all sentences.
     """
 
     motion: np.ndarray
     facts: dict[str, Any] = field(default_factory=dict)
     understood: Understood | None = None
+    notices: tuple[str, ...] = ()
 
 
 def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Made]:
@@ -114,10 +109,7 @@ def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Made]:
     for here in flowing.values():
         for i, motion in zip(here, _from_flow(system, [requests[i] for i in here], plans[here[0]])):
             made[i] = Made(motion=motion, facts=plans[i])
-    understood = _understood(system, [request.words for request in requests]) if requests else []
-    return [
-        replace(one, understood=sense) for one, sense in zip(made, understood) if one is not None
-    ]
+    return [one for one in made if one is not None]
 
 
 def sources(system: DanceLanguage) -> tuple[str, ...]:
@@ -292,22 +284,6 @@ def _best(
     score = scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
     best = score.reshape(samples, tries, count).mean(axis=2).argmax(axis=1)
     return windows_SCNTJ3[np.arange(samples), best]
-
-
-def understood_as(system: DanceLanguage, words: Mapping[str, np.ndarray]) -> Understood:
-    """How a sentence was understood: the nearest caption of a training clip."""
-    return _understood(system, [words])[0]
-
-
-def _understood(
-    system: DanceLanguage, words: Sequence[Mapping[str, np.ndarray]]
-) -> list[Understood]:
-    embedding_ND = np.stack([np.asarray(one["text_embedding"]) for one in words])
-    ids, cosines = system.caption_base.nearest_sentences(embedding_ND)
-    return [
-        Understood(caption=system.captions.texts[int(i)], similarity=float(cosine))
-        for i, cosine in zip(ids, cosines)
-    ]
 
 
 # From the paper's decoder (eq. 18-20)

@@ -92,7 +92,7 @@ class Library:
 
 
 def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:
-    """Gather all columns into the library table, shard by shard, and sum up each cluster."""
+    """Gather all columns into the library table, sum up each cluster, calibrate the answers."""
     writer: pq.ParquetWriter | None = None
     train_latents, train_clusters, train_captions = [], [], []
     count = 0
@@ -149,7 +149,11 @@ def _write_cluster_facts(
         "cluster_std": torch.from_numpy(np.stack(std).astype(np.float32)),
         "caption_clusters": torch.from_numpy(belongs),
     }
-    save_bundle(run.bundle("library"), tensors, {})
+    # Imported here: calibration reads the library that this module writes.
+    from raydance.systems.calibration_step import calibrate
+
+    facts = {"calibration": calibrate(run, read_library(run), belongs)}
+    save_bundle(run.bundle("library"), tensors, facts)
 
 
 def read_library(run: Run) -> Library:

@@ -93,13 +93,20 @@ export class DescribePanel {
     byId("description").append(
       make("h2", {}, file),
       make("p", { className: "quiet" }, `${inSeconds(seconds)} s, ${Math.max(0, segments.length - 1)} windows`),
+      make("p", { className: "confidence" }, sureness(whole)),
       make("ul", { className: "captions" }, ...words.map((caption) => captionItem(caption))),
     );
     if (words.length) announce(`${file}: ${words[0].text}`);
   }
 }
 
-function captionItem({ text, score, cluster_verified, derived }) {
-  const marks = [score.toFixed(2), cluster_verified ? "fits its cluster" : null, derived ? "derived from kinematics" : null];
-  return make("li", {}, make("span", {}, text), make("small", { className: "quiet" }, marks.filter(Boolean).join(" · ")));
+function captionItem({ text, derived }) {
+  return make("li", {}, make("span", {}, text), derived ? make("small", { className: "quiet" }, "derived from kinematics") : "");
+}
+
+/** How far the captions of a part can be trusted: {confidence, is_unlike_training}. */
+export function sureness(part) {
+  if (part?.is_unlike_training) return "This motion is unlike the training data: the words below say little about it.";
+  if (part?.confidence === undefined || part.confidence === null) return "";
+  return `The first caption is right with a probability of ${Math.round(100 * part.confidence)} %.`;
 }

@@ -107,9 +107,9 @@ export function showAnswer({ notices, made, understood_as, timings_ms }) {
   byId("timings").textContent = total === undefined ? "" : `Generated ${how ? `${how} ` : ""}in ${Math.round(total)} ms.`;
 }
 
-/** How a sentence was understood: {caption, similarity}. */
+/** How a sentence was understood: {caption, similarity, notice?}; a notice stands by itself. */
 export function inWords(understood) {
-  if (!understood) return "";
+  if (!understood || understood.notice) return "";
   const [, words] = CLOSENESS.find(([least]) => understood.similarity >= least);
   return `Understood as: “${understood.caption}” (${words})`;
 }

@@ -1,6 +1,7 @@
 // The tab that finds clips by words, or by the dancer on the stage.
 
-import { announce, byId } from "./dom.js";
+import { announce, byId, make } from "./dom.js";
+import { inWords } from "./generate-panel.js";
 import { showHits } from "./hits.js";
 import { fileOf } from "./takes.js";
 
@@ -54,18 +55,19 @@ export class SearchPanel {
 
   find(search, what, asked) {
     const work = async (isCurrent) => {
-      const { hits } = await search();
+      const { hits, notices = [], understood_as } = await search();
       if (!isCurrent()) return;
       this.asked = asked;
-      this.show(hits, what);
+      this.show(hits, what, [...notices, inWords(understood_as)]);
       this.app.address.remember();
     };
     return this.app.jobs.during("Searching", work, "hits"); // a dance under way goes on
   }
 
-  show(hits, what) {
+  show(hits, what, told) {
     const summary = hits.length ? `${hits.length} clips ${what}, the nearest first` : `Nothing ${what}`;
     byId("search-summary").textContent = summary;
+    byId("search-notices").replaceChildren(...told.filter(Boolean).map((notice) => make("li", {}, notice)));
     announce(summary);
     showHits(byId("hits"), hits, this.app);
   }
