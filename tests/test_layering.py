@@ -18,8 +18,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "schema", "files", "version", "kept_epoch", "plain_text"),
     ("losses", "nn", "metrics", "motion", "music", "tracks", "text", "words", "dataset", "web"),
     ("seeded_kmeans", "language_model"),
-    ("sources", "file_search"),
-    ("ingest", "storage"),
+    ("sources", "file_search", "layouts"),
+    ("ingest", "storage", "survey"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate", "captioning"),
@@ -33,7 +33,7 @@ offers the whole and imports lazily. A new file needs its place here."""
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
 WITHOUT_TORCH = {"motion", "metrics", "schema", "config", "errors", "words", "kept_epoch"}
 WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "storage", "columns", "chunks"}
-WITHOUT_TORCH |= {"plain_text", "file_search"}
+WITHOUT_TORCH |= {"plain_text", "file_search", "layouts", "survey"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

@@ -57,6 +57,7 @@ def ingest(
     out: str | Path,
     *,
     captions: Sequence[str | Path] = (),
+    layout: str | None = None,
     settings: files.Settings | None = None,
     overwrite: bool = False,
     progress: Progress = lambda state: None,
@@ -68,6 +69,7 @@ def ingest(
     Args:
         paths: files, and folders that are searched for all known suffixes.
         captions: caption files (`raydance.motion.captions`).
+        layout: of a public data set (`raydance.layouts`), or `auto`.
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 
     Returns:
@@ -85,7 +87,7 @@ def ingest(
     # Absolute: workers on a cluster have working folders of their own.
     places = [Path(path).absolute() for path in paths]
     caption_files = [Path(path).absolute() for path in captions]
-    jobs = sources.find_jobs(places, caption_files, seed=settings.seed)
+    jobs = sources.find_jobs(places, caption_files, seed=settings.seed, layout=layout)
     building = out.with_name(f".{out.name}.ingesting")
     shutil.rmtree(building, ignore_errors=True)  # of an ingestion that was killed
     building.mkdir(parents=True)

@@ -11,6 +11,7 @@ import typer
 from raydance.commands.options import (
     AddressOption,
     JsonOption,
+    LayoutOption,
     MappingOption,
     QuietOption,
     UnitsOption,
@@ -41,6 +42,7 @@ def ingest(
         list[str] | None,
         typer.Option(metavar="FILE.jsonl", help="Captions, JSON lines; may be repeated."),
     ] = None,
+    layout: LayoutOption = None,
     label_names: Annotated[
         Path | None,
         typer.Option(
@@ -67,16 +69,19 @@ def ingest(
     """Turn motion files into a dataset of windows.
 
     Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files. A broken file never stops it: it is
-    listed with its reason in skipped.jsonl, and the rest is there.
+    listed with its reason in skipped.jsonl, and the rest is there. With --layout, the captions,
+    labels and splits of a public data set come along.
 
     \b
     Examples:
       raydance ingest mocap/ --out data/mine
       raydance ingest mocap/ --out data/mine --captions mocap/captions.jsonl
+      raydance ingest HumanML3D/ --out data/humanml3d --layout humanml3d
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
     """
     from raydance.dataset import Dataset
     from raydance.ingest import Settings
+    from raydance.layouts import check_name
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
@@ -92,6 +97,8 @@ def ingest(
         label_names=load_label_names(label_names) if label_names else None,
         seed=seed,
     )
+    if layout is not None:
+        check_name(layout)
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
@@ -112,6 +119,7 @@ def ingest(
             [local(place, progress.say) for place in sources],
             folder,
             captions=[local(place, progress.say) for place in captions or ()],
+            layout=layout,
             settings=settings,
             overwrite=overwrite or is_uri(out),  # what lies at a URI was looked at above
             progress=progress.files,
