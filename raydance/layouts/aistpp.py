@@ -17,7 +17,7 @@ from raydance.file_search import FoundFile
 from raydance.layouts.base import Layout, Notes, Tree, read_small_text, read_splits, with_splits
 from raydance.motion.captions import SPLITS
 
-_NAME: Final = re.compile(r"^g([A-Z]{2})_s([A-Z]{2})_c\w+?_d(\d+)_m([A-Z]{2}\d)_ch(\d+)$")
+_NAME: Final = re.compile(r"^g([A-Z]{2})_s([A-Z]{2})_c\w+?_d(\d+)_(m[A-Z]{2}\d)_ch(\d+)$")
 _GENRES: Final = {
     "BR": "break",
     "PO": "pop",

@@ -80,7 +80,7 @@ def _with_annotations(
     notes: Notes,
 ) -> Iterator[FoundFile]:
     for file in files:
-        if file.recording not in annotated:
+        if file.recording is None or file.recording not in annotated:
             notes.count("recordings of AMASS are not in BABEL and left out", file.name)
             continue
         split, entries = annotated[file.recording]
@@ -100,15 +100,15 @@ def _rows(motion: Path, entry: Mapping[str, Any], notes: Notes) -> Iterator[Capt
             yield CaptionRow(file=motion, captions=texts, labels=_action(kinds))
         return
     for label in segments:
-        begin, end = label.get("start_t"), label.get("end_t")
+        begin, end = _time(label.get("start_t")), _time(label.get("end_t"))
         texts, kinds = tuple(_texts(label)), _kinds(label)
-        if not (_is_time(begin) and _is_time(end) and begin < end and texts):
+        if begin is None or end is None or begin >= end or not texts:
             notes.count("segments have no words or no times and are left out", motion.stem)
         elif kinds == [_TRANSITION] or texts == (_TRANSITION,):
             notes.count("segments are transitions between two others and left out", motion.stem)
         else:
-            span = (float(begin), float(end))
-            yield CaptionRow(file=motion, captions=texts, span_s=span, labels=_action(kinds))
+            labels = _action(kinds)
+            yield CaptionRow(file=motion, captions=texts, span_s=(begin, end), labels=labels)
 
 
 def _labels(entry: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
@@ -135,8 +135,9 @@ def _action(kinds: list[str]) -> dict[str, str]:
     return {"action": ", ".join(kinds)} if kinds else {}
 
 
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and 0.0 <= value < 1e6
+def _time(value: Any) -> float | None:
+    """Seconds, if the value can be some."""
+    return float(value) if type(value) in (int, float) and 0.0 <= value < 1e6 else None
 
 
 BABEL = Layout(title="BABEL", matches=_matches, read=_read)
