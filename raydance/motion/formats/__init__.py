@@ -8,7 +8,7 @@ from typing import Final
 
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
-from raydance.motion.formats import aistpp, amass, amc, arrays, bvh, finedance, humanml3d, kit
+from raydance.motion.formats import aistpp, amass, amc, arrays, bvh, finedance, gltf, humanml3d, kit
 from raydance.motion.formats.numpy_file import NpzReader, shape_of_npy
 from raydance.motion.formats.sidecar import facts_beside
 from raydance.motion.formats.text import MAX_FRAMES
@@ -41,6 +41,8 @@ SUFFIXES: Final[Mapping[str, Callable[[Path], Reader]]] = {
     ".npy": _npy_reader,
     ".npz": _npz_reader,
     ".pkl": lambda path: aistpp.read,
+    ".glb": lambda path: gltf.read,
+    ".gltf": lambda path: gltf.read,
 }
 """Suffix (lower case) -> which reader a file of that suffix needs."""
 
