@@ -68,9 +68,10 @@ def ingest(
 ) -> None:
     """Turn motion files into a dataset of windows.
 
-    Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files. A broken file never stops it: it is
-    listed with its reason in skipped.jsonl, and the rest is there. With --layout, the captions,
-    labels and splits of a public data set come along.
+    Reads .bvh, .amc, .npy, .npz, .pkl (AIST++), .glb and .gltf files, and .fbx and .c3d with the
+    extras of these names. A broken file never stops it: it is listed with its reason in
+    skipped.jsonl, and the rest is there. With --layout, the captions, labels and splits of a
+    public data set come along.
 
     \b
     Examples:

@@ -8,7 +8,19 @@ from typing import Final
 
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
-from raydance.motion.formats import aistpp, amass, amc, arrays, bvh, finedance, gltf, humanml3d, kit
+from raydance.motion.formats import (
+    aistpp,
+    amass,
+    amc,
+    arrays,
+    bvh,
+    c3d,
+    fbx,
+    finedance,
+    gltf,
+    humanml3d,
+    kit,
+)
 from raydance.motion.formats.numpy_file import NpzReader, shape_of_npy
 from raydance.motion.formats.sidecar import facts_beside
 from raydance.motion.formats.text import MAX_FRAMES
@@ -43,6 +55,8 @@ SUFFIXES: Final[Mapping[str, Callable[[Path], Reader]]] = {
     ".pkl": lambda path: aistpp.read,
     ".glb": lambda path: gltf.read,
     ".gltf": lambda path: gltf.read,
+    ".fbx": lambda path: fbx.read,
+    ".c3d": lambda path: c3d.read,
 }
 """Suffix (lower case) -> which reader a file of that suffix needs."""
 

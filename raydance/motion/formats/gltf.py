@@ -70,7 +70,7 @@ def read_with_scale(
     tx.check_fps(fps)
     name = str(path)
     data = GltfData(path)
-    nodes = data.list("nodes")
+    nodes = data.top("nodes")
     parents = _parents(data, nodes)
     order = order_of(parents, name)
     tracks = _longest(data, len(nodes))
@@ -129,7 +129,7 @@ def _parents(data: GltfData, nodes: Sequence[Mapping[str, Any]]) -> list[int]:
 
 def _longest(data: GltfData, num_nodes: int) -> Tracks:
     """The tracks of the animation that lasts longest."""
-    animations = data.list("animations")
+    animations = data.top("animations")
     found = [(_tracks(data, animation, num_nodes), animation) for animation in animations]
     found = [(tracks, animation) for tracks, animation in found if tracks]
     if not found:
@@ -165,7 +165,7 @@ def _tracks(data: GltfData, animation: Mapping[str, Any], num_nodes: int) -> Tra
         way = sampler.get("interpolation", "LINEAR")
         if way not in _INTERPOLATIONS:
             raise FormatError(data.name, f"interpolation {str(way)[:20]} of a sampler")
-        number = sampler.get("input")
+        number = data.index(sampler, "input", len(data.top("accessors")), "a sampler")
         if number not in times_of:
             times_of[number] = _times(data, number)
         times = times_of[number]
@@ -295,7 +295,7 @@ def _joints(
 ) -> set[int]:
     """The nodes that are joints: those of the largest skin, else what moves and hangs from that."""
     largest: set[int] = set()
-    for skin in data.list("skins"):
+    for skin in data.top("skins"):
         found = skin.get("joints", [])
         if not isinstance(found, list):
             raise FormatError(data.name, "joints of a skin: a list is needed")

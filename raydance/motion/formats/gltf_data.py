@@ -24,7 +24,7 @@ MAX_BYTES: Final = 512 << 20
 _MAX_JSON_BYTES: Final = 64 << 20
 _MAGIC, _VERSION = b"glTF", 2
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
-_COMPONENTS: Final = {
+_COMPONENTS: Final[dict[int, np.dtype[Any]]] = {
     5120: np.dtype("<i1"),
     5121: np.dtype("<u1"),
     5122: np.dtype("<i2"),
@@ -58,7 +58,7 @@ class GltfData:
         if not str(version).startswith("2."):
             raise FormatError(self.name, f"glTF version {str(version)[:20]}; 2.0 is read")
 
-    def list(self, key: str) -> list[dict[str, Any]]:
+    def top(self, key: str) -> list[dict[str, Any]]:
         """The objects of a top-level list; empty where there is none."""
         return self.objects(self._json, key, "the file")
 
@@ -102,7 +102,7 @@ class GltfData:
             value: the accessor's index as the file gives it.
             place: what it is for, for errors.
         """
-        accessors = self.list("accessors")
+        accessors = self.top("accessors")
         number = self.checked_index(value, len(accessors), place)
         accessor, place = accessors[number], f"accessor {number}"
         if "sparse" in accessor:
@@ -127,7 +127,7 @@ class GltfData:
         rows = np.ndarray((count, width), dtype, view, start, (stride, dtype.itemsize))
         values = rows.astype(np.float64)
         if accessor.get("normalized") is True and dtype.kind in "iu":
-            values = np.maximum(values / np.iinfo(dtype).max, -1.0)
+            values = np.maximum(values / float(np.iinfo(dtype.str).max), -1.0)
         return values
 
     def _size(self, holder: Mapping[str, Any], key: str, place: str) -> int:
@@ -138,10 +138,10 @@ class GltfData:
 
     def _view(self, accessor: Mapping[str, Any], place: str) -> tuple[memoryview, int]:
         """The bytes of an accessor's view, and its stride or 0."""
-        views = self.list("bufferViews")
+        views = self.top("bufferViews")
         number = self.index(accessor, "bufferView", len(views), place)
         view, place = views[number], f"buffer view {number}"
-        buffers = self.list("buffers")
+        buffers = self.top("buffers")
         buffer = self.index(view, "buffer", len(buffers), place)
         if buffer not in self._buffers:
             self._buffers[buffer] = self._buffer(buffers[buffer], buffer)
