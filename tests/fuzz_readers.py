@@ -3,7 +3,7 @@
     python -m venv fuzz && fuzz/bin/pip install atheris numpy scipy pyyaml pillow pygltflib
     PYTHONPATH=. fuzz/bin/python tests/fuzz_readers.py SECONDS [FORMAT] [FOLDER]
 
-FORMAT is bvh, amc, npy, npz or pkl; all of them, one after the other, where it is absent. FOLDER
+FORMAT is bvh, amc, npy, npz, pkl, glb or gltf; all of them, one after the other, where it is absent. FOLDER
 holds further files to start from; they are only read. What is found is named at the end and kept
 as files in `fuzz-findings/`; the exit code is then 1.
 
@@ -13,7 +13,9 @@ that a writer fails on, more than 5 seconds, more than 1 GiB, or anything execut
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import subprocess
 import sys
@@ -37,7 +39,7 @@ with atheris.instrument_imports(include=["raydance", "pickletools", "zipfile"]):
     from raydance.motion.formats import read_clip
     from raydance.motion.mapping import map_to_canonical
 
-FORMATS = ("bvh", "amc", "npy", "npz", "pkl")
+FORMATS = ("bvh", "amc", "npy", "npz", "pkl", "glb", "gltf")
 MOST_SECONDS = 5.0
 MOST_MIB = 1200  # the program itself takes a part of it
 MOST_BYTES = 1 << 16
@@ -108,7 +110,7 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
     )
     if format == "amc":
         yield _ASF + _SEPARATOR + _AMC
-    elif format in ("bvh", "npz"):
+    elif format in ("bvh", "npz", "glb"):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / f"seed.{format}"
             write_clip(path, short)
@@ -119,10 +121,15 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
         names = np.array([f"j{i}" for i in range(3)])
         yield _npz(motion=np.ones((2, 3, 3)), fps=25.0, joint_names=names, parents=[-1, 0, 1])
     elif format == "npy":
-        for array in (rng.normal(size=(3, 22, 3)), rng.normal(size=(3, 263)).astype("f4")):
+        shapes = ((3, 22, 3), (3, 263), (3, 21, 3), (3, 251), (3, 315), (3, 319))
+        for array in (rng.normal(size=shape).astype("f4") for shape in shapes):
             stream = io.BytesIO()
             np.save(stream, array)
             yield stream.getvalue()
+    elif format == "gltf":
+        numbers = np.array([0, 1, *np.eye(4)[3], *np.eye(4)[0]], "<f4").tobytes()
+        for way in ("LINEAR", "STEP"):
+            yield json.dumps(_scene(numbers, way), separators=(" ,", " :")).encode()
     elif format == "pkl":
         import pickle
 
@@ -143,10 +150,48 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
                 yield content
 
 
+def _scene(numbers: bytes, way: str) -> dict[str, object]:
+    """A glTF scene of two nodes, the first one turned."""
+    sampler = {"input": 0, "output": 1, "interpolation": way}
+    channel = {"sampler": 0, "target": {"node": 0, "path": "rotation"}}
+    return {
+        "asset": {"version": "2.0"},
+        "buffers": [{"uri": "data:x;base64," + base64.b64encode(numbers).decode()}],
+        "bufferViews": [
+            {"buffer": 0, "byteLength": 8},
+            {"buffer": 0, "byteOffset": 8, "byteLength": 32, "byteStride": 16},
+        ],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5126, "count": 2, "type": "SCALAR"},
+            {"bufferView": 1, "componentType": 5126, "count": 2, "type": "VEC4"},
+        ],
+        "nodes": [{"children": [1], "matrix": np.eye(4).ravel().tolist()}, {"scale": [1, 1, 1]}],
+        "skins": [{"joints": [0, 1]}],
+        "animations": [{"samplers": [sampler], "channels": [channel]}],
+    }
+
+
 def _npz(**arrays: object) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()
+
+
+def mutate_glb(data: bytes, most: int, seed: int) -> bytes:
+    """Change the JSON or the numbers of a GLB file and mend its lengths."""
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.1 or len(data) < 20:
+        return bytes(atheris.Mutate(data, most))
+    size = int.from_bytes(data[12:16], "little")
+    text, rest = data[20 : 20 + size], data[20 + size :]
+    if rng.random() < 0.8:
+        text = mutate_words(text.replace(b",", b" ,").replace(b":", b" :"), most, seed)
+    else:
+        rest = rest[:8] + bytes(atheris.Mutate(rest[8:], len(rest) + 8))
+        rest = max(0, len(rest) - 8).to_bytes(4, "little") + rest[4:]
+    length = 20 + len(text) + len(rest)
+    head = b"glTF" + (2).to_bytes(4, "little") + length.to_bytes(4, "little")
+    return (head + len(text).to_bytes(4, "little") + b"JSON" + text + rest)[:most]
 
 
 def mutate_npz(data: bytes, most: int, seed: int) -> bytes:
@@ -183,6 +228,7 @@ _WORDS = (
     "ROOT JOINT End Site { } OFFSET CHANNELS 6 3 1 0 Xposition Zrotation Yrotation MOTION Frames: "
     "Frame Time: .0333 1e400 nan -inf 1e7 -1e-320 1_0 0x1p3 1,5 \u0661 \x1c \x85 99999 root begin "
     "end id 1 name lfemur lfemur_end direction length axis XYZ ZYX dof rx ry rz tx ty tz order "
+    'null true [] {} -1 "nodes": "children": "matrix": "skins": CUBICSPLINE VEC3 5121 '
     ":root :bonedata :hierarchy :units :degrees :radians angle rad deg position "
     "orientation # \n \r \t"
 )
@@ -330,7 +376,9 @@ def fuzz(format: str, seconds: int, folder: Path | None) -> None:
     custom: dict[str, Callable[..., bytes]] = {}
     if format == "npz":
         custom["custom_mutator"] = mutate_npz
-    elif format in ("bvh", "amc"):
+    elif format == "glb":
+        custom["custom_mutator"] = mutate_glb
+    elif format in ("bvh", "amc", "gltf"):
         custom["custom_mutator"] = mutate_words
     FINDINGS.mkdir(exist_ok=True)
     atheris.Setup(options, one, **custom)

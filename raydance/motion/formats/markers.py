@@ -85,7 +85,7 @@ def joints_of_markers(
         while parent is not None and parent not in there:
             parent = above[parent]
         parents.append(-1 if parent is None else names.index(parent))
-    places = [points for name in names if (points := found[name]) is not None]
+    places = [p for name in names if (p := found[name]) is not None]
     return names, tuple(parents), np.stack(places, axis=1)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ REFUSED: Final = 3
 """Exit code: the last line of standard error says what is wrong with the file."""
 
 MAX_BYTES: Final = 512 << 20
+_PR_SET_PDEATHSIG: Final = 1
 _MEMORY: Final = 4 << 30
 _MAX_VALUES: Final = 100_000_000
 _MAX_NAME: Final = 200
@@ -126,10 +129,19 @@ def _texts(texts: list[str]) -> np.ndarray:
 READERS: Final[dict[str, Callable[[str], Arrays]]] = {"c3d": read_c3d, "fbx": read_fbx}
 
 
+def _end_with_parent() -> None:
+    """Have the system kill this process when its parent is killed; on Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> int:
     kind, path, out = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _end_with_parent()
+    for what, limit in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CORE, 0)):
+        most = resource.getrlimit(what)[1]
+        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.setrlimit(what, (limit, limit))
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise Refused(f"larger than {MAX_BYTES} bytes")
