@@ -3,9 +3,9 @@
     python -m venv fuzz && fuzz/bin/pip install atheris numpy scipy pyyaml pillow pygltflib
     PYTHONPATH=. fuzz/bin/python tests/fuzz_readers.py SECONDS [FORMAT] [FOLDER]
 
-FORMAT is bvh, amc, npy, npz, pkl, glb or gltf; all of them, one after the other, where it is absent. FOLDER
-holds further files to start from; they are only read. What is found is named at the end and kept
-as files in `fuzz-findings/`; the exit code is then 1.
+FORMAT is bvh, amc, npy, npz, pkl, glb or gltf; all of them, one after the other, where it is
+absent. FOLDER holds further files to start from; they are only read. What is found is named at the
+end and kept as files in `fuzz-findings/`; the exit code is then 1.
 
 A finding is an error that is not the user's to mend, a clip that is not as `Clip` promises, a clip
 that a writer fails on, more than 5 seconds, more than 1 GiB, or anything executed from a file.
