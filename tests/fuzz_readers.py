@@ -23,7 +23,6 @@ import tempfile
 import time
 import traceback
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +37,8 @@ with atheris.instrument_imports(include=["raydance", "pickletools", "zipfile"]):
     from raydance.motion.export import write_clip
     from raydance.motion.formats import read_clip
     from raydance.motion.mapping import map_to_canonical
+
+from fuzz_mutations import glb, mutate_glb, mutate_json, mutate_npz, mutate_words
 
 FORMATS = ("bvh", "amc", "npy", "npz", "pkl", "glb", "gltf")
 MOST_SECONDS = 5.0
@@ -110,7 +111,7 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
     )
     if format == "amc":
         yield _ASF + _SEPARATOR + _AMC
-    elif format in ("bvh", "npz", "glb"):
+    elif format in ("bvh", "npz"):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / f"seed.{format}"
             write_clip(path, short)
@@ -126,10 +127,14 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
             stream = io.BytesIO()
             np.save(stream, array)
             yield stream.getvalue()
-    elif format == "gltf":
+    elif format in ("gltf", "glb"):
         numbers = np.array([0, 1, *np.eye(4)[3], *np.eye(4)[0]], "<f4").tobytes()
         for way in ("LINEAR", "STEP"):
-            yield json.dumps(_scene(numbers, way), separators=(" ,", " :")).encode()
+            scene = _scene(numbers, way)
+            if format == "glb":
+                scene["buffers"] = [{}]
+            text = json.dumps(scene).encode()
+            yield glb(text, numbers) if format == "glb" else text
     elif format == "pkl":
         import pickle
 
@@ -175,93 +180,6 @@ def _npz(**arrays: object) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()
-
-
-def mutate_glb(data: bytes, most: int, seed: int) -> bytes:
-    """Change the JSON or the numbers of a GLB file and mend its lengths."""
-    rng = np.random.default_rng(seed)
-    if rng.random() < 0.1 or len(data) < 20:
-        return bytes(atheris.Mutate(data, most))
-    size = int.from_bytes(data[12:16], "little")
-    text, rest = data[20 : 20 + size], data[20 + size :]
-    if rng.random() < 0.8:
-        text = mutate_words(text.replace(b",", b" ,").replace(b":", b" :"), most, seed)
-    else:
-        rest = rest[:8] + bytes(atheris.Mutate(rest[8:], len(rest) + 8))
-        rest = max(0, len(rest) - 8).to_bytes(4, "little") + rest[4:]
-    length = 20 + len(text) + len(rest)
-    head = b"glTF" + (2).to_bytes(4, "little") + length.to_bytes(4, "little")
-    return (head + len(text).to_bytes(4, "little") + b"JSON" + text + rest)[:most]
-
-
-def mutate_npz(data: bytes, most: int, seed: int) -> bytes:
-    """Change one member and pack them again: bytes changed at random only break checksums."""
-    rng = np.random.default_rng(seed)
-    if rng.random() < 0.1:
-        return bytes(atheris.Mutate(data, most))
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {m.filename: archive.read(m) for m in archive.infolist()}
-    except Exception:
-        return bytes(atheris.Mutate(data, most))
-    if not members:
-        return bytes(atheris.Mutate(data, most))
-    names = sorted(members)
-    name = names[rng.integers(len(names))]
-    action = rng.random()
-    if action < 0.1:
-        del members[name]
-    elif action < 0.2:
-        known = ("positions", "fps", "up", "metres_per_unit", "joint_names", "parents", "poses")
-        members[f"{known[rng.integers(len(known))]}.npy"] = members.pop(name)
-    else:
-        members[name] = bytes(atheris.Mutate(members[name], len(members[name]) + 64))
-    stream = io.BytesIO()
-    kind = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)[rng.integers(3)]
-    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", kind) as archive:
-        for key, content in members.items():
-            archive.writestr(zipfile.ZipInfo(key), content, kind)
-    return stream.getvalue()[:most]
-
-
-_WORDS = (
-    "ROOT JOINT End Site { } OFFSET CHANNELS 6 3 1 0 Xposition Zrotation Yrotation MOTION Frames: "
-    "Frame Time: .0333 1e400 nan -inf 1e7 -1e-320 1_0 0x1p3 1,5 \u0661 \x1c \x85 99999 root begin "
-    "end id 1 name lfemur lfemur_end direction length axis XYZ ZYX dof rx ry rz tx ty tz order "
-    'null true [] {} -1 "nodes": "children": "matrix": "skins": CUBICSPLINE VEC3 5121 '
-    ":root :bonedata :hierarchy :units :degrees :radians angle rad deg position "
-    "orientation # \n \r \t"
-)
-WORDS = [word.encode() for word in _WORDS.split(" ")]
-
-
-def mutate_words(data: bytes, most: int, seed: int) -> bytes:
-    """Change, move, repeat or drop a few words or lines: text changed at random is never read."""
-    rng = np.random.default_rng(seed)
-    if rng.random() < 0.15:
-        return bytes(atheris.Mutate(data, most))
-    separator = b"\n" if rng.random() < 0.3 else b" "
-    pieces = data.replace(b"\n", b" \n ").split(b" ") if separator == b" " else data.split(b"\n")
-    for _ in range(rng.integers(1, 4)):
-        if not pieces:
-            break
-        at, other = rng.integers(len(pieces), size=2)
-        action = rng.integers(8)
-        if action == 0:
-            del pieces[at : at + rng.integers(1, 8)]
-        elif action == 1:
-            pieces[at:at] = pieces[other : other + rng.integers(1, 20)]
-        elif action == 2:
-            pieces[at], pieces[other] = pieces[other], pieces[at]
-        elif action == 3:
-            pieces[at] = bytes(atheris.Mutate(pieces[at], len(pieces[at]) + 8))
-        elif action < 7:
-            numbers = [i for i, piece in enumerate(pieces) if piece[-1:].isdigit()] or [at]
-            value = rng.choice([0.0, 1e7, 180.0, rng.normal(), rng.normal() * 1e6])
-            pieces[numbers[rng.integers(len(numbers))]] = f"{value:.6g}".encode()
-        else:
-            pieces[at] = WORDS[rng.integers(len(WORDS))]
-    return separator.join(pieces)[:most]
 
 
 def check(clip: Clip) -> None:
@@ -378,7 +296,9 @@ def fuzz(format: str, seconds: int, folder: Path | None) -> None:
         custom["custom_mutator"] = mutate_npz
     elif format == "glb":
         custom["custom_mutator"] = mutate_glb
-    elif format in ("bvh", "amc", "gltf"):
+    elif format == "gltf":
+        custom["custom_mutator"] = mutate_json
+    elif format in ("bvh", "amc"):
         custom["custom_mutator"] = mutate_words
     FINDINGS.mkdir(exist_ok=True)
     atheris.Setup(options, one, **custom)

@@ -155,6 +155,7 @@ def test_gltf_interpolations_by_hand(tmp_path: Path, way: str, at_a_quarter: flo
         ({"buffers": [{}]}, "no binary chunk"),
         ({"asset": {"version": "1.0"}}, "glTF version 1.0"),
         ({"nodes": "x"}, "a list of objects"),
+        ({"animations": [{"channels": [{"target": {"node": 0, "path": {}}}]}]}, "no animation"),
         ({"nodes": [{"translation": [1e300, 0, 0]}, {"scale": [1, "x", 1]}]}, "3 numbers"),
     ],
 )

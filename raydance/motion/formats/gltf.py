@@ -158,8 +158,11 @@ def _tracks(data: GltfData, animation: Mapping[str, Any], num_nodes: int) -> Tra
     for channel in data.objects(animation, "channels", "an animation"):
         target = channel.get("target")
         kind = target.get("path") if isinstance(target, dict) else None
-        if not isinstance(target, dict) or "node" not in target or kind not in _PATHS:
-            continue  # weights of morph targets, or a target of an extension
+        is_of_node = isinstance(target, dict) and "node" in target
+        if not isinstance(target, dict) or not is_of_node or not isinstance(kind, str):
+            continue  # a target of an extension
+        if kind not in _PATHS:
+            continue  # weights of morph targets
         node = data.index(target, "node", num_nodes, "a channel")
         sampler = samplers[data.index(channel, "sampler", len(samplers), "a channel")]
         way = sampler.get("interpolation", "LINEAR")
