@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,18 +97,28 @@ def _curve(number: int, times: str, values: np.ndarray) -> list[str]:
 def write_c3d(
     path: Path, markers: dict[str, np.ndarray], *, rate: float = 100.0, unit: str = "mm"
 ) -> Path:
-    """Markers `[T, 3]` in the unit; NaN where one is not seen."""
+    """Markers `[T, 3]` in the unit; NaN where one is not seen.
+
+    In a process of its own: ezc3d fails where faiss is loaded.
+    """
+    np.savez(path.with_suffix(".npz"), **markers)
+    command = [sys.executable, __file__, path.with_suffix(".npz"), path, str(rate), unit]
+    subprocess.run(command, check=True)
+    return path
+
+
+def _write_c3d(arrays: str, path: str, rate: str, unit: str) -> None:
     import ezc3d
 
+    markers = dict(np.load(arrays))
     file = ezc3d.c3d()
     points = np.ones((4, len(markers), len(next(iter(markers.values())))))
     points[:3] = np.stack(list(markers.values()), axis=1).transpose(2, 1, 0)
-    file["parameters"]["POINT"]["RATE"]["value"] = [rate]
+    file["parameters"]["POINT"]["RATE"]["value"] = [float(rate)]
     file["parameters"]["POINT"]["LABELS"]["value"] = tuple(markers)
     file.add_parameter("POINT", "UNITS", [unit])
     file["data"]["points"] = points
-    file.write(str(path))
-    return path
+    file.write(path)
 
 
 def write_gltf(path: Path, content: dict[str, Any], binary: bytes) -> Path:
@@ -115,3 +127,7 @@ def write_gltf(path: Path, content: dict[str, Any], binary: bytes) -> Path:
     buffers = [{"uri": path.with_suffix(".bin").name, "byteLength": len(binary)}]
     path.write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": buffers, **content}))
     return path
+
+
+if __name__ == "__main__":
+    _write_c3d(*sys.argv[1:])

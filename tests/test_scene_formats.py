@@ -325,6 +325,15 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
             read_clip(tmp_path / f"a.{kind}")
 
 
+@needs_ufbx
+def test_nothing_of_the_working_folder_is_imported(clip: Clip, tmp_path: Path, monkeypatch):
+    path = scene_files.write_fbx(tmp_path / "a.fbx", clip)
+    for name in ("raydance", "numpy", "ufbx"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert read_clip(path).num_frames == clip.num_frames
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

@@ -1,7 +1,8 @@
 """Libraries in C and C++ that read a format, each run in a process of its own.
 
 A file from outside can make such a library crash, loop or take all memory, and with it everything
-in its process. Here that costs one line about one file. `native_child` is the other side.
+in its process. Here that costs one line about one file. Beside faiss, ezc3d does not even work, for
+both share a table of SWIG's types. `native_child` is the other side.
 """
 
 from __future__ import annotations
@@ -39,11 +40,14 @@ def read_natively(kind: str, path: str | Path) -> dict[str, np.ndarray]:
         reason = f"{path}: .{kind} files need the package {package}"
         raise InputError(f"{reason}: pip install 'raydance[{kind}]', or pip install {package}")
     name = str(path)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # This very package, wherever it was imported from, and nothing of the working folder (`-P`).
+    places = [str(Path(native_child.__file__).parents[3]), *filter(None, sys.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
     with tempfile.TemporaryDirectory(prefix="raydance-") as folder:
         out = Path(folder) / "found.npz"
         command = [
             sys.executable,
+            "-P",
             "-m",
             native_child.__name__,
             kind,
