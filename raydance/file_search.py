@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from raydance.errors import InputError
+from raydance.motion.captions import CaptionRow
 from raydance.motion.formats import SUFFIXES
 from raydance.plain_text import one_line
 
@@ -24,23 +26,36 @@ class FoundFile:
     Attributes:
         name: its path without suffix, from the source folder's name on.
         problem: why it cannot be read; None for a file.
+        recording: what its split is decided by, where that is known; its name otherwise.
+        split: `train`, `val` or `test` where published.
+        rows: its captions and parts, beside those of caption files.
+        labels: facts about it, as in `Clip`.
+        reading: arguments of `read_clip` that the data set fixes.
+
+    The last five come from the layout of a public data set (`raydance.layouts`).
     """
 
     path: Path
     name: str
     size: int = 0
     problem: str | None = None
+    recording: str | None = None
+    split: str | None = None
+    rows: tuple[CaptionRow, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_files(sources: Sequence[str | Path]) -> Iterator[FoundFile]:
-    """Motion files among and below the sources; hidden ones (`.x`) are left out.
+def find_files(sources: Sequence[str | Path], *, only_motion: bool = True) -> Iterator[FoundFile]:
+    """Files among and below the sources, those of motion if not told otherwise; hidden ones
+    (`.x`) are left out.
 
     A file given by itself is called as if its folder was.
 
     Raises:
         InputError: a source that is not there.
     """
-    search = _Search()
+    search = _Search(only_motion)
     for source in map(Path, sources):
         top = Path(os.path.abspath(source))
         if source.is_file():
@@ -54,7 +69,8 @@ def find_files(sources: Sequence[str | Path]) -> Iterator[FoundFile]:
 
 
 class _Search:
-    def __init__(self) -> None:
+    def __init__(self, only_motion: bool) -> None:
+        self._only_motion = only_motion
         self._searched: set[str] = set()  # real paths of folders
         self._links: list[tuple[Path, str]] = []  # to folders, with the names that they give
 
@@ -93,7 +109,7 @@ class _Search:
 
     def _look_at(self, entry: os.DirEntry[str], path: Path, name: str) -> FoundFile | None:
         """A file of a folder, or what is wrong with it; None for what is no motion."""
-        is_motion = path.suffix.lower() in SUFFIXES
+        is_motion = not self._only_motion or path.suffix.lower() in SUFFIXES
         if not is_motion and not entry.is_symlink():
             return None
         problem, size = None, 0

@@ -102,10 +102,13 @@ class Settings:
         return facts | {"split_seed": self.seed}
 
     def find_jobs(
-        self, places: Sequence[Path], caption_files: Sequence[Path] = ()
+        self,
+        places: Sequence[Path],
+        caption_files: Sequence[Path] = (),
+        layout: str | None = None,
     ) -> list[FileJob]:
         """The files to read."""
-        return sources.find_jobs(places, caption_files, seed=self.seed)
+        return sources.find_jobs(places, caption_files, seed=self.seed, layout=layout)
 
     def write_group(
         self, number: int, jobs: Iterable[FileJob], folder: Path
@@ -158,9 +161,13 @@ class Piece:
 
 @dataclass(kw_only=True)
 class FileResult:
-    """What became of one file: its record, a row per clip, and the motion that gives windows."""
+    """What became of one file: its record, a row per clip, and the motion that gives windows.
+
+    `skeleton` describes its body; it is empty where none was found.
+    """
 
     record: dict[str, Any]
+    skeleton: str = ""
     clips: list[dict[str, Any]] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
 
@@ -220,22 +227,24 @@ def _skip(job: FileJob, reason: str, line: int | None) -> FileResult:
 
 def _read(job: FileJob, settings: Settings) -> FileResult:
     first = job.rows[0] if job.rows else None
-    whole = read_clip(
-        job.path,
-        skeleton=first.skeleton if first else None,
-        fps=first.fps if first else None,
-        units=first.metres_per_unit if first and first.metres_per_unit else settings.units,
-        up=settings.up,
-    )
+    given: dict[str, Any] = {
+        "skeleton": first.skeleton if first else None,
+        "fps": first.fps if first else None,
+        "units": first.metres_per_unit if first and first.metres_per_unit else settings.units,
+        "up": settings.up,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    whole = read_clip(job.path, **{**job.reading, **given})
     whole = replace(whole, clip_id=job.clip_id, recording=job.recording, source=job.path)
-    labels = dict(whole.labels) | _labels_beside(job.path, settings)
+    labels = dict(whole.labels) | _labels_beside(job.path, settings) | dict(job.labels)
     mapped = map_to_canonical(whole, settings.mapping)
     _check_body(mapped)
 
     record = {"file": well_formed(job.path), "status": "read", "windows": 0}
-    result = FileResult(record=record)
+    result = FileResult(record=record, skeleton=_skeleton(whole, mapped))
     refused: list[str] = []
-    for row in job.rows or (None,):
+    for part in job.rows or (None,):
+        row = captions.on_frames(part, whole.fps, whole.num_frames) if part else None
         begin = row.start_frame if row else 0
         try:
             clip = captions.apply_row(whole, row) if row else whole
@@ -243,8 +252,9 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
             refused.append(str(error))
             continue
         positions = mapped.positions[begin : begin + clip.num_frames]
+        about = labels | dict(row.labels) if row else labels
         num_before = len(result.pieces)
-        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, labels, begin)
+        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, about, begin)
         if settings.music is not None and len(result.pieces) > num_before:
             music = clip_music(job.path, settings, begin / whole.fps, clip.duration_s)
             added = [replace(piece, music=music) for piece in result.pieces[num_before:]]
@@ -262,6 +272,12 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         if is_broken:
             result.clips.clear()
     return result
+
+
+def _skeleton(clip: Clip, mapped: MappedMotion) -> str:
+    """A body in a few words, the same for all recordings of one rig."""
+    rotations = "with" if clip.rotations is not None else "without"
+    return f"{len(clip.joint_names)} joints ({mapped.convention}), {rotations} rotations"
 
 
 def _labels_beside(path: str, settings: Settings) -> dict[str, str]:

@@ -11,12 +11,13 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from raydance import layouts
 from raydance.errors import InputError
-from raydance.file_search import find_files
+from raydance.file_search import FoundFile, find_files
 from raydance.motion import captions, windows
 from raydance.motion.captions import CaptionRow
 from raydance.motion.formats import SUFFIXES
@@ -39,6 +40,8 @@ class FileJob:
         size: bytes.
         rows: its lines of the caption files; without any, the whole file is one clip.
         problem: why it cannot be read, where that is known before it is opened.
+        labels: facts about the whole file, as in `Clip`.
+        reading: arguments of `read_clip`, where the data set fixes them.
     """
 
     path: str
@@ -48,13 +51,20 @@ class FileJob:
     size: int
     rows: tuple[CaptionRow, ...] = ()
     problem: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_jobs(
-    sources: Sequence[str | Path], caption_files: Sequence[str | Path] = (), *, seed: int = 0
+    sources: Sequence[str | Path],
+    caption_files: Sequence[str | Path] = (),
+    *,
+    seed: int = 0,
+    layout: str | None = None,
 ) -> list[FileJob]:
     """All motion files under the sources, with the captions that belong to them.
 
+    With a layout (`raydance.layouts`), only those of that data set, with all that it says of them.
     Files and folders that cannot be read are among the jobs, with the problem.
 
     Raises:
@@ -69,8 +79,9 @@ def find_jobs(
     jobs: dict[str, FileJob] = {}
     unreadable: list[FileJob] = []
     recording_of: dict[str, str] = {}  # of each clip that the captions name
+    published: dict[str, str] = {}  # recording -> the data set's split
     seen: set[Path] = set()
-    for found in find_files(sources):
+    for found in _found(sources, layout):
         path = found.path
         if found.problem is not None:
             unreadable.append(_unreadable(path, found.problem))
@@ -80,7 +91,10 @@ def find_jobs(
             continue
         seen.add(real)
         clip_id = _free_name(path, found.name, jobs)
-        own, recording = _own_names(path, rows_of.pop(real, []), found.name, recording_of)
+        rows_here = [*found.rows, *rows_of.pop(real, [])]
+        own, recording = _own_names(path, rows_here, found, recording_of)
+        if found.split is not None:
+            published.setdefault(recording, found.split)
         jobs[clip_id] = FileJob(
             path=str(path),
             clip_id=clip_id,
@@ -88,6 +102,8 @@ def find_jobs(
             split="",
             size=found.size,
             rows=own,
+            labels=found.labels,
+            reading=found.reading,
         )
     if not jobs:
         known = ", ".join(SUFFIXES)
@@ -95,11 +111,20 @@ def find_jobs(
         places = ", ".join(map(str, sources))
         raise InputError(f"no motion files in {places}; they end in {known}{why}")
     _tell_unused(rows_of, everything=len(rows) > 0 and not any(j.rows for j in jobs.values()))
-    fixed = _fixed_splits(jobs.values())
+    fixed = published | _fixed_splits(jobs.values())
     return [
         replace(job, split=fixed.get(job.recording) or windows.split_of(job.recording, seed))
         for job in (*(jobs[name] for name in sorted(jobs)), *unreadable)
     ]
+
+
+def _found(sources: Sequence[str | Path], layout: str | None) -> Iterable[FoundFile]:
+    if layout is None:
+        return find_files(sources)
+    found = layouts.read(sources, layout)
+    for note in found.notes:
+        warnings.warn(f"{found.title}: {note}", stacklevel=3)
+    return found.files
 
 
 def _unreadable(path: Path, problem: str) -> FileJob:
@@ -123,23 +148,23 @@ def _free_name(path: Path, name: str, jobs: Mapping[str, FileJob]) -> str:
 
 
 def _own_names(
-    path: Path, rows: Sequence[CaptionRow], name: str, recording_of: dict[str, str]
+    path: Path, rows: Sequence[CaptionRow], found: FoundFile, recording_of: dict[str, str]
 ) -> tuple[tuple[CaptionRow, ...], str]:
     """A file's rows under clip names of their own, and its recording.
 
     Rows about the same part become one. A clip name that another file has too names the same
     recording once more.
     """
-    merged: dict[tuple[int, int | None, str | None], CaptionRow] = {}
+    merged: dict[tuple[Any, ...], CaptionRow] = {}
     for row in rows:
-        part = (row.start_frame, row.end_frame, row.clip_id)
+        part = (row.start_frame, row.end_frame, row.span_s, row.clip_id)
         if part in merged:
             texts = dict.fromkeys((*merged[part].captions, *row.captions))
             merged[part] = replace(merged[part], captions=tuple(texts))
         else:
             merged[part] = row
     shared = [recording_of[r.clip_id] for r in merged.values() if r.clip_id in recording_of]
-    recording = shared[0] if shared else _HUMANML3D.sub(r"\1", name)
+    recording = shared[0] if shared else found.recording or _HUMANML3D.sub(r"\1", found.name)
     out = []
     taken = set(recording_of)
     for row in merged.values():

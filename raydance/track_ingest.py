@@ -79,7 +79,10 @@ class TrackSettings:
         }
 
     def find_jobs(
-        self, places: Sequence[Path], caption_files: Sequence[Path] = ()
+        self,
+        places: Sequence[Path],
+        caption_files: Sequence[Path] = (),
+        layout: str | None = None,
     ) -> list[FileJob]:
         """The files and folders to read: a folder of one format is read as a whole.
 
@@ -88,6 +91,8 @@ class TrackSettings:
         """
         if caption_files:
             raise InputError("tracks have their sentences in their own files; leave out --captions")
+        if layout is not None:
+            raise InputError(f"--layout {layout}: is for motion; formats of tracks are found out")
         jobs = []
         for place in places:
             if not place.exists():

@@ -3,9 +3,9 @@
     python -m venv fuzz && fuzz/bin/pip install atheris numpy scipy pyyaml pillow pygltflib
     PYTHONPATH=. fuzz/bin/python tests/fuzz_readers.py SECONDS [FORMAT] [FOLDER]
 
-FORMAT is bvh, amc, npy, npz or pkl; all of them, one after the other, where it is absent. FOLDER
-holds further files to start from; they are only read. What is found is named at the end and kept
-as files in `fuzz-findings/`; the exit code is then 1.
+FORMAT is bvh, amc, npy, npz, pkl, glb or gltf; all of them, one after the other, where it is
+absent. FOLDER holds further files to start from; they are only read. What is found is named at the
+end and kept as files in `fuzz-findings/`; the exit code is then 1.
 
 A finding is an error that is not the user's to mend, a clip that is not as `Clip` promises, a clip
 that a writer fails on, more than 5 seconds, more than 1 GiB, or anything executed from a file.
@@ -13,7 +13,9 @@ that a writer fails on, more than 5 seconds, more than 1 GiB, or anything execut
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +23,6 @@ import tempfile
 import time
 import traceback
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,7 +38,9 @@ with atheris.instrument_imports(include=["raydance", "pickletools", "zipfile"]):
     from raydance.motion.formats import read_clip
     from raydance.motion.mapping import map_to_canonical
 
-FORMATS = ("bvh", "amc", "npy", "npz", "pkl")
+from fuzz_mutations import glb, mutate_glb, mutate_json, mutate_npz, mutate_words
+
+FORMATS = ("bvh", "amc", "npy", "npz", "pkl", "glb", "gltf")
 MOST_SECONDS = 5.0
 MOST_MIB = 1200  # the program itself takes a part of it
 MOST_BYTES = 1 << 16
@@ -119,10 +122,19 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
         names = np.array([f"j{i}" for i in range(3)])
         yield _npz(motion=np.ones((2, 3, 3)), fps=25.0, joint_names=names, parents=[-1, 0, 1])
     elif format == "npy":
-        for array in (rng.normal(size=(3, 22, 3)), rng.normal(size=(3, 263)).astype("f4")):
+        shapes = ((3, 22, 3), (3, 263), (3, 21, 3), (3, 251), (3, 315), (3, 319))
+        for array in (rng.normal(size=shape).astype("f4") for shape in shapes):
             stream = io.BytesIO()
             np.save(stream, array)
             yield stream.getvalue()
+    elif format in ("gltf", "glb"):
+        numbers = np.array([0, 1, *np.eye(4)[3], *np.eye(4)[0]], "<f4").tobytes()
+        for way in ("LINEAR", "STEP"):
+            scene = _scene(numbers, way)
+            if format == "glb":
+                scene["buffers"] = [{}]
+            text = json.dumps(scene).encode()
+            yield glb(text, numbers) if format == "glb" else text
     elif format == "pkl":
         import pickle
 
@@ -143,79 +155,31 @@ def seeds(format: str, folder: Path | None) -> Iterator[bytes]:
                 yield content
 
 
+def _scene(numbers: bytes, way: str) -> dict[str, object]:
+    """A glTF scene of two nodes, the first one turned."""
+    sampler = {"input": 0, "output": 1, "interpolation": way}
+    channel = {"sampler": 0, "target": {"node": 0, "path": "rotation"}}
+    return {
+        "asset": {"version": "2.0"},
+        "buffers": [{"uri": "data:x;base64," + base64.b64encode(numbers).decode()}],
+        "bufferViews": [
+            {"buffer": 0, "byteLength": 8},
+            {"buffer": 0, "byteOffset": 8, "byteLength": 32, "byteStride": 16},
+        ],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5126, "count": 2, "type": "SCALAR"},
+            {"bufferView": 1, "componentType": 5126, "count": 2, "type": "VEC4"},
+        ],
+        "nodes": [{"children": [1], "matrix": np.eye(4).ravel().tolist()}, {"scale": [1, 1, 1]}],
+        "skins": [{"joints": [0, 1]}],
+        "animations": [{"samplers": [sampler], "channels": [channel]}],
+    }
+
+
 def _npz(**arrays: object) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()
-
-
-def mutate_npz(data: bytes, most: int, seed: int) -> bytes:
-    """Change one member and pack them again: bytes changed at random only break checksums."""
-    rng = np.random.default_rng(seed)
-    if rng.random() < 0.1:
-        return bytes(atheris.Mutate(data, most))
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {m.filename: archive.read(m) for m in archive.infolist()}
-    except Exception:
-        return bytes(atheris.Mutate(data, most))
-    if not members:
-        return bytes(atheris.Mutate(data, most))
-    names = sorted(members)
-    name = names[rng.integers(len(names))]
-    action = rng.random()
-    if action < 0.1:
-        del members[name]
-    elif action < 0.2:
-        known = ("positions", "fps", "up", "metres_per_unit", "joint_names", "parents", "poses")
-        members[f"{known[rng.integers(len(known))]}.npy"] = members.pop(name)
-    else:
-        members[name] = bytes(atheris.Mutate(members[name], len(members[name]) + 64))
-    stream = io.BytesIO()
-    kind = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)[rng.integers(3)]
-    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", kind) as archive:
-        for key, content in members.items():
-            archive.writestr(zipfile.ZipInfo(key), content, kind)
-    return stream.getvalue()[:most]
-
-
-_WORDS = (
-    "ROOT JOINT End Site { } OFFSET CHANNELS 6 3 1 0 Xposition Zrotation Yrotation MOTION Frames: "
-    "Frame Time: .0333 1e400 nan -inf 1e7 -1e-320 1_0 0x1p3 1,5 \u0661 \x1c \x85 99999 root begin "
-    "end id 1 name lfemur lfemur_end direction length axis XYZ ZYX dof rx ry rz tx ty tz order "
-    ":root :bonedata :hierarchy :units :degrees :radians angle rad deg position "
-    "orientation # \n \r \t"
-)
-WORDS = [word.encode() for word in _WORDS.split(" ")]
-
-
-def mutate_words(data: bytes, most: int, seed: int) -> bytes:
-    """Change, move, repeat or drop a few words or lines: text changed at random is never read."""
-    rng = np.random.default_rng(seed)
-    if rng.random() < 0.15:
-        return bytes(atheris.Mutate(data, most))
-    separator = b"\n" if rng.random() < 0.3 else b" "
-    pieces = data.replace(b"\n", b" \n ").split(b" ") if separator == b" " else data.split(b"\n")
-    for _ in range(rng.integers(1, 4)):
-        if not pieces:
-            break
-        at, other = rng.integers(len(pieces), size=2)
-        action = rng.integers(8)
-        if action == 0:
-            del pieces[at : at + rng.integers(1, 8)]
-        elif action == 1:
-            pieces[at:at] = pieces[other : other + rng.integers(1, 20)]
-        elif action == 2:
-            pieces[at], pieces[other] = pieces[other], pieces[at]
-        elif action == 3:
-            pieces[at] = bytes(atheris.Mutate(pieces[at], len(pieces[at]) + 8))
-        elif action < 7:
-            numbers = [i for i, piece in enumerate(pieces) if piece[-1:].isdigit()] or [at]
-            value = rng.choice([0.0, 1e7, 180.0, rng.normal(), rng.normal() * 1e6])
-            pieces[numbers[rng.integers(len(numbers))]] = f"{value:.6g}".encode()
-        else:
-            pieces[at] = WORDS[rng.integers(len(WORDS))]
-    return separator.join(pieces)[:most]
 
 
 def check(clip: Clip) -> None:
@@ -330,6 +294,10 @@ def fuzz(format: str, seconds: int, folder: Path | None) -> None:
     custom: dict[str, Callable[..., bytes]] = {}
     if format == "npz":
         custom["custom_mutator"] = mutate_npz
+    elif format == "glb":
+        custom["custom_mutator"] = mutate_glb
+    elif format == "gltf":
+        custom["custom_mutator"] = mutate_json
     elif format in ("bvh", "amc"):
         custom["custom_mutator"] = mutate_words
     FINDINGS.mkdir(exist_ok=True)

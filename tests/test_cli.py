@@ -98,7 +98,7 @@ def test_files_that_are_not_there(refused, tmp_path):
         run = ["--run", tmp_path] if name == "describe" else []
         assert "no such file" in refused(name, tmp_path / "walk.bvh", *run)
     assert "no such file" in refused("ingest", tmp_path / "none", "--out", tmp_path / "d")
-    assert ".bvh" in refused("info", tmp_path / "walk.c3d")
+    assert ".bvh" in refused("info", tmp_path / "walk.xyz")
 
 
 def test_folders_that_are_not_ours(refused, tmp_path, npz):

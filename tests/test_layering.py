@@ -20,8 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("text", "words", "clip"),
     ("dataset", "web"),
     ("seeded_kmeans", "language_model"),
-    ("sources", "file_search"),
-    ("ingest", "track_ingest", "storage"),
+    ("sources", "file_search", "layouts"),
+    ("ingest", "track_ingest", "storage", "survey"),
     ("stages",),
     ("training", "artifacts", "columns", "captions", "chunks", "batches", "index", "systems"),
     ("baseline", "evaluation", "report", "annotate", "captioning"),
@@ -35,7 +35,7 @@ offers the whole and imports lazily. A new file needs its place here."""
 HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
 WITHOUT_TORCH = {"motion", "music", "metrics", "schema", "config", "errors", "words", "kept_epoch"}
 WITHOUT_TORCH |= {"dataset", "sources", "ingest", "files", "storage", "columns", "chunks"}
-WITHOUT_TORCH |= {"plain_text", "file_search", "music", "tracks"}
+WITHOUT_TORCH |= {"plain_text", "file_search", "layouts", "survey", "tracks"}
 WITH_RAY = {"cluster", "jobs", "tuning"}
 
 

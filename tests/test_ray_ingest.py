@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import public_sets
 import pytest
 from small_recordings import walk, write_npz
 
@@ -140,3 +141,16 @@ def test_real_recordings_are_read(ray_cluster, shared_data: Path, tmp_path: Path
             assert not motion.transpose(0, 2, 1, 3)[~mask].any()
             heights = motion[:, :, :22, 1].max(axis=(1, 2))
             assert ((heights > 1.0) & (heights < 2.6)).all()
+
+
+@pytest.mark.ray
+def test_a_public_set_becomes_a_dataset_by_its_layout(ray_cluster, tmp_path: Path):
+    from raydance.cluster.data import ingest
+
+    folder = public_sets.guo(tmp_path / "HumanML3D")
+    with pytest.warns(UserWarning, match="HumanML3D: 1 motions have no caption"):
+        ingest([folder], tmp_path / "dataset", layout="auto")
+    clips = {clip["clip_id"]: clip for clip in Dataset.open(tmp_path / "dataset").clips()}
+    mirrored = clips["HumanML3D/new_joints/M000001"]
+    assert mirrored["split"] == "train" and mirrored["captions"] == ["walks M000001."]
+    assert "HumanML3D/new_joints/000001@10-40" in clips and len(clips) == 5

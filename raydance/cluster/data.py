@@ -46,7 +46,10 @@ class IngestSettings(Protocol):
     def facts(self) -> dict[str, Any]: ...
 
     def find_jobs(
-        self, places: Sequence[Path], caption_files: Sequence[Path] = ()
+        self,
+        places: Sequence[Path],
+        caption_files: Sequence[Path] = (),
+        layout: str | None = None,
     ) -> list[sources.FileJob]: ...
 
     def write_group(
@@ -78,6 +81,7 @@ def ingest(
     out: str | Path,
     *,
     captions: Sequence[str | Path] = (),
+    layout: str | None = None,
     settings: IngestSettings | None = None,
     overwrite: bool = False,
     progress: Progress = lambda state: None,
@@ -89,6 +93,7 @@ def ingest(
     Args:
         paths: files, and folders that are searched for all known suffixes.
         captions: caption files (`raydance.motion.captions`).
+        layout: of a public data set (`raydance.layouts`), or `auto`.
         settings: those of motion by default.
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 
@@ -107,7 +112,7 @@ def ingest(
     # Absolute: workers on a cluster have working folders of their own.
     places = [Path(path).absolute() for path in paths]
     caption_files = [Path(path).absolute() for path in captions]
-    jobs = settings.find_jobs(places, caption_files)
+    jobs = settings.find_jobs(places, caption_files, layout)
     building = out.with_name(f".{out.name}.ingesting")
     shutil.rmtree(building, ignore_errors=True)  # of an ingestion that was killed
     building.mkdir(parents=True)

@@ -11,6 +11,7 @@ import typer
 from raydance.commands.options import (
     AddressOption,
     JsonOption,
+    LayoutOption,
     MappingOption,
     QuietOption,
     UnitsOption,
@@ -41,6 +42,7 @@ def ingest(
         list[str] | None,
         typer.Option(metavar="FILE.jsonl", help="Captions, JSON lines; may be repeated."),
     ] = None,
+    layout: LayoutOption = None,
     label_names: Annotated[
         Path | None,
         typer.Option(
@@ -83,19 +85,23 @@ def ingest(
 ) -> None:
     """Turn motion files into a dataset of windows.
 
-    Reads .bvh, .amc, .npy, .npz and .pkl (AIST++) files, and with --modality tracks the formats of
-    CoTracker, TAP-Vid, MeViS, VID-Sentence, LaSOT, OpenPose, COCO and JHMDB. A broken file never
-    stops it: it is listed with its reason in skipped.jsonl, and the rest is there.
+    Reads .bvh, .amc, .npy, .npz, .pkl (AIST++), .glb and .gltf files, and .fbx and .c3d with the
+    extras of these names; with --modality tracks the formats of CoTracker, TAP-Vid, MeViS,
+    VID-Sentence, LaSOT, OpenPose, COCO and JHMDB. A broken file never stops it: it is listed with
+    its reason in skipped.jsonl, and the rest is there. With --layout, the captions, labels and
+    splits of a public data set come along.
 
     \b
     Examples:
       raydance ingest mocap/ --out data/mine
       raydance ingest mocap/ --out data/mine --captions mocap/captions.jsonl
+      raydance ingest HumanML3D/ --out data/humanml3d --layout humanml3d
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
       raydance ingest tracks/ --out data/tracks --modality tracks
     """
     from raydance.dataset import Dataset
     from raydance.ingest import Settings
+    from raydance.layouts import check_name
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
@@ -119,6 +125,8 @@ def ingest(
     )
     if modality == TRACKS.name:
         settings = TrackSettings(frames=30 if window is None else window, points=points, seed=seed)
+    if layout is not None:
+        check_name(layout)
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
@@ -139,6 +147,7 @@ def ingest(
             [local(place, progress.say) for place in sources],
             folder,
             captions=[local(place, progress.say) for place in captions or ()],
+            layout=layout,
             settings=settings,
             overwrite=overwrite or is_uri(out),  # what lies at a URI was looked at above
             progress=progress.files,

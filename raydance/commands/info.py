@@ -14,6 +14,7 @@ import typer
 from raydance.commands.options import (
     FpsOption,
     JsonOption,
+    LayoutOption,
     MappingOption,
     SkeletonOption,
     UnitsOption,
@@ -27,22 +28,30 @@ from raydance.errors import InputError
 
 
 def info(
-    place: Annotated[str, typer.Argument(metavar="RUN|DATASET|FILE", help="A path, or a URI.")],
+    place: Annotated[
+        str, typer.Argument(metavar="RUN|DATASET|FILE|FOLDER", help="A path, or a URI.")
+    ],
     mapping: MappingOption = None,
     fps: FpsOption = None,
     units: UnitsOption = None,
     up: UpOption = None,
     skeleton: SkeletonOption = None,
+    layout: LayoutOption = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="How long to read a folder; 0 reads all of it.")
+    ] = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run, dataset or motion file holds.
+    """Show what a run, dataset, motion file or folder of them holds.
 
     For a motion file: format, rate, length, the unit and up axis that were found, and which of its
-    joints became which of the canonical fifty.
+    joints became which of the canonical fifty. For a folder: which public data set it is, how many
+    files and hours, rates, skeletons, captions, and what `ingest` would skip.
 
     \b
     Examples:
       raydance info walk.bvh
+      raydance info HumanML3D/
       raydance info odd.bvh --mapping odd.yaml
       raydance info data/mine --json
       raydance info runs/mine
@@ -54,7 +63,15 @@ def info(
     elif (path / "manifest.json").exists() or (path / "windows").is_dir():
         facts, as_text = _dataset_facts(path), _dataset_text
     elif path.is_dir():
-        raise InputError(f"{path}: neither a run (no run.json) nor a dataset (no manifest.json)")
+        from raydance.commands.info_folder import folder_facts, folder_text
+        from raydance.motion.mapping import load_mapping
+
+        reading = {
+            "units": metres_per_unit(units),
+            "up": check_up(up),
+            "mapping": load_mapping(mapping) if mapping else None,
+        }
+        facts, as_text = folder_facts(path, layout, seconds, reading), folder_text
     else:
         given = {
             "fps": fps,

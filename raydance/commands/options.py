@@ -60,6 +60,15 @@ MappingOption = Annotated[
         "--mapping", help="YAML or JSON lines `canonical joint: source joint` for your skeleton."
     ),
 ]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="A public data set with its captions, labels and splits: humanml3d, kit, aist++, "
+        "finedance, babel, amass, 100style, lafan1, bandai; auto finds out which.",
+    ),
+]
 UnitsOption = Annotated[
     str | None,
     typer.Option("--units", help="m, cm, mm, inch, cmu, or metres per unit; detected by default."),

@@ -13,7 +13,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,6 +72,8 @@ class CaptionRow:
         split: `train`, `val` or `test` where fixed.
         metres_per_unit: the file's unit, where given.
         num_derived: how many of its captions the file marks as written by no person.
+        span_s: the part in seconds, where the frames follow from the file's rate (see `on_frames`).
+        labels: facts about the part, as in `Clip`.
         line: 1-based line in the caption file.
     """
 
@@ -85,6 +87,8 @@ class CaptionRow:
     split: str | None = None
     metres_per_unit: float | None = None
     num_derived: int = 0
+    span_s: tuple[float, float] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
 
 
@@ -141,6 +145,14 @@ def rows_by_file(rows: Iterable[CaptionRow]) -> dict[Path, tuple[CaptionRow, ...
     for row in rows:
         groups.setdefault(row.file, []).append(row)
     return {file: tuple(group) for file, group in groups.items()}
+
+
+def on_frames(row: CaptionRow, fps: float, num_frames: int) -> CaptionRow:
+    """The row with its part in frames of a file; what ends after the file ends with it."""
+    if row.span_s is None:
+        return row
+    begin, end = (round(second * fps) for second in row.span_s)
+    return replace(row, start_frame=begin, end_frame=min(end, num_frames), span_s=None)
 
 
 def apply_row(clip: Clip, row: CaptionRow) -> Clip:

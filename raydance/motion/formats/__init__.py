@@ -8,7 +8,19 @@ from typing import Final
 
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
-from raydance.motion.formats import aistpp, amass, amc, arrays, bvh, humanml3d
+from raydance.motion.formats import (
+    aistpp,
+    amass,
+    amc,
+    arrays,
+    bvh,
+    c3d,
+    fbx,
+    finedance,
+    gltf,
+    humanml3d,
+    kit,
+)
 from raydance.motion.formats.numpy_file import NpzReader, shape_of_npy
 from raydance.motion.formats.sidecar import facts_beside
 from raydance.motion.formats.text import MAX_FRAMES
@@ -17,13 +29,17 @@ Reader = Callable[..., Clip]
 
 
 def _npy_reader(path: Path) -> Reader:
-    """Features in an .npy are HumanML3D's, and so are 22 joints that no side-car names."""
+    """Features in an .npy are those of a data set, and so are joints that no side-car names."""
     shape = shape_of_npy(path)
     if shape[1:] == (humanml3d.NUM_FEATURES,):
         return humanml3d.read
-    if shape[1:] == (humanml3d.NUM_JOINTS, 3) and "joint_names" not in facts_beside(path):
-        return humanml3d.read
-    return arrays.read
+    if shape[1:] == (kit.NUM_FEATURES,):
+        return kit.read
+    if finedance.is_finedance(shape):
+        return finedance.read
+    readers = {humanml3d.NUM_JOINTS: humanml3d.read, kit.NUM_JOINTS: kit.read}
+    reader = readers.get(shape[1], arrays.read) if len(shape) == 3 else arrays.read
+    return arrays.read if "joint_names" in facts_beside(path) else reader
 
 
 def _npz_reader(path: Path) -> Reader:
@@ -37,6 +53,10 @@ SUFFIXES: Final[Mapping[str, Callable[[Path], Reader]]] = {
     ".npy": _npy_reader,
     ".npz": _npz_reader,
     ".pkl": lambda path: aistpp.read,
+    ".glb": lambda path: gltf.read,
+    ".gltf": lambda path: gltf.read,
+    ".fbx": lambda path: fbx.read,
+    ".c3d": lambda path: c3d.read,
 }
 """Suffix (lower case) -> which reader a file of that suffix needs."""
 

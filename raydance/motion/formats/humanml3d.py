@@ -78,14 +78,14 @@ def read(
     )
 
 
-def positions_of_features(features: np.ndarray) -> np.ndarray:
+def positions_of_features(features: np.ndarray, num_joints: int = NUM_JOINTS) -> np.ndarray:
     """Recover joint positions from HumanML3D features.
 
     Args:
-        features: `[T, 263]`, not normalised.
+        features: `[T, 263]`, or `[T, 12 J - 1]` for J other joints, not normalised.
 
     Returns:
-        `[T, 22, 3]` float64, metres, y up; the first frame's root is above the origin and faces +z.
+        `[T, J, 3]` float64, metres, y up; the first frame's root is above the origin and faces +z.
     """
     features = np.asarray(features, dtype=np.float64)
     turn_velocity, travel, height = features[:, 0], features[:, 1:3], features[:, 3]
@@ -96,7 +96,7 @@ def positions_of_features(features: np.ndarray) -> np.ndarray:
     steps[1:, 0], steps[1:, 2] = travel[:-1, 0], travel[:-1, 1]
     root = np.cumsum(_turn_about_y(steps, yaw), axis=0)
     root[:, 1] = height
-    local = features[:, 4 : 4 + 3 * (NUM_JOINTS - 1)].reshape(-1, NUM_JOINTS - 1, 3)
+    local = features[:, 4 : 4 + 3 * (num_joints - 1)].reshape(-1, num_joints - 1, 3)
     joints = _turn_about_y(local, yaw[:, None])
     joints[..., 0] += root[:, None, 0]
     joints[..., 2] += root[:, None, 2]

@@ -123,6 +123,15 @@ def fps_of_frame_time(path: str, word: str, line: int) -> float:
     return 1.0 / seconds
 
 
+def fps_of_step(seconds: float) -> float:
+    """Frames per second of the time between two frames: a common or whole rate that is near."""
+    rate = 1.0 / max(seconds, 1e-9)
+    common = min(_COMMON_FPS, key=lambda fps: abs(fps / rate - 1.0))
+    if abs(common / rate - 1.0) < 5e-3:
+        return float(common)
+    return float(round(rate)) if abs(round(rate) / rate - 1.0) < 1e-3 else rate
+
+
 def check_fps(fps: float | None) -> None:
     """Refuse a caller's frame rate that no recording has.
 

@@ -1,0 +1,73 @@
+"""`raydance info FOLDER`: which public data set it is, and what an ingestion would make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_SHOWN = 20
+
+
+def folder_facts(
+    path: Path, layout: str | None, seconds: float, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Facts about a folder of motion files.
+
+    Args:
+        seconds: how long to read; 0 reads everything.
+        given: fields of `raydance.ingest.Settings`.
+
+    Raises:
+        InputError: no motion there.
+    """
+    from raydance.ingest import Settings
+    from raydance.survey import survey
+
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    facts = survey([path], layout=layout, settings=settings, seconds=seconds or None)
+    return {"kind": "folder", "path": path, **facts}
+
+
+def folder_text(facts: dict[str, Any]) -> Iterator[str]:
+    """The facts as lines."""
+    from raydance.layouts import LAYOUTS
+
+    layout = facts["layout"]
+    if layout is None:
+        yield f"{facts['path']}: motion files, no layout of a public data set"
+    else:
+        title = LAYOUTS[layout].title
+        yield f"{facts['path']}: {title}; `raydance ingest --layout {layout}` reads it as such"
+    for note in facts["notes"]:
+        yield f"  {note}"
+    hours = f"{facts['hours']:.2f} hours"
+    if facts["read"] < facts["files"]:
+        hours = (
+            f"about {hours}, by {facts['read']} files that were read (--seconds 0 reads all; "
+            "what follows is about these)"
+        )
+    yield f"{facts['files']} files ({_numbers(facts['suffixes'])}), {hours}"
+    yield f"  splits: {_numbers(facts['splits'])}"
+    yield f"  captions: {facts['captions']} sentences, {facts['captioned']} files have some"
+    if facts["labels"]:
+        yield f"  labels: {', '.join(facts['labels'])}"
+    if facts["music"]:
+        yield f"  music: {facts['music']} pieces"
+    yield f"frames per second: {_numbers(facts['rates'])}"
+    yield f"skeletons: {_numbers(facts['skeletons'], '; ')}"
+    if facts["short"]:
+        yield f"{len(facts['short'])} files are shorter than one window"
+    yield f"{len(facts['skipped'])} files would be skipped"
+    for row in facts["skipped"][:_SHOWN]:
+        line = f" line {row['line']}" if row["line"] else ""
+        yield f"  {row['file']}{line}: {row['reason']}"
+    for row in facts["warned"][:_SHOWN]:
+        yield f"  warning: {row['file']}: {'; '.join(row['notes'])}"
+    left_out = sum(max(0, len(facts[kind]) - _SHOWN) for kind in ("skipped", "warned"))
+    if left_out:
+        yield f"  and {left_out} more (--json lists all)"
+
+
+def _numbers(counts: Mapping[str, int], separator: str = ", ") -> str:
+    return separator.join(f"{name}: {number}" for name, number in counts.items()) or "none"
