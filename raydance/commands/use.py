@@ -211,10 +211,9 @@ def generate(
     """
     from raydance.motion import export
     from raydance.motion.contacts import clean_feet
-    from raydance.systems import system_of_run
     from raydance.systems.steering_plan import SteeringPlan, read_plan
 
-    if system_of_run(local(run)).name != "dance-language":
+    if _declares_tasks(run):
         from raydance.commands.task import answer_task, split_choices
 
         chosen = {"seed": seed, "genre": genre, "steps": steps, "guidance": guidance}
@@ -352,14 +351,11 @@ def search(
         query = text
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
-    if run is not None and library is None:
-        from raydance.systems import system_of_run
+    if run is not None and library is None and _declares_tasks(run):
+        from raydance.commands.task import answer_task
 
-        if system_of_run(local(run)).name != "dance-language":
-            from raydance.commands.task import answer_task
-
-            answer_task("search", run, {"text": text}, {"k": k}, None, as_json=as_json)
-            return
+        answer_task("search", run, {"text": text}, {"k": k}, None, as_json=as_json)
+        return
     hits, understood = _find(query, k, run, library)
     if as_json:
         print_json({"understood_as": understood, "hits": [asdict(hit) for hit in hits]})
@@ -395,6 +391,18 @@ def _find(
         system = raydance.load(place)
         hits = Finder(store).search(system.point_of(query), k)
     return hits, system.understand([query])[0] if isinstance(query, str) else None
+
+
+def _declares_tasks(run: str) -> bool:
+    """Whether a run is of a system whose commands follow from its tasks; what is no run is told
+    about later, as options that make no sense come first."""
+    from raydance.errors import ArtifactError
+    from raydance.systems import system_of_run
+
+    try:
+        return system_of_run(local(run)).name != "dance-language"
+    except ArtifactError:
+        return False
 
 
 def _check_k(k: int) -> None:

@@ -64,15 +64,19 @@ def collect_texts(datasets: Sequence[Dataset]) -> dict[str, list[Any]]:
                         in_train[text] = in_train.get(text, False) or split == "train"
                         if split == "train":
                             spans.setdefault(text, []).append(end - start)
+    partner: dict[str, str] = {}
     for text in list(numbers):
         mirrored = mirror_caption(text)
+        partner[text] = mirrored
+        # Words may have several opposites: the way back is the way one came.
+        partner.setdefault(mirrored, text)
         numbers.setdefault(mirrored, len(numbers))
         in_train[mirrored] = in_train.get(mirrored, False) or in_train[text]
         spans.setdefault(mirrored, spans.get(text, []))
     texts = list(numbers)
     return {
         "texts": texts,
-        "mirror": [numbers[mirror_caption(text)] for text in texts],
+        "mirror": [numbers[partner[text]] for text in texts],
         "in_train": [in_train[text] for text in texts],
         "seconds": [float(np.mean(spans[t])) if spans.get(t) else 0.0 for t in texts],
     }
