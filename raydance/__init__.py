@@ -1,4 +1,4 @@
-"""A shared space of dance and words, learnt from motion capture.
+"""Spaces of movement, words and music, learnt from motion capture and 2-D tracks.
 
     import raydance
     system = raydance.load("runs/mine")
@@ -12,18 +12,17 @@ package imports neither torch nor Ray; using a run never needs Ray.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from raydance.version import VERSION as __version__
-
-if TYPE_CHECKING:
-    from raydance.systems.dance_language_run import DanceLanguage
 
 __all__ = ["__version__", "load"]
 
 
-def load(path: str | Path) -> DanceLanguage:
-    """The trained system of a finished run, with `describe`, `generate` and `search`.
+def load(path: str | Path) -> Any:
+    """A finished run, ready for work.
+
+    Of Dance-Language it has `describe`, `generate` and `search`; of other systems `tasks`, by name.
 
     Args:
         path: a run folder, as `raydance train` writes it.

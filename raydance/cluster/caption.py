@@ -26,7 +26,7 @@ from raydance.dataset import Dataset
 from raydance.errors import InputError, StorageError
 from raydance.files import replacing
 from raydance.ingest import Settings
-from raydance.systems import load_run
+from raydance.systems.dance_language_run import load
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -68,7 +68,7 @@ class _Describe:
         from raydance.captioning.describer import Describer
 
         torch.set_num_threads(threads)
-        self.describer = Describer(load_run(run), k)
+        self.describer = Describer(load(run), k)
         if torch.cuda.is_available():
             self.describer.system.to(torch.device("cuda"))
         self.store = CaptionStore.open(out)
@@ -279,7 +279,7 @@ def _facts(
             f"{dataset.path}: {dataset.manifest['window']} frames at {dataset.fps:g} fps, the run "
             f"was trained on {data['window']} at {data['fps']:g}; give the motion files instead"
         )
-    system = load_run(run)
+    system = load(run)
     return {
         "run": {"path": str(run), "identity": run_identity(run)},
         "fps": data["fps"],

@@ -243,6 +243,7 @@ def run_facts(path: Path) -> dict[str, Any]:
         "kind": "run",
         "path": path,
         "system": run.facts["system"],
+        "tasks": list(system.tasks),
         "seed": run.facts["seed"],
         "dataset": run.facts["dataset"],
         "packages": run.facts["packages"],
@@ -268,6 +269,7 @@ def _run_text(facts: dict[str, Any]) -> Iterator[str]:
         f"  dataset {dataset['hash']} ({dataset['path']}), windows of {dataset['window']} frames "
         f"at {dataset['fps']:g} fps"
     )
+    yield f"  can {', '.join(facts['tasks'])}"
     yield "steps:"
     for step, state in facts["steps"].items():
         words = "done" if state["done"] else "not done"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import raydance
 from raydance.commands.options import (
     FpsOption,
     JsonOption,
@@ -27,6 +26,7 @@ from raydance.plain_text import one_line, repaired
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
     from raydance.systems.answers import Hit
+    from raydance.systems.dance_language_run import DanceLanguage
     from raydance.systems.understanding import Understood
     from raydance.systems.writer_step import WrittenSegment
 
@@ -59,7 +59,7 @@ def describe(
     """
     _check_k(k)
     clip = read_motion(file, fps, mapping)
-    system = raydance.load(local(run))
+    system = dance_language_of(local(run))
     if written:
         _print_written(file, system.write(clip, k), as_json)
         return
@@ -244,7 +244,7 @@ def generate(
     plan = plan.model_copy(update={k: v for k, v in given.items() if v is not None})
     plan.loop = plan.loop or loop
     steering = plan.steering(lambda file: read_motion(file, fps, mapping))
-    system = raydance.load(local(run))
+    system = dance_language_of(local(run))
     made = system.make(
         text,
         frames=frames,
@@ -379,7 +379,7 @@ def _find(
     if library is None:
         if run is None:
             raise InputError("where to search? Give --run RUN or --library CAPTIONS")
-        system = raydance.load(local(run))
+        system = dance_language_of(local(run))
         hits = system.search(query, k)
     else:
         from raydance.captioning.finder import Finder
@@ -388,9 +388,21 @@ def _find(
         store = CaptionStore.open(local(library))
         place = local(run or store.facts["run"]["path"])
         store.check_run(run_identity(place), place)
-        system = raydance.load(place)
+        system = dance_language_of(place)
         hits = Finder(store).search(system.point_of(query), k)
     return hits, system.understand([query])[0] if isinstance(query, str) else None
+
+
+def dance_language_of(run: str | Path) -> DanceLanguage:
+    """A run of Dance-Language, ready for work.
+
+    Raises:
+        ArtifactError: not a run, damaged, or not finished.
+        InputError: a run of another system.
+    """
+    from raydance.systems.dance_language_run import load
+
+    return load(run)
 
 
 def _declares_tasks(run: str) -> bool:

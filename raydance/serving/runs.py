@@ -16,8 +16,7 @@ from raydance.captioning.store import CaptionStore, run_identity
 from raydance.errors import InputError
 from raydance.serving.motions import DatasetMotions, LibraryMotions
 from raydance.serving.problems import Changed, NotHere
-from raydance.systems import load_run
-from raydance.systems.dance_language_run import DanceLanguage
+from raydance.systems.dance_language_run import DanceLanguage, load
 from raydance.systems.generation import sources
 
 
@@ -61,7 +60,7 @@ class Opened:
         if entry.identity not in ("", identity):
             raise Changed(f"{entry.name} was replaced; try again")
         self.entry = replace(entry, identity=identity)
-        self.system: DanceLanguage = load_run(entry.run)
+        self.system: DanceLanguage = load(entry.run)
         self.own_motions = DatasetMotions(self.system, Path(entry.data) if entry.data else None)
         self.store: CaptionStore | None = None
         if entry.library is not None:

@@ -304,4 +304,5 @@ SYSTEM = System(
     check=_check,
     load=_load,
     trained=TRAINED,
+    tasks=("describe", "generate", "search", "caption"),
 )

@@ -421,10 +421,16 @@ def load(path: str | Path) -> DanceLanguage:
 
     Raises:
         ArtifactError: not a run, damaged, or not finished.
+        InputError: a run of another system.
     """
     from raydance.errors import ArtifactError
 
     run = Run.open(path)
+    if run.facts["system"] != "dance-language":
+        raise InputError(
+            f"{path}: a run of {run.facts['system']}; this is for runs of dance-language. What the "
+            "run can do: `raydance info`, `raydance task`"
+        )
     missing = [s for s in ("text_to_motion", "library") if s not in run.facts["steps"]]
     if missing:
         raise ArtifactError(

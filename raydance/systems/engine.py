@@ -150,6 +150,7 @@ class System:
             returns the configuration fitted to them.
         load: a finished run, ready for work.
         trained: the stages that learn by gradient descent.
+        tasks: what a finished run can do, by the names of commands.
     """
 
     name: str
@@ -161,6 +162,7 @@ class System:
     datasets: Mapping[str, str] = field(default_factory=lambda: {MAIN: "motion"})
     check: Callable[[Any, Mapping[str, Dataset]], Any] = no_checks
     trained: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     @property
     def step_names(self) -> tuple[str, ...]:

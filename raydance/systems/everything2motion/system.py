@@ -251,4 +251,5 @@ SYSTEM = System(
     check=_check,
     load=_load,
     trained=tuple(STAGES),
+    tasks=("generate",),
 )

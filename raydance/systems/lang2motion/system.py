@@ -231,4 +231,5 @@ SYSTEM = System(
     datasets={MAIN: TRACKS.name},
     load=_load,
     trained=tuple(STAGES),
+    tasks=("generate", "search", "classify"),
 )
