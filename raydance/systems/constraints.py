@@ -67,9 +67,12 @@ class Equations:
             targets.append((parts[2] - parts[1])[:, chosen[t]] * weight)
         if wanted.loop:
             end = wanted.loop
-            pose_W = np.where(floor, components - components[:, :, :1], components)
-            pose_mean = np.where(floor, mean - mean[:, :1], mean)
-            steps_W, steps_mean = np.diff(components, axis=1), np.diff(mean, axis=0)
+            known = np.any(components, axis=(0, 1, 3))  # absent joints would tie the pelvis
+            W, mu = components[:, :, known], mean[:, known]
+            root_W, root_mu = components[:, :, :1], mean[:, :1]
+            pose_W = np.where(floor, W - root_W, W)
+            pose_mean = np.where(floor, mu - root_mu, mu)
+            steps_W, steps_mean = np.diff(W, axis=1), np.diff(mu, axis=0)
             for values, base in (
                 (pose_W[:, end] - pose_W[:, 0], pose_mean[end] - pose_mean[0]),
                 (steps_W[:, end - 1] - steps_W[:, 0], steps_mean[end - 1] - steps_mean[0]),
