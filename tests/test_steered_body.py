@@ -11,11 +11,11 @@ import pytest
 
 import raydance
 from raydance.errors import InputError
-from raydance.motion import normalise, skeleton
+from raydance.motion import export, normalise, skeleton
 from raydance.motion.basis import fit_basis, metric
 from raydance.motion.clip import Clip
 from raydance.systems import generation
-from raydance.systems.constraints import Equations, Wanted
+from raydance.systems.constraints import Equations, Wanted, settle
 from raydance.systems.dance_language_run import DanceLanguage
 from raydance.systems.steered_body import Body
 from raydance.systems.steered_windows import world_basis
@@ -168,6 +168,49 @@ def test_reach_is_the_length_of_the_bones_between() -> None:
     # Pelvis 0, left hip 1 and knee 4; right hip 2, knee 5, ankle 8.
     assert body.chain_m(left, right) == pytest.approx(0.04 + 0.08)
     assert body.reach_m(right) == pytest.approx(0.08)
+
+
+# Clean bodies
+
+
+@pytest.mark.parametrize("what", ["keyframe", "loop", "after"])
+def test_steered_motion_has_whole_bones_away_from_what_is_wanted(
+    system: DanceLanguage, pose: Clip, what: str, tmp_path: Path
+) -> None:
+    steering = {
+        "keyframe": Steering(keyframes=(Keyframe(time_s=0.5, clip=pose, clip_s=0.5),)),
+        "loop": Steering(loop=True),
+        "after": Steering(after=pose),
+    }[what]
+    made = system.make(SENTENCE, steering=steering)
+    free = bones(made.motion[0], system.joint_mask)[22:40]
+    np.testing.assert_allclose(free, np.repeat(free[:1], len(free), axis=0), rtol=1e-3)
+    written = export.write_clip(
+        tmp_path / "made.bvh", system.as_clip(made.motion[0], "made", SENTENCE)
+    )
+    assert written.residual.max_m <= 0.03
+
+
+def test_a_motion_continues_at_the_speed_of_its_clip(system: DanceLanguage, pose: Clip) -> None:
+    made = system.make(SENTENCE, steering=Steering(after=pose))
+    (told,) = made.facts["constraints"]
+    ahead = 2.0 * pose.positions[-1] - pose.positions[-2]
+    gap = np.linalg.norm(made.motion[0, 0][system.joint_mask] - ahead, axis=-1).max()
+    assert told["kind"] == "after"
+    assert told["residual_cm"] == pytest.approx(100.0 * gap, abs=0.02)
+    assert told["residual_cm"] < 10.0
+
+
+def test_a_hand_follows_its_wrist() -> None:
+    motion = np.zeros((1, 20, J, 3))
+    wrist, finger = skeleton.INDEX["left_wrist"], skeleton.INDEX["left_index3"]
+    target, weight = motion.copy(), np.zeros((20, J, 3))
+    target[0, 10, wrist, 1], weight[10, wrist, 1] = 0.2, 1.0
+    wanted = Wanted(target=target, weight=weight, is_relative=np.zeros(20, dtype=bool))
+    settled = settle(motion, wanted, parents=skeleton.PARENTS)
+    assert settled[0, 10, wrist, 1] == settled[0, 10, finger, 1] == 0.2
+    np.testing.assert_array_equal(settled[0, :, finger], settled[0, :, wrist])
+    assert not settled[0, :, skeleton.INDEX["left_elbow"]].any()
 
 
 # Candidates

@@ -217,11 +217,12 @@ def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -
     )
     chosen = np.arange(request.num_samples) * tries
     if tries > 1:
-        shaped = steered.motion.reshape(request.num_samples, tries, 1, *steered.motion.shape[1:])
+        shaped = steered.made()
+        shaped = shaped.reshape(request.num_samples, tries, 1, *shaped.shape[1:])
         chosen = chosen + _best(system, shaped, request.words)
-    residuals = steered.residuals(chosen)
+    motion, residuals = steered.finished(chosen)
     facts = plan | ({"constraints": residuals} if residuals else {})
-    return Made(motion=steered.motion[chosen], facts=facts)
+    return Made(motion=motion, facts=facts)
 
 
 def _from_flow(

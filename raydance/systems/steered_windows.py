@@ -25,6 +25,7 @@ from raydance.motion.basis import Basis
 from raydance.motion.windows import heading, rotate_y
 from raydance.systems.constraints import Equations, Wanted, close_loop, missing, settle
 from raydance.systems.steered_body import regrown, scale_of, sizes
+from raydance.systems.steered_motion import Steered
 from raydance.systems.steering import Sentence, Steering
 from raydance.systems.steering_targets import FLOOR, Targets, canonical, check, check_stretch
 
@@ -43,29 +44,6 @@ _FARTHEST_M: Final = 0.4
 """How far a window that is only told may be from what is wanted, at any joint."""
 _CLEARLY: Final = 0.1
 """How much nearer to the words it must be, in the shared space."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steered:
-    """Motion, and what it was to keep to.
-
-    Attributes:
-        motion: `[S, T, 50, 3]`.
-        settled_m: `[S, T, 50]`: how far joints were from what was wanted before they were settled.
-        world: what was wanted.
-        is_loop: whether the end was to meet the beginning.
-    """
-
-    motion: np.ndarray
-    settled_m: np.ndarray
-    world: Targets
-    is_loop: bool
-
-    def residuals(self, samples: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
-        """For each constraint its `kind`, `time_s` where it has one, `residual_cm` of the motion
-        and `settled_cm`, what had to be settled after sampling: the largest of these samples."""
-        chosen = np.asarray(samples)
-        return _residuals(self.world, self.is_loop, self.motion[chosen], self.settled_m[chosen])
 
 
 def steer(
@@ -121,12 +99,11 @@ def steer(
         here = settled[:, start : start + length]
         np.maximum(here, off[:, :length], out=here)
         number += 1
-    motion = motion[:, lead:]
     if steering.loop:  # a loop of several windows ends in another one than it begins in
         motion = close_loop(motion, frames - 1)
-    check_stretch(world, motion)
+    check_stretch(world, motion[:, lead:])
     return Steered(
-        motion=motion.astype(np.float32),
+        motion=motion,
         settled_m=settled[:, lead:],
         world=world,
         is_loop=steering.loop,
@@ -331,7 +308,8 @@ def _sample_window(
             coefficients = edited_K + change * (coefficients - edited_K)
         window = system.to_metres(system.basis.decode(coefficients)).astype(np.float64)
         off_STJ = np.linalg.norm(missing(window, wanted), axis=-1)
-        ways.append((settle(window, wanted) if is_wanted else window, off_STJ))
+        settled = settle(window, wanted, parents=skeleton.PARENTS) if is_wanted else window
+        ways.append((settled, off_STJ))
     if len(ways) == 1:
         return ways[0]
     led, told = (_likeness(system, words, window) for window, _ in ways)
@@ -355,33 +333,3 @@ def _likeness(
     shown = (windows * system.joint_mask[:, None]).astype(np.float32)
     point = system.encode_motion(shown, mask)["motion_embedding"]
     return scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
-
-
-def _residuals(
-    world: Targets, is_loop: bool, motion: np.ndarray, settled: np.ndarray
-) -> list[dict[str, Any]]:
-    target = np.repeat(world.target[None], len(motion), axis=0)
-    wanted = Wanted(target=target, weight=world.weight, is_relative=world.is_relative)
-    off = np.linalg.norm(missing(motion, wanted), axis=-1)
-    found = [
-        facts
-        | {
-            "residual_cm": round(100.0 * float(off[:, rows].max(initial=0.0)), 2),
-            "settled_cm": round(100.0 * float(settled[:, rows].max(initial=0.0)), 2),
-        }
-        for facts, rows in world.named
-    ]
-    if is_loop:
-        known = world.system.joint_mask
-        pose = (motion - motion[:, :, :1] * FLOOR)[:, :, known]
-        gap = np.linalg.norm(pose[:, -1] - pose[:, 0], axis=-1)
-        speeds = np.diff(motion[:, :, known], axis=1)
-        change = np.linalg.norm(speeds[:, -1] - speeds[:, 0], axis=-1) * world.fps
-        found.append(
-            {
-                "kind": "loop",
-                "residual_cm": round(100.0 * float(gap.max()), 2),
-                "velocity_cm_s": round(100.0 * float(change.max()), 2),
-            }
-        )
-    return found
