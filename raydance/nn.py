@@ -349,3 +349,12 @@ def sentence_values(text_BD: Tensor, path_BP: Tensor) -> Tensor:
     """Sentences' embeddings with values of order one, and what their words say of the path."""
     unit_BD = F.normalize(text_BD, dim=1) * (0.4 * text_BD.shape[1] ** 0.5)
     return torch.cat([unit_BD, 2.0 * path_BP], dim=1)
+
+
+def constant_buffers(module: nn.Module) -> list[str]:
+    """Names of the buffers that are no part of the module's state.
+
+    Non-persistent buffers are built from the configuration and the data, and never change.
+    """
+    state = module.state_dict()
+    return [name for name, _ in module.named_buffers() if name not in state]

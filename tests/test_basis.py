@@ -19,9 +19,15 @@ from raydance.dataset import Dataset
 from raydance.errors import ConfigError, InputError
 from raydance.motion import augment, normalise
 from raydance.motion.basis import Basis, fit_basis, metric
-from raydance.motion.rows import MotionRows
+from raydance.motion.rows import MotionRows, to_network
 from raydance.systems.base import LocalRunner
-from raydance.systems.basis_step import COEFFICIENTS, MotionBasisConfig, basis_of, num_supported
+from raydance.systems.basis_step import (
+    COEFFICIENTS,
+    MotionBasisConfig,
+    SampleWindows,
+    basis_of,
+    num_supported,
+)
 from raydance.systems.dance_language import SYSTEM
 
 N, T, J, K = 300, 6, 5, 4
@@ -250,6 +256,35 @@ def test_the_sample_is_bounded(run: Run, tiny_dataset: Path, tmp_path: Path) -> 
     # Forty windows, give or take what a hash draws, have no more components than that.
     assert basis_of(small).num_components < 60
     assert basis_of(run).num_components <= MotionBasisConfig().max_components
+
+
+def test_a_small_share_is_drawn_before_it_is_augmented(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The windows drawn are those of a whole augmented shard, but fewer are augmented."""
+    counts = []
+    whole = augment.augment
+
+    def counted(motion: np.ndarray, *args: Any, **options: Any) -> Any:
+        counts.append(len(motion))
+        return whole(motion, *args, **options)
+
+    monkeypatch.setattr(augment, "augment", counted)
+    noise = augment.Augment()
+    kind = SampleWindows(str(run.path), "train", 0.3, noise, "root_channel", 7)
+    _, network, mask = kind(0)
+    rows = kind.dataset.read_shard(
+        kind.dataset.shards("train")[0], columns=["window_id", "motion", "joint_mask"]
+    )
+    keys = augment.window_keys(list(rows["window_id"]))
+    assert counts == [len(network)] and 0 < len(network) < len(keys)
+    noisy, noisy_mask, _ = whole(
+        rows["motion"], rows["joint_mask"], keys, seed=7, epoch=0, config=noise
+    )
+    chosen = augment.uniforms(keys, seed=7, epoch=0, stream=89) < 0.3
+    expected = to_network(noisy[chosen], noisy_mask[chosen], kind.statistics, "root_channel")
+    np.testing.assert_array_equal(network, expected)
+    np.testing.assert_array_equal(mask, noisy_mask[chosen])
 
 
 def test_a_given_number_of_components_is_taken(tiny_dataset: Path, tmp_path: Path) -> None:

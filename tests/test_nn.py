@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -158,3 +160,29 @@ def test_a_decoder_with_a_basis_makes_shorter_windows_and_no_longer_ones() -> No
     torch.testing.assert_close(decoder(latent, 4), decoder(latent)[:, :4])
     with pytest.raises(AssertionError, match="of one length"):
         decoder(latent, 7)
+
+
+def test_constants_are_the_buffers_that_are_not_stored() -> None:
+    basis = layer_of(4)
+    decoder = nn.MotionDecoder(2, 6, 8, 5, basis=basis)
+    decoder.register_buffer("count", torch.zeros(()))
+    constant = nn.constant_buffers(decoder)
+    assert {name.rsplit(".", 1)[-1] for name in constant} == {"mean", "components", "projection"}
+    assert "count" not in constant
+
+
+def test_constants_are_not_sent_to_other_ranks(tmp_path: Path) -> None:
+    """What `DistributedDataParallel` sends at each step, in a group of one process."""
+    flow = torch.nn.Linear(2, 2)
+    flow.register_buffer("set_frames", torch.ones(3), persistent=False)
+    flow.register_buffer("num_updates", torch.zeros(()))
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'ranks'}", rank=0, world_size=1
+    )
+    try:
+        kind = torch.nn.parallel.DistributedDataParallel
+        kind._set_params_and_buffers_to_ignore_for_model(flow, nn.constant_buffers(flow))
+        wrapped = kind(flow)
+        assert set(wrapped.named_module_buffers) == {"num_updates"}
+    finally:
+        torch.distributed.destroy_process_group()

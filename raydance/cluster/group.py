@@ -35,6 +35,7 @@ from raydance.cluster.desk import CLOSED, Desk
 from raydance.cluster.failures import StopAtMistakes, cause_of
 from raydance.cluster.stream import STREAM_CPUS, RayBatches
 from raydance.errors import RaydanceError
+from raydance.nn import constant_buffers
 from raydance.systems.base import FitTask, Source, mixed
 
 log = logging.getLogger(__name__)
@@ -239,6 +240,11 @@ def _context(use_gpu: bool, desk: Any) -> training.Context:
     def wrap(stage: torch.nn.Module) -> torch.nn.Module:
         if world_size == 1:
             return stage
+        # DDP sends every buffer of rank 0 to all ranks before each step. Constants are the same
+        # on all ranks and large (the motion basis, the sets of wanted frames), so they stay out.
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+            stage, constant_buffers(stage)
+        )
         return DistributedDataParallel(
             stage, device_ids=[device] if device.type == "cuda" else None
         )

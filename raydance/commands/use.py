@@ -259,7 +259,7 @@ def generate(
     )
     motion = made.motion[0]
     report = None
-    if clean and "constraints" not in made.facts:  # it would move what was asked for
+    if clean and "constraints" not in made.facts:  # steered: clean already
         motion, report = clean_feet(motion, system.fps, system.joint_mask)
     written = export.write_clip(
         out, system.as_clip(motion, one_line(out.stem), repaired(text)), **options

@@ -102,7 +102,7 @@ def _facts_in_headers(made: Made, spoken: Spoken) -> dict[str, str]:
 
 def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, float | None]]:
     motion = made.motion[number]
-    if not clean or "constraints" in made.facts:  # a clean-up would move what was asked for
+    if not clean or "constraints" in made.facts:  # steered: clean already
         return motion, {"skate_before": None, "skate_after": None}
     cleaned, report = clean_feet(motion, made.fps, made.joint_mask)
     return cleaned, {

@@ -69,7 +69,7 @@ class Generate(_Strict):
     format: Format = Field(default="json", description="Files hold one sample")
     clean_feet: bool = Field(
         default=True,
-        description="Keep feet that stand from sliding; not where motion is steered",
+        description="Keep feet that stand from sliding; steered motion always does",
     )
     steering: SteeringPlan | None = Field(
         default=None,

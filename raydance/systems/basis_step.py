@@ -9,7 +9,7 @@ Dimensions: N windows, T frames, J joints, K components, V variants.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -105,33 +105,35 @@ class SampleWindows:
         shard = self.dataset.shards(self.split)[index]
         rows = self.dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
         keys = augment.window_keys(list(rows["window_id"]))
-        versions = self._versions(rows["motion"], rows["joint_mask"], keys)
-        found = []
-        for number, (motion, mask) in enumerate(versions):
-            draw = augment.uniforms(keys, seed=self.seed, epoch=number, stream=89)
-            chosen = draw < self.share - number if self.share > 1.0 else draw < self.share
-            network = to_network(motion[chosen], mask[chosen], self.statistics, self.representation)
-            found.append((draw[chosen] + number, network, mask[chosen]))
-        joined = [np.concatenate(parts) for parts in zip(*found)]
-        return joined[0], joined[1], joined[2]
-
-    def _versions(
-        self, motion: np.ndarray, mask: np.ndarray, keys: np.ndarray
-    ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        """As many versions as the share asks for; at first the windows as they are, or one of
-        their augmented versions where only some windows are drawn."""
         count = int(np.ceil(self.share))
         if not self.noise.enabled:
             count = min(count, 1)
+        found = []
         for number in range(count):
-            if number == 0 and (self.share > 1.0 or not self.noise.enabled):
-                yield motion, mask
-            elif number == 1 and self.noise.mirror_probability > 0.0:
-                yield augment.mirror(motion, mask)
-            else:
-                yield augment.augment(
-                    motion, mask, keys, seed=self.seed, epoch=number, config=self.noise
-                )[:2]
+            draw = augment.uniforms(keys, seed=self.seed, epoch=number, stream=89)
+            chosen = draw < self.share - number if self.share > 1.0 else draw < self.share
+            # Drawn first: noise depends on a window's key alone, and a share may be small.
+            motion, mask = self._version(
+                number, rows["motion"][chosen], rows["joint_mask"][chosen], keys[chosen]
+            )
+            network = to_network(motion, mask, self.statistics, self.representation)
+            found.append((draw[chosen] + number, network, mask))
+        joined = [np.concatenate(parts) for parts in zip(*found)]
+        return joined[0], joined[1], joined[2]
+
+    def _version(
+        self, number: int, motion: np.ndarray, mask: np.ndarray, keys: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Windows as they are, mirrored or augmented; the first version is augmented too where
+        only some windows are drawn."""
+        if number == 0 and (self.share > 1.0 or not self.noise.enabled):
+            return motion, mask
+        if number == 1 and self.noise.mirror_probability > 0.0:
+            return augment.mirror(motion, mask)
+        noisy, noisy_mask, _ = augment.augment(
+            motion, mask, keys, seed=self.seed, epoch=number, config=self.noise
+        )
+        return noisy, noisy_mask
 
 
 def write_basis(

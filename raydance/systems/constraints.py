@@ -11,6 +11,7 @@ Dimensions: S samples, T frames, J joints, K coefficients, M equations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,9 +68,12 @@ class Equations:
             targets.append((parts[2] - parts[1])[:, chosen[t]] * weight)
         if wanted.loop:
             end = wanted.loop
-            pose_W = np.where(floor, components - components[:, :, :1], components)
-            pose_mean = np.where(floor, mean - mean[:, :1], mean)
-            steps_W, steps_mean = np.diff(components, axis=1), np.diff(mean, axis=0)
+            known = np.any(components, axis=(0, 1, 3))  # absent joints would tie the pelvis
+            W, mu = components[:, :, known], mean[:, known]
+            root_W, root_mu = components[:, :, :1], mean[:, :1]
+            pose_W = np.where(floor, W - root_W, W)
+            pose_mean = np.where(floor, mu - root_mu, mu)
+            steps_W, steps_mean = np.diff(W, axis=1), np.diff(mu, axis=0)
             for values, base in (
                 (pose_W[:, end] - pose_W[:, 0], pose_mean[end] - pose_mean[0]),
                 (steps_W[:, end - 1] - steps_W[:, 0], steps_mean[end - 1] - steps_mean[0]),
@@ -138,14 +142,28 @@ def missing(motion: np.ndarray, wanted: Wanted) -> np.ndarray:
     return np.where(wanted.weight > 0.0, offset, 0.0)
 
 
-def settle(motion: np.ndarray, wanted: Wanted, frames: int = SETTLE_FRAMES) -> np.ndarray:
+def settle(
+    motion: np.ndarray,
+    wanted: Wanted,
+    frames: int = SETTLE_FRAMES,
+    parents: Sequence[int] = (),
+) -> np.ndarray:
     """Motion `[S, T, J, 3]` that has what is wanted exactly.
 
     The offset at wanted frames fades over so many frames beside them. What is wanted of a joint
-    alone moves that joint alone; what is wanted of the root's path carries the body.
+    alone moves that joint and those that hang from it; what is wanted of the root's path carries
+    the body.
+
+    Args:
+        parents: of the joints, in an order in which parents come first.
     """
     offset = missing(motion, wanted)
     chosen = wanted.weight > 0.0
+    for joint, parent in enumerate(parents):
+        if parent > 0:
+            follows = chosen[:, parent] & ~chosen[:, joint]
+            offset[:, :, joint] = np.where(follows, offset[:, :, parent], offset[:, :, joint])
+            chosen[:, joint] |= follows
     alone = chosen[:, 0] & ~chosen[:, 1:].any(axis=1)  # [T, 3]: only the root is wanted
     offset = np.where(alone[:, None], offset[:, :, :1], offset)
     settled = motion + _faded(offset, chosen | alone[:, None], frames)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -43,11 +43,14 @@ from raydance.systems.dance_language_config import config_of
 from raydance.systems.dance_language_stages import build_stage
 from raydance.systems.library_step import Library, read_library
 from raydance.systems.statistics_step import statistics_of
+from raydance.systems.steered_body import Body
 from raydance.systems.steered_windows import world_basis
 from raydance.systems.steering import Sentence, Steering
 from raydance.systems.understanding import Understood
 from raydance.systems.writer_step import Writer, WrittenSegment
 from raydance.text import load_text_encoder
+
+_BODY_WINDOWS: Final = 256
 
 
 class DanceLanguage:
@@ -131,6 +134,14 @@ class DanceLanguage:
     def world_basis(self) -> tuple[np.ndarray, np.ndarray]:
         """The motion basis in metres, as steering needs it."""
         return world_basis(self.basis, self.statistics, self.config.representation)
+
+    @cached_property
+    def body(self) -> Body:
+        """The bones of the training data, from a middle frame of some training windows."""
+        rows = self.library.rows("train")
+        rows = rows[:: max(1, len(rows) // _BODY_WINDOWS)]
+        poses = self.decode(self.library.latent[rows])[:, self.window // 2]
+        return Body(poses.astype(np.float64), self.joint_mask)
 
     @cached_property
     def _index(self) -> index.Index:

@@ -207,11 +207,13 @@ def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -
         steps=plan["steps"],
         guidance=plan["guidance"],
     )
-    motion = steered.motion
+    chosen = np.arange(request.num_samples) * tries
     if tries > 1:
-        shaped = motion.reshape(request.num_samples, tries, 1, *motion.shape[1:])
-        motion = _best(system, shaped, request.words)[:, 0]
-    facts = plan | ({"constraints": steered.residuals} if steered.residuals else {})
+        shaped = steered.made()
+        shaped = shaped.reshape(request.num_samples, tries, 1, *shaped.shape[1:])
+        chosen = chosen + _best(system, shaped, request.words)
+    motion, residuals = steered.finished(chosen)
+    facts = plan | ({"constraints": residuals} if residuals else {})
     return Made(motion=motion, facts=facts)
 
 
@@ -243,7 +245,8 @@ def _from_flow(
     out = []
     for request, (samples, tries, count), windows in zip(requests, sizes, np.split(motion, ends)):
         shaped = windows.reshape(samples, tries, count, *windows.shape[1:])
-        chosen = _best(system, shaped, request.words) if tries > 1 else shaped[:, 0]
+        best = _best(system, shaped, request.words) if tries > 1 else np.zeros(samples, dtype=int)
+        chosen = shaped[np.arange(samples), best]
         frames = request.frames or system.window
         out.append(long_motion.join(chosen, frames, system.joint_mask))
     return out
@@ -272,7 +275,8 @@ def decode_coefficients(system: DanceLanguage, coefficients_NK: np.ndarray) -> n
 def _best(
     system: DanceLanguage, windows_SCNTJ3: np.ndarray, words: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """Of each sample's C candidates the one that the shared space puts nearest to the words."""
+    """Of each sample's C candidates the number of the one nearest to the words in the shared
+    space, `[S]`."""
     samples, tries, count = windows_SCNTJ3.shape[:3]
     flat = windows_SCNTJ3.reshape(-1, *windows_SCNTJ3.shape[3:])[:, : system.window]
     short = system.window - flat.shape[1]
@@ -282,8 +286,7 @@ def _best(
     from raydance.index import scores
 
     score = scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
-    best = score.reshape(samples, tries, count).mean(axis=2).argmax(axis=1)
-    return windows_SCNTJ3[np.arange(samples), best]
+    return score.reshape(samples, tries, count).mean(axis=2).argmax(axis=1)
 
 
 # From the paper's decoder (eq. 18-20)

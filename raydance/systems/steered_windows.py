@@ -24,15 +24,16 @@ from raydance.motion import normalise, skeleton
 from raydance.motion.basis import Basis
 from raydance.motion.windows import heading, rotate_y
 from raydance.systems.constraints import Equations, Wanted, close_loop, missing, settle
+from raydance.systems.steered_body import regrown, scale_of, sizes
+from raydance.systems.steered_motion import Steered
 from raydance.systems.steering import Sentence, Steering
-from raydance.systems.steering_targets import FLOOR, Targets, canonical, check
+from raydance.systems.steering_targets import FLOOR, Targets, canonical, check, check_stretch
 
 if TYPE_CHECKING:
     from raydance.systems.dance_language_run import DanceLanguage
 
 OVERLAP: Final = 10
 """Frames that a window takes over from the one before."""
-_REGROWS: Final = 20
 _ROOM: Final = 15
 _LATEST: Final = 0.9
 _IMPOSSIBLE_M: Final = 0.10
@@ -43,20 +44,6 @@ _FARTHEST_M: Final = 0.4
 """How far a window that is only told may be from what is wanted, at any joint."""
 _CLEARLY: Final = 0.1
 """How much nearer to the words it must be, in the shared space."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steered:
-    """Motion and how well it keeps to what was wanted.
-
-    Attributes:
-        motion: `[S, T, 50, 3]`.
-        residuals: for each constraint its `kind`, `time_s` where it has one, `residual_cm` of the
-            motion and `settled_cm`, what had to be settled after sampling.
-    """
-
-    motion: np.ndarray
-    residuals: list[dict[str, Any]]
 
 
 def steer(
@@ -86,7 +73,7 @@ def steer(
     lead = 0 if begun is None else begun.shape[1]
     joints = world.target.shape[1]
     motion = np.zeros((num_samples, 0, joints, 3)) if begun is None else begun
-    settled = np.zeros((lead + frames, joints))
+    settled = np.zeros((num_samples, lead + frames, joints))
     settings = {"steps": steps, "guidance": guidance, "strength": steering.strength}
     basis = system.world_basis
     edited = None if steering.edit is None else canonical(system, steering.edit)[0]
@@ -97,7 +84,7 @@ def steer(
         place = _Place.origin(num_samples)
         if given:
             place = _Place.at(motion[:, start], system.joint_mask)
-        scale = _scale(motion, start, system.joint_mask)
+        scale = scale_of(motion, start, OVERLAP, system.joint_mask)
         wanted = _window_wanted(
             world, motion, start, lead, system.window, place, steering.loop, scale
         )
@@ -107,15 +94,20 @@ def steer(
         words = [s for s in sentences if s.begins_s <= now_s][-1].words
         edited_K = None if edited is None else _edited_window(system, edited, start - lead)
         made, off = _sample_window(system, words, basis, wanted, noise(number), settings, edited_K)
-        made = _regrown(made, given, scale)
+        made = regrown(made, given, scale)
         motion = np.concatenate([motion, place.out(made)[:, given:length]], axis=1)
-        settled[start : start + length] = np.maximum(settled[start : start + length], off[:length])
+        here = settled[:, start : start + length]
+        np.maximum(here, off[:, :length], out=here)
         number += 1
-    motion = motion[:, lead:]
     if steering.loop:  # a loop of several windows ends in another one than it begins in
         motion = close_loop(motion, frames - 1)
-    residuals = _residuals(world, steering, motion, settled[lead:])
-    return Steered(motion=motion.astype(np.float32), residuals=residuals)
+    check_stretch(world, motion[:, lead:])
+    return Steered(
+        motion=motion,
+        settled_m=settled[:, lead:],
+        world=world,
+        is_loop=steering.loop,
+    )
 
 
 def _end(
@@ -137,10 +129,16 @@ def _end(
 def world_basis(
     basis: Basis, statistics: normalise.Statistics, kind: normalise.Representation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The basis in metres: components `[K, T, J, 3]` and mean `[T, J, 3]`."""
+    """The basis in metres: components `[K, T, J, 3]` and mean `[T, J, 3]`.
+
+    Joints that the data lack are zero in both. `from_features` puts them at the pelvis, where they
+    would move with it and look like joints that nobody gave a position.
+    """
+    known = np.any(basis.components, axis=(0, 1, 3))[:, None]
     scaled = np.asarray(statistics.std) * basis.components
-    mean = normalise.from_features(statistics.invert(basis.mean)[None].copy(), kind)
-    return normalise.from_features(scaled, kind), mean[0]
+    mean = normalise.from_features(statistics.invert(basis.mean)[None].copy(), kind)[0]
+    components = normalise.from_features(scaled, kind)
+    return np.where(known, components, 0.0), np.where(known, mean, 0.0)
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ def _lead_in(system: DanceLanguage, steering: Steering, num_samples: int) -> np.
     """The last frames of the clip that is gone on from, `[S, t, J, 3]`."""
     if steering.after is None:
         return None
-    motion, mask = canonical(system, steering.after)
+    motion, mask = canonical(system, steering.after, keeps_end=True)
     lacking = system.joint_mask & ~mask
     if lacking.any():
         names = ", ".join(skeleton.JOINTS[j] for j in np.flatnonzero(lacking)[:4])
@@ -198,7 +196,7 @@ def _window_wanted(
     """What is wanted of the window that begins at frame `start` of `motion`.
 
     Args:
-        scale_S: by how much the frames before are made larger, `_scale`.
+        scale_S: by how much the frames before are made larger, `scale_of`.
     """
     samples, given = len(motion), motion.shape[1] - start
     joints = world.target.shape[1]
@@ -217,7 +215,7 @@ def _window_wanted(
         weight[:given] = _CONTINUITY * world.system.joint_mask[:, None]
         is_relative[:given] = False
         # What is wanted holds at the size that the frames will have.
-        target[:, given:] /= _sizes(window, given, scale_S)[:, given:, None, None]
+        target[:, given:] /= sizes(window, given, scale_S)[:, given:, None, None]
     end = 0
     if loop and last == world.frames:
         if not given:
@@ -225,38 +223,8 @@ def _window_wanted(
         else:
             _close(motion, place, target, weight, is_relative, last - first - 1, world)
             ends = slice(last - first - 2, last - first)
-            target[:, ends] /= _sizes(window, given, scale_S)[:, ends, None, None]
+            target[:, ends] /= sizes(window, given, scale_S)[:, ends, None, None]
     return Wanted(target=target, weight=weight, is_relative=is_relative, loop=end)
-
-
-def _scale(motion: np.ndarray, start: int, mask: np.ndarray) -> np.ndarray:
-    """How much larger the body was in the first frames than from frame `start` on, `[S]`.
-
-    Windows that go on from each other would else pass on every little change of size, and a dancer
-    of a minute would shrink.
-    """
-    if start >= motion.shape[1]:
-        return np.ones(len(motion))
-    kept = np.flatnonzero(mask)
-    kept = kept[kept < skeleton.NUM_BODY_JOINTS]
-    parents = np.array(skeleton.parents_among(kept.tolist()))
-    child = np.flatnonzero(parents >= 0)
-    bones = motion[:, :, kept[child]] - motion[:, :, kept[parents[child]]]
-    size_ST = np.linalg.norm(bones, axis=-1).sum(axis=-1)
-    first, now = size_ST[:, :OVERLAP].mean(axis=1), size_ST[:, start:].mean(axis=1)
-    return first / np.maximum(now, 1e-6)
-
-
-def _regrown(window: np.ndarray, given: int, scale_S: np.ndarray) -> np.ndarray:
-    """A window `[S, L, J, 3]` whose size goes over from that of the frames before to its own."""
-    return window * _sizes(window.shape[1], given, scale_S)[:, :, None, None]
-
-
-def _sizes(num_frames: int, given: int, scale_S: np.ndarray) -> np.ndarray:
-    """Factors `[S, L]` from the size of the frames before to the window's own."""
-    share_L = np.clip((np.arange(num_frames) - given + 1) / _REGROWS, 0.0, 1.0)
-    rises_L = share_L**2 * (3.0 - 2.0 * share_L)
-    return 1.0 / scale_S[:, None] + (1.0 - 1.0 / scale_S[:, None]) * rises_L
 
 
 def _close(
@@ -296,7 +264,7 @@ def _sample_window(
     settings: Mapping[str, Any],
     edited_K: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One window `[S, L, J, 3]` that has what is wanted, and how far it was off, `[L, J]` metres.
+    """One window `[S, L, J, 3]` that has what is wanted, and how far it was off, `[S, L, J]` m.
 
     Raises:
         InputError: no motion of the basis can have what is wanted.
@@ -340,15 +308,16 @@ def _sample_window(
             coefficients = edited_K + change * (coefficients - edited_K)
         window = system.to_metres(system.basis.decode(coefficients)).astype(np.float64)
         off_STJ = np.linalg.norm(missing(window, wanted), axis=-1)
-        off = off_STJ.max(axis=0)
-        ways.append((settle(window, wanted) if is_wanted else window, off))
+        settled = settle(window, wanted, parents=skeleton.PARENTS) if is_wanted else window
+        ways.append((settled, off_STJ))
     if len(ways) == 1:
         return ways[0]
     led, told = (_likeness(system, words, window) for window, _ in ways)
     near = off_STJ.max(axis=(1, 2)) <= _FARTHEST_M
     chosen = (near & (told > led + _CLEARLY)).astype(int)
-    windows = np.stack([window for window, _ in ways])[chosen, np.arange(len(chosen))]
-    return windows, np.max([ways[i][1] for i in set(chosen.tolist())], axis=0)
+    rows = np.arange(len(chosen))
+    windows, off = (np.stack(parts)[chosen, rows] for parts in zip(*ways))
+    return windows, off
 
 
 def _is_seen(wanted: Wanted) -> bool:
@@ -364,33 +333,3 @@ def _likeness(
     shown = (windows * system.joint_mask[:, None]).astype(np.float32)
     point = system.encode_motion(shown, mask)["motion_embedding"]
     return scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
-
-
-def _residuals(
-    world: Targets, steering: Steering, motion: np.ndarray, settled: np.ndarray
-) -> list[dict[str, Any]]:
-    target = np.repeat(world.target[None], len(motion), axis=0)
-    wanted = Wanted(target=target, weight=world.weight, is_relative=world.is_relative)
-    off = np.linalg.norm(missing(motion, wanted), axis=-1)
-    found = [
-        facts
-        | {
-            "residual_cm": round(100.0 * float(off[:, rows].max(initial=0.0)), 2),
-            "settled_cm": round(100.0 * float(settled[rows].max(initial=0.0)), 2),
-        }
-        for facts, rows in world.named
-    ]
-    if steering.loop:
-        known = world.system.joint_mask
-        pose = (motion - motion[:, :, :1] * FLOOR)[:, :, known]
-        gap = np.linalg.norm(pose[:, -1] - pose[:, 0], axis=-1)
-        speeds = np.diff(motion[:, :, known], axis=1)
-        change = np.linalg.norm(speeds[:, -1] - speeds[:, 0], axis=-1) * world.fps
-        found.append(
-            {
-                "kind": "loop",
-                "residual_cm": round(100.0 * float(gap.max()), 2),
-                "velocity_cm_s": round(100.0 * float(change.max()), 2),
-            }
-        )
-    return found

@@ -5,6 +5,7 @@ Dimensions: T frames, J joints.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,9 @@ _SHORTEST_SENTENCE_S: Final = 0.25
 _SHORTEST_LOOP: Final = 5
 _FASTEST_M_S: Final = 12.0
 _LOWEST_M, _HIGHEST_M = -0.5, 4.0
+_SLACK_M: Final = 0.05
+_STRETCH_M: Final = 0.1
+"""How much further than its bones reach a joint may be from the pelvis."""
 
 
 class Targets:
@@ -60,6 +64,44 @@ class Targets:
             for t, pose in enumerate(poses, first):
                 self._add_pose(t, pose, mask, False, f"the beginning of {steering.before.clip_id}")
             self._name({"kind": "before"}, range(first, frames))
+        self._check_reach(starts_at_origin=steering.after is None)
+
+    def _check_reach(self, starts_at_origin: bool) -> None:
+        """Refuse paths that no body can follow.
+
+        Raises:
+            InputError: a joint above where a jump takes it, further from the start than anybody
+                gets in that time, or further from another wanted joint than the bones between.
+        """
+        body = self.system.body
+        for facts, rows in self.named:
+            if facts["kind"] != "path" or facts["joint"] == "pelvis":
+                continue
+            joint = skeleton.INDEX[facts["joint"]]
+            highest, reach = body.highest_m(joint), body.reach_m(joint)
+            for frame in np.flatnonzero(rows[:, joint]):
+                at = f"path of {facts['joint']} at {frame / self.fps:g} s"
+                place, axes = self.target[frame, joint], self.weight[frame, joint] > 0.0
+                if axes[1] and place[1] > highest:
+                    raise InputError(
+                        f"{at}: {place[1]:.2f} m high; a jump takes this joint to {highest:.2f} m"
+                    )
+                away = float(np.linalg.norm(place * FLOOR))
+                furthest = reach + _FASTEST_M_S * frame / self.fps
+                if starts_at_origin and away > furthest:
+                    raise InputError(
+                        f"{at}: {away:.2f} m from where the motion begins; this joint reaches "
+                        f"{furthest:.2f} m by then"
+                    )
+                for other in np.flatnonzero(self.weight[frame].any(axis=1)):
+                    both = axes & (self.weight[frame, other] > 0.0)
+                    apart = float(np.linalg.norm((place - self.target[frame, other])[both]))
+                    longest = body.chain_m(joint, int(other))
+                    if other != joint and apart > longest + _SLACK_M:
+                        raise InputError(
+                            f"{at}: {apart:.2f} m from where {skeleton.JOINTS[other]} is wanted; "
+                            f"the bones between them reach {longest:.2f} m"
+                        )
 
     def _frame(self, time_s: float, what: str) -> int:
         frame = round(time_s * self.fps) if np.isfinite(time_s) else -1
@@ -144,6 +186,29 @@ class Targets:
         self.named.append((facts, rows))
 
 
+def check_stretch(world: Targets, motion: np.ndarray) -> None:
+    """Refuse paths of single joints that every sample could follow only with stretched limbs.
+
+    Raises:
+        InputError: names the joint, how far it would be from the pelvis, and how far it reaches.
+    """
+    for facts, rows in world.named:
+        if facts["kind"] != "path" or facts["joint"] == "pelvis":
+            continue
+        joint = skeleton.INDEX[facts["joint"]]
+        reach = world.system.body.reach_m(joint)
+        frames = np.flatnonzero(rows[:, joint])
+        apart_ST = np.linalg.norm(motion[:, frames, joint] - motion[:, frames, 0], axis=-1)
+        least = apart_ST.max(axis=1).min()
+        if least > reach + _STRETCH_M:
+            at = frames[int(apart_ST[int(apart_ST.max(axis=1).argmin())].argmax())] / world.fps
+            raise InputError(
+                f"path of {facts['joint']} at {at:g} s: the nearest motion leaves it {least:.2f} m "
+                f"from the pelvis, but its bones reach {reach:.2f} m; lead the pelvis there too, "
+                "or give more time"
+            )
+
+
 def check(
     system: DanceLanguage, steering: Steering, sentences: Sequence[Sentence], frames: int
 ) -> None:
@@ -182,8 +247,25 @@ def _check_times(sentences: Sequence[Sentence], duration_s: float) -> None:
             )
 
 
-def canonical(system: DanceLanguage, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """A clip's motion `[T, 50, 3]` at the run's rate, in its own place, and its mask `[50]`."""
+def canonical(
+    system: DanceLanguage, clip: Clip, *, keeps_end: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """A clip's motion `[T, 50, 3]` at the run's rate, in its own place, and its mask `[50]`.
+
+    A body of another size than those of the run gets the run's bones.
+
+    Args:
+        keeps_end: leave the last frame where it is on the floor, not the origin.
+    """
     mapped = map_to_canonical(clip, None)
     motion = resample(mapped.positions, clip.fps, system.fps).astype(np.float64)
-    return np.where(mapped.joint_mask[:, None], motion, 0.0), mapped.joint_mask
+    fitted, factor = system.body.fitted(motion, mapped.joint_mask)
+    if factor != 1.0:
+        warnings.warn(
+            f"{clip.clip_id}: its body is {1.0 / factor:.2f} times the size of the run's; its "
+            "poses were fitted to the run's bones",
+            stacklevel=2,
+        )
+    if keeps_end:
+        fitted = fitted + (motion[-1, 0] - fitted[-1, 0]) * FLOOR
+    return np.where(mapped.joint_mask[:, None], fitted, 0.0), mapped.joint_mask

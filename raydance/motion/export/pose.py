@@ -63,8 +63,8 @@ class Pose:
             if self.stretches.any():
                 way = np.linalg.norm(self.places - self.offsets, axis=-1)[:, self.stretches].max()
                 said.append(
-                    f"{self.stretches.sum()} joints leave the ends of their bones, by up to "
-                    f"{100 * way:.1f} cm, for else they would be further off"
+                    f"{self.stretches.sum()} joints are moved off the ends of their bones, by up "
+                    f"to {100 * way:.1f} cm, because rotations alone could not reach them"
                 )
             notes = (*said, *self._beyond_range(), *notes)
         return Written(self.residual, notes)

@@ -22,8 +22,9 @@ export class Dances {
     const { service, jobs } = this.app;
     const asked_ms = performance.now();
     const { text, seed, num_samples, seconds, source, steps, guidance, candidates, nearest } = form;
+    const steering = this.app.steering.read();
     return jobs.during("Generating", async (isCurrent) => {
-      const answer = await service.generate({ text, seed, num_samples, seconds, source, steps, guidance, candidates });
+      const answer = await service.generate({ text, seed, num_samples, seconds, source, steps, guidance, candidates, steering });
       if (!isCurrent()) return;
       const num = answer.samples.length;
       const takes = answer.samples.map((data, i) => generatedTake(service, data, text, seed, i, num));

@@ -1,6 +1,7 @@
 // The sentence field and the tab with what can be chosen about a generation.
 
 import { byId, make } from "./dom.js";
+import { keptInWords } from "./steering-fields.js";
 
 const EXAMPLES = [
   "a slow turn with open arms",
@@ -104,7 +105,7 @@ export function showAnswer({ notices, made, understood_as, timings_ms }) {
   const total = timings_ms?.total;
   byId("understood").textContent = inWords(understood_as);
   const how = madeBy(made);
-  byId("timings").textContent = total === undefined ? "" : `Generated ${how ? `${how} ` : ""}in ${Math.round(total)} ms.`;
+  byId("timings").textContent = total === undefined ? "" : `Generated ${how ? `${how} ` : ""}in ${Math.round(total)} ms.${keptInWords(made?.constraints)}`;
 }
 
 /** How a sentence was understood: {caption, similarity, notice?}; a notice stands by itself. */

@@ -14,6 +14,7 @@ import { Player } from "./player.js";
 import { SearchPanel } from "./search-panel.js";
 import { Service } from "./service.js";
 import { Stage } from "./stage.js";
+import { SteeringFields } from "./steering-fields.js";
 import { attachTabs } from "./tabs.js";
 import { COLOURS, followTheme } from "./theme.js";
 import { Timeline } from "./timeline.js";
@@ -43,6 +44,7 @@ class App {
     this.search = new SearchPanel(this);
     this.description = new DescribePanel(this);
     this.map = new MapPanel(this);
+    this.steering = new SteeringFields(this);
     followTheme((theme) => {
       this.stage.setColours(COLOURS[theme]);
       this.map.setTheme(theme);
