@@ -191,8 +191,8 @@ def test_figures_stand_beside_their_baselines(run: Run) -> None:
     figures = evaluate_system(SYSTEM, run.path)
     by_name = {m["name"]: m for m in figures["measures"]}
     beats = by_name["beat alignment"]
-    assert beats["target"] > beats["chance"]  # real dances keep their own song's beats
-    assert beats["baseline"] is not None and 0.0 <= beats["value"] <= 1.0
+    assert beats["target"] > 0.5  # real dances keep their own song's beats
+    assert all(0.0 <= beats[name] <= 1.0 for name in ("value", "baseline", "chance"))
 
 
 def test_the_command_line_writes_a_dance(
