@@ -25,6 +25,7 @@ from raydance.commands import (
     ablate,
     convert,
     data,
+    example,
     info,
     judge,
     library,
@@ -54,6 +55,7 @@ _STOPPED, _TERMINATED = 130, 143
 
 COMMANDS = (
     train.quickstart,
+    example.example,
     data.ingest,
     train.train,
     sweep.sweep,

@@ -252,7 +252,7 @@ STEPS: tuple[Step, ...] = (
         name="library",
         run=_library,
         needs=("contrastive", "motion_to_text"),
-        depends_on=lambda context: None,
+        depends_on=lambda context: "with calibration",  # runs made before gain it
         bundles=(),
     ),
     Step(

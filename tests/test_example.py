@@ -1,0 +1,37 @@
+"""`raydance example` writes what `raydance ingest` reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_dataset import ingest_here
+
+from raydance.dataset import Dataset
+from raydance.ingest import Settings
+from raydance.track_ingest import TrackSettings
+
+
+@pytest.mark.parametrize("name", ["corpus", "dances", "scenes"])
+def test_examples_are_read_as_users_files_are(name: str, tmp_path: Path, call: Any) -> None:
+    out = tmp_path / name
+    code, printed, _ = call("example", name, "--out", out, "--number", 8, "--json")
+    found = json.loads(printed)
+    assert code == 0 and found["files"] >= 8 and str(out) in found["read_by"]
+    settings = {
+        "corpus": Settings(),
+        "dances": Settings(whole_clips=True, window=300, music=str(out)),
+        "scenes": TrackSettings(),
+    }[name]
+    captions = [] if name == "scenes" else [out / "captions.jsonl"]
+    made = Dataset.open(ingest_here([out], captions, tmp_path / "set", settings))
+    assert all(file["status"] == "read" for file in made.manifest["files"])
+    assert sum(count["windows"] for count in made.manifest["counts"].values()) >= 8
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path: Path, refused: Any) -> None:
+    (tmp_path / "a.txt").write_text("kept")
+    assert "not an empty folder" in refused("example", "scenes", "--out", tmp_path)
+    assert "corpus, dances, scenes" in refused("example", "songs", "--out", tmp_path / "new")
