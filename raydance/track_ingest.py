@@ -7,6 +7,7 @@ split.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,9 +114,37 @@ class TrackSettings:
     def write_group(
         self, number: int, jobs: Iterable[FileJob], folder: Path
     ) -> Iterator[dict[str, Any]]:
-        """Read a group of sources and write its shards; yields a row for each source."""
-        for index, job in enumerate(jobs):
-            yield _write_source(f"{number:05d}-{index:03d}", job, self, folder)
+        """Read a group of sources and write its shards; yields a row for each source.
+
+        A row holds the source's record, its clips and the shards written since the row before.
+        """
+        waiting: dict[str, list[Track]] = {}
+        numbers: Counter[str] = Counter()
+
+        def flush(split: str) -> Shard:
+            part, waiting[split] = waiting[split][:SHARD_ROWS], waiting[split][SHARD_ROWS:]
+            name = f"{split}-{number:05d}-{numbers[split]:03d}"
+            numbers[split] += 1
+            return write_shard(folder, name, split, columns_of(part, split), TRACKS)
+
+        last: dict[str, Any] | None = None
+        for job in jobs:
+            if last is not None:
+                yield last
+            record, tracks = _read_source(job, self)
+            splits = {track.split for track in tracks}
+            clips = []
+            for track in tracks:
+                split = split_of(track, splits, self)
+                waiting.setdefault(split, []).append(track)
+                clips.append(_clip_row(track, split, job.path))
+            full = [
+                split for split, rows in waiting.items() for _ in range(len(rows) // SHARD_ROWS)
+            ]
+            last = {"record": record, "clips": clips, "shards": [flush(split) for split in full]}
+        if last is not None:
+            last["shards"] += [flush(split) for split, rows in waiting.items() if rows]
+            yield last
 
 
 def _parts(place: Path) -> list[Path]:
@@ -132,10 +161,9 @@ def _parts(place: Path) -> list[Path]:
     return found
 
 
-def _write_source(name: str, job: FileJob, settings: TrackSettings, folder: Path) -> dict[str, Any]:
+def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any], list[Track]]:
+    """What became of a source, and its tracks, resampled; never raises for what is in it."""
     record: dict[str, Any] = {"file": well_formed(job.path), "status": "read", "windows": 0}
-    clips: list[dict[str, Any]] = []
-    shards: list[Shard] = []
     notes: list[str] = []
     tracks: list[Track] = []
     options = ReadOptions(frame_size=settings.frame_size, fps=settings.fps)
@@ -147,17 +175,7 @@ def _write_source(name: str, job: FileJob, settings: TrackSettings, folder: Path
                 notes.append(one_line(str(found)))
     except FormatError as error:
         record |= {"status": "skipped", "line": error.line, "reason": one_line(error.reason)}
-        return {"record": record, "clips": [], "shards": []}
-    splits = {track.split for track in tracks}
-    by_split: dict[str, list[Track]] = {}
-    for track in tracks:
-        by_split.setdefault(split_of(track, splits, settings), []).append(track)
-    for split, members in by_split.items():
-        for part, first in enumerate(range(0, len(members), SHARD_ROWS)):
-            rows = columns_of(members[first : first + SHARD_ROWS], split)
-            shard_name = f"{split}-{name}-{part:03d}"
-            shards.append(write_shard(folder, shard_name, split, rows, TRACKS))
-        clips += [_clip_row(track, split, job.path) for track in members]
+        return record, []
     record["windows"] = len(tracks)
     if not tracks:
         record |= {"status": "skipped", "line": None, "reason": "no track in it"}
@@ -165,7 +183,7 @@ def _write_source(name: str, job: FileJob, settings: TrackSettings, folder: Path
         kept = notes[:_MAX_NOTES]
         more = len(notes) - len(kept)
         record["notes"] = [*kept, *([f"and {more} more were skipped"] if more else [])]
-    return {"record": record, "clips": clips, "shards": shards}
+    return record, tracks
 
 
 def split_of(track: Track, published: set[str | None], settings: TrackSettings) -> str:
