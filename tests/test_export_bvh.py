@@ -127,7 +127,7 @@ def test_bones_that_stretch_far_get_places_of_their_own(tmp_path: Path) -> None:
     soft = replace(clip, positions=(clip.positions * breath).astype(np.float32))
     written = export.write(tmp_path / "out.bvh", soft)
     assert written.residual.max_m <= 0.025 + 1e-6
-    assert "joints leave the ends of their bones" in written.notes[1]
+    assert "joints are moved off the ends of their bones" in written.notes[1]
     back = bvh.read(tmp_path / "out.bvh", units=0.01, up="y")
     columns = [back.joint_names.index(name) for name in soft.joint_names]
     off = np.linalg.norm(back.positions[:, columns] - soft.positions, axis=-1)
