@@ -145,16 +145,27 @@ def serve(
         say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
     if is_embedded(address):  # on a cluster it may be our own service that listens there
         _check_free(host, port)
-    entries = _opened(runs, library, data, say)
+    fetched = [_fetched(run, say) for run in runs]
+    of_tasks = _declare_tasks(fetched)
+    if of_tasks and (library or data or any(of_ray.values())):
+        raise InputError(
+            "runs that declare tasks are served by one plain process: leave out --library, --data "
+            "and the options of Ray"
+        )
+    entries = _entries(fetched) if of_tasks else _opened(fetched, library, data, say)
     settings = Settings(
         limits=Limits(upload_bytes=max_upload << 20),
         key_digests=digests,
         origins=tuple(origins or ()),
-        page=_page(say) if page else None,
+        page=_page(say) if page and not of_tasks else None,
         most_requests=max_requests,
     )
     offer = _Offer(entries=entries, settings=settings, host=host, port=port, say=say)
-    if ray:
+    if of_tasks:
+        from raydance.serving.task_app import create_task_app
+
+        _listen(offer, create_task_app(entries, settings))
+    elif ray:
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
         scale = {
             "replicas": pool,
@@ -187,7 +198,39 @@ class _Offer:
         self.say(f"serving {self.names} at http://{self.host}:{self.port} (Ctrl-C ends it)")
 
 
-def _opened(runs: list[str], library: str | None, data: str | None, say: Say) -> list[Entry]:
+def _entries(fetched: list[str]) -> list[Entry]:
+    """The runs by the names that callers use.
+
+    Raises:
+        RaydanceError: one that is not finished.
+    """
+    from raydance.serving.runs import entries_of
+    from raydance.systems import load_run
+
+    entries = entries_of(fetched, None, None)
+    for entry in entries:
+        load_run(entry.run)
+    return entries
+
+
+def _declare_tasks(fetched: list[str]) -> bool:
+    """Whether the runs are of systems whose service follows from their tasks.
+
+    Raises:
+        InputError: some are and some are not: these have services of two kinds.
+        ArtifactError: not a run.
+    """
+    from raydance.serving.runs import entries_of
+    from raydance.systems import system_of_run
+
+    entries = entries_of(fetched, None, None)
+    kinds = {system_of_run(entry.run).name != "dance-language" for entry in entries}
+    if len(kinds) > 1:
+        raise InputError("runs of dance-language and of other systems: serve them one by one")
+    return kinds.pop()
+
+
+def _opened(fetched: list[str], library: str | None, data: str | None, say: Say) -> list[Entry]:
     """The runs, on this machine; a mistake is told here, not in the log of a replica.
 
     Raises:
@@ -196,7 +239,7 @@ def _opened(runs: list[str], library: str | None, data: str | None, say: Say) ->
     from raydance.serving.runs import Opened, entries_of
 
     entries = entries_of(
-        [_fetched(run, say) for run in runs],
+        fetched,
         str(local(library, say)) if library else None,
         str(local(data, say)) if data else None,
     )
@@ -262,7 +305,8 @@ def _beside_parts(offer: _Offer, scale: dict[str, Any]) -> None:
     """Speak HTTP in this process, which the embedded cluster does not outlive anyway."""
     from raydance.cluster import serving
 
-    _listen(offer, serving.start_parts(offer.entries, offer.settings, serving.Scale(**scale)))
+    backend = serving.start_parts(offer.entries, offer.settings, serving.Scale(**scale))
+    _listen(offer, _application(offer, backend))
 
 
 def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
@@ -294,14 +338,18 @@ def _plain(offer: _Offer) -> None:
     from raydance.serving.backend import InProcess
     from raydance.serving.runs import Shelf
 
-    _listen(offer, lambda: InProcess(Shelf(offer.entries)))
+    _listen(offer, _application(offer, lambda: InProcess(Shelf(offer.entries))))
 
 
-def _listen(offer: _Offer, backend: Callable[[], Backend]) -> None:
+def _application(offer: _Offer, backend: Callable[[], Backend]) -> Any:
+    from raydance.serving.app import create_app
+
+    return create_app(backend, offer.settings)
+
+
+def _listen(offer: _Offer, application: Any) -> None:
     """Answer until Ctrl-C, and what is being answered then."""
     import uvicorn
-
-    from raydance.serving.app import create_app
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -310,7 +358,7 @@ def _listen(offer: _Offer, backend: Callable[[], Backend]) -> None:
                 offer.announce()
 
     config = uvicorn.Config(
-        create_app(backend, offer.settings),
+        application,
         host=offer.host,
         port=offer.port,
         log_level="warning",

@@ -24,6 +24,7 @@ from raydance.errors import FormatError, InputError, RaydanceError
 
 _MEMORY_BYTES: Final = 2 << 30
 _LINE_BYTES: Final = 1 << 20
+_MASK_PIXELS: Final = 64_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,28 +53,30 @@ class Reader:
     _process: asyncio.subprocess.Process | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def read(self, path: Path, options: dict[str, Any]) -> Any:
-        """Read a motion file.
+    async def read(self, path: Path, options: dict[str, Any], kind: str = "clip") -> Any:
+        """Read a file.
 
         Args:
             path: the file, alone with its skeleton in a folder that is not told to the caller; its
                 positions are put beside it and removed again.
-            options: arguments of `read_clip`, `skeleton` as text.
+            options: of a clip, arguments of `read_clip`, `skeleton` as text; of inputs of tasks
+                `fps`, the file's, and `run_fps`, at which features of music are wanted.
+            kind: `clip`; or `motion`, `music`, `tracks` or `mask` as tasks take them.
 
         Returns:
-            The `Clip`.
+            A `Clip`, `MusicFeatures`, the first `Track`, or a mask `[H, W]` bool.
 
         Raises:
             InputError: it cannot be read, or is larger or slower to read than allowed.
         """
         async with self._lock:
             out = path.with_name("motion.npz")
-            order = {"path": str(path), "out": str(out), "options": options}
+            order = {"path": str(path), "out": str(out), "options": options, "kind": kind}
             order["limits"] = asdict(self.limits)
             answer = await self._ask(json.dumps(order).encode() + b"\n")
         if "error" in answer:
             raise InputError(answer["error"].replace(f"{path.parent}{os.sep}", ""))
-        return await asyncio.to_thread(_clip_from, out, answer)
+        return await asyncio.to_thread(_LOADERS[kind], out, answer)
 
     async def _ask(self, order: bytes) -> dict[str, Any]:
         if self._process is None or self._process.returncode is not None:
@@ -126,12 +129,40 @@ def _bare_environment() -> dict[str, str]:
     return found | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
 
 
-def _clip_from(path: Path, answer: dict[str, Any]) -> Any:
-    from raydance.motion.clip import Clip
-
+def _arrays_from(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
     path.unlink()
+    return found
+
+
+def _music_from(path: Path, answer: dict[str, Any]) -> Any:
+    from raydance.music.features import MusicFeatures
+
+    found = _arrays_from(path)
+    return MusicFeatures(values=found["values"], beats_s=found["beats_s"], **answer)
+
+
+def _track_from(path: Path, answer: dict[str, Any]) -> Any:
+    from raydance.tracks.track import Track
+
+    found, size = _arrays_from(path), answer.pop("frame_size")
+    return Track(
+        points=found["points"],
+        visible=found["visible"],
+        frame_size=(int(size[0]), int(size[1])),
+        **answer,
+    )
+
+
+def _mask_from(path: Path, answer: dict[str, Any]) -> Any:
+    return _arrays_from(path)["mask"]
+
+
+def _clip_from(path: Path, answer: dict[str, Any]) -> Any:
+    from raydance.motion.clip import Clip
+
+    found = _arrays_from(path)
     return Clip(
         clip_id=answer["clip_id"],
         source="upload",
@@ -142,6 +173,16 @@ def _clip_from(path: Path, answer: dict[str, Any]) -> Any:
         rotations=found.get("rotations"),
         offsets=found.get("offsets"),
     )
+
+
+_LOADERS: Final = {
+    "clip": _clip_from,
+    "motion": _clip_from,
+    "music": _music_from,
+    "tracks": _track_from,
+    "mask": _mask_from,
+}
+"""Kind -> what makes of the arrays and facts of a process what callers work with."""
 
 
 # In the process
@@ -169,6 +210,55 @@ def _serve() -> None:
 
 
 def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
+    kind, options = order.get("kind", "clip"), order["options"]
+    if kind == "clip":
+        return _read_clip(order)
+    path, out, limits = order["path"], order["out"], order["limits"]
+    if kind == "motion":
+        fps = {"fps": options["fps"]} if options.get("fps") else {}
+        return _read_clip({**order, "options": fps})
+    if kind == "music":
+        return _read_music(path, out, options["run_fps"], limits["frames"])
+    if kind == "tracks":
+        return _read_tracks(path, out, options.get("fps"), limits["values"])
+    assert kind == "mask", kind
+    return _read_mask(path, out)
+
+
+def _read_music(path: str, out: str, fps: float, most_frames: int) -> dict[str, Any]:
+    from raydance.music.features import read_features
+
+    found = read_features(path, fps=fps, max_duration_s=most_frames / fps)
+    np.savez(out, values=found.values, beats_s=found.beats_s)
+    return {"fps": fps, "tempo_bpm": found.tempo_bpm, "duration_s": found.duration_s}
+
+
+def _read_tracks(path: str, out: str, fps: float | None, most_values: int) -> dict[str, Any]:
+    from raydance.tracks.formats import ReadOptions, read_tracks
+
+    found = read_tracks(path, ReadOptions(fps=fps))
+    if not found.tracks:
+        why = f" ({found.skipped[0].reason})" if found.skipped else ""
+        raise InputError(f"no track in the file{why}")
+    track = found.tracks[0]
+    if track.visible.size > most_values:
+        raise InputError(f"{track.visible.size} points in all; allowed: {most_values}")
+    np.savez(out, points=track.points, visible=track.visible)
+    size = [int(side) for side in track.frame_size]
+    return {"track_id": "upload", "source": "upload", "frame_size": size, "fps": float(track.fps)}
+
+
+def _read_mask(path: str, out: str) -> dict[str, Any]:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        if picture.width * picture.height > _MASK_PIXELS:
+            raise InputError(f"{picture.width} x {picture.height}; allowed: {_MASK_PIXELS} pixels")
+        np.savez(out, mask=np.asarray(picture.convert("L")) > 0)
+    return {}
+
+
+def _read_clip(order: dict[str, Any]) -> dict[str, Any]:
     from raydance.motion.formats import read_clip
 
     limits = order["limits"]

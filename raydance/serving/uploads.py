@@ -50,10 +50,25 @@ class Uploads:
 
     @asynccontextmanager
     async def form(self, request: Request, *more: str) -> AsyncIterator[FormData]:
+        """The fields of a form with a motion file; its files are gone after the block.
+
+        Args:
+            more: fields of text that this route has besides those of every such form.
+
+        Raises:
+            Problem, Busy: as `form_of`.
+        """
+        async with self.form_of(request, _FILES, (*_TEXTS, *more)) as form:
+            yield form
+
+    @asynccontextmanager
+    async def form_of(
+        self, request: Request, files: Sequence[str], texts: Sequence[str]
+    ) -> AsyncIterator[FormData]:
         """The fields of a multipart request; its files are gone after the block.
 
         Args:
-            more: fields of text that this route has besides those of every form.
+            files, texts: the names of the fields that it may have.
 
         Raises:
             Problem: not a form, or a field that is unknown, there twice or too long.
@@ -68,7 +83,7 @@ class Uploads:
             raise Busy("too many files at once; try again soon")
         self._present += 1
         try:
-            form = await read_form(request, _FILES, (*_TEXTS, *more))
+            form = await read_form(request, files, texts)
             try:
                 yield form
             finally:
@@ -101,6 +116,35 @@ class Uploads:
             finally:
                 self._free.put_nowait(reader)
         return clip
+
+    async def read(
+        self,
+        form: FormData,
+        field: str,
+        suffixes: Sequence[str],
+        kind: str,
+        options: dict[str, Any],
+    ) -> Any:
+        """What a file in a form holds, read in a process of its own; None where there is none.
+
+        Args:
+            kind: `motion`, `music`, `tracks` or `mask`.
+            options: of reading (`raydance.serving.reader`).
+
+        Raises:
+            Problem: a suffix that is not allowed, or too many bytes.
+            InputError: a file that cannot be read.
+        """
+        sent = self._sent(form, field, suffixes)
+        if sent is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="raydance-upload-") as folder:
+            path = await _put(Path(folder), *sent)
+            reader = await self._free.get()
+            try:
+                return await reader.read(path, options, kind)
+            finally:
+                self._free.put_nowait(reader)
 
     def _sent(
         self, form: FormData, name: str, suffixes: Sequence[str]

@@ -18,7 +18,8 @@ from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 
 InputKind = Literal["text", "motion", "music", "tracks", "box", "mask"]
-"""A sentence; a `Clip`; a `Song`; a `Track`; left, top, right, bottom; a `[H, W]` bool array."""
+"""A sentence; a `Clip`; a file or `MusicFeatures`; a `Track`; left, top, right, bottom; a mask
+`[H, W]` bool."""
 
 
 class TaskOptions(BaseModel):

@@ -155,7 +155,8 @@ class Everything2Motion:
         notices: list[str] = []
         music = None
         if song is not None:
-            music = song_features(str(song), self.fps)
+            is_read = isinstance(song, MusicFeatures)
+            music = song if is_read else song_features(str(song), self.fps)
             if "music" not in self.run.datasets and not self.genres:
                 notices.append("this run was trained without music: the song changes nothing")
         seconds = options.seconds

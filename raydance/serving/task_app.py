@@ -1,0 +1,325 @@
+"""The service of runs that declare tasks: every task is a route, made from its declaration.
+
+One process, without Ray: a thread computes, one request after the other. Uploaded files are read in
+processes of their own, as motion is in the other service, with whose limits, keys and errors.
+(Runs of Dance-Language have a service with routes of their own: `raydance.serving.app`.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import FormData
+
+from raydance.errors import InputError
+from raydance.motion.export import write_clip
+from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
+from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
+from raydance.serving import bounds, problems, replies
+from raydance.serving.app import Settings
+from raydance.serving.bounds import Bounds
+from raydance.serving.context import json_body, text_field
+from raydance.serving.gate import Gate
+from raydance.serving.guard import Guard
+from raydance.serving.heads import Heads
+from raydance.serving.meter import Meter
+from raydance.serving.problems import Busy, NotHere, Problem
+from raydance.serving.runs import Entry
+from raydance.serving.uploads import Uploads, number, whole_number
+from raydance.systems import load_run, system_of_run
+from raydance.systems.tasks import (
+    Answer,
+    LoadedSystem,
+    MotionAnswer,
+    Task,
+    TracksAnswer,
+    task_of,
+)
+from raydance.tracks.export import write_track
+from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
+from raydance.tracks.track import Track
+from raydance.version import VERSION
+
+_FILES: Final[Mapping[str, Sequence[str]]] = {
+    "motion": tuple(MOTION_SUFFIXES),
+    "music": MUSIC_SUFFIXES,
+    "tracks": tuple(TRACKS_SUFFIXES),
+    "mask": (".png",),
+}
+"""Inputs that are files, and the suffixes of each."""
+
+_TEXTS: Final = ("model", "text", "box", "options", "format", "sample", "fps")
+FORMATS: Final[Mapping[str, Mapping[str, str]]] = {
+    "motion": {name: kind for name, kind in replies.FORMATS.items() if name != "json"},
+    "tracks": {
+        "npz": "application/octet-stream",
+        "svg": "image/svg+xml",
+        "gif": "image/gif",
+        "mp4": "video/mp4",
+    },
+    "table": {},
+}
+"""Output of a task -> formats of a file that it can be had in, with their media types."""
+
+_WAITING: Final = 64
+_MOST_VALUES: Final = 4_000_000
+_LONGEST_TEXT: Final = 4000
+
+
+class TaskBody(BaseModel):
+    """A request without files."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(default=None, max_length=200, description="A served run")
+    text: str | None = Field(default=None, max_length=_LONGEST_TEXT)
+    box: list[float] | None = Field(
+        default=None, min_length=4, max_length=4, description="Left, top, right, bottom, pixels"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="As /v1/models lists them")
+    format: str = Field(default="json", max_length=10, description="json, or a file's format")
+    sample: int = Field(default=0, ge=0, le=1000, description="Which sample a file holds")
+
+
+class _Runs:
+    """The runs, loaded, and the one thread that computes."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = {entry.name: entry for entry in entries}
+        self.default = entries[0].name
+        self._loaded: dict[str, LoadedSystem] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
+        self._present = 0
+        self._loading = asyncio.Lock()
+
+    async def do(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Compute in the thread.
+
+        Raises:
+            Busy: too many wait for it.
+        """
+        if self._present >= _WAITING:
+            raise Busy(f"{_WAITING} requests are waiting already; try again soon")
+        self._present += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._present -= 1
+
+    async def ready(self) -> None:
+        """Load all runs, once, however many ask."""
+        async with self._loading:
+            for name, entry in self.entries.items():
+                if name not in self._loaded:
+                    self._loaded[name] = await self.do(load_run, entry.run)
+
+    async def system(self, model: str | None) -> tuple[str, LoadedSystem]:
+        """A run by the name that a caller gives.
+
+        Raises:
+            NotHere: no such run.
+        """
+        name = self.default if model is None else model
+        if name not in self.entries:
+            raise NotHere(f"model {name[:100]!r} is not served; served: {', '.join(self.entries)}")
+        await self.ready()
+        return name, self._loaded[name]
+
+
+def create_task_app(entries: Sequence[Entry], settings: Settings) -> FastAPI:
+    """The application."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.runs = _Runs(entries)
+        app.state.uploads = Uploads(settings.limits)
+        try:
+            yield
+        finally:
+            await app.state.uploads.close()
+
+    app = FastAPI(
+        title="raydance",
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    registry = CollectorRegistry()
+    _add_routes(app, settings, registry)
+    app.add_middleware(problems.Faults)
+    app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
+    app.add_middleware(Gate, most=settings.most_requests)
+    app.add_middleware(Guard, digests=settings.key_digests)
+    app.add_middleware(Heads)
+    app.add_middleware(Meter, registry=registry, routes=list(app.routes), replica=settings.replica)
+    return app
+
+
+def _runs_of(request: Request) -> _Runs:
+    runs: _Runs = request.app.state.runs
+    return runs
+
+
+_Served = Annotated[_Runs, Depends(_runs_of)]
+
+
+def _add_routes(app: FastAPI, settings: Settings, registry: CollectorRegistry) -> None:
+    @app.get("/healthz", tags=["state"])
+    async def healthz() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["state"])
+    async def readyz(runs: _Served) -> dict[str, str]:
+        """Whether everything is loaded; waits for it."""
+        await runs.ready()
+        return {"status": "ok"}
+
+    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Figures for Prometheus."""
+        return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/models", tags=["tasks"])
+    async def models(runs: _Served) -> dict[str, Any]:
+        """What is served: the tasks of each run, their inputs and options as JSON schemas."""
+        found = []
+        for name, entry in runs.entries.items():
+            _, system = await runs.system(name)
+            tasks = [
+                task.describe() | {"formats": ["json", *FORMATS[task.output]]}
+                for task in system.tasks.values()
+            ]
+            found.append({"name": name, "system": system_of_run(entry.run).name, "tasks": tasks})
+        files = {name: list(suffixes) for name, suffixes in _FILES.items()}
+        limits = asdict(settings.limits) | {"text_characters": _LONGEST_TEXT}
+        return {"version": VERSION, "models": found, "files": files, "limits": limits}
+
+    @app.post("/v1/tasks/{name}", tags=["tasks"])
+    async def task(name: str, request: Request, runs: _Served) -> Response:
+        """Do a task: JSON (`TaskBody`), or a form with the same fields and files."""
+        if not bounds.is_form(request.headers):
+            body = await json_body(request, TaskBody)
+            inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
+            return await _answer(runs, name, body, inputs)
+        uploads: Uploads = request.app.state.uploads
+        async with uploads.form_of(request, tuple(_FILES), _TEXTS) as form:
+            body = _body_of(form)
+            _, system = await runs.system(body.model)
+            inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
+            options = {"fps": number(form, "fps", 1.0, 1000.0)}
+            for kind, suffixes in _FILES.items():
+                reading = options | {"run_fps": float(getattr(system, "fps", 20.0))}
+                inputs[kind] = await uploads.read(form, kind, suffixes, kind, reading)
+        return await _answer(runs, name, body, inputs)
+
+
+def _body_of(form: FormData) -> TaskBody:
+    """The texts of a form as a request.
+
+    Raises:
+        Problem: options that are no JSON object, or a box that is no four numbers.
+    """
+    try:
+        options = json.loads(text_field(form, "options", 4096) or "{}")
+        box = text_field(form, "box", 200)
+        values = [float(part) for part in box.split(",")] if box else None
+    except (ValueError, RecursionError):
+        raise Problem(422, "options: a JSON object; box: left,top,right,bottom") from None
+    if not isinstance(options, dict) or (values is not None and len(values) != 4):
+        raise Problem(422, "options: a JSON object; box: left,top,right,bottom")
+    return TaskBody(
+        model=text_field(form, "model", 200),
+        text=text_field(form, "text", _LONGEST_TEXT),
+        box=values,
+        options=options,
+        format=text_field(form, "format", 10) or "json",
+        sample=whole_number(form, "sample", 0, 0, 1000),
+    )
+
+
+async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, Any]) -> Response:
+    model, system = await runs.system(body.model)
+    try:
+        task = task_of(system, name)
+    except InputError as error:
+        raise NotHere(str(error)) from None
+    allowed = ("json", *FORMATS[task.output])
+    if body.format not in allowed:
+        raise InputError(f"format: {body.format!r}; allowed: {', '.join(allowed)}")
+    if task.output == "motion":
+        await replies.check_format(body.format)
+    wanted = task.request(inputs, body.options)
+    (answer,) = await runs.do(task.answer, [wanted])
+    _check_size(answer, body.format)
+    if body.format == "json":
+        plain = {"model": model, "task": name, **answer.to_dict()}
+        return await replies.prepare(replies.json_response, plain)
+    content = await replies.prepare(_file_of, task, answer, body)
+    return Response(content, media_type=FORMATS[task.output][body.format])
+
+
+def _check_size(answer: Answer, format: str) -> None:
+    """Refuse answers that would take long to write.
+
+    Raises:
+        InputError: says what is allowed.
+    """
+    if isinstance(answer, MotionAnswer):
+        values, frames = int(np.prod(answer.motion.shape[:3])), answer.motion.shape[1]
+    elif isinstance(answer, TracksAnswer):
+        values, frames = answer.visible.size, answer.visible.shape[1]
+    else:
+        return
+    if values > _MOST_VALUES:
+        raise InputError(
+            f"{values} joints or points in all frames and samples; allowed: {_MOST_VALUES}"
+        )
+    if format in ("gif", "mp4") and frames > replies.MAX_PICTURE_FRAMES:
+        raise InputError(f"{format} of {frames} frames; allowed: {replies.MAX_PICTURE_FRAMES}")
+
+
+def _file_of(task: Task, answer: Answer, body: TaskBody) -> bytes:
+    """One sample as the bytes of a file.
+
+    Raises:
+        InputError: no such sample.
+    """
+    assert isinstance(answer, MotionAnswer | TracksAnswer), task.name
+    samples = len(answer.motion if isinstance(answer, MotionAnswer) else answer.points)
+    if body.sample >= samples:
+        raise InputError(f"sample: {body.sample}; allowed: 0 to {samples - 1}")
+    caption = body.text or ""
+    with tempfile.TemporaryDirectory(prefix="raydance-answer-") as folder:
+        path = Path(folder) / f"answer.{body.format}"
+        if isinstance(answer, MotionAnswer):
+            write_clip(path, answer.as_clip(body.sample, task.name, caption))
+        else:
+            track = Track(
+                track_id=task.name,
+                source="generated",
+                points=answer.points[body.sample],
+                visible=answer.visible[body.sample],
+                frame_size=answer.frame_size,
+                fps=answer.fps,
+                captions=(caption,) if caption else (),
+            )
+            write_track(path, track)
+        return path.read_bytes()

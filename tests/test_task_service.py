@@ -1,0 +1,176 @@
+"""The service of runs that declare tasks, over HTTP: JSON, files, limits, mistakes, keys."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+from serving import running
+from small_dataset import ingest_here
+
+from raydance.ingest import Settings as IngestSettings
+from raydance.motion import synthetic
+from raydance.motion.export import bvh
+from raydance.music.audio import write_wav
+from raydance.music.dance_corpus import write_dances
+from raydance.serving.app import Settings
+from raydance.serving.guard import digest
+from raydance.serving.runs import Entry
+from raydance.serving.task_app import create_task_app
+from raydance.systems.base import LocalRunner
+from raydance.systems.everything2motion.system import SYSTEM as EVERYTHING
+from raydance.systems.lang2motion.system import SYSTEM as LANG
+from raydance.track_ingest import TrackSettings
+from raydance.tracks.export import write_track
+from raydance.tracks.synthetic import make_scenes
+
+FLOW = ("width=32", "num_blocks=1", "train.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tasks")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path):  # type: ignore[no-untyped-def]
+    write_dances(folder / "dances", 8, 8.0)
+    rows = (folder / "dances" / "captions.jsonl").read_text().splitlines()
+    splits = ["train"] * 6 + ["val", "test"]
+    told = [json.loads(row) | {"split": split} for row, split in zip(rows, splits)]
+    (folder / "dances" / "captions.jsonl").write_text("\n".join(map(json.dumps, told)))
+    settings = IngestSettings(whole_clips=True, window=160, music=str(folder / "dances"))
+    dances = ingest_here(
+        [folder / "dances"], [folder / "dances" / "captions.jsonl"], folder / "d", settings
+    )
+    config = EVERYTHING.resolve(
+        "quick", [*(f"sequence_flow.{c}" for c in FLOW), "patch_basis.most=16", "texts.tokens=8"]
+    )
+    EVERYTHING.train(folder / "dance", dances, config, LocalRunner())
+    (folder / "scenes").mkdir()
+    for number, scene in enumerate(make_scenes(24, seed=1)):
+        track = scene.track(6)
+        track = replace(track, captions=track.captions[:1])
+        write_track(folder / "scenes" / f"s{number:02d}.npz", track)
+    tracks = ingest_here([folder / "scenes"], [], folder / "t", TrackSettings())
+    changes = [
+        *(f"track_flow.{change}" for change in (*FLOW, "num_components=8")),
+        "track_text_space.train.epochs=1",
+        "track_path.train.epochs=1",
+        "texts.tokens=8",
+    ]
+    LANG.train(folder / "tracks", tracks, LANG.resolve("quick", changes), LocalRunner())
+    entries = [Entry(name=name, run=str(folder / name)) for name in ("dance", "tracks")]
+    with running(create_task_app(entries, Settings())) as found:
+        yield found
+
+
+def test_models_say_what_can_be_asked(address: str) -> None:
+    found = requests.get(f"{address}/v1/models", timeout=30).json()
+    by_name = {model["name"]: model for model in found["models"]}
+    assert by_name["dance"]["system"] == "everything2motion"
+    (generate,) = by_name["dance"]["tasks"]
+    assert generate["inputs"]["music"]["kind"] == "music"
+    assert generate["options"]["properties"]["seconds"]["description"]
+    assert [task["name"] for task in by_name["tracks"]["tasks"]] == [
+        "generate",
+        "search",
+        "classify",
+    ]
+    assert "bvh" in generate["formats"] and ".wav" in found["files"]["music"]
+
+
+def test_a_sentence_as_json_and_as_a_file(address: str) -> None:
+    body = {"text": "turns slowly", "options": {"seconds": 2, "samples": 2}}
+    answer = requests.post(f"{address}/v1/tasks/generate", json=body, timeout=60)
+    found = answer.json()
+    assert answer.ok and found["model"] == "dance" and len(found["samples"]) == 2
+    positions = np.array(found["samples"][0]["positions"])
+    assert positions.shape == (40, len(found["joints"]), 3)
+    again = requests.post(
+        f"{address}/v1/tasks/generate", json=body | {"format": "bvh", "sample": 1}, timeout=60
+    )
+    assert again.ok and again.text.startswith("HIERARCHY")
+
+
+def test_an_uploaded_song_and_motion(address: str, folder: Path) -> None:
+    song = next((folder / "dances").glob("*.wav"))
+    take = folder / "take.bvh"
+    bvh.write(take, synthetic.make_clip(synthetic.MOVEMENTS[2], 5))
+    answer = requests.post(
+        f"{address}/v1/tasks/generate",
+        data={"options": json.dumps({"seconds": 3})},
+        files={"music": (song.name, song.read_bytes()), "motion": ("t.bvh", take.read_bytes())},
+        timeout=60,
+    )
+    found = answer.json()
+    assert answer.ok, found
+    assert len(found["samples"][0]["positions"]) == 60 and len(found["beats_s"]) > 2
+
+
+def test_tracks_from_a_box_a_mask_and_an_example(address: str, folder: Path) -> None:
+    url = f"{address}/v1/tasks/generate"
+    body = {"model": "tracks", "text": "a ball rolls", "box": [10, 10, 60, 60]}
+    found = requests.post(url, json=body, timeout=60).json()
+    assert np.array(found["samples"][0]["points"]).shape == (30, 36, 2)
+    picture = io.BytesIO()
+    Image.fromarray(np.uint8(np.eye(80) * 255)).save(picture, format="PNG")
+    answer = requests.post(
+        url,
+        data={"model": "tracks", "text": "it falls", "format": "svg"},
+        files={"mask": ("m.png", picture.getvalue())},
+        timeout=60,
+    )
+    assert answer.ok and b"<svg" in answer.content
+    example = folder / "scenes" / "s03.npz"
+    answer = requests.post(
+        f"{address}/v1/tasks/search",
+        data={"model": "tracks", "options": '{"k": 2}'},
+        files={"tracks": ("x.npz", example.read_bytes())},
+        timeout=60,
+    )
+    assert answer.ok and answer.json()["rows"][0]["score"] > 0.99
+
+
+def test_mistakes_are_problems(address: str, folder: Path) -> None:
+    url = f"{address}/v1/tasks/generate"
+    silence = folder / "noise.wav"
+    write_wav(silence, np.zeros(100, np.float32), 8000)
+    for answer, status, told in (
+        (requests.post(url, json={}, timeout=30), 422, "Give a sentence or music"),
+        (requests.post(url, json={"text": "x", "options": {"frames": 1}}, timeout=30), 422, "no o"),
+        (requests.post(url, json={"text": "x", "model": "no"}, timeout=30), 404, "not served"),
+        (requests.post(f"{address}/v1/tasks/fly", json={}, timeout=30), 404, "it can: generate"),
+        (requests.post(url, json={"text": "x", "format": "exe"}, timeout=30), 422, "format"),
+        (requests.post(url, json={"text": 3}, timeout=30), 422, "text"),
+        (requests.post(url, data=b"{", timeout=30), 415, "content type"),
+        (requests.post(url, files={"music": ("a.exe", b"x")}, timeout=30), 422, "suffix .exe"),
+        (requests.post(url, files={"music": ("a.wav", b"x" * 99)}, timeout=30), 422, "a.wav"),
+        (requests.post(url, files={"other": ("a.wav", b"x")}, timeout=30), 422, "field 'other'"),
+        (
+            requests.post(
+                url, json={"text": "x", "options": {"seconds": 600, "samples": 16}}, timeout=120
+            ),
+            422,
+            "allowed: 4000000",
+        ),
+    ):
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert told in answer.json()["detail"], answer.text
+        assert "/tmp" not in answer.text
+
+
+def test_a_key_is_asked_for(folder: Path, address: str) -> None:
+    settings = Settings(key_digests=[digest("a-long-enough-key")])
+    app = create_task_app([Entry(name="dance", run=str(folder / "dance"))], settings)
+    with running(app) as guarded:
+        assert requests.get(f"{guarded}/v1/models", timeout=30).status_code == 401
+        headers = {"X-API-Key": "a-long-enough-key"}
+        assert requests.get(f"{guarded}/v1/models", headers=headers, timeout=60).ok
