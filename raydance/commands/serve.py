@@ -19,7 +19,7 @@ import typer
 
 from raydance.commands.options import AddressOption, QuietOption, local
 from raydance.config import parse_range
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import ArtifactError, InputError, RaydanceError
 from raydance.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -218,13 +218,15 @@ def _declare_tasks(fetched: list[str]) -> bool:
 
     Raises:
         InputError: some are and some are not: these have services of two kinds.
-        ArtifactError: not a run.
     """
     from raydance.serving.runs import entries_of
     from raydance.systems import system_of_run
 
     entries = entries_of(fetched, None, None)
-    kinds = {system_of_run(entry.run).name != "dance-language" for entry in entries}
+    try:
+        kinds = {system_of_run(entry.run).name != "dance-language" for entry in entries}
+    except ArtifactError:
+        return False  # what is no run is told when it is opened
     if len(kinds) > 1:
         raise InputError("runs of dance-language and of other systems: serve them one by one")
     return kinds.pop()
