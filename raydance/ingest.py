@@ -11,7 +11,6 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,8 @@ from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
-from raydance.music.dance_corpus import beats_beside, read_beats
 from raydance.music.features import NAMES as FEATURE_NAMES
-from raydance.music.features import MusicFeatures, read_features
-from raydance.music.songs import song_of
+from raydance.music.songs import song_features, song_of
 from raydance.plain_text import one_line, well_formed
 from raydance.schema import MOTION, Modality
 from raydance.sources import FileJob
@@ -495,13 +492,6 @@ def clip_music(
         return None
     first = round(begin_s * settings.fps)
     return features.values[first : first + int(duration_s * settings.fps) + 2]
-
-
-@lru_cache(maxsize=4)
-def song_features(song: str, fps: float) -> MusicFeatures:
-    """Features of a song, with the beats of a file beside it where there is one."""
-    beats = read_beats(beats_beside(song)) if beats_beside(song).is_file() else None
-    return read_features(song, fps=fps, beats_s=beats)
 
 
 def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:

@@ -358,3 +358,23 @@ def constant_buffers(module: nn.Module) -> list[str]:
     """
     state = module.state_dict()
     return [name for name, _ in module.named_buffers() if name not in state]
+
+
+@torch.no_grad()
+def update_average(
+    average: nn.Module, network: nn.Module, num_updates: Tensor, highest_decay: float
+) -> None:
+    """Let averaged weights follow a network's, as the optimiser left them after the step before.
+
+    The first call copies them; the decay then rises to its highest, so that early weights are soon
+    forgotten.
+
+    Args:
+        num_updates: calls so far, counted here in place.
+    """
+    count = int(num_updates)
+    decay = min(highest_decay, (1 + count) / (10 + count)) if count else 0.0
+    means: list[Tensor] = list(average.parameters())
+    own: list[Tensor] = list(network.parameters())
+    torch._foreach_lerp_(means, own, 1.0 - decay)
+    num_updates += 1

@@ -87,7 +87,9 @@ def windows_in(lengths: np.ndarray) -> list[tuple[int, int]]:
 
 
 def cut(
-    motion: np.ndarray, joint_mask: np.ndarray, places: Sequence[tuple[int, int]]
+    motion: Sequence[np.ndarray] | np.ndarray,
+    joint_mask: np.ndarray,
+    places: Sequence[tuple[int, int]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Windows `[N, 50, J, 3]` and masks `[N, J]` at places of clips `[B, T, J, 3]`."""
     parts = np.stack([motion[row][first : first + _WINDOW] for row, first in places])
@@ -120,7 +122,7 @@ def text_measures(
     captions = [words[0] for words in chosen["captions"]]
     made = generated(system, captions, lengths)
     joints = np.broadcast_to(system.joint_mask, (len(made), len(system.joint_mask)))
-    fake, fake_mask = cut(made, joints, places)  # type: ignore[arg-type]
+    fake, fake_mask = cut(made, joints, places)
     copies = copied(system, training, captions, lengths)
     copy, copy_mask = cut(copies["motion"], copies["joint_mask"], places)
     rng = np.random.default_rng(0)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from raydance.errors import InputError
 from raydance.music.audio import SUFFIXES
+from raydance.music.dance_corpus import beats_beside, read_beats
+from raydance.music.features import MusicFeatures, read_features
 
 AIST_GENRES: Final[Mapping[str, str]] = {
     "BR": "break",
@@ -90,6 +93,13 @@ def aist_tempo_bpm(name: str) -> float | None:
         return None
     step = int(song[3])
     return 110.0 + 5 * step if song[1:3] == "HO" else 80.0 + 10 * step
+
+
+@lru_cache(maxsize=4)
+def song_features(song: str, fps: float) -> MusicFeatures:
+    """Features of a song, with the beats of a file beside it where there is one."""
+    beats = read_beats(beats_beside(song)) if beats_beside(song).is_file() else None
+    return read_features(song, fps=fps, beats_s=beats)
 
 
 def _rank(path: Path) -> int:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn import FlowBlock, time_code
+from raydance.nn import FlowBlock, time_code, update_average
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 MAX_STEPS: Final = 100
@@ -189,7 +189,7 @@ class MotionFlow(Stage):
         """Clean coefficients predicted from points on the way to them."""
         z1_BK, text_BD = batch["coefficients"], batch["text_embedding"]
         if self.training:
-            self._update_average()
+            update_average(self.average, self.network, self.num_updates, self.config.ema)
             return self._predict(self.network, z1_BK, text_BD, None)
         # The same noise in every validation, so that epochs compare.
         generator = torch.Generator(device="cpu").manual_seed(0)
@@ -231,16 +231,6 @@ class MotionFlow(Stage):
             seen_XK = piece_XK @ self.set_projection[number].T
             pieces.append(torch.cat([seen_XK, frames_XF], dim=1))
         return torch.cat(pieces)
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Follow the weights as the optimiser left them after the step before."""
-        count = int(self.num_updates)
-        decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
-        means: list[Tensor] = list(self.average.parameters())
-        own: list[Tensor] = list(self.network.parameters())
-        torch._foreach_lerp_(means, own, 1.0 - decay)
-        self.num_updates += 1
 
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float

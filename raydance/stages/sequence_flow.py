@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
+from raydance.nn import update_average
 from raydance.sequences.attention import ModulatedBlock, length_mask, wave_code
 from raydance.sequences.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 from raydance.stages.base import Batch, Stage, TrainConfig
@@ -204,7 +205,7 @@ class SequenceFlow(Stage):
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Clean codes predicted from points on the way to them."""
         if self.training:
-            self._update_average()
+            update_average(self.average, self.network, self.num_updates, self.config.ema)
             return self._predict(self.network, batch, None)
         # The same noise in every validation, so that epochs compare.
         generator = torch.Generator(device="cpu").manual_seed(0)
@@ -245,16 +246,6 @@ class SequenceFlow(Stage):
             "wanted": z1_BPK,
             "counted": counted_BP.to(clean_BPK.dtype),
         }
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Follow the weights as the optimiser left them after the step before."""
-        count = int(self.num_updates)
-        decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
-        means: list[Tensor] = list(self.average.parameters())
-        own: list[Tensor] = list(self.network.parameters())
-        torch._foreach_lerp_(means, own, 1.0 - decay)
-        self.num_updates += 1
 
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float

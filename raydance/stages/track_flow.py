@@ -27,7 +27,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn import FlowBlock, TrackBasisLayer, TrackStart, sentence_values, time_code
+from raydance.nn import (
+    FlowBlock,
+    TrackBasisLayer,
+    TrackStart,
+    sentence_values,
+    time_code,
+    update_average,
+)
 from raydance.sequences.track_given import given_sets
 from raydance.stages.base import Batch, Stage, TrainConfig
 
@@ -204,7 +211,7 @@ class TrackFlow(Stage):
         network = self.network
         generator: torch.Generator | None = None
         if self.training:
-            self._update_average()
+            update_average(self.average, self.network, self.num_updates, self.config.ema)
         else:
             # The averaged weights, and the same noise in every validation, so that epochs compare.
             network = self.average
@@ -239,16 +246,6 @@ class TrackFlow(Stage):
             flags_XT = self.set_flags[number].expand(len(piece_XK), -1)
             pieces.append(torch.cat([seen_XK, flags_XT], dim=1))
         return torch.cat(pieces)
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Follow the weights as the optimiser left them after the step before."""
-        count = int(self.num_updates)
-        decay = min(self.config.ema, (1 + count) / (10 + count)) if count else 0.0
-        means: list[Tensor] = list(self.average.parameters())
-        own: list[Tensor] = list(self.network.parameters())
-        torch._foreach_lerp_(means, own, 1.0 - decay)
-        self.num_updates += 1
 
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float

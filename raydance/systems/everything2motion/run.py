@@ -18,13 +18,13 @@ from torch import Tensor
 
 from raydance.artifacts import Run, load_bundle
 from raydance.errors import ArtifactError, InputError
-from raydance.ingest import song_features
 from raydance.motion import windows
 from raydance.motion.clip import Clip
 from raydance.motion.local_frames import from_local
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.patch_basis import HOP, LENGTH, num_patches
 from raydance.music.features import NAMES, MusicFeatures
+from raydance.music.songs import song_features
 from raydance.stages.motion_prior import MotionPrior
 from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
