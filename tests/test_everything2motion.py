@@ -129,6 +129,18 @@ def test_it_goes_on_from_a_motion(run: Run) -> None:
     assert answer.motion.shape[1] == 40
 
 
+def test_a_run_without_music_says_that_songs_change_nothing(
+    datasets: dict[str, Path], tmp_path: Path
+) -> None:
+    song = next((datasets["data"].parent / "dances").glob("*.wav"))
+    config = SYSTEM.resolve("quick", [*TINY, "sequence_flow.train.epochs=1"])
+    for role, is_told in (("data", True), ("music", False)):
+        done = SYSTEM.train(tmp_path / role, datasets[role], config, LocalRunner())
+        generate = load_run(done.path).tasks["generate"]
+        (answer,) = generate.answer([generate.request({"music": song}, {"seconds": 1.0})])
+        assert bool(answer.notices) == is_told
+
+
 def test_mistakes_are_told_by_name(run: Run, datasets: dict[str, Path]) -> None:
     generate = load_run(run.path).tasks["generate"]
     for inputs, options, told in (

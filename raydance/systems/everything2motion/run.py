@@ -157,7 +157,7 @@ class Everything2Motion:
         if song is not None:
             is_read = isinstance(song, MusicFeatures)
             music = song if is_read else song_features(str(song), self.fps)
-            if "music" not in self.run.datasets and not self.genres:
+            if not load_bundle(self.run.bundle("genres"))[1]["has_music"]:
                 notices.append("this run was trained without music: the song changes nothing")
         seconds = options.seconds
         if seconds is None:

@@ -132,6 +132,7 @@ def _train(context: StepContext, stage: str) -> None:
 
 def _genres(context: StepContext) -> dict[str, Any]:
     counts: Counter[str] = Counter()
+    has_music = any("music" in dataset.arrays for dataset in context.datasets.values())
     for dataset in context.datasets.values():
         if "music" in dataset.arrays:
             for shard in dataset.shards("train"):
@@ -139,7 +140,7 @@ def _genres(context: StepContext) -> dict[str, Any]:
                 counts.update(genre_of(text) for text in rows)
     counts.pop("", None)
     genres = sorted(name for name, _ in counts.most_common(NUM_GENRES))
-    save_bundle(context.run.bundle("genres"), {}, {"genres": genres})
+    save_bundle(context.run.bundle("genres"), {}, {"genres": genres, "has_music": has_music})
     return {"genres": genres}
 
 
