@@ -160,7 +160,7 @@ def free_ports(count: int) -> list[int]:
 
 def _short() -> list[str]:
     """Changes with which everything trains in seconds and learns nothing."""
-    from raydance.systems.dance_language_config import TRAINED
+    from raydance.systems.dance_language.config import TRAINED
 
     sizes = ["motion_vae.hidden=32", "clusters.max_k=4", "clusters.num_seeds=2"]
     return [*(f"{stage}.train.epochs=2" for stage in TRAINED), *sizes]
@@ -219,7 +219,7 @@ def main(arguments: list[str]) -> None:
         place.mkdir(parents=True, exist_ok=True)
         rows = walk(place.resolve(), given.small)
         if (place / "captions").is_dir():
-            from raydance.captioning.store import CaptionStore
+            from raydance.library.store import CaptionStore
 
             rows.append(
                 {"job": "captions", "ok": True, **CaptionStore.open(place / "captions").counts()}

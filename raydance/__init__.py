@@ -4,9 +4,9 @@
     system = raydance.load("runs/mine")
     motion = system.generate("a dancer turns slowly", seed=1)  # [1, 50, 50, 3] metres, y up
 
-Motion files become windows (`raydance.ingest`), stages learn from them (`raydance.systems`), a run
-folder holds what they learnt (`raydance.artifacts`), and `load` puts it to work. Importing this
-package imports neither torch nor Ray; using a run never needs Ray.
+Motion files become windows (`raydance.data.ingest`), stages learn from them (`raydance.systems`), a
+run folder holds what they learnt (`raydance.training.run_folder`), and `load` puts it to work.
+Importing this package imports neither torch nor Ray; using a run never needs Ray.
 """
 
 from __future__ import annotations

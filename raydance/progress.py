@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
-from raydance.kept_epoch import kept_line
 from raydance.plain_text import one_line
+from raydance.training.kept_epoch import kept_line
 
 _EVERY_S: Final = 15.0
 _EVERY_SHARE: Final = 0.1
@@ -77,7 +77,7 @@ class Progress:
             self._end_line(finished=exc[0] is None)
 
     def __call__(self, metrics: Mapping[str, Any]) -> None:
-        """Take one epoch's metrics, as `raydance.training.fit` reports them."""
+        """Take one epoch's metrics, as `raydance.training.loop.fit` reports them."""
         with self._lock:
             name = metrics["stage"]
             stage = self._line

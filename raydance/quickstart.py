@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydance import config as configs
-from raydance.artifacts import Run
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
 from raydance.files import read_json, write_json
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.dance_language_config import PAPER_CHOICES
+from raydance.systems.dance_language import system as dance_language
+from raydance.systems.dance_language.config import PAPER_CHOICES
+from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.shared_steps import copy_steps
+from raydance.training.run_folder import Run
 
 if TYPE_CHECKING:
-    from raydance.systems.dance_language_run import DanceLanguage
+    from raydance.systems.dance_language.run import DanceLanguage
 
 Say = Callable[[str], None]
 
@@ -239,7 +239,7 @@ def _describe(place: Path, result: Mapping[str, Any], say: Say) -> None:
 
 def _generate(place: Path, say: Say) -> None:
     from raydance.motion.export import bvh
-    from raydance.systems.dance_language_run import load
+    from raydance.systems.dance_language.run import load
 
     system = load(place / "run")
     folder = place / "generated"
@@ -253,7 +253,7 @@ def _generate(place: Path, say: Say) -> None:
 
 def _draw(place: Path, result: Mapping[str, Any]) -> dict[str, Path]:
     from raydance.report import write_report
-    from raydance.systems.dance_language_run import load
+    from raydance.systems.dance_language.run import load
 
     page = write_report(
         place / "run", place / "report", place / "dataset", generated=SENTENCES, result=result
@@ -263,9 +263,9 @@ def _draw(place: Path, result: Mapping[str, Any]) -> dict[str, Path]:
 
 def write_pictures(system: DanceLanguage, place: Path) -> dict[str, Path]:
     """The few pictures that a newcomer opens first, as PNG and GIF."""
-    from raydance.kept_epoch import checks_of
     from raydance.report import cluster_report, draw_clusters, plots, tables
     from raydance.systems.base import history
+    from raydance.training.kept_epoch import checks_of
 
     folder = place / "pictures"
     folder.mkdir(exist_ok=True)

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydance.captioning import units
-from raydance.captioning.describer import CLIP_SCHEMA, window_schema
-from raydance.captioning.store import CaptionStore
+from raydance.library import units
+from raydance.library.describer import CLIP_SCHEMA, window_schema
+from raydance.library.store import CaptionStore
 from raydance.motion import synthetic
 
 FACTS: dict[str, Any] = {

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from raydance.systems.dance_language_config import TRAINED
+from raydance.systems.dance_language.config import TRAINED
 
 pytest_plugins = ("browsing", "command_line", "interrupted")
 """Helpers with fixtures of their own."""
@@ -143,7 +143,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_run(tiny_dataset: Path) -> Path:
     """A whole run on `tiny_dataset`, trained by the plain loop. Do not change it: copy it."""
     from raydance.systems.base import LocalRunner
-    from raydance.systems.dance_language import SYSTEM
+    from raydance.systems.dance_language.system import SYSTEM
 
     out = tiny_dataset.parent / "run"
     config = SYSTEM.resolve("quick", list(TINY))
@@ -154,7 +154,7 @@ def tiny_run(tiny_dataset: Path) -> Path:
 def wider_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose spaces have another width, so that its points fit no other run."""
     from raydance.systems.base import LocalRunner
-    from raydance.systems.dance_language import SYSTEM
+    from raydance.systems.dance_language.system import SYSTEM
 
     stages = ("motion_vae.latent", "text_encoder.latent", "contrastive.outputs")
     changes = [*TINY, *(f"{name}=24" for name in stages)]

@@ -15,15 +15,15 @@ import requests
 import uvicorn
 from local_cluster import free_ports
 
-from raydance.captioning import units
-from raydance.captioning.describer import Describer
-from raydance.captioning.store import CaptionStore, run_identity
 from raydance.client import Client, ServiceError
+from raydance.library import units
+from raydance.library.describer import Describer
+from raydance.library.store import CaptionStore, run_identity
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
 from raydance.serving.app import Settings, create_app
 from raydance.serving.backend import InProcess
-from raydance.serving.runs import Entry, Shelf
+from raydance.serving.runs import Entry, RunCache
 from raydance.systems import load_run
 
 TURN = "a dancer turns slowly"
@@ -114,7 +114,7 @@ def running(app: Any) -> Iterator[str]:
 def plain_service(run: Path, library: Path | None, page: str | None = None, **settings: Any) -> Any:
     """A service without Ray as a context; yields its address."""
     entry = Entry(name="tiny", run=str(run), library=str(library) if library else None)
-    app = create_app(lambda: InProcess(Shelf([entry])), Settings(page=page, **settings))
+    app = create_app(lambda: InProcess(RunCache([entry])), Settings(page=page, **settings))
     return running(app)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from raydance import dataset, ingest, sources
+from raydance.data import dataset, ingest, sources
 
 
 def ingest_here(

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from raydance.data.sources import FileJob, find_jobs
 from raydance.motion.skeleton import JOINTS, NUM_JOINTS, PARENTS
-from raydance.sources import FileJob, find_jobs
 
 BODY = np.zeros((NUM_JOINTS, 3), np.float32)
 BODY[:, 1] = np.linspace(0.0, 1.7, NUM_JOINTS)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raydance import nn
-from raydance.language_model import IGNORED, small_language
 from raydance.motion.basis import Basis, fit_basis
-from raydance.sequences.conditioning import AdapterConfig, ConditioningConfig
+from raydance.nn import blocks as nn
+from raydance.nn.conditioning import AdapterConfig, ConditioningConfig
 from raydance.stages.base import Stage
 from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
 from raydance.stages.contrastive import Contrastive, ContrastiveConfig
@@ -25,6 +24,7 @@ from raydance.stages.sequence_flow import SequenceFlow, SequenceFlowConfig
 from raydance.stages.sequence_regression import SequenceRegression, SequenceRegressionConfig
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
 from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
+from raydance.text.language_model import IGNORED, small_language
 
 B, T, J, H, Z, D, K = 16, 8, 4, 32, 12, 20, 3
 CAPTIONS, CLUSTERS = 4, 2

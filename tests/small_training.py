@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from raydance.artifacts import load_bundle, read_metrics
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training.run_folder import load_bundle, read_metrics
 
 STEP = "motion_vae"
 BEFORE = ("statistics", "motion_basis")

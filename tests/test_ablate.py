@@ -11,8 +11,8 @@ from conftest import TINY
 from raydance import cli
 from raydance import config as configs
 from raydance.errors import InputError, RaydanceError
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.dance_language_config import PRESETS
+from raydance.systems.dance_language.config import PRESETS
+from raydance.systems.dance_language.system import SYSTEM
 from tuning import ablate as driver
 from tuning import trial as trials
 from tuning import verdicts

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from raydance.annotate import write_sheet
-from raydance.artifacts import Run, load_bundle
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
-from raydance.systems.caption_step import annotations_path, collect_captions, read_annotations
-from raydance.systems.dance_language import SYSTEM
+from raydance.report.annotation_sheet import write_sheet
+from raydance.systems.dance_language.caption_step import (
+    annotations_path,
+    collect_captions,
+    read_annotations,
+)
+from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.engine import Plan
+from raydance.training.run_folder import Run, load_bundle
 
 
 @pytest.fixture

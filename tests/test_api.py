@@ -15,9 +15,9 @@ from PIL import Image
 from serving import TURN, post, problem
 
 import raydance
-from raydance.captioning.store import CaptionStore
 from raydance.client import Client, ServiceError
 from raydance.errors import InputError
+from raydance.library.store import CaptionStore
 from raydance.motion import skeleton
 from raydance.motion.formats import read_clip
 
@@ -165,7 +165,7 @@ def test_the_runs_own_library_is_searched_on_request(service_url: str):
 
 
 def test_a_clip_is_whole_again_from_its_windows(service_url: str, tiny_dataset: Path):
-    from raydance.dataset import Dataset
+    from raydance.data.dataset import Dataset
 
     row = max(Dataset.open(tiny_dataset).clips(), key=lambda clip: clip["num_windows"])
     answer = requests.get(f"{service_url}/v1/clips/{row['clip_id']}", timeout=60).json()
@@ -179,7 +179,7 @@ def test_a_clip_is_whole_again_from_its_windows(service_url: str, tiny_dataset: 
 
 
 def test_a_part_of_a_clip(service_url: str, tiny_dataset: Path):
-    from raydance.dataset import Dataset
+    from raydance.data.dataset import Dataset
 
     clip_id = Dataset.open(tiny_dataset).clips()[0]["clip_id"]
     url = f"{service_url}/v1/clips/{clip_id}"
@@ -196,7 +196,7 @@ def test_a_part_of_a_clip(service_url: str, tiny_dataset: Path):
 def test_a_clip_is_given_in_every_format(
     service_url: str, tiny_dataset: Path, tmp_path: Path, format: str
 ):
-    from raydance.dataset import Dataset
+    from raydance.data.dataset import Dataset
 
     clip_id = Dataset.open(tiny_dataset).clips()[0]["clip_id"]
     query = {"start_s": "0.5", "end_s": "1.5"}

@@ -19,7 +19,7 @@ from serving import TURN, plain_service, post, problem, wait_for
 
 from raydance.client import Client
 from raydance.errors import InputError
-from raydance.serving.guard import digest, read_keys
+from raydance.serving.access_control import digest, read_keys
 from raydance.serving.reader import Limits
 
 pytestmark = pytest.mark.slow

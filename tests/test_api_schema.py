@@ -16,7 +16,7 @@ from serving import plain_service
 
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
-from raydance.serving.guard import digest
+from raydance.serving.access_control import digest
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis import GenerationMode, checks  # noqa: E402 - after the check that it is there

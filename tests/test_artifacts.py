@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from raydance.artifacts import (
+from raydance.errors import ArtifactError
+from raydance.files import read_json, replacing, write_json
+from raydance.training.run_folder import (
     Checkpoints,
     MetricsLog,
     Run,
@@ -20,8 +22,6 @@ from raydance.artifacts import (
     read_metrics,
     save_bundle,
 )
-from raydance.errors import ArtifactError
-from raydance.files import read_json, replacing, write_json
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3),

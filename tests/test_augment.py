@@ -12,7 +12,7 @@ from raydance.motion import augment as aug
 from raydance.motion.skeleton import INDEX, NUM_JOINTS, PARENTS
 from raydance.motion.synthetic import make_corpus
 from raydance.motion.windows import cut, normalise_window
-from raydance.words import side_vector
+from raydance.text.words import side_vector
 
 CONFIG = aug.Augment()
 

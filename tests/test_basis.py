@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from raydance.artifacts import Run, load_bundle
-from raydance.batches import seed_for
-from raydance.chunks import BatchSpec, ChunkLoader, StoredColumn, plan_epoch
-from raydance.columns import read_columns
-from raydance.dataset import Dataset
+from raydance.data.chunks import BatchSpec, ChunkLoader, StoredColumn, plan_epoch
+from raydance.data.columns import read_columns
+from raydance.data.dataset import Dataset
 from raydance.errors import ConfigError, InputError
 from raydance.motion import augment, normalise
 from raydance.motion.basis import Basis, fit_basis, metric
 from raydance.motion.rows import MotionRows, to_network
 from raydance.systems.base import LocalRunner
-from raydance.systems.basis_step import (
+from raydance.systems.dance_language.basis_step import (
     COEFFICIENTS,
     MotionBasisConfig,
     SampleWindows,
     basis_of,
     num_supported,
 )
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training.batches import seed_for
+from raydance.training.run_folder import Run, load_bundle
 
 N, T, J, K = 300, 6, 5, 4
 

@@ -14,19 +14,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydance import dataset
-from raydance.artifacts import save_bundle
-from raydance.batches import Batches, seed_for
-from raydance.chunks import BatchSpec, ChunkLoader, StoredColumn, balanced_order, plan_epoch
-from raydance.columns import write_columns
+from raydance.data import dataset
+from raydance.data.chunks import BatchSpec, ChunkLoader, StoredColumn, balanced_order, plan_epoch
+from raydance.data.columns import write_columns
+from raydance.data.schema import CAPTION_IDS
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import augment
 from raydance.motion.normalise import Statistics, to_features
 from raydance.motion.rows import MotionRows, to_network
 from raydance.motion.skeleton import INDEX
-from raydance.schema import CAPTION_IDS
 from raydance.stages.motion_vae import MotionVae
-from raydance.systems.cluster_step import CLUSTER
+from raydance.systems.dance_language.cluster_step import CLUSTER
+from raydance.training.batches import Batches, seed_for
+from raydance.training.run_folder import save_bundle
 
 T, J = 6, 50
 SHARDS = {"train-a": 7, "train-b": 3, "train-c": 9, "val-a": 5}

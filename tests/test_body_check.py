@@ -10,7 +10,7 @@ import pytest
 from small_recordings import only_job
 from standing_body import INDEX, NAMES, PARENTS, stand, to_z_up
 
-from raydance.ingest import Settings, read_job
+from raydance.data.ingest import Settings, read_job
 from raydance.motion import body_check
 from raydance.motion.clip import Clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raydance.captions import CaptionTable
 from raydance.metrics.calibration import auroc, brier, expected_calibration_error, reliability
-from raydance.systems import calibration
-from raydance.systems.caption_base import CaptionBase
+from raydance.systems.dance_language import calibration
+from raydance.systems.dance_language.caption_base import CaptionBase
+from raydance.training.caption_table import CaptionTable
 
 
 def test_calibration_error_by_hand():

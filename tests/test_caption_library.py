@@ -14,13 +14,13 @@ import pytest
 from caption_folders import caption_actors, state_of, windows_of, write_clip
 
 import raydance
-from raydance.artifacts import load_bundle, save_bundle
-from raydance.captioning.finder import Finder
-from raydance.captioning.store import CaptionStore
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import InputError
+from raydance.library.finder import Finder
+from raydance.library.store import CaptionStore
 from raydance.motion import synthetic
 from raydance.motion.formats import read_clip
+from raydance.training.run_folder import load_bundle, save_bundle
 
 pytestmark = pytest.mark.ray
 
@@ -112,8 +112,8 @@ def test_another_run_needs_another_folder(
 def test_a_killed_actor_is_replaced_and_nothing_is_lost(
     ray_cluster: None, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raydance.captioning import units
     from raydance.cluster.caption import caption
+    from raydance.library import units
 
     monkeypatch.setattr(units, "_GROUP_FILES", 4)
     library, out = tmp_path / "library", tmp_path / "captions"

@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 
 import raydance
 from raydance import cli
-from raydance.artifacts import Run
 from raydance.errors import ArtifactError, ConfigError, InputError
 from raydance.evaluation.protocol import evaluate
-from raydance.language_model import (
+from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
+from raydance.systems.base import LocalRunner
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems.dance_language.writer_step import Writer
+from raydance.text.language_model import (
     IGNORED,
     Language,
     Vocabulary,
@@ -26,10 +29,7 @@ from raydance.language_model import (
     load_language,
     small_language,
 )
-from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
-from raydance.systems.base import LocalRunner
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.writer_step import Writer
+from raydance.training.run_folder import Run
 
 CAPTIONS = (
     "a person swings the left arm",
@@ -335,7 +335,7 @@ def test_the_stage_is_off_by_default_and_says_so(tiny_run) -> None:
 
 
 def test_tokens_are_those_of_every_caption(written_run) -> None:
-    from raydance.artifacts import load_bundle
+    from raydance.training.run_folder import load_bundle
 
     run = Run.open(written_run[0])
     tensors, facts = load_bundle(run.bundle("caption_writer_captions"))

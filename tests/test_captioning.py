@@ -12,12 +12,12 @@ import pytest
 from caption_folders import FACTS, commit
 
 import raydance
-from raydance.captioning import subtitles, units
-from raydance.captioning.describer import CLIP_SCHEMA, Describer, cluster_confidence, window_schema
-from raydance.captioning.segments import merge_windows
-from raydance.captioning.store import CaptionStore, run_identity
+from raydance.data.ingest import Settings
 from raydance.errors import ArtifactError, InputError
-from raydance.ingest import Settings
+from raydance.library import subtitles, units
+from raydance.library.describer import CLIP_SCHEMA, Describer, cluster_confidence, window_schema
+from raydance.library.segments import merge_windows
+from raydance.library.store import CaptionStore, run_identity
 from raydance.motion import synthetic
 from raydance.motion.captions import read_captions
 from raydance.motion.formats import read_clip

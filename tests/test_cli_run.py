@@ -14,12 +14,12 @@ from small_recordings import walk, write_captions, write_npz
 
 import raydance
 from raydance import cli
-from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.commands import data as data_command
 from raydance.motion import skeleton
 from raydance.motion.export import write_clip
 from raydance.motion.formats import read_clip
 from raydance.motion.synthetic import write_corpus
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import torch
 from small_stages import evaluate, train
 from torch.nn import functional as F
 
-from raydance.clip import END, PAD, START, Clip, ClipConfig, small_tokenizer
 from raydance.errors import ConfigError, InputError
 from raydance.stages.small_clip import SmallClip, SmallClipConfig
+from raydance.text.clip import END, PAD, START, Clip, ClipConfig, small_tokenizer
 
 SENTENCES = ["a dog runs to the left", "a car drives right", "the bird flies up", "a fox sits"]
 CONFIG = SmallClipConfig(

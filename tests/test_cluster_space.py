@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from raydance.artifacts import Run, load_bundle
-from raydance.columns import read_columns
-from raydance.dataset import Dataset
+from raydance.data.columns import read_columns
+from raydance.data.dataset import Dataset
 from raydance.motion.descriptor_space import describe
 from raydance.stages.clusters import assign
 from raydance.systems.base import LocalRunner
-from raydance.systems.basis_step import basis_of
-from raydance.systems.cluster_space import COLUMN, ClusterSpace
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.dance_language_run import load
+from raydance.systems.dance_language.basis_step import basis_of
+from raydance.systems.dance_language.cluster_space import COLUMN, ClusterSpace
+from raydance.systems.dance_language.run import load
+from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.shared_steps import copy_steps
+from raydance.training.run_folder import Run, load_bundle
 
 
 @pytest.fixture(scope="module", params=["descriptors", "coefficients", "latent"])

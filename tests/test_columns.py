@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raydance.columns import read_columns, write_columns
+from raydance.data.columns import read_columns, write_columns
 from raydance.errors import ArtifactError
 
 IDS = ["a:0", "a:20", "b:0"]

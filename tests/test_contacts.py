@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydance.data.ingest import windows_of_clip
 from raydance.errors import InputError
-from raydance.ingest import windows_of_clip
 from raydance.metrics.motion import bone_length_variation, foot_skate_ratio, jitter
 from raydance.motion import contacts, legs, synthetic
 from raydance.motion.bones import fix_bone_lengths
 from raydance.motion.contacts import FEET, Report, clean_feet, foot_contacts
 from raydance.motion.formats import read_clip
 from raydance.motion.skeleton import INDEX, NUM_JOINTS
-from raydance.systems.dance_language_run import load
+from raydance.systems.dance_language.run import load
 
 MOVEMENTS = {m.name: m for m in synthetic.MOVEMENTS}
 LEG_JOINTS = [

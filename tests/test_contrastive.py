@@ -17,8 +17,8 @@ from small_stages import (
 )
 from torch.nn import functional as F
 
-from raydance import losses
 from raydance.errors import ConfigError
+from raydance.nn import losses
 from raydance.stages.contrastive import ContrastiveConfig
 
 

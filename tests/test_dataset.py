@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raydance import dataset, schema
-from raydance.dataset import Dataset, Shard
+from raydance.data import dataset, schema
+from raydance.data.dataset import Dataset, Shard
 from raydance.errors import ArtifactError, InputError
 from raydance.motion.skeleton import JOINTS
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raydance import baseline, evaluation
-from raydance.dataset import Dataset
+from raydance import evaluation
+from raydance.data.dataset import Dataset
 from raydance.errors import InputError
-from raydance.evaluation import generation, reconstruction, retrieval
+from raydance.evaluation import baseline, generation, reconstruction, retrieval
 from raydance.evaluation.grouping import agreement
+from raydance.evaluation.measure import Measure, losses_against_baseline, show
 from raydance.evaluation.windows import read_test, read_training
-from raydance.measure import Measure, losses_against_baseline, show
 from raydance.systems.base import LocalRunner
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.labels import caption_labels, label_key, label_of
+from raydance.systems.dance_language.labels import caption_labels, label_key, label_of
+from raydance.systems.dance_language.system import SYSTEM
 
 # What a figure is
 

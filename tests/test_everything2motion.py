@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from small_dataset import ingest_here
 
-from raydance.artifacts import Run
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import Settings
 from raydance.errors import ConfigError, InputError
 from raydance.evaluation.general import evaluate_system
-from raydance.ingest import Settings
 from raydance.motion import synthetic
 from raydance.music.dance_corpus import write_dances
 from raydance.music.features import NAMES
@@ -23,6 +22,7 @@ from raydance.systems.base import LocalRunner
 from raydance.systems.everything2motion.clip_rows import ClipRows
 from raydance.systems.everything2motion.run import Condition
 from raydance.systems.everything2motion.system import SYSTEM
+from raydance.training.run_folder import Run
 
 TINY = (
     "sequence_flow.width=32",

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from small_dataset import ingest_here
 
-from raydance.dataset import Dataset
-from raydance.ingest import Settings
-from raydance.track_ingest import TrackSettings
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import Settings
+from raydance.data.track_ingest import TrackSettings
 
 
 @pytest.mark.parametrize("name", ["corpus", "dances", "scenes"])

@@ -20,7 +20,7 @@ from raydance.motion.formats import bvh
 from raydance.motion.formats.smpl_body import SMPLH_JOINTS, SMPLH_OFFSETS
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.stitch import stitch
-from raydance.systems.dance_language_run import load
+from raydance.systems.dance_language.run import load
 
 MOST_OFF_M = 0.03
 MOST_DEG = 90.0

@@ -33,9 +33,9 @@ from small_training import (
     wait_until,
 )
 
-from raydance.artifacts import Checkpoints, load_bundle, save_bundle
 from raydance.errors import ArtifactError, StorageError
 from raydance.systems.base import LocalRunner
+from raydance.training.run_folder import Checkpoints, load_bundle, save_bundle
 
 pytestmark = pytest.mark.faults
 
@@ -239,7 +239,7 @@ def test_a_kill_while_checkpoints_are_written_leaves_a_whole_one(tmp_path: Path)
     path = tmp_path / "one.safetensors"
     code = (
         "import sys, itertools, torch; from pathlib import Path\n"
-        "from raydance.artifacts import Checkpoints\n"
+        "from raydance.training.run_folder import Checkpoints\n"
         "kept = Checkpoints(Path(sys.argv[1]), 'print')\n"
         "for n in itertools.count():\n"
         "    kept.save({'x': torch.full((200_000,), float(n))}, {'epoch': n})\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raydance.file_search import find_files
+from raydance.data.file_search import find_files
 
 
 def touch(*paths: Path) -> None:

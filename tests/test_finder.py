@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from caption_folders import FACTS, commit
 
-from raydance import index
-from raydance.captioning.finder import Finder
-from raydance.captioning.store import CaptionStore
+from raydance.data import index
+from raydance.library.finder import Finder
+from raydance.library.store import CaptionStore
 
 
 def filled(path: Path, points: np.ndarray, metric: str, per_unit: int = 50) -> CaptionStore:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from raydance.artifacts import Run, read_metrics
+from raydance.training.run_folder import Run, read_metrics
 
 FILE = Path(__file__).parent / "golden" / "losses.json"
 

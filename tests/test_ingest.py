@@ -12,9 +12,9 @@ import pytest
 from small_dataset import ingest_here
 from small_recordings import only_job, walk, write_captions, write_npz
 
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import SHARD_WINDOWS, Settings, read_job, windows_of_clip, write_group
 from raydance.errors import InputError
-from raydance.ingest import SHARD_WINDOWS, Settings, read_job, windows_of_clip, write_group
 from raydance.motion.clip import Clip
 from raydance.motion.skeleton import JOINTS, PARENTS
 from raydance.plain_text import existing_path
@@ -196,6 +196,6 @@ def test_a_long_file_becomes_several_shards_of_full_size(tmp_path: Path):
 
 
 def test_reading_files_needs_no_ray_and_no_torch():
-    code = "import raydance.ingest, sys; print(not {'ray', 'torch'} & set(sys.modules))"
+    code = "import raydance.data.ingest, sys; print(not {'ray', 'torch'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "True"

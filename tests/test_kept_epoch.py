@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from line_training import QUICK, Memory, line, scripted
 
-from raydance import training
 from raydance.config import to_dict
-from raydance.kept_epoch import checks_of, kept_line
-from raydance.systems.dance_language import SYSTEM
-from raydance.training import Context, fit
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training import loop as training
+from raydance.training.kept_epoch import checks_of, kept_line
+from raydance.training.loop import Context, fit
 
 # Of six epochs the fourth has the lowest loss; a check in every third one misses it.
 TOLD = [9.0, 8.0, 3.0, 1.0, 4.0, 2.0]

@@ -12,17 +12,17 @@ import pytest
 from PIL import Image
 from small_dataset import ingest_here
 
-from raydance.artifacts import Run
+from raydance.data.track_ingest import TrackSettings
 from raydance.errors import InputError
 from raydance.evaluation.general import evaluate_system
 from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
 from raydance.systems.lang2motion.system import SYSTEM
-from raydance.track_ingest import TrackSettings
 from raydance.tracks.export import write_track
 from raydance.tracks.formats import read_tracks
 from raydance.tracks.rows import flipped, grid_side_of
 from raydance.tracks.synthetic import make_scenes
+from raydance.training.run_folder import Run
 
 TINY = (
     "track_text_space.width=32",

@@ -13,14 +13,14 @@ import public_sets
 import pytest
 from public_sets import AIST_NAMES
 
-from raydance import layouts
+from raydance.data import layouts
+from raydance.data.file_search import FoundFile
+from raydance.data.ingest import FileResult, Settings, read_job
+from raydance.data.layouts.base import PublicSet
+from raydance.data.sources import find_jobs
 from raydance.errors import InputError
-from raydance.file_search import FoundFile
-from raydance.ingest import FileResult, Settings, read_job
-from raydance.layouts.base import PublicSet
 from raydance.motion.formats import read_clip
 from raydance.motion.formats.smpl_body import BODY_JOINTS
-from raydance.sources import find_jobs
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "humanml3d": public_sets.guo,

@@ -10,8 +10,8 @@ import pytest
 from raydance.errors import InputError
 from raydance.motion import synthetic
 from raydance.motion.stitch import best_overlap
-from raydance.systems import long_motion
-from raydance.systems.dance_language_run import DanceLanguage, load
+from raydance.systems.dance_language import long_motion
+from raydance.systems.dance_language.run import DanceLanguage, load
 
 SENTENCE = "a dancer walks forward"
 

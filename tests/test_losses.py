@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.nn import functional as F
 
-from raydance import losses
+from raydance.nn import losses
 
 FEW = settings(max_examples=40, deadline=None)
 ALL = torch.ones(2, 3, dtype=torch.bool)

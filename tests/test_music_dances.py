@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_dataset import ingest_here
 
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import FormatError, InputError
 from raydance.metrics.dance import beat_alignment
 from raydance.metrics.dance_features import kinetic_features

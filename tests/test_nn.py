@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from raydance import nn
+from raydance.nn import blocks as nn
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
 

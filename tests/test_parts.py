@@ -13,17 +13,17 @@ from raydance.serving.generator import Generator
 from raydance.serving.parts import Failed
 from raydance.serving.problems import Changed, NotHere
 from raydance.serving.retriever import Retriever
-from raydance.serving.runs import Entry, Shelf
-from raydance.serving.speech import Speech
+from raydance.serving.runs import Entry, RunCache
+from raydance.serving.sentence_encoder import SentenceEncoder
 
 
 @pytest.fixture
-def shelf(tiny_run: Path, tiny_library: Path) -> Shelf:
-    return Shelf([Entry(name="tiny", run=str(tiny_run), library=str(tiny_library))])
+def run_cache(tiny_run: Path, tiny_library: Path) -> RunCache:
+    return RunCache([Entry(name="tiny", run=str(tiny_run), library=str(tiny_library))])
 
 
-def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(shelf: Shelf):
-    generator = Generator(shelf)
+def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(run_cache: RunCache):
+    generator = Generator(run_cache)
     asked = [
         (("tiny", TURN), {"seed": 3}),
         (("unknown", TURN), {}),
@@ -41,8 +41,8 @@ def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(shelf
         np.testing.assert_allclose(answers[i][1].motion, alone[1].motion, atol=2e-3)
 
 
-def test_searches_together_find_what_each_finds_alone(shelf: Shelf):
-    retriever = Retriever(shelf)
+def test_searches_together_find_what_each_finds_alone(run_cache: RunCache):
+    retriever = Retriever(run_cache)
     asked = [
         ((None, TURN), 2, None),
         ((None, "sharp kicks"), 3, False),
@@ -60,7 +60,7 @@ def test_searches_together_find_what_each_finds_alone(shelf: Shelf):
 
 
 def test_a_search_without_a_library_fails_alone(tiny_run: Path):
-    retriever = Retriever(Shelf([Entry(name="tiny", run=str(tiny_run))]))
+    retriever = Retriever(RunCache([Entry(name="tiny", run=str(tiny_run))]))
     wrong, right = retriever.find_together([((None, TURN), 1, True), ((None, TURN), 1, None)])
     assert isinstance(wrong, Failed) and isinstance(wrong.error, NotHere)
     assert not isinstance(right, Failed)
@@ -69,16 +69,16 @@ def test_a_search_without_a_library_fails_alone(tiny_run: Path):
 def test_the_encoder_is_loaded_only_where_sentences_are_encoded(tiny_run: Path):
     for kind in (Generator, Retriever):
         for encodes in (False, True):
-            shelf = Shelf([Entry(name="tiny", run=str(tiny_run))])
-            kind(shelf, encodes=encodes).warm_up()
-            assert ("_sentences" in vars(shelf.open(None).system)) == encodes
+            run_cache = RunCache([Entry(name="tiny", run=str(tiny_run))])
+            kind(run_cache, encodes=encodes).warm_up()
+            assert ("_sentences" in vars(run_cache.open(None).system)) == encodes
 
 
-def test_a_point_of_a_run_that_was_replaced_is_not_used(shelf: Shelf):
+def test_a_point_of_a_run_that_was_replaced_is_not_used(run_cache: RunCache):
     from dataclasses import replace
 
-    (spoken,) = Speech(shelf).encode_together([(None, TURN)])
-    assert not isinstance(spoken, Failed)
-    gone = replace(spoken, entry=replace(spoken.entry, identity="another"))
-    (answer,) = Generator(shelf).generate_together([(gone, {})])
+    (encoded,) = SentenceEncoder(run_cache).encode_together([(None, TURN)])
+    assert not isinstance(encoded, Failed)
+    gone = replace(encoded, entry=replace(encoded.entry, identity="another"))
+    (answer,) = Generator(run_cache).generate_together([(gone, {})])
     assert isinstance(answer, Failed) and isinstance(answer.error, Changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raydance.errors import ConfigError
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
 
 
 def test_the_paper_preset_knows_neither_basis_nor_flow() -> None:

@@ -11,9 +11,9 @@ import public_sets
 import pytest
 from small_recordings import walk, write_npz
 
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import SHARD_WINDOWS
 from raydance.errors import ArtifactError, InputError
-from raydance.ingest import SHARD_WINDOWS
 from raydance.motion.windows import normalise_window
 
 

@@ -13,10 +13,10 @@ import torch
 from interrupted import EPOCHS
 from small_training import assert_same, losses, train_vae, training_workers, wait_until
 
-from raydance.artifacts import Run, load_bundle
 from raydance.config import from_dict
-from raydance.systems import dance_language
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language import system as dance_language
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training.run_folder import Run, load_bundle
 
 pytestmark = pytest.mark.ray
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import raydance
-from raydance.artifacts import read_metrics
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.motion.export import WRITERS, write_clip
 from raydance.motion.formats import read_clip
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training.run_folder import read_metrics
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -14,7 +14,7 @@ def test_a_replica_that_computes_for_ever_is_not_well(monkeypatch: pytest.Monkey
     monkeypatch.setattr(serve, "_STUCK_S", 0.2)
 
     async def hang_and_end() -> None:
-        replica, is_over = serve.Speech(), threading.Event()
+        replica, is_over = serve.SentenceEncoder(), threading.Event()
         replica.check_health()
         work = asyncio.create_task(replica.compute(is_over.wait))
         await asyncio.sleep(0.05)

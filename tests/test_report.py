@@ -10,14 +10,14 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from raydance import quickstart
-from raydance.artifacts import Run, load_bundle
 from raydance.config import to_dict
 from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
 from raydance.report.clips import Animation
 from raydance.stages.contrastive import ContrastiveConfig
 from raydance.systems.base import LocalRunner, history
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.shared_steps import copy_steps
+from raydance.training.run_folder import Run, load_bundle
 
 
 @pytest.fixture(scope="module")

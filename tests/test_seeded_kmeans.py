@@ -9,17 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raydance.artifacts import Run, load_bundle
-from raydance.columns import read_columns
-from raydance.dataset import Dataset
+from raydance.data.columns import read_columns
+from raydance.data.dataset import Dataset
 from raydance.errors import ConfigError, InputError
 from raydance.metrics.clustering import adjusted_rand_index
-from raydance.seeded_kmeans import UNKNOWN, choose_known, seeded_kmeans
+from raydance.nn.seeded_kmeans import UNKNOWN, choose_known, seeded_kmeans
 from raydance.stages.clusters import ClustersConfig, WindowLabels, fit_clusters
 from raydance.systems.base import LocalRunner
-from raydance.systems.caption_step import cluster_names, derived_descriptions
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.label_step import window_labels
+from raydance.systems.dance_language.caption_step import cluster_names, derived_descriptions
+from raydance.systems.dance_language.label_step import window_labels
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training.run_folder import Run, load_bundle
 
 # On a line: two that are known, of which the second lies on the first one's side.
 LINE = np.array([[0.0], [1.0], [4.0], [9.0], [10.0]])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from small_recordings import only_job, walk, write_captions, write_npz
 
+from raydance.data.sources import FileJob, find_jobs, group_jobs
 from raydance.errors import InputError
-from raydance.sources import FileJob, find_jobs, group_jobs
 
 
 def test_names_and_splits_stay_when_a_library_moves(tmp_path: Path):

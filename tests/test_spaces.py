@@ -9,11 +9,11 @@ import optuna
 import pytest
 
 from raydance import config as configs
-from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.errors import InputError, RaydanceError
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.engine import Plan
 from raydance.systems.shared_steps import copy_steps
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 from tuning import objectives, results
 from tuning.objectives import OBJECTIVES, Objective
 from tuning.spaces import SPACES, Range, nested

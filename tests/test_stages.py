@@ -10,8 +10,6 @@ import pytest
 import torch
 from small_stages import CASES, B, Case, built, evaluate, toy_batch, train
 
-from raydance import training
-from raydance.artifacts import load_bundle, save_bundle
 from raydance.stages.base import TrainConfig
 from raydance.stages.caption_writer import CaptionWriter
 from raydance.stages.contrastive import Contrastive
@@ -23,6 +21,8 @@ from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
 from raydance.stages.text_encoder import TextEncoder
 from raydance.stages.text_to_motion import TextToMotion
+from raydance.training import loop as training
+from raydance.training.run_folder import load_bundle, save_bundle
 
 every_stage = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -14,12 +14,12 @@ from raydance.errors import InputError
 from raydance.motion import export, normalise, skeleton
 from raydance.motion.basis import fit_basis, metric
 from raydance.motion.clip import Clip
-from raydance.systems import generation
 from raydance.systems.constraints import Equations, Wanted, settle
-from raydance.systems.dance_language_run import DanceLanguage
-from raydance.systems.steered_body import Body
-from raydance.systems.steered_windows import world_basis
-from raydance.systems.steering import JointPath, Keyframe, Steering
+from raydance.systems.dance_language import generation
+from raydance.systems.dance_language.run import DanceLanguage
+from raydance.systems.dance_language.steered_body import Body
+from raydance.systems.dance_language.steered_windows import world_basis
+from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
 
 SENTENCE = "a dancer walks forward"
 J = skeleton.NUM_JOINTS

@@ -15,9 +15,9 @@ from raydance.motion.clip import Clip
 from raydance.motion.skeleton import INDEX
 from raydance.systems import constraints
 from raydance.systems.constraints import Equations, Wanted, close_loop, missing, settle
-from raydance.systems.dance_language_run import DanceLanguage
-from raydance.systems.steering import JointPath, Keyframe, Steering
-from raydance.systems.steering_plan import SteeringPlan, read_plan
+from raydance.systems.dance_language.run import DanceLanguage
+from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
+from raydance.systems.dance_language.steering_plan import SteeringPlan, read_plan
 
 SENTENCE = "a dancer walks forward"
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import windows_of_clip
 from raydance.errors import InputError
-from raydance.ingest import windows_of_clip
 from raydance.motion import stitch, synthetic, windows
 from raydance.motion.formats import read_clip
 from raydance.motion.skeleton import NUM_JOINTS

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import pytest
 from pyarrow import fs
 
-from raydance import cli, storage
+from raydance import cli
+from raydance.data import storage
 from raydance.errors import InputError, RaydanceError, UnreachableError
 
 

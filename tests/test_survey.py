@@ -9,8 +9,8 @@ import public_sets
 import pytest
 from small_recordings import walk, write_npz
 
+from raydance.data.survey import survey
 from raydance.errors import InputError
-from raydance.survey import survey
 
 
 def test_a_public_set_is_named_with_its_facts(call, tmp_path: Path):

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 from raydance import cli
 from raydance import config as configs
-from raydance.artifacts import Run
 from raydance.errors import InputError, RaydanceError
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
+from raydance.training.run_folder import Run
 from tuning import study as studies
 from tuning import sweep as driver
 from tuning import trial as trials
@@ -177,7 +177,7 @@ def test_a_trial_that_falls_behind_is_really_stopped(
         out / "study.db", space, {"config": configs.to_dict(config)}, configs.to_dict(config)
     )
     study.pruner = AtOnce()
-    from raydance.dataset import Dataset
+    from raydance.data.dataset import Dataset
 
     work = driver._Driver(
         study, space, config, out, Dataset.open(tiny_dataset), 1, 1, 0, said.append

@@ -14,19 +14,19 @@ from PIL import Image
 from serving import running
 from small_dataset import ingest_here
 
-from raydance.ingest import Settings as IngestSettings
+from raydance.data.ingest import Settings as IngestSettings
+from raydance.data.track_ingest import TrackSettings
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
 from raydance.music.audio import write_wav
 from raydance.music.dance_corpus import write_dances
+from raydance.serving.access_control import digest
 from raydance.serving.app import Settings
-from raydance.serving.guard import digest
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
 from raydance.systems.base import LocalRunner
 from raydance.systems.everything2motion.system import SYSTEM as EVERYTHING
 from raydance.systems.lang2motion.system import SYSTEM as LANG
-from raydance.track_ingest import TrackSettings
 from raydance.tracks.export import write_track
 from raydance.tracks.synthetic import make_scenes
 

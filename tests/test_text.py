@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raydance import config, text
+from raydance import config
 from raydance.errors import ArtifactError, ConfigError, InputError
-from raydance.text import TextConfig, load_text_encoder
+from raydance.text import encoder as text
+from raydance.text.encoder import TextConfig, load_text_encoder
 
 VOCABULARY = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] a the person raises jumps turns left right arm leg and "
@@ -93,7 +94,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 def test_importing_is_light():
     """Neither torch nor transformers nor sentence-transformers before an encoder is loaded."""
     code = (
-        "import sys, raydance.text, raydance.metrics\n"
+        "import sys, raydance.text.encoder, raydance.metrics\n"
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'ray', 'sklearn'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_stages import B, D, H, Z, evaluate, toy_batch
 
-from raydance import losses
+from raydance.nn import losses
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig, competence
 
 

@@ -23,10 +23,11 @@ from small_stages import (
 )
 from torch import Tensor
 
-from raydance import losses, training
 from raydance.errors import ConfigError
+from raydance.nn import losses
 from raydance.stages.base import Batch
 from raydance.stages.motion_vae import MotionVaeConfig
+from raydance.training import loop as training
 
 
 def test_eq20_by_hand() -> None:

@@ -8,7 +8,7 @@ import torch
 from small_track_batches import N, T, track_basis, track_batch
 
 from raydance.errors import InputError
-from raydance.sequences.track_choice import geometric_median, path_distances, representatives
+from raydance.nn.track_choice import geometric_median, path_distances, representatives
 from raydance.tracks.basis import TrackBasis, fit_track_basis
 
 TRACKS = track_batch(64)["tracks"].numpy()

@@ -11,7 +11,7 @@ from small_track_batches import SENTENCES, B, N, T, track_batch, track_flow
 
 from raydance.errors import ConfigError, InputError
 from raydance.stages.track_flow import TrackFlow, TrackFlowConfig, TrackPrompt
-from raydance.systems.track_constraints import TrackEquations
+from raydance.systems.lang2motion.constraints import TrackEquations
 
 BATCH = track_batch()
 TRACKS = BATCH["tracks"]

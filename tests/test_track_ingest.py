@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small_dataset import ingest_here
 
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.data.track_ingest import TrackSettings
 from raydance.errors import InputError
-from raydance.track_ingest import TrackSettings
 from raydance.tracks.rows import TrackNoise, TrackRows
 
 

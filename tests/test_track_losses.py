@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from raydance.sequences import track_losses
+from raydance.nn import track_losses
 
 TRUE = torch.tensor([[[0.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 1.0]], [[0.0, 2.0], [1.0, 2.0]]])
 MOVED = TRUE.clone()

@@ -12,9 +12,9 @@ import torch
 from line_training import QUICK, Memory, line, same, scripted
 from torch import Tensor
 
-from raydance import training
 from raydance.stages.base import Batch
-from raydance.training import Context, derive_seed, fit
+from raydance.training import loop as training
+from raydance.training.loop import Context, derive_seed, fit
 
 # Learning --------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from line_training import QUICK, Line, Memory, line
 
-from raydance import training
 from raydance.stages.base import TrainConfig
-from raydance.training import Context, fit
+from raydance.training import loop as training
+from raydance.training.loop import Context, fit
 
 
 def gradients_seen(stage: Line, config: TrainConfig, scaler: torch.amp.GradScaler) -> list[float]:

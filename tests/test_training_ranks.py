@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig
-from raydance.training import Context, fit
+from raydance.training.loop import Context, fit
 
 VAE = MotionVaeConfig(num_joints=3, num_frames=5, hidden=8, latent=4)
 

@@ -12,9 +12,9 @@ import torch
 from line_training import QUICK, Memory, line, same, scripted
 from torch import Tensor
 
-from raydance import training
-from raydance.artifacts import Checkpoints
-from raydance.training import Context, fit
+from raydance.training import loop as training
+from raydance.training.loop import Context, fit
+from raydance.training.run_folder import Checkpoints
 
 
 def test_a_training_goes_on_with_other_numbers_of_steps(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from serving import post
 
-from raydance.artifacts import Run, load_bundle, save_bundle
 from raydance.metrics.calibration import auroc
 from raydance.motion import synthetic
 from raydance.motion.formats import read_clip
-from raydance.systems.dance_language_run import DanceLanguage, load
+from raydance.systems.dance_language.run import DanceLanguage, load
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 NONSENSE = "asdfgh banana"
 
@@ -147,7 +147,7 @@ def test_real_recordings_are_unlike_the_corpus(system: DanceLanguage, shared_dat
 
 @pytest.mark.slow
 def test_library_files_hold_confidence(tiny_library: Path):
-    from raydance.captioning.store import CaptionStore
+    from raydance.library.store import CaptionStore
 
     rows = [row for row in CaptionStore.open(tiny_library).clips() if row["segments"]]
     assert rows

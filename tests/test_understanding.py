@@ -11,10 +11,10 @@ import pytest
 
 from raydance.metrics.calibration import auroc
 from raydance.motion import synthetic
-from raydance.systems import understanding
-from raydance.systems.foreign_sentences import FOR_FITTING, FOR_TESTING
-from raydance.systems.understanding import THRESHOLD, Understanding, Vocabulary
-from raydance.text import load_text_encoder
+from raydance.systems.dance_language import understanding
+from raydance.systems.dance_language.foreign_sentences import FOR_FITTING, FOR_TESTING
+from raydance.systems.dance_language.understanding import THRESHOLD, Understanding, Vocabulary
+from raydance.text.encoder import load_text_encoder
 
 IN_VOCABULARY = (
     "a slow turn",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydance import words
+from raydance.text import words
 
 EXCHANGED = {
     "left": "right",

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from raydance import config as configs
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
 from raydance.files import read_json, replacing, write_json
-from raydance.systems import dance_language
-from raydance.systems.dance_language import SYSTEM
-from raydance.systems.dance_language_config import TRAINED
+from raydance.systems.dance_language import system as dance_language
+from raydance.systems.dance_language.config import TRAINED
+from raydance.systems.dance_language.system import SYSTEM
 from tuning import verdicts
 from tuning.ablations import CLAIMS, Claim, EpochsToLoss
 from tuning.folder import claimed

@@ -17,26 +17,26 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from raydance import losses
-from raydance.artifacts import Run, load_bundle
-from raydance.captions import CaptionTable
-from raydance.columns import read_columns
-from raydance.dataset import Dataset
+from raydance.data.caption_table import CaptionTable
+from raydance.data.columns import read_columns
+from raydance.data.dataset import Dataset
+from raydance.data.index import scores
 from raydance.errors import InputError, RaydanceError
 from raydance.evaluation.reconstruction import alignment
-from raydance.index import scores
 from raydance.metrics import clustering, retrieval
 from raydance.metrics import motion as metrics
 from raydance.motion import normalise
 from raydance.motion.rows import to_network
+from raydance.nn import losses
 from raydance.stages import clusters as clustering_stage
 from raydance.stages.contrastive import Contrastive
 from raydance.stages.motion_vae import MotionVae
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.systems.base import load_stage
-from raydance.systems.dance_language_config import config_of
-from raydance.systems.dance_language_stages import build_stage
-from raydance.systems.statistics_step import statistics_of
+from raydance.systems.dance_language.config import config_of
+from raydance.systems.dance_language.stages import build_stage
+from raydance.systems.dance_language.statistics_step import statistics_of
+from raydance.training.run_folder import Run, load_bundle
 
 _BATCH = 256
 _NUM_HALVES = 6

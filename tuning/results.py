@@ -17,8 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raydance import config as configs
 from raydance.files import replacing, write_json
-from raydance.systems import dance_language
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language import system as dance_language
+from raydance.systems.dance_language.system import SYSTEM
 from tuning import study as studies
 from tuning.objectives import Objective
 from tuning.spaces import Space, nested

@@ -18,7 +18,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raydance.errors import ArtifactError, InputError
-from raydance.training import derive_seed
+from raydance.training.loop import derive_seed
 from tuning.spaces import Space
 from tuning.trial import key_of
 

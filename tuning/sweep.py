@@ -25,10 +25,10 @@ from optuna.trial import Trial, TrialState
 
 from raydance import config as configs
 from raydance.cluster.session import ray_session
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
-from raydance.systems import dance_language
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language import system as dance_language
+from raydance.systems.dance_language.system import SYSTEM
 from tuning import results
 from tuning import study as studies
 from tuning.folder import claimed

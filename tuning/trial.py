@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raydance.artifacts import Run, read_metrics
-from raydance.systems import dance_language
 from raydance.systems.base import LocalRunner, Runner
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language import system as dance_language
+from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.shared_steps import copy_steps
+from raydance.training.run_folder import Run, read_metrics
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ def make_run(folder: Path) -> Path:
     from raydance.cluster.data import ingest
     from raydance.motion import synthetic
     from raydance.systems.base import LocalRunner
-    from raydance.systems.dance_language import SYSTEM
+    from raydance.systems.dance_language.system import SYSTEM
 
     synthetic.write_corpus(folder / "corpus", 4)
     ingest([folder / "corpus"], folder / "small", captions=[folder / "corpus/captions.jsonl"])
@@ -34,7 +34,7 @@ def make_library(small: Path, out: Path, num_windows: int) -> Path:
     """A dataset of any size: the windows of a small one again and again, as other clips."""
     import numpy as np
 
-    from raydance import dataset
+    from raydance.data import dataset
 
     source = dataset.Dataset.open(small)
     rows = [source.read_shard(s) for split in dataset.SPLITS for s in source.shards(split)]
@@ -89,7 +89,7 @@ def captioning(folder: Path, num_windows: int) -> dict[str, Any]:
     import torch
 
     import raydance
-    from raydance.dataset import Dataset
+    from raydance.data.dataset import Dataset
 
     run = make_run(folder)
     library = make_library(folder / "small", folder / "library", num_windows)

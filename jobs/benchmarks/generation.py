@@ -29,7 +29,7 @@ def generation(folder: Path, num_windows: int) -> dict[str, Any]:
     import torch
 
     import raydance
-    from raydance.systems.generation import Request, generate
+    from raydance.systems.dance_language.generation import Request, generate
 
     with ray_session():
         run = make_run(folder)

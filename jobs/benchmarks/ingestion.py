@@ -88,7 +88,7 @@ def plain_windows(path: str) -> int:
 
 def own_windows(path: str) -> int:
     """Windows of a motion file by raydance's own readers, without Ray."""
-    from raydance.ingest import Settings, windows_of_clip
+    from raydance.data.ingest import Settings, windows_of_clip
     from raydance.motion.formats import read_clip
 
     settings = Settings()

@@ -92,7 +92,7 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
     from raydance.motion.export.pose import pose_of
     from raydance.motion.formats import read_clip
     from raydance.serving import replies
-    from raydance.systems import generation
+    from raydance.systems.dance_language import generation
 
     torch.set_num_threads(2)
     system = raydance.load(run)
@@ -141,9 +141,9 @@ def library_search(folder: Path, num_windows: int) -> dict[str, Any]:
     """p50 and p99 in ms of an exact search over a hundred times as many windows."""
     import pyarrow as pa
 
-    from raydance.captioning.describer import CLIP_SCHEMA, window_schema
-    from raydance.captioning.finder import Finder
-    from raydance.captioning.store import CaptionStore
+    from raydance.library.describer import CLIP_SCHEMA, window_schema
+    from raydance.library.finder import Finder
+    from raydance.library.store import CaptionStore
 
     width, unit_size = 256, 1000
     facts = {"run": {"path": "x", "identity": "x"}, "fps": 20.0, "window": 50, "stride": 20}

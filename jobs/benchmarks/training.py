@@ -14,13 +14,13 @@ def training(folder: Path, num_windows: int) -> dict[str, Any]:
     """Windows per second of the VAE: one Ray worker against a bare loop with as many threads."""
     import torch
 
-    from raydance.artifacts import read_metrics
-    from raydance.batches import Batches
     from raydance.cluster.data import ingest
     from raydance.cluster.train import RayRunner
     from raydance.motion import synthetic
-    from raydance.systems.dance_language import SYSTEM
-    from raydance.systems.dance_language_stages import batch_spec, build_stage
+    from raydance.systems.dance_language.stages import batch_spec, build_stage
+    from raydance.systems.dance_language.system import SYSTEM
+    from raydance.training.batches import Batches
+    from raydance.training.run_folder import read_metrics
 
     per_movement = max(3, num_windows // (3 * len(synthetic.MOVEMENTS)))
     synthetic.write_corpus(folder / "corpus", per_movement)

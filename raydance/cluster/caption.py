@@ -19,14 +19,14 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy
 
-from raydance.artifacts import Run
-from raydance.captioning import units
-from raydance.captioning.store import CaptionStore, run_identity
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import Settings
 from raydance.errors import InputError, StorageError
 from raydance.files import replacing
-from raydance.ingest import Settings
-from raydance.systems.dance_language_run import load
+from raydance.library import units
+from raydance.library.store import CaptionStore, run_identity
+from raydance.systems.dance_language.run import load
+from raydance.training.run_folder import Run
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -65,7 +65,7 @@ class _Describe:
     def __init__(self, run: str, out: str, session: int, k: int, threads: int) -> None:
         import torch
 
-        from raydance.captioning.describer import Describer
+        from raydance.library.describer import Describer
 
         torch.set_num_threads(threads)
         self.describer = Describer(load(run), k)

@@ -21,16 +21,16 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy
 
-from raydance import dataset, sources
-from raydance import ingest as files
-from raydance.dataset import Dataset, Shard
+from raydance.data import dataset, sources
+from raydance.data import ingest as files
+from raydance.data.dataset import Dataset, Shard
+from raydance.data.schema import Modality
 from raydance.errors import InputError, StorageError
-from raydance.schema import Modality
 
 Progress = Callable[[Mapping[str, Any]], None]
 
 _FEWEST_GROUPS: Final = 16
-# Not from `raydance.artifacts`: torch would be loaded in every task.
+# Not from `raydance.training.run_folder`: torch would be loaded in every task.
 _PACKAGES: Final = ("raydance", "ray", "numpy", "pyarrow")
 
 
@@ -93,7 +93,7 @@ def ingest(
     Args:
         paths: files, and folders that are searched for all known suffixes.
         captions: caption files (`raydance.motion.captions`).
-        layout: of a public data set (`raydance.layouts`), or `auto`.
+        layout: of a public data set (`raydance.data.layouts`), or `auto`.
         settings: those of motion by default.
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 

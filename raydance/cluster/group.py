@@ -1,8 +1,8 @@
 """A group of Ray Train's workers that carries out one task after the other.
 
 To start a group takes about twenty seconds of two processors, of which most goes into loading torch
-and Ray: as much as a short stage takes to train. So the workers of one stage wait at a `Desk` for
-the next.
+and Ray: as much as a short stage takes to train. So the workers of one stage wait at a `TaskQueue`
+for the next.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch.nn.parallel import DistributedDataParallel
 
-from raydance import training
-from raydance.batches import Batches
-from raydance.cluster.desk import CLOSED, Desk
 from raydance.cluster.failures import StopAtMistakes, cause_of
 from raydance.cluster.stream import STREAM_CPUS, RayBatches
+from raydance.cluster.task_queue import CLOSED, TaskQueue
 from raydance.errors import RaydanceError
-from raydance.nn import constant_buffers
+from raydance.nn.blocks import constant_buffers
 from raydance.systems.base import FitTask, Source, mixed
+from raydance.training import loop as training
+from raydance.training.batches import Batches
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,9 @@ class WorkerGroup:
         shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
         self.storage = storage
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._desk: Any = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._queue: Any = (
+            ray.remote(TaskQueue).options(num_cpus=0, scheduling_strategy=here).remote()
+        )
         self._is_busy = False
         # Ray types these by its older interface, which knows neither elastic groups nor callbacks
         # of this kind.
@@ -100,7 +102,7 @@ class WorkerGroup:
         callbacks: list[Any] = [StopAtMistakes()]
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"desk": self._desk, "cpus": size.cpus, "use_gpu": size.use_gpu},
+            train_loop_config={"queue": self._queue, "cpus": size.cpus, "use_gpu": size.use_gpu},
             scaling_config=ScalingConfig(
                 **number, use_gpu=size.use_gpu, resources_per_worker=size.each
             ),
@@ -139,8 +141,8 @@ class WorkerGroup:
         """
         self._is_busy = True
         try:
-            number = ray.get(self._desk.lay.remote([ray.put(task)]))
-            done = self._desk.wait_for.remote(number)
+            number = ray.get(self._queue.lay.remote([ray.put(task)]))
+            done = self._queue.wait_for.remote(number)
             while not ray.wait([done], timeout=0.5)[0]:
                 if self._end.done():
                     self._fail(task.stage)
@@ -161,13 +163,13 @@ class WorkerGroup:
     def is_sound(self) -> bool:
         """Whether the group lives and has not lost or changed a worker."""
         with suppress(RayError):
-            return not self._end.done() and int(ray.get(self._desk.num_starts.remote())) <= 1
+            return not self._end.done() and int(ray.get(self._queue.num_starts.remote())) <= 1
         return False
 
     def close(self) -> None:
         """Let the workers go: those that wait, at once, those that train, after their epoch."""
         with suppress(RayError):
-            ray.get(self._desk.close.remote(), timeout=_LEAVE_S)
+            ray.get(self._queue.close.remote(), timeout=_LEAVE_S)
         if not self._is_busy:
             self._thread.join(_LEAVE_S)
         shutil.rmtree(self.storage, ignore_errors=True)
@@ -188,22 +190,22 @@ class _NobodyWaits(Exception):
 
 
 def _work(arguments: dict[str, Any]) -> None:
-    """What each Ray Train worker runs: task after task, until the desk is closed."""
-    desk = arguments["desk"]
+    """What each Ray Train worker runs: task after task, until the queue is closed."""
+    queue = arguments["queue"]
     # More threads than the worker's own processors wait for each other at every small operation.
     torch.set_num_threads(max(1, int(arguments["cpus"])))
-    context = _context(arguments["use_gpu"], desk)
+    context = _context(arguments["use_gpu"], queue)
     if context.rank == 0:
-        ray.get(desk.start.remote())
+        ray.get(queue.start.remote())
     number = 0
     while True:
-        news = _next_number(desk, number, context)
+        news = _next_number(queue, number, context)
         if news == CLOSED:
             return
         if news == number:
             continue
         number = news
-        task: FitTask = ray.get(ray.get(desk.take.remote(number))[0])
+        task: FitTask = ray.get(ray.get(queue.take.remote(number))[0])
         # Asked for each task: nodes come and go while a group waits.
         left = ray.cluster_resources().get("CPU", 0.0) - context.world_size * arguments["cpus"]
         try:
@@ -211,18 +213,18 @@ def _work(arguments: dict[str, Any]) -> None:
         except _NobodyWaits:
             return
         if context.rank == 0:
-            ray.get(desk.finish.remote(number))
+            ray.get(queue.finish.remote(number))
 
 
-def _next_number(desk: Any, number: int, context: training.Context) -> int:
+def _next_number(queue: Any, number: int, context: training.Context) -> int:
     """The number of the task to do next, the same for all ranks."""
     news = number
     if context.rank == 0:
-        news = ray.get(desk.next_number.remote(number, _PATIENCE_S))
+        news = ray.get(queue.next_number.remote(number, _PATIENCE_S))
     return news if context.world_size == 1 else broadcast_from_rank_zero(news)
 
 
-def _context(use_gpu: bool, desk: Any) -> training.Context:
+def _context(use_gpu: bool, queue: Any) -> training.Context:
     place = ray.train.get_context()
     world_size = place.get_world_size()
     # Not `get_device` alone: it names a GPU that is in sight also to workers that asked for none.
@@ -253,7 +255,7 @@ def _context(use_gpu: bool, desk: Any) -> training.Context:
 
     def report(metrics: dict[str, Any]) -> None:
         # One asks for all: else some might leave, and others wait for them in the next epoch.
-        leaves = rank == 0 and not ray.get(desk.is_open.remote())
+        leaves = rank == 0 and not ray.get(queue.is_open.remote())
         if sum_over_ranks(torch.tensor(float(leaves))) > 0:
             raise _NobodyWaits
 

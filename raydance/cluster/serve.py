@@ -1,17 +1,17 @@
 """Ray Serve: the parts of the service as deployments, behind one that speaks HTTP.
 
-    client -> proxy -> Ingress -> Generator | Retriever | Describer | Speech
+    client -> proxy -> Ingress -> Generator | Retriever | Describer | SentenceEncoder
 
 On one machine, where the cluster ends with the command that started it, the command is the ingress:
 
-    client -> `raydance serve` -> Generator | Retriever | Describer | Speech
+    client -> `raydance serve` -> Generator | Retriever | Describer | SentenceEncoder
 
 Each part has replicas, a queue and an autoscaler of its own. Generator and Retriever encode the
 sentences that they are asked for themselves, since a call of another part costs as much as half an
-encoding; Speech gives points of sentences to those who ask for these. Where the encoder is large,
-Speech alone can hold it (`encoder_apart`), and is asked first:
+encoding; SentenceEncoder gives points of sentences to those who ask for these. Where the encoder is
+large, SentenceEncoder alone can hold it (`encoder_apart`), and is asked first:
 
-    ... -> Speech, then Generator or Retriever
+    ... -> SentenceEncoder, then Generator or Retriever
 
 When runs are rolled out, new replicas start beside the old ones, which end when the new ones
 answer. Meanwhile parts of both kinds are there, so what a part answers names the run that it used,
@@ -35,12 +35,12 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from raydance.motion.clip import Clip
-from raydance.serving import describer, generator, retriever, speech
+from raydance.serving import describer, generator, retriever, sentence_encoder
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Made, Part, Placed, Spoken, only
+from raydance.serving.parts import ClipPoints, EncodedText, GeneratedMotion, Part, only
 from raydance.serving.problems import Busy, Changed
-from raydance.serving.runs import Entry, Shelf
-from raydance.serving.speech import InWords, Said
+from raydance.serving.runs import Entry, RunCache
+from raydance.serving.sentence_encoder import InWords, TextInput
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
@@ -76,8 +76,8 @@ class _Replica:
         """Open the runs; Ray calls it before the first request."""
         for name in self.batched:
             getattr(self, name).set_max_batch_size(config["batch"])
-        shelf = Shelf([Entry(**row) for row in config["runs"]], _LOADED_RUNS)
-        part = self.kind(shelf, encodes=not config["encoder_apart"])
+        run_cache = RunCache([Entry(**row) for row in config["runs"]], _LOADED_RUNS)
+        part = self.kind(run_cache, encodes=not config["encoder_apart"])
         await self._in_thread(part.warm_up)
         self._part = part
 
@@ -94,7 +94,7 @@ class _Replica:
     @serve.multiplexed(max_num_models_per_replica=_LOADED_RUNS)
     async def hold(self, model: str) -> str:
         """Note, for Serve's routing, that this replica has a run loaded."""
-        await self._in_thread(self.part.shelf.open, model)
+        await self._in_thread(self.part.run_cache.open, model)
         return model
 
     @property
@@ -125,15 +125,15 @@ class _Replica:
         return self._part is not None
 
 
-class Speech(_Replica):
+class SentenceEncoder(_Replica):
     """Sentences into points, those that arrive together in one batch."""
 
-    kind = speech.Speech
+    kind = sentence_encoder.SentenceEncoder
     batched = ("encode",)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
     async def encode(self, asked: list[InWords]) -> list[Any]:
-        """See `speech.Speech.encode_together`."""
+        """See `sentence_encoder.SentenceEncoder.encode_together`."""
         return list(await self.compute(self.part.encode_together, asked))
 
 
@@ -144,11 +144,11 @@ class Generator(_Replica):
     batched = ("generate",)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def generate(self, asked: list[tuple[Said, Mapping[str, Any]]]) -> list[Any]:
+    async def generate(self, asked: list[tuple[TextInput, Mapping[str, Any]]]) -> list[Any]:
         """See `generator.Generator.generate_together`."""
         return list(await self.compute(self.part.generate_together, asked))
 
-    async def generate_alone(self, asked: tuple[Said, Mapping[str, Any]]) -> Any:
+    async def generate_alone(self, asked: tuple[TextInput, Mapping[str, Any]]) -> Any:
         """`generate` for long motion, which would hold up all others of its batch."""
         return (await self.compute(self.part.generate_together, [asked]))[0]
 
@@ -186,7 +186,7 @@ class Retriever(_Replica):
         return await self.compute(self.part.search, *arguments)
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def find(self, asked: list[tuple[Said, int, bool | None]]) -> list[Any]:
+    async def find(self, asked: list[tuple[TextInput, int, bool | None]]) -> list[Any]:
         """See `retriever.Retriever.find_together`."""
         return list(await self.compute(self.part.find_together, asked))
 
@@ -199,7 +199,7 @@ class Retriever(_Replica):
         return await self.compute(self.part.map, *arguments)
 
 
-KINDS: Final = (Speech, Generator, Describer, Retriever)
+KINDS: Final = (SentenceEncoder, Generator, Describer, Retriever)
 
 
 class Deployments:
@@ -207,7 +207,7 @@ class Deployments:
 
     Args:
         handles: of the parts, by name.
-        encoder_apart: whether sentences are encoded by Speech alone.
+        encoder_apart: whether sentences are encoded by SentenceEncoder alone.
         is_many: whether there are several runs, which replicas load when they are asked for one.
     """
 
@@ -231,44 +231,48 @@ class Deployments:
         found: list[dict[str, Any]] = await self._ask("Retriever", "models", None)
         return found
 
-    async def _speak(self, model: str | None, text: str) -> Spoken:
-        answer = await self._ask("Speech", "encode", model, (model, text), limit_s=_QUICK_S)
-        spoken: Spoken = only([answer])
-        return spoken
+    async def _speak(self, model: str | None, text: str) -> EncodedText:
+        answer = await self._ask(
+            "SentenceEncoder", "encode", model, (model, text), limit_s=_QUICK_S
+        )
+        encoded: EncodedText = only([answer])
+        return encoded
 
-    async def _said(self, model: str | None, text: str) -> Said:
+    async def _said(self, model: str | None, text: str) -> TextInput:
         """A sentence as the part that works on it shall get it."""
         return await self._speak(model, text) if self._encoder_apart else (model, text)
 
-    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """See `Backend`."""
 
-        async def call() -> list[Spoken]:
-            spoken = await asyncio.gather(*(self._speak(model, text) for text in texts))
-            if len({one.entry for one in spoken}) > 1:
+        async def call() -> list[EncodedText]:
+            encoded = await asyncio.gather(*(self._speak(model, text) for text in texts))
+            if len({one.entry for one in encoded}) > 1:
                 raise Changed("the run was replaced; try again")
-            return list(spoken)
+            return list(encoded)
 
-        answers: list[Spoken] = await _steadily(call)
+        answers: list[EncodedText] = await _steadily(call)
         return answers
 
-    async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
+    async def generate(
+        self, model: str | None, text: str, **wanted: Any
+    ) -> tuple[EncodedText, GeneratedMotion]:
         """See `Backend`."""
 
         is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
         method, limit_s = ("generate_alone", None) if is_long else ("generate", _QUICK_S)
 
-        async def call() -> tuple[Spoken, Made]:
+        async def call() -> tuple[EncodedText, GeneratedMotion]:
             asked = (await self._said(model, text), wanted)
             answer = await self._ask("Generator", method, model, asked, limit_s=limit_s)
-            made: tuple[Spoken, Made] = only([answer])
+            made: tuple[EncodedText, GeneratedMotion] = only([answer])
             return made
 
         return await _steadily(call)
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> Made:
+    ) -> GeneratedMotion:
         """See `Backend`."""
         return await self._ask("Generator", "between", model, model, places, shares)
 
@@ -276,7 +280,7 @@ class Deployments:
         """See `Backend`."""
         return await self._ask("Describer", "describe", model, model, clip, k)
 
-    async def embed(self, model: str | None, clip: Clip) -> Placed:
+    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
         """See `Backend`."""
         return await self._ask("Describer", "embed", model, model, clip)
 
@@ -289,13 +293,13 @@ class Deployments:
 
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
-    ) -> tuple[Spoken, dict[str, Any]]:
+    ) -> tuple[EncodedText, dict[str, Any]]:
         """See `Backend`."""
 
-        async def call() -> tuple[Spoken, dict[str, Any]]:
+        async def call() -> tuple[EncodedText, dict[str, Any]]:
             asked = (await self._said(model, text), k, in_library)
             answer = await self._ask("Retriever", "find", model, asked, limit_s=_QUICK_S)
-            found: tuple[Spoken, dict[str, Any]] = only([answer])
+            found: tuple[EncodedText, dict[str, Any]] = only([answer])
             return found
 
         return await _steadily(call)

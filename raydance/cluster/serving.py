@@ -14,9 +14,9 @@ from raydance import config, web
 from raydance.cluster import serve as deployments
 from raydance.cluster.session import SERVE_ENVIRONMENT
 from raydance.errors import ConfigError
+from raydance.serving.access_control import read_keys
 from raydance.serving.app import Settings, create_app
 from raydance.serving.backend import Backend
-from raydance.serving.guard import read_keys
 from raydance.serving.reader import Limits
 from raydance.serving.runs import Entry
 
@@ -24,7 +24,7 @@ APPLICATION: Final = "raydance"
 _REQUEST_S: Final = 120.0
 _ON_GPU: Final = ("Generator", "Describer")
 _LOGGING: Final = {"log_level": "WARNING", "enable_access_log": False}
-_BATCHED: Final = ("Speech", "Generator", "Retriever")
+_BATCHED: Final = ("SentenceEncoder", "Generator", "Retriever")
 # Read by Serve where a replica starts. Measured: they halve what Serve adds to a request.
 _ENVIRONMENT: Final = {
     **SERVE_ENVIRONMENT,
@@ -47,7 +47,8 @@ class Scale:
         cpus: processors that a replica reserves; a share lets all parts live on a laptop.
         gpu: whether `Generator` and `Describer` get a GPU each.
         batch: most sentences, motions and searches that are worked on together; 1 for each alone.
-        encoder_apart: whether `Speech` alone encodes sentences, rather than `Generator` and
+        encoder_apart: whether `SentenceEncoder` alone encodes sentences, rather than `Generator`
+        and
             `Retriever` each theirs: one large encoder in memory, for a longer way.
 
     Raises:

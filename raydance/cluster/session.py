@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from raydance.cluster.joining import check_cluster, check_temporary_folder
 from raydance.cluster.signals import signals_wait
 from raydance.cluster.token import keep_token_private
+from raydance.data.storage import CACHE_VARIABLE
 from raydance.errors import InputError
 from raydance.plain_text import well_formed
-from raydance.storage import CACHE_VARIABLE
 
 SERVE_ENVIRONMENT = {
     # Serve's proxies and replicas call each other directly, not by way of Ray's object store, and

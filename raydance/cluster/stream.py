@@ -1,8 +1,8 @@
-"""Training batches as a stream of Ray Data: the same ones that `raydance.batches` makes.
+"""Training batches as a stream of Ray Data: the same ones that `raydance.training.batches` makes.
 
-Ray streams chunks whose content `raydance.batches` fixes, so losses are those of the plain loop.
-Several epochs are one stream: data tasks read and augment the next epoch while this one trains, and
-no epoch pays for the start of an execution.
+Ray streams chunks whose content `raydance.training.batches` fixes, so losses are those of the plain
+loop. Several epochs are one stream: data tasks read and augment the next epoch while this one
+trains, and no epoch pays for the start of an execution.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import ray.data
 
-from raydance.batches import Batches
-from raydance.chunks import BatchSpec, Chunk
 from raydance.cluster.tasks import LoadChunks
+from raydance.data.chunks import BatchSpec, Chunk
+from raydance.training.batches import Batches
 
 DATA_CPUS: Final = 0.5
 """Logical processors that a task which reads chunks asks for."""

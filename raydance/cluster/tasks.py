@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import ray
 
-from raydance.chunks import BatchSpec, Chunk, ChunkLoader
+from raydance.data.chunks import BatchSpec, Chunk, ChunkLoader
 
 
 class LoadChunks:

@@ -12,16 +12,16 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy
 
-from raydance.artifacts import Run
-from raydance.batches import Batches
-from raydance.cluster.follow import Follow
 from raydance.cluster.group import GroupSize, WorkerGroup
 from raydance.cluster.session import starts_nodes
 from raydance.cluster.stream import DATA_CPUS
 from raydance.cluster.tasks import Apply, ApplyInActor
+from raydance.cluster.training_monitor import TrainingMonitor
 from raydance.errors import InputError
 from raydance.files import remove_partial
 from raydance.systems.base import FitTask
+from raydance.training.batches import Batches
+from raydance.training.run_folder import Run
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class RayRunner:
             Batches(spec, world_size=self.size.most)
         run.checkpoints(task.stage, task.fingerprint).load()
         need = {name: amount * self.size.least for name, amount in self.size.each.items()}
-        with Follow(run.metrics(task.stage), self.report, self.warn, task.stage, need):
+        with TrainingMonitor(run.metrics(task.stage), self.report, self.warn, task.stage, need):
             try:
                 self._sound_group(run).carry_out(task)
             except BaseException:

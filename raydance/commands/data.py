@@ -99,15 +99,15 @@ def ingest(
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
       raydance ingest tracks/ --out data/tracks --modality tracks
     """
-    from raydance.dataset import Dataset
-    from raydance.ingest import Settings
-    from raydance.layouts import check_name
+    from raydance.data.dataset import Dataset
+    from raydance.data.ingest import Settings
+    from raydance.data.layouts import check_name
+    from raydance.data.schema import MODALITIES, TRACKS
+    from raydance.data.storage import is_uri, local_path, publish
+    from raydance.data.track_ingest import TrackSettings
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
-    from raydance.schema import MODALITIES, TRACKS
-    from raydance.storage import is_uri, local_path, publish
-    from raydance.track_ingest import TrackSettings
 
     if modality not in MODALITIES:
         raise InputError(f"--modality {modality}; allowed: {', '.join(MODALITIES)}")
@@ -164,7 +164,7 @@ def ingest(
 
 def _refuse_occupied(uri: str, overwrite: bool) -> None:
     """Refuse to write over anything in a store but a dataset that the user wants replaced."""
-    from raydance.storage import names_in
+    from raydance.data.storage import names_in
 
     names = names_in(uri)
     if names and "manifest.json" not in names:

@@ -152,7 +152,7 @@ def _file_text(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _dataset_facts(path: Path) -> dict[str, Any]:
-    from raydance.dataset import Dataset
+    from raydance.data.dataset import Dataset
 
     dataset = Dataset.open(path)
     manifest = dataset.manifest
@@ -216,10 +216,10 @@ def run_facts(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: not a run folder, or damaged.
     """
-    from raydance.artifacts import Run, read_metrics
     from raydance.config import to_dict
-    from raydance.kept_epoch import checks_of, kept_line
     from raydance.systems import system_of
+    from raydance.training.kept_epoch import checks_of, kept_line
+    from raydance.training.run_folder import Run, read_metrics
 
     run = Run.open(path)
     system = system_of(run.facts["system"])

@@ -16,13 +16,13 @@ def folder_facts(
 
     Args:
         seconds: how long to read; 0 reads everything.
-        given: fields of `raydance.ingest.Settings`.
+        given: fields of `raydance.data.ingest.Settings`.
 
     Raises:
         InputError: no motion there.
     """
-    from raydance.ingest import Settings
-    from raydance.survey import survey
+    from raydance.data.ingest import Settings
+    from raydance.data.survey import survey
 
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     facts = survey([path], layout=layout, settings=settings, seconds=seconds or None)
@@ -31,7 +31,7 @@ def folder_facts(
 
 def folder_text(facts: dict[str, Any]) -> Iterator[str]:
     """The facts as lines."""
-    from raydance.layouts import LAYOUTS
+    from raydance.data.layouts import LAYOUTS
 
     layout = facts["layout"]
     if layout is None:

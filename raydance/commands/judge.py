@@ -115,8 +115,8 @@ def annotate(run: RunArgument) -> None:
     Example:
       raydance annotate runs/mine
     """
-    from raydance.annotate import write_sheet
-    from raydance.storage import is_uri
+    from raydance.data.storage import is_uri
+    from raydance.report.annotation_sheet import write_sheet
 
     if is_uri(run):
         raise InputError(f"{run}: the sheet is for a person, so the run must be a folder here")

@@ -89,10 +89,10 @@ def caption(
       raydance caption data/mine --run runs/mine --out captions/mine --actors 1:8 --address auto
       raydance caption mocap/ --run runs/mine --out captions/mocap --subtitles vtt --jsonl
     """
-    from raydance.captioning.subtitles import SUBTITLES
+    from raydance.data.storage import is_uri, publish
+    from raydance.library.subtitles import SUBTITLES
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
-    from raydance.storage import is_uri, publish
 
     for place in library:
         if not is_uri(place) and not Path(place).exists():
@@ -135,9 +135,9 @@ def caption(
 
 def _extras(out: Path, jsonl: bool, subtitles: list[str] | tuple[str, ...]) -> dict[str, Any]:
     """Index and further files."""
-    from raydance.captioning import subtitles as files
-    from raydance.captioning.finder import Finder
-    from raydance.captioning.store import CaptionStore
+    from raydance.library import subtitles as files
+    from raydance.library.finder import Finder
+    from raydance.library.store import CaptionStore
 
     store = CaptionStore.open(out)
     facts: dict[str, Any] = {"indexed_windows": len(Finder(store))}

@@ -101,7 +101,7 @@ def local(place: str, say: Callable[[str], None] = lambda line: None) -> Path:
     Raises:
         InputError: nothing at the URI, or not a URI that can be read.
     """
-    from raydance import storage
+    from raydance.data import storage
 
     return storage.fetch(place, say=say) if storage.is_uri(place) else Path(place)
 
@@ -117,7 +117,7 @@ def destination(out: str, record: str, what: str, *, keep_extra: bool = False) -
     Raises:
         InputError: a URI at which something else lies.
     """
-    from raydance import storage
+    from raydance.data import storage
 
     if not storage.is_uri(out):
         return Path(out)

@@ -120,10 +120,10 @@ def serve(
       raydance serve runs/mine --address auto --replicas 2:8 --replicas-per-node 1
     """
     from raydance.cluster.session import is_embedded
+    from raydance.data.storage import is_uri
+    from raydance.serving.access_control import read_keys
     from raydance.serving.app import Settings
-    from raydance.serving.guard import read_keys
     from raydance.serving.reader import Limits
-    from raydance.storage import is_uri
 
     pool = parse_range("--replicas", replicas)
     of_ray = {
@@ -238,7 +238,7 @@ def _opened(fetched: list[str], library: str | None, data: str | None, say: Say)
     Raises:
         RaydanceError: what the first one lacks.
     """
-    from raydance.serving.runs import Opened, entries_of
+    from raydance.serving.runs import OpenRun, entries_of
 
     entries = entries_of(
         fetched,
@@ -246,7 +246,7 @@ def _opened(fetched: list[str], library: str | None, data: str | None, say: Say)
         str(local(data, say)) if data else None,
     )
     for entry in entries:
-        Opened(entry)
+        OpenRun(entry)
     return entries
 
 
@@ -338,9 +338,9 @@ def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
 
 def _plain(offer: _Offer) -> None:
     from raydance.serving.backend import InProcess
-    from raydance.serving.runs import Shelf
+    from raydance.serving.runs import RunCache
 
-    _listen(offer, _application(offer, lambda: InProcess(Shelf(offer.entries))))
+    _listen(offer, _application(offer, lambda: InProcess(RunCache(offer.entries))))
 
 
 def _application(offer: _Offer, backend: Callable[[], Backend]) -> Any:

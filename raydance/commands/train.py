@@ -96,8 +96,8 @@ def train(
       raydance train dance-language --data data/mine --out runs/short --preset quick \\
         --set seed=1 --set motion_vae.train.epochs=60
     """
-    from raydance import storage
-    from raydance.dataset import Dataset
+    from raydance.data import storage
+    from raydance.data.dataset import Dataset
     from raydance.systems import system_of
 
     plan = system_of(system)

@@ -25,10 +25,10 @@ from raydance.plain_text import one_line, repaired
 
 if TYPE_CHECKING:
     from raydance.motion.clip import Clip
-    from raydance.systems.answers import Hit
-    from raydance.systems.dance_language_run import DanceLanguage
-    from raydance.systems.understanding import Understood
-    from raydance.systems.writer_step import WrittenSegment
+    from raydance.systems.dance_language.answers import Hit
+    from raydance.systems.dance_language.run import DanceLanguage
+    from raydance.systems.dance_language.understanding import Understood
+    from raydance.systems.dance_language.writer_step import WrittenSegment
 
 NOT_CALIBRATED = (
     "trained before runs knew how sure their answers are; train it again to have that said"
@@ -211,7 +211,7 @@ def generate(
     """
     from raydance.motion import export
     from raydance.motion.contacts import clean_feet
-    from raydance.systems.steering_plan import SteeringPlan, read_plan
+    from raydance.systems.dance_language.steering_plan import SteeringPlan, read_plan
 
     if _declares_tasks(run):
         from raydance.commands.task import answer_task, split_choices
@@ -382,8 +382,8 @@ def _find(
         system = dance_language_of(local(run))
         hits = system.search(query, k)
     else:
-        from raydance.captioning.finder import Finder
-        from raydance.captioning.store import CaptionStore, run_identity
+        from raydance.library.finder import Finder
+        from raydance.library.store import CaptionStore, run_identity
 
         store = CaptionStore.open(local(library))
         place = local(run or store.facts["run"]["path"])
@@ -400,7 +400,7 @@ def dance_language_of(run: str | Path) -> DanceLanguage:
         ArtifactError: not a run, damaged, or not finished.
         InputError: a run of another system.
     """
-    from raydance.systems.dance_language_run import load
+    from raydance.systems.dance_language.run import load
 
     return load(run)
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raydance.evaluation.data import EvaluationData
 from raydance.evaluation.from_text import MAX_GENERATED
+from raydance.evaluation.measure import losses_against_baseline, show
 from raydance.evaluation.protocol import evaluate
-from raydance.evaluation.view import Ground
 from raydance.evaluation.windows import MAX_TEST
-from raydance.measure import losses_against_baseline, show
-from raydance.systems.dance_language_run import load
+from raydance.systems.dance_language.run import load
 
 
 def compare(
@@ -32,10 +32,10 @@ def compare(
     """
     assert runs, "no run to compare"
     path = dataset_path or load(list(runs.values())[-1]).run.facts["dataset"]["path"]
-    ground = Ground.read(path, max_windows=max_windows, seed=seed)
+    data = EvaluationData.read(path, max_windows=max_windows, seed=seed)
     return side_by_side(
         {
-            title: evaluate(run, num_generated=num_generated, seed=seed, ground=ground)
+            title: evaluate(run, num_generated=num_generated, seed=seed, data=data)
             for title, run in runs.items()
         }
     )

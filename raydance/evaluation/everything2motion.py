@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
+from raydance.evaluation.measure import Measure
 from raydance.evaluation.motion_classifier import MotionClassifier
-from raydance.measure import Measure
 from raydance.metrics.dance import beat_alignment
 from raydance.metrics.distribution import fid
 from raydance.metrics.motion import jitter

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from raydance.evaluation import generated_set
+from raydance.evaluation.data import RunOutputs
 from raydance.evaluation.generation import (
     Verdict,
     measures_of,
@@ -22,9 +23,8 @@ from raydance.evaluation.generation import (
     spread_cm,
     text_effect,
 )
-from raydance.evaluation.view import View
-from raydance.measure import Measure
-from raydance.systems.generation import Request, generate
+from raydance.evaluation.measure import Measure
+from raydance.systems.dance_language.generation import Request, generate
 
 SOURCES = ("flow", "prior", "cluster", "nearest")
 """Sources that need words alone; `clip` edits a motion that the user gives."""
@@ -36,20 +36,20 @@ _NUM_SEEDS: Final = 4
 _NUM_SPREAD: Final = 8
 
 
-def generation_measures(view: View, num_generated: int, seed: int) -> list[Measure]:
+def generation_measures(outputs: RunOutputs, num_generated: int, seed: int) -> list[Measure]:
     """Measures of the run's own source first, then of each source by name."""
-    places = np.random.default_rng([seed, 71]).permutation(len(view.captions))[:num_generated]
-    if len({view.captions[i] for i in places}) < 2:
-        view.notes.append("fewer than two different test captions: generation is not measured")
+    places = np.random.default_rng([seed, 71]).permutation(len(outputs.captions))[:num_generated]
+    if len({outputs.captions[i] for i in places}) < 2:
+        outputs.notes.append("fewer than two different test captions: generation is not measured")
         return []
-    real = _Real(view)
-    if min(len(places), len(view.rows)) < generated_set.MIN_WINDOWS:
-        view.notes.append(
-            f"{min(len(places), len(view.rows))} test windows are too few for a Frechet distance, "
-            f"which needs {generated_set.MIN_WINDOWS}"
+    real = _Real(outputs)
+    if min(len(places), len(outputs.rows)) < generated_set.MIN_WINDOWS:
+        outputs.notes.append(
+            f"{min(len(places), len(outputs.rows))} test windows are too few for a Frechet "
+            f"distance, which needs {generated_set.MIN_WINDOWS}"
         )
-    own = view.system.config.text_to_motion.source
-    there = [s for s in SOURCES if s != "flow" or view.system.motion_flow is not None]
+    own = outputs.system.config.text_to_motion.source
+    there = [s for s in SOURCES if s != "flow" or outputs.system.motion_flow is not None]
     settings = {
         True: _Setting(real, places.tolist(), seed),
         False: _Setting(real, places[:MAX_OTHER].tolist(), seed),
@@ -64,40 +64,42 @@ def generation_measures(view: View, num_generated: int, seed: int) -> list[Measu
 class _Real:
     """What is measured of real motion once, whatever is generated."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
-        test, training = view.ground.test, view.ground.training
-        self.classifier = view.ground.classifier
-        self.kinematic, self.space = view.judges()
+    def __init__(self, outputs: RunOutputs) -> None:
+        self.outputs = outputs
+        test, training = outputs.data.test, outputs.data.training
+        self.classifier = outputs.data.classifier
+        self.kinematic, self.space = outputs.judges()
         named = [i for i, name in enumerate(test.facts.names) if name]
         truth = [test.facts.names[i] for i in named]
         kinematic = self.kinematic.neighbours.vote(test.features[named], self.kinematic.k)
-        learned = view.motion["motion_embedding"][named]
+        learned = outputs.motion["motion_embedding"][named]
         self.recognised = (
             self.classifier.accuracy(test.motion[named], test.joint_mask[named], truth),
             _percent(kinematic, truth),
             _percent(self.space.neighbours.vote(learned, self.space.k), truth),
         )
-        self.features_MF = self.features(test.motion[view.rows])
+        self.features_MF = self.features(test.motion[outputs.rows])
         self.training_NF = np.concatenate(
             [self.features(motion * mask[:, None, :, None]) for motion, mask in training.parts()]
         )
 
     def features(self, motion: np.ndarray) -> np.ndarray:
         """In the judge's space, without joints that the test data lacks."""
-        return self.classifier.features(motion, self.view.joint_mask)
+        return self.classifier.features(motion, self.outputs.joint_mask)
 
     @cached_property
     def nearest_m(self) -> float:
         """Median distance of real test windows to the nearest training window."""
-        return self.distance_m(self.view.ground.test.motion[self.view.rows])
+        return self.distance_m(self.outputs.data.test.motion[self.outputs.rows])
 
     def distance_m(self, motion: np.ndarray) -> float:
         """Median distance to the nearest training window, all as the run represents motion."""
-        view = self.view
-        mask = np.repeat(view.joint_mask[None], len(motion), axis=0)
-        parts = ((view.as_read(m, k), k) for m, k in view.ground.training.parts())
-        found = generated_set.nearest_distances(view.as_read(motion, mask), view.joint_mask, parts)
+        outputs = self.outputs
+        mask = np.repeat(outputs.joint_mask[None], len(motion), axis=0)
+        parts = ((outputs.as_read(m, k), k) for m, k in outputs.data.training.parts())
+        found = generated_set.nearest_distances(
+            outputs.as_read(motion, mask), outputs.joint_mask, parts
+        )
         return float(np.median(found))
 
 
@@ -106,17 +108,17 @@ class _Setting:
 
     def __init__(self, real: _Real, places: list[int], seed: int) -> None:
         self.real, self.seed = real, seed
-        view = self.view = real.view
-        self.captions = [view.captions[i] for i in places]
-        self.names = [view.names[i] for i in places]
-        system, test, training = view.system, view.ground.test, view.ground.training
+        outputs = self.outputs = real.outputs
+        self.captions = [outputs.captions[i] for i in places]
+        self.names = [outputs.names[i] for i in places]
+        system, test, training = outputs.system, outputs.data.test, outputs.data.training
         # Real motion of the same captions: other movements jerk and slide otherwise.
         asked = set(self.captions)
-        same = [row for row, caption in zip(view.rows, view.captions) if caption in asked]
-        self.natural = naturalness(test.motion[same], view.fps, test.joint_mask[same])
+        same = [row for row, caption in zip(outputs.rows, outputs.captions) if caption in asked]
+        self.natural = naturalness(test.motion[same], outputs.fps, test.joint_mask[same])
         self.chance = 100.0 * float(np.mean([training.facts.names.count(n) for n in self.names]))
         self.chance /= len(training.facts)
-        means, members = view.caption_means()
+        means, members = outputs.caption_means()
         nearest = means.nearest(system.encode_text(self.captions)["text_embedding"])
         rng = np.random.default_rng([seed, 73])
         rows = np.array([rng.choice(members[u], _NUM_SEEDS) for u in nearest])  # [M, S]
@@ -127,7 +129,7 @@ class _Setting:
         flat = training.motion_of(rows[self.some].reshape(-1).tolist())
         self.copies = flat.reshape(len(self.some), _NUM_SEEDS, *flat.shape[1:])
         self.real_cm = self._real_spread(rng)
-        clips = [test.facts.clip_id[view.rows[i]] for i in places]
+        clips = [test.facts.clip_id[outputs.rows[i]] for i in places]
         self.real_features_MF = real.features_MF[places]
         self.copied_features_MF = real.features(self.copied)
         self.pairs, self.pairs_share = generated_set.pairs_of_captions(
@@ -140,10 +142,10 @@ class _Setting:
 
     def _real_spread(self, rng: np.random.Generator) -> float:
         """How far test windows of different clips with one caption are apart, in cm."""
-        view = self.view
-        facts = view.ground.test.facts
+        outputs = self.outputs
+        facts = outputs.data.test.facts
         groups: dict[str, list[int]] = {}
-        for row, caption in zip(view.rows, view.captions):
+        for row, caption in zip(outputs.rows, outputs.captions):
             groups.setdefault(caption, []).append(row)
         pairs = []
         for rows in groups.values():
@@ -153,13 +155,13 @@ class _Setting:
                     pairs.append((a, b))
         if not pairs:
             return float("nan")
-        motion = view.ground.test.motion[np.array(pairs)]
-        return spread_cm(motion, view.joint_mask)
+        motion = outputs.data.test.motion[np.array(pairs)]
+        return spread_cm(motion, outputs.joint_mask)
 
     def measures(self, source: str) -> list[Measure]:
         """All measures of one source."""
-        view = self.view
-        is_own = source == view.system.config.text_to_motion.source
+        outputs = self.outputs
+        is_own = source == outputs.system.config.text_to_motion.source
         group = "generation" if is_own else f"generation, source {source}"
         right = self._generate(self.captions, source)[:, 0]
         shuffled = self._generate([self.captions[i] for i in self.other], source)[:, 0]
@@ -172,8 +174,8 @@ class _Setting:
                 copied=self.copied,
                 real=self.natural,
                 chance=self.chance,
-                fps=view.fps,
-                joint_mask=view.joint_mask,
+                fps=outputs.fps,
+                joint_mask=outputs.joint_mask,
                 is_own=is_own,
             ),
             *self._as_a_set(group, right, is_own),
@@ -184,14 +186,14 @@ class _Setting:
                 samples,
                 self.copies,
                 self.real_cm,
-                view.joint_mask,
+                outputs.joint_mask,
                 is_own=is_own,
             ),
         ]
 
     def _generate(self, captions: Sequence[str], source: str, num_samples: int = 1) -> np.ndarray:
         """Motions `[M, S, T, 50, 3]`, each caption with a seed of its own."""
-        system = self.view.system
+        system = self.outputs.system
         words = system.encode_text(captions)
         requests = [
             Request(
@@ -212,7 +214,7 @@ class _Setting:
         )
 
     def _verdicts(self, motion: np.ndarray) -> list[Verdict]:
-        real, names, mask = self.real, self.names, self.view.joint_mask
+        real, names, mask = self.real, self.names, self.outputs.joint_mask
         by_classifier, by_kinematics, by_space = real.recognised
         return [
             Verdict(

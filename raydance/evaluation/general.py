@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from raydance.artifacts import Run
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import InputError
-from raydance.measure import losses_against_baseline
+from raydance.evaluation.measure import losses_against_baseline
 from raydance.systems.engine import MAIN, System
+from raydance.training.run_folder import Run
 
 MEASURES: Final[dict[str, str]] = {
     "everything2motion": "raydance.evaluation.everything2motion",

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from raydance.measure import Measure
+from raydance.evaluation.measure import Measure
 from raydance.metrics.distribution import fid
 
 MIN_WINDOWS: Final = 50

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raydance import baseline
-from raydance.measure import Measure
+from raydance.evaluation import baseline
+from raydance.evaluation.measure import Measure
 from raydance.metrics import motion as metrics
 from raydance.motion.skeleton import INDEX
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raydance.measure import Measure
+from raydance.evaluation.measure import Measure
 from raydance.metrics import clustering
 
 _GROUP = "clusters"

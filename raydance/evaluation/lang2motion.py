@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from raydance import index
-from raydance.dataset import Dataset
-from raydance.measure import Measure
+from raydance.data import index
+from raydance.data.dataset import Dataset
+from raydance.evaluation.measure import Measure
 from raydance.metrics import tracks as metrics
 from raydance.systems.lang2motion.run import Lang2Motion
 

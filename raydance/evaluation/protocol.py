@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from raydance.artifacts import load_bundle
 from raydance.evaluation import grouping, retrieval
 from raydance.evaluation import reconstruction as rebuilding
+from raydance.evaluation.data import EvaluationData, RunOutputs
 from raydance.evaluation.from_text import MAX_GENERATED, generation_measures
 from raydance.evaluation.generation import naturalness
+from raydance.evaluation.measure import Measure, losses_against_baseline
 from raydance.evaluation.trust import trust_measures
-from raydance.evaluation.view import Ground, View
 from raydance.evaluation.windows import MAX_TEST
 from raydance.evaluation.writing import writing_measures
-from raydance.measure import Measure, losses_against_baseline
-from raydance.systems.dance_language_run import load
-from raydance.systems.labels import label_key
+from raydance.systems.dance_language.labels import label_key
+from raydance.systems.dance_language.run import load
+from raydance.training.run_folder import load_bundle
 
 
 def evaluate(
@@ -30,7 +30,7 @@ def evaluate(
     num_generated: int = MAX_GENERATED,
     seed: int = 0,
     max_windows: int = MAX_TEST,
-    ground: Ground | None = None,
+    data: EvaluationData | None = None,
 ) -> dict[str, Any]:
     """Measure a run on the test split.
 
@@ -39,7 +39,7 @@ def evaluate(
         num_generated: test windows whose captions motion is generated from; at most
             `from_text.MAX_OTHER` with sources that are not the run's own.
         max_windows: a larger test split is sampled.
-        ground: the dataset already read, for several runs on it.
+        data: the dataset already read, for several runs on it.
 
     Returns:
         Plain data: counts, `measures` (see `Measure`), `losses`, `eq12`, `calibration`
@@ -51,36 +51,36 @@ def evaluate(
     """
     started = time.monotonic()
     system = load(run_path)
-    if ground is None:
+    if data is None:
         path = dataset_path or system.run.facts["dataset"]["path"]
-        ground = Ground.read(path, max_windows=max_windows, seed=seed)
-    view = View(system, ground)
+        data = EvaluationData.read(path, max_windows=max_windows, seed=seed)
+    outputs = RunOutputs(system, data)
     measures = [
-        *_retrieval(view, seed),
-        *_reconstruction(view),
-        *_clusters(view, seed),
+        *_retrieval(outputs, seed),
+        *_reconstruction(outputs),
+        *_clusters(outputs, seed),
     ]
-    eq12, text_measures = _text_encoder(view, seed)
+    eq12, text_measures = _text_encoder(outputs, seed)
     measures += text_measures
-    measures += generation_measures(view, num_generated, seed)
+    measures += generation_measures(outputs, num_generated, seed)
     if "caption_writer" in system.run.facts["steps"]:
-        measures += writing_measures(view)
-    calibration, trust = trust_measures(view)
+        measures += writing_measures(outputs)
+    calibration, trust = trust_measures(outputs)
     measures += trust
-    facts = ground.test.facts
+    facts = data.test.facts
     report = load_bundle(system.run.bundle("clusters"))[1]["report"]
     groups = list(dict.fromkeys(m.group for m in measures))
     plain = [m.as_dict() for m in sorted(measures, key=lambda m: groups.index(m.group))]
     return {
         "run": str(run_path),
-        "dataset": str(ground.dataset.path),
+        "dataset": str(data.dataset.path),
         "split": "test",
         "windows": len(facts),
-        "windows_in_split": ground.test.total,
+        "windows_in_split": data.test.total,
         "clips": len(set(facts.clip_id)),
         "recordings": len(set(facts.recording)),
-        "training_windows": ground.training.total,
-        "training_recordings": len(set(ground.training.facts.recording)),
+        "training_windows": data.training.total,
+        "training_recordings": len(set(data.training.facts.recording)),
         "label": label_key(facts.labels),
         "num_labels": len(set(facts.names) - {""}),
         "is_synthetic": is_synthetic(facts.labels),
@@ -93,8 +93,8 @@ def evaluate(
         "calibration": calibration,
         "measures": plain,
         "losses": losses_against_baseline(plain),
-        "examples": view.examples(seed),
-        "notes": view.notes,
+        "examples": outputs.examples(seed),
+        "notes": outputs.notes,
         "seconds": time.monotonic() - started,
     }
 
@@ -104,53 +104,53 @@ def is_synthetic(labels: Sequence[dict[str, str]]) -> bool:
     return any(row.get("origin") == "synthetic" for row in labels)
 
 
-def _retrieval(view: View, seed: int) -> list[Measure]:
-    system, ground, rows = view.system, view.ground, view.rows
-    cluster_N = view.motion["cluster"][rows]
-    means, _ = view.caption_means()
-    described = means(view.text["text_embedding"])
+def _retrieval(outputs: RunOutputs, seed: int) -> list[Measure]:
+    system, data, rows = outputs.system, outputs.data, outputs.rows
+    cluster_N = outputs.motion["cluster"][rows]
+    means, _ = outputs.caption_means()
+    described = means(outputs.text["text_embedding"])
     measures = retrieval.text_to_motion(
-        (view.text["text_projection"], view.motion["motion_embedding"][rows], system.metric),
-        (described, ground.test.features[rows]),
-        view.captions,
-        view.names,
+        (outputs.text["text_projection"], outputs.motion["motion_embedding"][rows], system.metric),
+        (described, data.test.features[rows]),
+        outputs.captions,
+        outputs.names,
         cluster_N,
         seed=seed,
     )
-    found = [[view.caption_names[d.text] for d in view.found_captions(row)] for row in rows]
-    neighbours = ground.training.neighbours
+    found = [[outputs.caption_names[d.text] for d in outputs.found_captions(row)] for row in rows]
+    neighbours = data.training.neighbours
     base = [
         [str(neighbours.labels[i]) for i in nearest]
-        for nearest in neighbours.nearest(ground.test.features[rows], 3)
+        for nearest in neighbours.nearest(data.test.features[rows], 3)
     ]
     texts = system.captions.texts
     captions = system.caption_base
-    gallery = [view.caption_names[texts[i]] for i in captions.ids]
-    first, _ = captions.rank(view.motion["text"][rows], cluster_N, 1, by_words_alone=True)
+    gallery = [outputs.caption_names[texts[i]] for i in captions.ids]
+    first, _ = captions.rank(outputs.motion["text"][rows], cluster_N, 1, by_words_alone=True)
     return [
         *measures,
-        *retrieval.motion_to_text(found, base, view.names, gallery),
+        *retrieval.motion_to_text(found, base, outputs.names, gallery),
         retrieval.caption_cluster(first[:, 0], cluster_N, captions.clusters_UK, captions.ids),
     ]
 
 
-def _reconstruction(view: View) -> list[Measure]:
-    test, training = view.ground.test, view.ground.training
+def _reconstruction(outputs: RunOutputs) -> list[Measure]:
+    test, training = outputs.data.test, outputs.data.training
     nearest = [row[0] for row in training.neighbours.nearest(test.features, 1)]
-    rebuilt = view.rebuild(view.motion["latent"])
-    true = view.as_read(test.motion, test.joint_mask)
-    copied = view.as_read(training.motion_of(nearest), test.joint_mask)
+    rebuilt = outputs.rebuild(outputs.motion["latent"])
+    true = outputs.as_read(test.motion, test.joint_mask)
+    copied = outputs.as_read(training.motion_of(nearest), test.joint_mask)
     measures = rebuilding.reconstruction(
         rebuilt,
         true,
         test.joint_mask,
         mean_pose=training.mean_pose,
         nearest=copied,
-        fps=view.fps,
+        fps=outputs.fps,
     )
-    real = naturalness(true, view.fps, test.joint_mask).jitter
-    ratio = naturalness(rebuilt, view.fps, test.joint_mask).jitter / max(real, 1e-9)
-    judge, mask = view.ground.classifier, test.joint_mask
+    real = naturalness(true, outputs.fps, test.joint_mask).jitter
+    ratio = naturalness(rebuilt, outputs.fps, test.joint_mask).jitter / max(real, 1e-9)
+    judge, mask = outputs.data.classifier, test.joint_mask
     named = [i for i, name in enumerate(test.facts.names) if name]
     names = [test.facts.names[i] for i in named]
     return [
@@ -173,34 +173,36 @@ def _reconstruction(view: View) -> list[Measure]:
     ]
 
 
-def _clusters(view: View, seed: int) -> list[Measure]:
-    facts = view.ground.test.facts
+def _clusters(outputs: RunOutputs, seed: int) -> list[Measure]:
+    facts = outputs.data.test.facts
     quality = [row.get("quality", "") for row in facts.labels]
     what, names = "the quality", quality
     if sum(map(bool, quality)) < 0.5 * len(quality):
         what, names = "the movement", facts.names
     rows = [i for i, name in enumerate(names) if name]
     if len({names[i] for i in rows}) < 2:
-        view.notes.append("no two kinds of movement to compare the clusters with")
+        outputs.notes.append("no two kinds of movement to compare the clusters with")
         return []
     return grouping.agreement(
-        view.motion["cluster"][rows],
-        view.ground.training.features,
-        view.ground.test.features[rows],
+        outputs.motion["cluster"][rows],
+        outputs.data.training.features,
+        outputs.data.test.features[rows],
         [names[i] for i in rows],
         what,
         seed=seed,
     )
 
 
-def _text_encoder(view: View, seed: int) -> tuple[dict[str, Any], list[Measure]]:
-    alpha = view.system.config.text_encoder.alpha
-    text, latent = view.text["text_latent"], view.motion["latent"][view.rows]
+def _text_encoder(outputs: RunOutputs, seed: int) -> tuple[dict[str, Any], list[Measure]]:
+    alpha = outputs.system.config.text_encoder.alpha
+    text, latent = outputs.text["text_latent"], outputs.motion["latent"][outputs.rows]
     on_test = rebuilding.alignment(text, latent, alpha)
     shuffled = np.random.default_rng([seed, 61]).permutation(len(text))
     by_chance = rebuilding.alignment(text[shuffled], latent, alpha)
-    library = view.system.library
-    floor = rebuilding.alignment_floor(library.latent[view.library_rows], view.library_ids, alpha)
+    library = outputs.system.library
+    floor = rebuilding.alignment_floor(
+        library.latent[outputs.library_rows], outputs.library_ids, alpha
+    )
     measures = [
         Measure(
             group="text encoder",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raydance.index import unit
-from raydance.measure import Measure
+from raydance.data.index import unit
+from raydance.evaluation.measure import Measure
 from raydance.metrics import motion as metrics
 
 _GROUP = "reconstruction"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raydance.index import Metric, scores, unit
-from raydance.measure import Measure
+from raydance.data.index import Metric, scores, unit
+from raydance.evaluation.measure import Measure
 from raydance.metrics import retrieval
 
 _POOL = 32

@@ -10,49 +10,51 @@ from typing import Any
 
 import numpy as np
 
-from raydance.evaluation.view import View
-from raydance.measure import Measure
+from raydance.evaluation.data import RunOutputs
+from raydance.evaluation.measure import Measure
 from raydance.metrics.calibration import auroc, brier, expected_calibration_error, reliability
-from raydance.systems.calibration import QUANTILE
-from raydance.systems.calibration_step import name_with_side, names_of_captions
-from raydance.systems.foreign_sentences import FOR_TESTING
-from raydance.systems.understanding import THRESHOLD, examples
+from raydance.systems.dance_language.calibration import QUANTILE
+from raydance.systems.dance_language.calibration_step import name_with_side, names_of_captions
+from raydance.systems.dance_language.foreign_sentences import FOR_TESTING
+from raydance.systems.dance_language.understanding import THRESHOLD, examples
 
 GROUP = "trust in answers"
 
 
-def trust_measures(view: View) -> tuple[dict[str, Any] | None, list[Measure]]:
+def trust_measures(outputs: RunOutputs) -> tuple[dict[str, Any] | None, list[Measure]]:
     """The reliability diagram's bins, and how well confidence and understanding are calibrated.
 
     None, and a note, where the run was trained before runs had a calibration. The baseline is the
     bare cosine: of motion and caption as if it were a probability, or of sentence and caption.
     """
-    if not view.system.judge.is_calibrated:
-        view.notes.append("the run has no calibration of its answers: train it again for one")
+    if not outputs.system.judge.is_calibrated:
+        outputs.notes.append("the run has no calibration of its answers: train it again for one")
         return None, []
-    bins, measures = _confidence(view)
-    return bins, [*measures, *_unlike(view), *_understanding(view)]
+    bins, measures = _confidence(outputs)
+    return bins, [*measures, *_unlike(outputs), *_understanding(outputs)]
 
 
-def right_captions(view: View) -> tuple[np.ndarray, np.ndarray]:
+def right_captions(outputs: RunOutputs) -> tuple[np.ndarray, np.ndarray]:
     """Of test windows with words: whether the first caption is right `[N]`, and its cosine."""
-    system, rows = view.system, view.rows
+    system, rows = outputs.system, outputs.rows
     names = names_of_captions(system.run, system.library, system.captions.texts)
     ids, scores = system.caption_base.rank(
-        view.motion["text"][rows], view.motion["cluster"][rows], 1
+        outputs.motion["text"][rows], outputs.motion["cluster"][rows], 1
     )
-    true = [name_with_side(name, words) for name, words in zip(view.names, view.captions)]
+    true = [name_with_side(name, words) for name, words in zip(outputs.names, outputs.captions)]
     right_N = np.array([names[i] == name for i, name in zip(ids[:, 0], true)])
     return right_N, scores[:, 0]
 
 
-def _confidence(view: View) -> tuple[dict[str, Any] | None, list[Measure]]:
-    rows = view.rows
-    sure_N = view.system.judge.probability(view.motion["text"][rows], view.motion["cluster"][rows])
+def _confidence(outputs: RunOutputs) -> tuple[dict[str, Any] | None, list[Measure]]:
+    rows = outputs.rows
+    sure_N = outputs.system.judge.probability(
+        outputs.motion["text"][rows], outputs.motion["cluster"][rows]
+    )
     if sure_N is None:
-        view.notes.append("no validation window has words: captions have no confidence")
+        outputs.notes.append("no validation window has words: captions have no confidence")
         return None, []
-    right_N, cosine_N = right_captions(view)
+    right_N, cosine_N = right_captions(outputs)
     as_probability = np.clip(cosine_N, 0.0, 1.0)
     error = expected_calibration_error(sure_N, right_N)
     found: dict[str, Any] = {
@@ -91,8 +93,8 @@ def _confidence(view: View) -> tuple[dict[str, Any] | None, list[Measure]]:
     ]
 
 
-def _unlike(view: View) -> list[Measure]:
-    unlike_N = view.system.judge.unlike(view.motion["motion_embedding"])
+def _unlike(outputs: RunOutputs) -> list[Measure]:
+    unlike_N = outputs.system.judge.unlike(outputs.motion["motion_embedding"])
     assert unlike_N is not None
     return [
         Measure(
@@ -106,16 +108,16 @@ def _unlike(view: View) -> list[Measure]:
     ]
 
 
-def _understanding(view: View) -> list[Measure]:
-    system = view.system
+def _understanding(outputs: RunOutputs) -> list[Measure]:
+    system = outputs.system
     judge = system.judge.understanding
     if judge is None:
-        view.notes.append("the validation split has no captions: sentences are not judged")
+        outputs.notes.append("the validation split has no captions: sentences are not judged")
         return []
     base = [system.captions.texts[i] for i in system.caption_base.ids]
     embedding_UD = system.captions.columns["text_embedding"].numpy()[system.caption_base.ids]
     found = examples(
-        view.captions,
+        outputs.captions,
         base,
         embedding_UD,
         lambda texts: system.encode_text(texts)["text_embedding"],

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from raydance import baseline
-from raydance.dataset import Dataset, Shard
+from raydance.data.dataset import Dataset, Shard
 from raydance.errors import InputError
-from raydance.systems.labels import label_of
+from raydance.evaluation import baseline
+from raydance.systems.dance_language.labels import label_of
 
 MAX_TEST = 4000
 MAX_TRAIN = 20_000

@@ -1,7 +1,7 @@
 """Principal components of motion windows: a linear basis in closed form.
 
 Motion is smooth and bodies are rigid, so a few hundred numbers describe a window of 7,500 nearly
-exactly. The basis works on what networks read (`raydance.chunks.to_network`), with a metric in
+exactly. The basis works on what networks read (`raydance.data.chunks.to_network`), with a metric in
 which an error of the root's path counts as often as there are joints that it moves: so components
 are ordered by what they explain of joint positions in metres. Coefficients are whitened: over the
 training windows each has variance 1.

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from raydance.artifacts import Run, load_bundle
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.errors import ArtifactError
 from raydance.evaluation.comparison import side_by_side
+from raydance.evaluation.data import EvaluationData
+from raydance.evaluation.measure import losses_against_baseline
 from raydance.evaluation.protocol import evaluate
-from raydance.evaluation.view import Ground
 from raydance.files import replacing, write_json
-from raydance.kept_epoch import checks_of
-from raydance.measure import losses_against_baseline
 from raydance.report import clips, diagrams, page, plots, tables
 from raydance.systems.base import history
-from raydance.systems.dance_language_run import DanceLanguage, load
+from raydance.systems.dance_language.run import DanceLanguage, load
+from raydance.training.kept_epoch import checks_of
+from raydance.training.run_folder import Run, load_bundle
 
 _MAX_POINTS = 3000
 _NUM_WINDOWS = 6
@@ -97,9 +97,9 @@ def write_report(
 
 
 def _evaluate(run_path: str | Path, paper_run: str | Path | None, dataset: Path) -> dict[str, Any]:
-    ground = Ground.read(dataset)
+    data = EvaluationData.read(dataset)
     runs = ({"paper preset": paper_run} if paper_run is not None else {}) | {"this run": run_path}
-    return side_by_side({name: evaluate(path, ground=ground) for name, path in runs.items()})
+    return side_by_side({name: evaluate(path, data=data) for name, path in runs.items()})
 
 
 def write_figures(system: DanceLanguage, folder: Path) -> list[Path]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from raydance.artifacts import load_bundle
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.motion.render import render_gif
-from raydance.systems.dance_language_run import DanceLanguage
-from raydance.systems.labels import LABEL_KEYS
+from raydance.systems.dance_language.labels import LABEL_KEYS
+from raydance.systems.dance_language.run import DanceLanguage
+from raydance.training.run_folder import load_bundle
 
 _SIZE = (260, 300)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from raydance.systems.dance_language_config import DanceLanguageConfig
+from raydance.systems.dance_language.config import DanceLanguageConfig
 
 Kind = Literal["data", "trained", "frozen", "loss"]
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from raydance.measure import show
+from raydance.evaluation.measure import show
 from raydance.report.clips import Animation
 from raydance.report.tables import Table
 

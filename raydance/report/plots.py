@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from raydance.files import replacing
-from raydance.kept_epoch import kept_line
+from raydance.training.kept_epoch import kept_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

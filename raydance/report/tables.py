@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from raydance.artifacts import Run
-from raydance.kept_epoch import checks_of, kept_line
 from raydance.systems.base import history
+from raydance.training.kept_epoch import checks_of, kept_line
+from raydance.training.run_folder import Run
 
 
 @dataclass(frozen=True, kw_only=True)

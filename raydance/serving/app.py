@@ -16,14 +16,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from raydance.serving import docs, motion_routes, problems, schema, word_routes
+from raydance.serving.access_control import AccessControl
 from raydance.serving.backend import Backend
 from raydance.serving.bounds import BODY_S, Bounds
+from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import Context
-from raydance.serving.gate import Gate
-from raydance.serving.guard import Guard
-from raydance.serving.heads import Heads
-from raydance.serving.meter import Meter
+from raydance.serving.head_method import HeadMethod
 from raydance.serving.reader import Limits
+from raydance.serving.request_metrics import RequestMetrics
 from raydance.serving.uploads import Uploads
 from raydance.version import VERSION
 
@@ -91,10 +91,10 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     _add_state(app, registry)
     if settings.page is not None:
         _add_page(app, Path(settings.page))
-    app.add_middleware(problems.Faults)
+    app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
-    app.add_middleware(Gate, most=settings.most_requests)
-    app.add_middleware(Guard, digests=settings.key_digests)
+    app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
+    app.add_middleware(AccessControl, digests=settings.key_digests)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -109,9 +109,9 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
                 "Retry-After",
             ],
         )
-    app.add_middleware(Heads)
+    app.add_middleware(HeadMethod)
     routes = [*(route for router in _ROUTERS for route in router.routes), *app.routes]
-    app.add_middleware(Meter, registry=registry, routes=routes, replica=settings.replica)
+    app.add_middleware(RequestMetrics, registry=registry, routes=routes, replica=settings.replica)
     app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
     return app
 

@@ -18,11 +18,11 @@ from raydance.motion.clip import Clip
 from raydance.serving.describer import Describer
 from raydance.serving.generator import Generator
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Answer, Made, Placed, Spoken, only
+from raydance.serving.parts import Answer, ClipPoints, EncodedText, GeneratedMotion, only
 from raydance.serving.problems import Busy
 from raydance.serving.retriever import Retriever
-from raydance.serving.runs import Entry, Shelf
-from raydance.serving.speech import Speech
+from raydance.serving.runs import Entry, RunCache
+from raydance.serving.sentence_encoder import SentenceEncoder
 
 
 class Backend(Protocol):
@@ -34,21 +34,23 @@ class Backend(Protocol):
     async def models(self) -> list[dict[str, Any]]:
         """Facts of the runs."""
 
-    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """Sentences in a run's spaces."""
 
-    async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
+    async def generate(
+        self, model: str | None, text: str, **wanted: Any
+    ) -> tuple[EncodedText, GeneratedMotion]:
         """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> Made:
+    ) -> GeneratedMotion:
         """Motion between two windows."""
 
     async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
         """A clip in words."""
 
-    async def embed(self, model: str | None, clip: Clip) -> Placed:
+    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
         """A clip's points."""
 
     async def search(
@@ -58,7 +60,7 @@ class Backend(Protocol):
 
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
-    ) -> tuple[Spoken, dict[str, Any]]:
+    ) -> tuple[EncodedText, dict[str, Any]]:
         """Clips near a sentence."""
 
     async def part_of(
@@ -77,9 +79,9 @@ class InProcess:
         waiting: requests that may wait for the one thread that computes; more are turned away.
     """
 
-    def __init__(self, shelf: Shelf, *, waiting: int = 64) -> None:
-        self._speech, self._generator = Speech(shelf), Generator(shelf)
-        self._describer, self._retriever = Describer(shelf), Retriever(shelf)
+    def __init__(self, run_cache: RunCache, *, waiting: int = 64) -> None:
+        self._speech, self._generator = SentenceEncoder(run_cache), Generator(run_cache)
+        self._describer, self._retriever = Describer(run_cache), Retriever(run_cache)
         # One thread: torch spreads a computation over the processors itself.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
         self._waiting = waiting
@@ -109,18 +111,20 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._retriever.models)
 
-    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[Spoken]:
+    async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """See `Backend`."""
         answers = await self._do(self._speech.encode_together, [(model, text) for text in texts])
         return [only([answer]) for answer in answers]
 
-    async def generate(self, model: str | None, text: str, **wanted: Any) -> tuple[Spoken, Made]:
+    async def generate(
+        self, model: str | None, text: str, **wanted: Any
+    ) -> tuple[EncodedText, GeneratedMotion]:
         """See `Backend`."""
         return only(await self._do(self._generator.generate_together, [((model, text), wanted)]))
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> Made:
+    ) -> GeneratedMotion:
         """See `Backend`."""
         return await self._do(self._generator.between, model, places, shares)
 
@@ -128,7 +132,7 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._describer.describe, model, clip, k)
 
-    async def embed(self, model: str | None, clip: Clip) -> Placed:
+    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
         """See `Backend`."""
         return await self._do(self._describer.embed, model, clip)
 
@@ -140,7 +144,7 @@ class InProcess:
 
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
-    ) -> tuple[Spoken, dict[str, Any]]:
+    ) -> tuple[EncodedText, dict[str, Any]]:
         """See `Backend`."""
         asked = [((model, text), k, in_library)]
         return only(await self._do(self._retriever.find_together, asked))

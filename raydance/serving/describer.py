@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from raydance.motion.clip import Clip
-from raydance.serving.parts import Part, Placed
+from raydance.serving.parts import ClipPoints, Part
 
 
 class Describer(Part):
     """Motion into words and points."""
 
     def warm_up(self) -> None:
-        _ = self.shelf.open(None).system.derived_captions
+        _ = self.run_cache.open(None).system.derived_captions
 
     def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
         """Captions of the whole clip and of each of its windows.
@@ -21,7 +21,7 @@ class Describer(Part):
         Raises:
             InputError: shorter than one window, or a skeleton that cannot be mapped.
         """
-        opened = self.shelf.open(model)
+        opened = self.run_cache.open(model)
         segments = opened.system.describe(clip, k)
         return {
             "model": opened.entry.name,
@@ -29,15 +29,15 @@ class Describer(Part):
             "segments": [asdict(segment) for segment in segments],
         }
 
-    def embed(self, model: str | None, clip: Clip) -> Placed:
+    def embed(self, model: str | None, clip: Clip) -> ClipPoints:
         """A clip's windows as points of the shared space.
 
         Raises:
             InputError: as for `describe`.
         """
-        opened = self.shelf.open(model)
+        opened = self.run_cache.open(model)
         motion, mask, starts = opened.system.windows(clip)
         points = opened.system.encode_motion(motion, mask)["motion_embedding"]
-        return Placed(
+        return ClipPoints(
             entry=opened.entry, metric=opened.system.metric, points=points, start_s=starts
         )

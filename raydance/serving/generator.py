@@ -11,40 +11,40 @@ import numpy as np
 
 from raydance.errors import InputError, RaydanceError
 from raydance.motion.clip import Clip
-from raydance.serving.parts import Failed, Made, Part, Spoken
+from raydance.serving.parts import EncodedText, Failed, GeneratedMotion, Part
 from raydance.serving.problems import NotHere
-from raydance.serving.runs import Entry, Opened, Shelf
-from raydance.serving.speech import Said, Speech
-from raydance.systems.generation import Request, generate, warm_up
-from raydance.systems.steering import Sentence
-from raydance.systems.steering_plan import SteeringPlan
+from raydance.serving.runs import Entry, OpenRun, RunCache
+from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
+from raydance.systems.dance_language.generation import Request, generate, warm_up
+from raydance.systems.dance_language.steering import Sentence
+from raydance.systems.dance_language.steering_plan import SteeringPlan
 
 
 class Generator(Part):
     """Sentences into motion."""
 
-    def __init__(self, shelf: Shelf, *, encodes: bool = True) -> None:
-        super().__init__(shelf, encodes=encodes)
-        self._speech = Speech(shelf)
+    def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
+        super().__init__(run_cache, encodes=encodes)
+        self._speech = SentenceEncoder(run_cache)
 
     def warm_up(self) -> None:
         if self.encodes:
             self._speech.warm_up()
-        system = self.shelf.open(None).system
+        system = self.run_cache.open(None).system
         point = np.zeros((1, system.config.motion_vae.latent), np.float32)
         system.decode(point)
         warm_up(system)
 
     def generate_together(
-        self, asked: Sequence[tuple[Said, Mapping[str, Any]]]
-    ) -> list[tuple[Spoken, Made] | Failed]:
+        self, asked: Sequence[tuple[TextInput, Mapping[str, Any]]]
+    ) -> list[tuple[EncodedText, GeneratedMotion] | Failed]:
         """Motion for sentences, each with the sentence as it was encoded.
 
         Args:
             asked: each with further fields of `Request`, or `seconds` in place of `frames`.
         """
         heard = self._speech.hear_together([said for said, _ in asked])
-        right = [(i, one) for i, one in enumerate(heard) if isinstance(one, Spoken)]
+        right = [(i, one) for i, one in enumerate(heard) if isinstance(one, EncodedText)]
         made = self._make_together([(one, asked[i][1]) for i, one in right])
         answers: list[Any] = list(heard)
         for (i, one), motion in zip(right, made):
@@ -52,17 +52,17 @@ class Generator(Part):
         return answers
 
     def _make_together(
-        self, asked: Sequence[tuple[Spoken, Mapping[str, Any]]]
-    ) -> list[Made | Failed]:
+        self, asked: Sequence[tuple[EncodedText, Mapping[str, Any]]]
+    ) -> list[GeneratedMotion | Failed]:
         """Motion for encoded sentences; what one run is to make is decoded in one batch."""
-        answers: list[Made | Failed | None] = [None] * len(asked)
+        answers: list[GeneratedMotion | Failed | None] = [None] * len(asked)
         by_run: dict[Entry, list[int]] = defaultdict(list)
-        for i, (spoken, _) in enumerate(asked):
-            by_run[spoken.entry].append(i)
+        for i, (encoded, _) in enumerate(asked):
+            by_run[encoded.entry].append(i)
         for entry, places in by_run.items():
             started = time.perf_counter()
             try:
-                opened = self.shelf.open(entry)
+                opened = self.run_cache.open(entry)
                 system = opened.system
                 requests = [_request(*asked[i], opened) for i in places]
                 motions = generate(system, requests)
@@ -80,14 +80,14 @@ class Generator(Part):
 
     def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> Made:
+    ) -> GeneratedMotion:
         """Motion `[shares, T, 50, 3]` on the line between the latents of two windows.
 
         Raises:
             NotHere: a clip that the run's library does not have.
         """
         started = time.perf_counter()
-        opened = self.shelf.open(model)
+        opened = self.run_cache.open(model)
         system = opened.system
         first, last = (
             system.library.latent[_row_of(system.library.windows, *place)] for place in places
@@ -97,8 +97,8 @@ class Generator(Part):
         return _made(opened, motion, 1000.0 * (time.perf_counter() - started))
 
 
-def _made(opened: Opened, motion: np.ndarray, ms: float, **more: Any) -> Made:
-    return Made(
+def _made(opened: OpenRun, motion: np.ndarray, ms: float, **more: Any) -> GeneratedMotion:
+    return GeneratedMotion(
         entry=opened.entry,
         motion=motion,
         joint_mask=opened.system.joint_mask,
@@ -108,7 +108,7 @@ def _made(opened: Opened, motion: np.ndarray, ms: float, **more: Any) -> Made:
     )
 
 
-def _request(spoken: Spoken, wanted: Mapping[str, Any], opened: Opened) -> Request:
+def _request(encoded: EncodedText, wanted: Mapping[str, Any], opened: OpenRun) -> Request:
     """The request for a sentence.
 
     Raises:
@@ -130,7 +130,7 @@ def _request(spoken: Spoken, wanted: Mapping[str, Any], opened: Opened) -> Reque
     plan = fields.pop("steering", None)
     if plan is not None:
         fields |= _steered(SteeringPlan.model_validate(plan), opened.system)
-    return Request(words=spoken.words, **fields)
+    return Request(words=encoded.words, **fields)
 
 
 def _steered(plan: SteeringPlan, system: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from raydance.serving.context import (
 )
 from raydance.serving.docs import OF_GENERATED, motion_content, multipart
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Made, Spoken
+from raydance.serving.parts import EncodedText, GeneratedMotion
 from raydance.serving.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["motion"])
@@ -55,19 +55,19 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
     if asked.format != "json" and asked.num_samples > 1:
         raise InputError(f"num_samples: {asked.num_samples}; a {asked.format} file holds one")
     await replies.check_format(asked.format)
-    spoken, made = await service.backend.generate(asked.model, asked.text, **asked.options())
+    encoded, made = await service.backend.generate(asked.model, asked.text, **asked.options())
     finishing = time.perf_counter()
     if asked.format != "json":
         sample, skate = await replies.prepare(_finish, made, 0, asked.clean_feet)
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
-        notices = spoken.notices + _in_words(skate)
+        notices = encoded.notices + _in_words(skate)
         return await replies.file_response(
-            clip, asked.format, asked.text[:60], notices, _facts_in_headers(made, spoken)
+            clip, asked.format, asked.text[:60], notices, _facts_in_headers(made, encoded)
         )
     samples = await replies.prepare(_samples, made, asked.clean_feet)
     now = time.perf_counter()
     timings = {
-        "text": spoken.ms,
+        "text": encoded.ms,
         "motion": made.ms,
         "finish": 1000.0 * (now - finishing),
         "total": 1000.0 * (now - started),
@@ -77,30 +77,32 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
             "model": made.entry.name,
             "text": asked.text,
             "seed": asked.seed,
-            "notices": spoken.notices,
+            "notices": encoded.notices,
             "made": made.facts,
-            "understood_as": asdict(spoken.understood),
+            "understood_as": asdict(encoded.understood),
             "samples": samples,
             "timings_ms": {name: round(value, 3) for name, value in timings.items()},
         }
     )
 
 
-def _facts_in_headers(made: Made, spoken: Spoken) -> dict[str, str]:
+def _facts_in_headers(made: GeneratedMotion, encoded: EncodedText) -> dict[str, str]:
     """How motion was made and its sentence understood, for those who get a file."""
     settings = {name: value for name, value in made.facts.items() if name != "constraints"}
     if kept := made.facts.get("constraints"):
         settings["constraints"] = len(kept)
         settings["residual_cm"] = max(constraint["residual_cm"] for constraint in kept)
-    facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in settings.items())}
-    understood = spoken.understood
+    facts = {"X-Raydance-GeneratedMotion": "; ".join(f"{k}={v}" for k, v in settings.items())}
+    understood = encoded.understood
     facts["X-Raydance-Understood-As"] = f"{understood.caption} ({understood.similarity:.2f})"
     if understood.understanding is not None:
         facts["X-Raydance-Understanding"] = f"{understood.understanding:.2f}"
     return facts
 
 
-def _finish(made: Made, number: int, clean: bool) -> tuple[np.ndarray, dict[str, float | None]]:
+def _finish(
+    made: GeneratedMotion, number: int, clean: bool
+) -> tuple[np.ndarray, dict[str, float | None]]:
     motion = made.motion[number]
     if not clean or "constraints" in made.facts:  # steered: clean already
         return motion, {"skate_before": None, "skate_after": None}
@@ -123,7 +125,7 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _samples(made: Made, clean: bool) -> list[dict[str, Any]]:
+def _samples(made: GeneratedMotion, clean: bool) -> list[dict[str, Any]]:
     samples = []
     for number in range(len(made.motion)):
         motion, skate = _finish(made, number, clean)

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from raydance.captioning.store import CaptionStore
-from raydance.dataset import SPLITS, Dataset, Shard
+from raydance.data.dataset import SPLITS, Dataset, Shard
 from raydance.errors import ArtifactError, RaydanceError
+from raydance.library.store import CaptionStore
 from raydance.motion import windows
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.stitch import rebuild
 from raydance.plain_text import existing_path
 from raydance.serving.problems import NotHere
-from raydance.systems.dance_language_run import DanceLanguage
+from raydance.systems.dance_language.run import DanceLanguage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """What the parts of the service have in common, and what they hand each other.
 
-`speech` takes words to points, `generator` sentences to motion, `describer` motion to words and
-points, `retriever` sentences or points to clips. They know neither HTTP nor Ray; requests that
-arrive together are answered together. Arguments and results are plain data and arrays, which cross
-processes.
+`sentence_encoder` takes words to points, `generator` sentences to motion, `describer` motion to
+words and points, `retriever` sentences or points to clips. They know neither HTTP nor Ray; requests
+that arrive together are answered together. Arguments and results are plain data and arrays, which
+cross processes.
 
 Dimensions: N windows, T frames, Z latent, D sentence embedding.
 """
@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from raydance.errors import RaydanceError
-from raydance.serving.runs import Entry, Shelf
-from raydance.systems.understanding import Understood
+from raydance.serving.runs import Entry, RunCache
+from raydance.systems.dance_language.understanding import Understood
 
 Answer = TypeVar("Answer")
 
@@ -27,7 +27,7 @@ Words = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class GeneratedMotion:
     """Motion that was made.
 
     Attributes:
@@ -35,7 +35,7 @@ class Made:
         motion: `[n, T, 50, 3]` metres, y up.
         joint_mask: `[50]` bool.
         ms: how long the networks took, for all that were made together.
-        facts: how it was made, as in `generation.Made`; empty between two windows.
+        facts: how it was made, as in `generation.GeneratedMotion`; empty between two windows.
     """
 
     entry: Entry
@@ -47,7 +47,7 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoken:
+class EncodedText:
     """A sentence in a run's spaces.
 
     Attributes:
@@ -78,11 +78,11 @@ class Spoken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class ClipPoints:
     """A clip's windows as points of a run's shared space.
 
     Attributes:
-        entry, metric: the run and its space, as for `Spoken`.
+        entry, metric: the run and its space, as for `EncodedText`.
         points: `[N, Z]`.
         start_s: `[N]` seconds.
     """
@@ -112,15 +112,15 @@ class Part:
     """A part of the service.
 
     Args:
-        shelf: the runs that are served.
+        run_cache: the runs that are served.
         encodes: whether it is given sentences as words, by parts that can take them encoded too;
             else it does not load the encoder.
     """
 
-    def __init__(self, shelf: Shelf, *, encodes: bool = True) -> None:
-        self.shelf = shelf
+    def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
+        self.run_cache = run_cache
         self.encodes = encodes
 
     def warm_up(self) -> None:
         """Load what the first request would wait for."""
-        self.shelf.open(None)
+        self.run_cache.open(None)

@@ -121,7 +121,7 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-class Faults:
+class ErrorHandler:
     """Answers what nothing else did: a fault of ours, told in our words and to the log.
 
     Within the other layers, so that they see its status and add their headers; the framework's own

@@ -18,7 +18,7 @@ from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export import is_writable, write_clip
-from raydance.motion.export.written import Written
+from raydance.motion.export.written_file import WrittenFile
 from raydance.serving.parts import Answer
 from raydance.serving.uploads import safe_stem
 
@@ -155,14 +155,14 @@ def _header_text(note: str) -> str:
     return " ".join(note.encode("ascii", "replace").decode().split())[:_LONGEST_NOTE]
 
 
-def _write(clip: Clip, suffix: str) -> tuple[bytes, Written]:
+def _write(clip: Clip, suffix: str) -> tuple[bytes, WrittenFile]:
     with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
         written = write_clip(path, clip)
         return path.read_bytes(), written
 
 
-def _told(written: Written) -> list[str]:
+def _told(written: WrittenFile) -> list[str]:
     notes = [*written.notes]
     if written.residual is not None and str(written.residual) not in "; ".join(notes):
         notes.append(f"joints are off by {written.residual}")

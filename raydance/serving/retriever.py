@@ -10,39 +10,39 @@ import numpy as np
 
 from raydance.errors import RaydanceError
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Failed, Part, Spoken
-from raydance.serving.runs import Entry, Opened, Shelf
-from raydance.serving.speech import Said, Speech
+from raydance.serving.parts import EncodedText, Failed, Part
+from raydance.serving.runs import Entry, OpenRun, RunCache
+from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
 
 
 class Retriever(Part):
     """Sentences, or points, into clips, and clips into their motion."""
 
-    def __init__(self, shelf: Shelf, *, encodes: bool = True) -> None:
-        super().__init__(shelf, encodes=encodes)
-        self._speech = Speech(shelf)
+    def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
+        super().__init__(run_cache, encodes=encodes)
+        self._speech = SentenceEncoder(run_cache)
         self._known: dict[str, dict[str, Any]] = {}
 
     def warm_up(self) -> None:
         if self.encodes:
             self._speech.warm_up()
-        opened = self.shelf.open(None)
+        opened = self.run_cache.open(None)
         _ = opened.system.library, opened.finder
 
     def models(self) -> list[dict[str, Any]]:
         """Facts of every run that is served; each is loaded for them once."""
-        for name in self.shelf.entries:
+        for name in self.run_cache.entries:
             if name not in self._known:
                 self._known[name] = self._facts(name)
         return list(self._known.values())
 
     def _facts(self, name: str) -> dict[str, Any]:
-        opened = self.shelf.open(name)
+        opened = self.run_cache.open(name)
         system, store = opened.system, opened.store
         counts = store.counts() if store is not None else {}
         return {
             "name": name,
-            "is_default": name == self.shelf.default,
+            "is_default": name == self.run_cache.default,
             "fps": system.fps,
             "window": system.window,
             "stride": system.stride,
@@ -60,12 +60,12 @@ class Retriever(Part):
         }
 
     def find_together(
-        self, asked: Sequence[tuple[Said, int, bool | None]]
-    ) -> list[tuple[Spoken, dict[str, Any]] | Failed]:
+        self, asked: Sequence[tuple[TextInput, int, bool | None]]
+    ) -> list[tuple[EncodedText, dict[str, Any]] | Failed]:
         """For (sentence, k, in_library) the k clips nearest to it, as `search` has them."""
         answers: list[Any] = self._speech.hear_together([said for said, *_ in asked])
         for i, one in enumerate(answers):
-            if isinstance(one, Spoken):
+            if isinstance(one, EncodedText):
                 try:
                     point_Z = one.words["text_projection"]
                     answers[i] = one, self.search(one.entry, point_Z, *asked[i][1:])
@@ -84,7 +84,7 @@ class Retriever(Part):
         Raises:
             NotHere: there is no captioned library, and one was asked for.
         """
-        opened = self.shelf.open(entry)
+        opened = self.run_cache.open(entry)
         if in_library is None:
             in_library = opened.finder is not None
         motions = opened.motions(in_library)
@@ -109,7 +109,7 @@ class Retriever(Part):
         Raises:
             NotHere: no such clip or time, or its motion is not on this machine.
         """
-        return self.shelf.open(model).motions(in_library).part(clip_id, *span)
+        return self.run_cache.open(model).motions(in_library).part(clip_id, *span)
 
     def map(self, model: str | None, limit: int) -> dict[str, Any]:
         """Windows of the run's library on the two main axes of the latent space (PCA).
@@ -117,7 +117,7 @@ class Retriever(Part):
         Args:
             limit: most windows to give; spread evenly over the library.
         """
-        opened = self.shelf.open(model)
+        opened = self.run_cache.open(model)
         library = opened.system.library
         centred = library.latent - library.latent.mean(axis=0)
         values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
@@ -151,7 +151,7 @@ class Retriever(Part):
         }
 
 
-def _flow_settings(opened: Opened) -> dict[str, Any] | None:
+def _flow_settings(opened: OpenRun) -> dict[str, Any] | None:
     """The settings of a run's flow where nothing else is asked for."""
     if "flow" not in opened.sources:
         return None
@@ -163,7 +163,7 @@ def _flow_settings(opened: Opened) -> dict[str, Any] | None:
     }
 
 
-def _clusters(opened: Opened) -> list[dict[str, Any]]:
+def _clusters(opened: OpenRun) -> list[dict[str, Any]]:
     count = np.bincount(opened.system.library.cluster, minlength=len(opened.system.centroids))
     return [
         {"id": i, "description": opened.cluster_words.get(i, ""), "num_windows": int(number)}

@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from raydance.artifacts import load_bundle
-from raydance.captioning.finder import Finder
-from raydance.captioning.store import CaptionStore, run_identity
 from raydance.errors import InputError
+from raydance.library.finder import Finder
+from raydance.library.store import CaptionStore, run_identity
 from raydance.serving.motions import DatasetMotions, LibraryMotions
 from raydance.serving.problems import Changed, NotHere
-from raydance.systems.dance_language_run import DanceLanguage, load
-from raydance.systems.generation import sources
+from raydance.systems.dance_language.generation import sources
+from raydance.systems.dance_language.run import DanceLanguage, load
+from raydance.training.run_folder import load_bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Entry:
         return asdict(self)
 
 
-class Opened:
+class OpenRun:
     """A run with its libraries.
 
     Args:
@@ -110,7 +110,7 @@ class Opened:
         }
 
 
-class Shelf:
+class RunCache:
     """Runs by name; the ones not asked for longest are put away when there are too many.
 
     Args:
@@ -124,7 +124,7 @@ class Shelf:
         self.entries = {entry.name: entry for entry in entries}
         self.default = names[0]
         self._most = most
-        self._opened: OrderedDict[tuple[str, str | None, str | None], Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, str | None, str | None], OpenRun] = OrderedDict()
         self._lock = threading.Lock()
 
     def entry_of(self, model: str | None) -> Entry:
@@ -138,7 +138,7 @@ class Shelf:
             raise NotHere(f"model {name[:100]!r} is not served; served: {', '.join(self.entries)}")
         return self.entries[name]
 
-    def open(self, which: str | Entry | None) -> Opened:
+    def open(self, which: str | Entry | None) -> OpenRun:
         """A run, loaded now if it was not before.
 
         Args:
@@ -153,7 +153,7 @@ class Shelf:
         key = (entry.run, entry.library, entry.data)
         with self._lock:
             if key not in self._opened:
-                self._opened[key] = Opened(entry)
+                self._opened[key] = OpenRun(entry)
                 while len(self._opened) > self._most:
                     self._opened.popitem(last=False)
             self._opened.move_to_end(key)
@@ -185,5 +185,5 @@ def entries_of(runs: Sequence[str], library: str | None, data: str | None) -> li
                 data=str(Path(data).resolve()) if data and first else None,
             )
         )
-    Shelf(entries)  # names are checked here
+    RunCache(entries)  # names are checked here
     return entries

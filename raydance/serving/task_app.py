@@ -29,14 +29,14 @@ from raydance.motion.export import write_clip
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, problems, replies
+from raydance.serving.access_control import AccessControl
 from raydance.serving.app import Settings
 from raydance.serving.bounds import Bounds
+from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import json_body, text_field
-from raydance.serving.gate import Gate
-from raydance.serving.guard import Guard
-from raydance.serving.heads import Heads
-from raydance.serving.meter import Meter
+from raydance.serving.head_method import HeadMethod
 from raydance.serving.problems import Busy, NotHere, Problem
+from raydance.serving.request_metrics import RequestMetrics
 from raydance.serving.runs import Entry
 from raydance.serving.uploads import Uploads, number, whole_number
 from raydance.systems import load_run, system_of_run
@@ -163,12 +163,14 @@ def create_task_app(entries: Sequence[Entry], settings: Settings) -> FastAPI:
     problems.install(app)
     registry = CollectorRegistry()
     _add_routes(app, settings, registry)
-    app.add_middleware(problems.Faults)
+    app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
-    app.add_middleware(Gate, most=settings.most_requests)
-    app.add_middleware(Guard, digests=settings.key_digests)
-    app.add_middleware(Heads)
-    app.add_middleware(Meter, registry=registry, routes=list(app.routes), replica=settings.replica)
+    app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
+    app.add_middleware(AccessControl, digests=settings.key_digests)
+    app.add_middleware(HeadMethod)
+    app.add_middleware(
+        RequestMetrics, registry=registry, routes=list(app.routes), replica=settings.replica
+    )
     return app
 
 

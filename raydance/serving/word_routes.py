@@ -20,7 +20,7 @@ from raydance.serving.context import (
     text_field,
 )
 from raydance.serving.docs import multipart, or_multipart, whole
-from raydance.serving.parts import Placed, Spoken
+from raydance.serving.parts import ClipPoints, EncodedText
 from raydance.serving.uploads import whole_number
 from raydance.version import VERSION
 
@@ -82,9 +82,9 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
         name = placed.entry.name
     else:
         asked = await json_body(request, schema.Search)
-        spoken, found = await service.backend.find(asked.model, asked.text, asked.k, asked.library)
-        notices, name = spoken.notices, spoken.entry.name
-        understood = asdict(spoken.understood)
+        encoded, found = await service.backend.find(asked.model, asked.text, asked.k, asked.library)
+        notices, name = encoded.notices, encoded.entry.name
+        understood = asdict(encoded.understood)
     hits = [_with_addresses(hit, name, found["in_library"]) for hit in found["hits"]]
     return {"model": name, "notices": notices, "understood_as": understood, "hits": hits}
 
@@ -120,14 +120,14 @@ async def embed(request: Request, service: Service) -> Response:
             model = text_field(form, "model", _LONGEST_NAME)
             clip = await service.uploads.clip(form)
         placed = await service.backend.embed(model, clip)
-        space: Placed | Spoken = placed
+        space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
     else:
         asked = await json_body(request, schema.Embed)
-        spoken = await service.backend.speak_all(asked.model, asked.texts)
-        space = spoken[0]
-        rows = [one.words["text_projection"] for one in spoken]
-        notices = [f"text {i + 1}: {n}" for i, one in enumerate(spoken) for n in one.notices]
+        encoded = await service.backend.speak_all(asked.model, asked.texts)
+        space = encoded[0]
+        rows = [one.words["text_projection"] for one in encoded]
+        notices = [f"text {i + 1}: {n}" for i, one in enumerate(encoded) for n in one.notices]
     return replies.json_response(
         {
             "model": space.entry.name,

@@ -1,7 +1,7 @@
 """What a trained stage is: a network, a pure loss, and the columns that it adds.
 
 A stage never sees Ray, files or other stages: it reads named columns of a batch and returns
-tensors. The loop in `raydance.training` drives it; `raydance.cluster` distributes it.
+tensors. The loop in `raydance.training.loop` drives it; `raydance.cluster` distributes it.
 
 Dimensions: B clips, T frames, J joints, Z latent.
 """
@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from raydance.data.schema import Column
 from raydance.errors import ConfigError
-from raydance.schema import Column
 
 Batch = Mapping[str, Tensor]
 """Column name -> tensor whose first dimension is B."""

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.language_model import IGNORED, SMALL, Language, build_model
 from raydance.stages.base import Batch, Stage, TrainConfig
+from raydance.text.language_model import IGNORED, SMALL, Language, build_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from raydance.errors import ConfigError, InputError
 from raydance.metrics import clustering
-from raydance.seeded_kmeans import UNKNOWN, choose_known, seeded_kmeans
+from raydance.nn.seeded_kmeans import UNKNOWN, choose_known, seeded_kmeans
 
 Method = Literal["kmeans", "gmm", "hierarchical", "dbscan"]
 Space = Literal["descriptors", "coefficients", "latent"]

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from raydance import losses, nn
+from raydance.data.schema import Column
 from raydance.errors import ConfigError
-from raydance.schema import Column
+from raydance.nn import blocks as nn
+from raydance.nn import losses
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

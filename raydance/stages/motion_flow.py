@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn import FlowBlock, time_code, update_average
+from raydance.nn.blocks import FlowBlock, time_code, update_average
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 MAX_STEPS: Final = 100

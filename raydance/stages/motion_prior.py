@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from raydance.data.schema import Column
 from raydance.errors import ConfigError
-from raydance.schema import Column
-from raydance.sequences.convolutions import STRIDE, SequenceDecoder, SequenceEncoder, frame_mask
+from raydance.nn.convolutions import STRIDE, SequenceDecoder, SequenceEncoder, frame_mask
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydance import losses
 from raydance.errors import ConfigError
+from raydance.nn import losses
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

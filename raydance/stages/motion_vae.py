@@ -16,8 +16,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from raydance import losses, nn
-from raydance.schema import Column
+from raydance.data.schema import Column
+from raydance.nn import blocks as nn
+from raydance.nn import losses
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

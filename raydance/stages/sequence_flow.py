@@ -23,9 +23,9 @@ from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
-from raydance.nn import update_average
-from raydance.sequences.attention import ModulatedBlock, length_mask, wave_code
-from raydance.sequences.conditioning import AdapterConfig, Conditioning, ConditioningConfig
+from raydance.nn.attention import ModulatedBlock, length_mask, wave_code
+from raydance.nn.blocks import update_average
+from raydance.nn.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from raydance.errors import ConfigError
-from raydance.sequences.attention import CrossBlock, SelfBlock, length_mask, positions
-from raydance.sequences.conditioning import Conditioning, ConditioningConfig
-from raydance.sequences.convolutions import STRIDE, SequenceDecoder
+from raydance.nn.attention import CrossBlock, SelfBlock, length_mask, positions
+from raydance.nn.conditioning import Conditioning, ConditioningConfig
+from raydance.nn.convolutions import STRIDE, SequenceDecoder
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

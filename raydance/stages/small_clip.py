@@ -1,8 +1,8 @@
 """A small CLIP trained on overlays and sentences, where the paper's cannot be had.
 
 The class is transformers' `CLIPModel`, so what is written is read as any other CLIP is
-(`raydance.clip`). A clip's picture is the mean of its frames' features, each of length 1, as in
-Lang2Motion's eq. 8; sentences that are the same are right for each other's clips.
+(`raydance.text.clip`). A clip's picture is the mean of its frames' features, each of length 1, as
+in Lang2Motion's eq. 8; sentences that are the same are right for each other's clips.
 
 Dimensions: B clips, S frames of a clip, H height, W width, L tokens, Z features.
 """
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from raydance import losses
-from raydance.clip import END, PAD, PIXEL_MEAN, PIXEL_STD, START, write_clip
 from raydance.errors import ConfigError
+from raydance.nn import losses
 from raydance.stages.base import Batch, Stage, TrainConfig
+from raydance.text.clip import END, PAD, PIXEL_MEAN, PIXEL_STD, START, write_clip
 
 _MOST_SCALE = 100.0
 """Of the learned temperature's inverse, as in CLIP's own training."""
@@ -148,7 +148,7 @@ class SmallClip(Stage):
         }
 
     def write(self, folder: Path, tokenizer: Any) -> None:
-        """The frozen model as a folder that `raydance.clip.Clip` reads."""
+        """The frozen model as a folder that `raydance.text.clip.Clip` reads."""
         write_clip(folder, self.model, tokenizer)
 
 

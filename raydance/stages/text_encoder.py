@@ -1,8 +1,8 @@
 """Text encoder (Dance-Language, section II.D, eq. 11-12): sentence embeddings -> motion latents.
 
-The language model itself is frozen and lives in `raydance.text`; this is the trained projection.
-The target is the posterior mean, not a sample of it. With few distinct captions the loss cannot
-fall below the spread of the latents that share a caption.
+The language model itself is frozen and lives in `raydance.text.encoder`; this is the trained
+projection. The target is the posterior mean, not a sample of it. With few distinct captions the
+loss cannot fall below the spread of the latents that share a caption.
 
 Dimensions: B clips, D sentence embedding, Z latent.
 """
@@ -16,8 +16,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from raydance import losses
-from raydance.schema import Column
+from raydance.data.schema import Column
+from raydance.nn import losses
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

@@ -18,9 +18,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from raydance import losses
 from raydance.errors import ConfigError
-from raydance.nn import ConvMotionEncoder, MotionDecoder, MotionEncoder
+from raydance.nn import losses
+from raydance.nn.blocks import ConvMotionEncoder, MotionDecoder, MotionEncoder
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 SOURCES = ("flow", "prior", "cluster", "nearest", "clip")

@@ -26,9 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from raydance.data.schema import Column
 from raydance.errors import ConfigError
-from raydance.schema import Column
-from raydance.sequences import track_losses
+from raydance.nn import track_losses
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn import (
+from raydance.nn.blocks import (
     FlowBlock,
     TrackBasisLayer,
     TrackStart,
@@ -35,7 +35,7 @@ from raydance.nn import (
     time_code,
     update_average,
 )
-from raydance.sequences.track_given import given_sets
+from raydance.nn.track_given import given_sets
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 MAX_STEPS: Final = 100
@@ -109,7 +109,7 @@ class TrackPrompt:
 
     Attributes:
         text: `[B, D]`, of the sentences.
-        path: `[B, P]`, what their words say of the path (`raydance.words.path_vector`).
+        path: `[B, P]`, what their words say of the path (`raydance.text.words.path_vector`).
         start: `[B, N, 2]`, the first frame, normalised.
         mirrored_text, mirrored_path: of the mirrored sentences; needed for `emphasis` alone.
     """

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn import TrackBasisLayer, TrackStart, sentence_values
+from raydance.nn.blocks import TrackBasisLayer, TrackStart, sentence_values
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 

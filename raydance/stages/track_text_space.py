@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydance import losses
+from raydance.data.schema import Column
 from raydance.errors import ConfigError
-from raydance.schema import Column
+from raydance.nn import losses
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 FRAME_VALUES: Final = 15

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from raydance.systems.engine import System
 
 SYSTEMS: Final[dict[str, str]] = {
-    "dance-language": "raydance.systems.dance_language",
+    "dance-language": "raydance.systems.dance_language.system",
     "everything2motion": "raydance.systems.everything2motion.system",
     "lang2motion": "raydance.systems.lang2motion.system",
 }
@@ -41,7 +41,7 @@ def system_of_run(path: str | Path) -> System:
     Raises:
         ArtifactError: not a run folder, damaged, or of an unknown system.
     """
-    from raydance.artifacts import Run
+    from raydance.training.run_folder import Run
 
     name = Run.open(path).facts.get("system")
     if name not in SYSTEMS:

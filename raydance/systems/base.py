@@ -18,14 +18,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from raydance import training
-from raydance.artifacts import MetricsLog, Run, load_bundle, read_metrics, save_bundle
-from raydance.batches import Batches, MixedBatches
-from raydance.captions import CaptionTable
-from raydance.chunks import BatchSpec
-from raydance.columns import read_columns, write_columns
-from raydance.dataset import Dataset
+from raydance.data.chunks import BatchSpec
+from raydance.data.columns import read_columns, write_columns
+from raydance.data.dataset import Dataset
 from raydance.stages.base import Stage, TrainConfig
+from raydance.training import loop as training
+from raydance.training.batches import Batches, MixedBatches
+from raydance.training.caption_table import CaptionTable
+from raydance.training.run_folder import MetricsLog, Run, load_bundle, read_metrics, save_bundle
 
 log = logging.getLogger(__name__)
 

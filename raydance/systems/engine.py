@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from raydance import config as configs
-from raydance.artifacts import Run
-from raydance.chunks import BatchSpec
-from raydance.dataset import SPLITS, Dataset
+from raydance.data.chunks import BatchSpec
+from raydance.data.dataset import SPLITS, Dataset
 from raydance.errors import ConfigError, InputError
 from raydance.stages.base import TrainConfig
 from raydance.systems.base import ColumnWriter, FitTask, Runner, StageBuilder, fingerprint
+from raydance.training.run_folder import Run
 
 MAIN: str = "data"
 """The role of the dataset that every system has."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from raydance import config as configs
-from raydance.artifacts import Run
-from raydance.dataset import Dataset
+from raydance.data.dataset import Dataset
 from raydance.files import write_json
 from raydance.systems.engine import Plan, Step, System, column_folder
+from raydance.training.run_folder import Run
 
 
 def copy_steps(

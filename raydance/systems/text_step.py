@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.columns import write_columns
-from raydance.dataset import SPLITS, Dataset
+from raydance.data.columns import write_columns
+from raydance.data.dataset import SPLITS, Dataset
+from raydance.data.schema import CAPTION_IDS
 from raydance.errors import ConfigError
 from raydance.motion.augment import mirror_caption
-from raydance.schema import CAPTION_IDS
 from raydance.systems.engine import StepContext, column_folder
-from raydance.text import TextConfig, load_text_encoder
-from raydance.words import path_vector
+from raydance.text.encoder import TextConfig, load_text_encoder
+from raydance.text.words import path_vector
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 STEP = "texts"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raydance.captioning.store import CaptionStore
+from raydance.library.store import CaptionStore
 from raydance.motion import synthetic
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -38,7 +38,7 @@ def test_a_killed_driver_repeats_nothing_that_was_committed(
         write_clip(library / f"clip_{number:02}.npz", movement, number // 12)
     # Small units, so that the kill falls between commits.
     code = (
-        "from raydance.captioning import units\n"
+        "from raydance.library import units\n"
         "units._GROUP_FILES = 4\n"
         "from raydance.cli import main\n"
         f"main(['caption', {str(library)!r}, '--run', {str(tiny_run)!r}, '--out', {str(out)!r},"

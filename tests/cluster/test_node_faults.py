@@ -27,9 +27,9 @@ from small_training import (
     wait_until,
 )
 
-from raydance.artifacts import load_bundle
-from raydance.captioning.store import CaptionStore
+from raydance.library.store import CaptionStore
 from raydance.motion import synthetic
+from raydance.training.run_folder import load_bundle
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.slow]
 

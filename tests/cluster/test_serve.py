@@ -22,7 +22,7 @@ from raydance.errors import ConfigError, InputError
 from raydance.motion import synthetic
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-PARTS = ("Ingress", "Speech", "Generator", "Describer", "Retriever")
+PARTS = ("Ingress", "SentenceEncoder", "Generator", "Describer", "Retriever")
 GROWTH_MIB = 100  # of ten replicas together; measured: 9
 
 
@@ -156,7 +156,10 @@ def kill_one(part: str, statuses: Counter[int]) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize(
     ("part", "ask"),
-    [("Generator", generate), ("Speech", lambda client, seed: client.embed([f"{TURN} {seed}"]))],
+    [
+        ("Generator", generate),
+        ("SentenceEncoder", lambda client, seed: client.embed([f"{TURN} {seed}"])),
+    ],
 )
 def test_a_killed_replica_costs_no_request(
     service: Service, part: str, ask: Callable[[Client, int], Any]
@@ -189,11 +192,11 @@ def test_the_client_asks_again_what_a_killed_ingress_held(service: Service):
 
 
 def mortal_speech(mark: Path) -> Any:
-    """An application whose first call of `Speech` ends the replica that it reached."""
+    """An application whose first call of `SentenceEncoder` ends the replica that it reached."""
     from ray import serve
 
     # In here, so that they are sent to the replicas, which cannot import this file.
-    class Speech:
+    class SentenceEncoder:
         async def encode(self, asked: Any) -> Any:
             import asyncio
 
@@ -218,7 +221,7 @@ def mortal_speech(mark: Path) -> Any:
 
     options: dict[str, Any] = {"ray_actor_options": {"num_cpus": 0.1}}
     handles = {
-        "Speech": serve.deployment(num_replicas=2, **options)(Speech).bind(),
+        "SentenceEncoder": serve.deployment(num_replicas=2, **options)(SentenceEncoder).bind(),
         "Generator": serve.deployment(**options)(Generator).bind(),
     }
     return serve.deployment(**options)(Ingress).bind(**handles)

@@ -9,9 +9,9 @@ from typing import Any, Final
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
 from raydance.motion.export import bvh, glb, npz, video
-from raydance.motion.export.written import Written
+from raydance.motion.export.written_file import WrittenFile
 
-WRITERS: Final[Mapping[str, Callable[..., Written]]] = {
+WRITERS: Final[Mapping[str, Callable[..., WrittenFile]]] = {
     ".npz": npz.write,
     ".bvh": bvh.write,
     ".glb": glb.write,
@@ -50,7 +50,7 @@ def check_suffix(path: str | Path, **options: Any) -> None:
             raise InputError(f"{path}: {option} is for {allowed}, not for {suffix}")
 
 
-def write_clip(path: str | Path, clip: Clip, **options: Any) -> Written:
+def write_clip(path: str | Path, clip: Clip, **options: Any) -> WrittenFile:
     """Write a motion file of the format that its suffix names, whole or not at all.
 
     Args:

@@ -17,7 +17,7 @@ from raydance.files import replacing
 from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
 from raydance.motion.export.pose import Pose, pose_of
-from raydance.motion.export.written import Written
+from raydance.motion.export.written_file import WrittenFile
 from raydance.motion.units import LENGTHS
 
 UP: Final[dict[str, np.ndarray]] = {
@@ -37,7 +37,7 @@ def write(
     up: str = "y",
     limits: bool = True,
     joint_mask: Sequence[bool] | np.ndarray | None = None,
-) -> Written:
+) -> WrittenFile:
     """Write a clip as a BVH file, whole or not at all.
 
     Joints come in the hierarchy's order; names stay, but for blanks, which become underscores.

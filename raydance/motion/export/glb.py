@@ -19,7 +19,7 @@ from raydance.motion import units
 from raydance.motion.clip import Clip
 from raydance.motion.export.body_mesh import Mesh, body_mesh
 from raydance.motion.export.pose import Pose, pose_of
-from raydance.motion.export.written import Written
+from raydance.motion.export.written_file import WrittenFile
 from raydance.motion.render import COLOURS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write(
     *,
     limits: bool = True,
     joint_mask: Sequence[bool] | np.ndarray | None = None,
-) -> Written:
+) -> WrittenFile:
     """Write a clip as a GLB file, whole or not at all.
 
     Args:

@@ -22,7 +22,7 @@ from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export.bvh import UP
 from raydance.motion.export.fit import fit_rotations
-from raydance.motion.export.written import Residual, Written
+from raydance.motion.export.written_file import Residual, WrittenFile
 from raydance.motion.formats import smpl_body
 from raydance.motion.formats.arrays import ROTATION_KEYS
 from raydance.motion.mapping import map_to_canonical
@@ -30,7 +30,7 @@ from raydance.motion.mapping import map_to_canonical
 _NUM_BETAS: Final = 16  # AMASS's, zero: the average shape
 
 
-def write(path: str | Path, clip: Clip, *, limits: bool = True) -> Written:
+def write(path: str | Path, clip: Clip, *, limits: bool = True) -> WrittenFile:
     """Write a clip as an .npz archive, whole or not at all.
 
     Args:
@@ -63,7 +63,7 @@ def write(path: str | Path, clip: Clip, *, limits: bool = True) -> Written:
         }
     with replacing(Path(path)) as temporary:
         np.savez_compressed(temporary, **arrays)
-    return Written(notes=(note,))
+    return WrittenFile(notes=(note,))
 
 
 def smplh_poses(clip: Clip, *, limits: bool = True) -> tuple[np.ndarray, np.ndarray, Residual]:

@@ -17,7 +17,7 @@ from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
 from raydance.motion.export.fit import fit_rotations
 from raydance.motion.export.limits import beyond
-from raydance.motion.export.written import Residual, Written
+from raydance.motion.export.written_file import Residual, WrittenFile
 from raydance.motion.skeleton import JOINTS, parents_among
 
 _BEYOND_DEG: Final = 20.0  # less may be the T-pose's proportions
@@ -53,7 +53,7 @@ class Pose:
     residual: Residual
     is_fitted: bool
 
-    def written(self, *notes: str) -> Written:
+    def written(self, *notes: str) -> WrittenFile:
         """What to tell of a file that holds this pose."""
         if self.is_fitted:
             said = [
@@ -67,7 +67,7 @@ class Pose:
                     f"to {100 * way:.1f} cm, because rotations alone could not reach them"
                 )
             notes = (*said, *self._beyond_range(), *notes)
-        return Written(self.residual, notes)
+        return WrittenFile(self.residual, notes)
 
     def _beyond_range(self) -> list[str]:
         """A sentence on canonical joints that go where no human's do."""

@@ -23,14 +23,14 @@ from raydance.errors import InputError, RaydanceError
 from raydance.files import replacing, writing
 from raydance.motion import render, skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.export.written import Written
+from raydance.motion.export.written_file import WrittenFile
 from raydance.motion.mapping import map_to_canonical
 
 _MAX_FPS: Final = 60
 _SIZE: Final = (480, 480)  # even numbers, as H.264 needs them
 
 
-def write_gif(path: str | Path, clip: Clip) -> Written:
+def write_gif(path: str | Path, clip: Clip) -> WrittenFile:
     """Write an animation of a stick figure that loops, whole or not at all.
 
     Raises:
@@ -39,10 +39,10 @@ def write_gif(path: str | Path, clip: Clip) -> Written:
     motion, mask = _figure(clip)
     titles = list(clip.captions[:1]) or None
     render.render_gif(path, motion, fps=clip.fps, titles=titles, joint_mask=mask)
-    return Written()
+    return WrittenFile()
 
 
-def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) -> Written:
+def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) -> WrittenFile:
     """Write a video of a stick figure, whole or not at all.
 
     Above 60 frames per second some frames are left out and the speed stays true.
@@ -69,7 +69,7 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         size=size,
     )
     encode_mp4(path, (f.tobytes() for f in frames), size=size, fps=clip.fps / stride)
-    return Written()
+    return WrittenFile()
 
 
 def check_size(size: tuple[int, int]) -> None:

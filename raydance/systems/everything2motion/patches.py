@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.columns import write_columns
-from raydance.dataset import Dataset
+from raydance.data.columns import write_columns
+from raydance.data.dataset import Dataset
+from raydance.data.schema import Column
 from raydance.motion import augment
 from raydance.motion.local_frames import to_local
 from raydance.motion.patch_basis import (
@@ -19,9 +19,9 @@ from raydance.motion.patch_basis import (
     num_patches,
     patch_rows,
 )
-from raydance.schema import Column
 from raydance.systems.engine import StepContext, column_folder
 from raydance.systems.everything2motion.config import PatchBasisConfig
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 STEP: Final = "patch_basis"
 PATCH_CODES: Final = Column(

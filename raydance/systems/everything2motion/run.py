@@ -16,7 +16,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from raydance.artifacts import Run, load_bundle
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import windows
 from raydance.motion.clip import Clip
@@ -34,7 +33,8 @@ from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import for_network, genre_number
 from raydance.systems.everything2motion.system import build_stage, config_of, genres_of
 from raydance.systems.tasks import Input, MotionAnswer, Task, TaskOptions, TaskRequest
-from raydance.text import load_text_encoder
+from raydance.text.encoder import load_text_encoder
+from raydance.training.run_folder import Run, load_bundle
 
 MAX_SECONDS: Final = 600.0
 MAX_SAMPLES: Final = 16

@@ -16,13 +16,11 @@ from typing import Any
 import torch
 
 from raydance import config as configs
-from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.batches import seed_for
-from raydance.chunks import BatchSpec, StoredColumn
-from raydance.dataset import Dataset
+from raydance.data.chunks import BatchSpec, StoredColumn
+from raydance.data.dataset import Dataset
+from raydance.data.schema import CAPTION_IDS, MOTION
 from raydance.errors import InputError
 from raydance.music.features import NAMES
-from raydance.schema import CAPTION_IDS, MOTION
 from raydance.stages.base import Stage
 from raydance.stages.motion_prior import MotionPrior
 from raydance.stages.sequence_flow import SequenceFlow
@@ -37,6 +35,8 @@ from raydance.systems.everything2motion.config import (
     PRESETS,
     Everything2MotionConfig,
 )
+from raydance.training.batches import seed_for
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 STAGES: dict[str, type[Stage]] = {
     stage.name: stage for stage in (MotionPrior, SequenceFlow, SequenceRegression)

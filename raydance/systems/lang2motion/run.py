@@ -16,8 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from raydance import index
-from raydance.artifacts import Run, load_bundle
+from raydance.data import index
 from raydance.errors import ArtifactError, InputError
 from raydance.motion.augment import mirror_caption
 from raydance.stages.track_flow import TrackFlow, TrackPrompt
@@ -35,10 +34,11 @@ from raydance.systems.tasks import (
     TaskRequest,
     TracksAnswer,
 )
-from raydance.text import load_text_encoder
+from raydance.text.encoder import load_text_encoder
+from raydance.text.words import path_vector
 from raydance.tracks.grid import grid_in_boxes, grid_in_mask
 from raydance.tracks.track import Track, normalised, resampled, to_pixels
-from raydance.words import path_vector
+from raydance.training.run_folder import Run, load_bundle
 
 _DEFAULT_SIZE: Final = (256, 256)
 _DEFAULT_BOX: Final = (96.0, 96.0, 160.0, 160.0)

@@ -14,14 +14,11 @@ import numpy as np
 import torch
 
 from raydance import config as configs
-from raydance.artifacts import Run, load_bundle, save_bundle
-from raydance.batches import seed_for
-from raydance.captions import CaptionTable
-from raydance.chunks import BatchSpec, StoredColumn
-from raydance.columns import read_columns
-from raydance.dataset import SPLITS, Dataset
+from raydance.data.chunks import BatchSpec, StoredColumn
+from raydance.data.columns import read_columns
+from raydance.data.dataset import SPLITS, Dataset
+from raydance.data.schema import CAPTION_IDS, TRACKS
 from raydance.motion import augment
-from raydance.schema import CAPTION_IDS, TRACKS
 from raydance.stages.base import Stage
 from raydance.stages.track_flow import TrackFlow
 from raydance.stages.track_path import TrackPath
@@ -32,6 +29,9 @@ from raydance.systems.engine import MAIN, Step, StepContext, System
 from raydance.systems.lang2motion.config import PRESETS, Lang2MotionConfig
 from raydance.tracks.basis import TrackBasis, fit_track_basis
 from raydance.tracks.rows import TrackNoise, TrackRows, flipped, grid_side_of
+from raydance.training.batches import seed_for
+from raydance.training.caption_table import CaptionTable
+from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 BASIS: Final = "track_basis"
 LIBRARY: Final = "track_library"

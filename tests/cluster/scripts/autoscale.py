@@ -113,8 +113,8 @@ def watch(library: str, run: str, out: str) -> dict:
     watcher = threading.Thread(target=look)
     watcher.start()
     with ray_session():
-        from raydance.captioning import units
         from raydance.cluster.caption import caption
+        from raydance.library import units
 
         units._GROUP_FILES = 4  # much small work, so that a queue forms
         # Three from the start: Ray Data asks for further nodes by their memory too, and nodes of

@@ -24,9 +24,9 @@ import raydance.cluster  # noqa: F401, before Ray: it sets what Ray reads when i
 import ray.data
 from local_nodes import Nodes
 
-from raydance.captioning import units
-from raydance.captioning.store import CaptionStore
 from raydance.cluster.caption import caption
+from raydance.library import units
+from raydance.library.store import CaptionStore
 
 
 def main(library: Path, run: Path, out: Path) -> None:

@@ -26,7 +26,7 @@ from small_training import BEFORE, CHANGES, metrics_of, train_vae, wait_until
 
 from raydance.cluster.train import RayRunner
 from raydance.systems.base import LocalRunner
-from raydance.systems.dance_language import SYSTEM
+from raydance.systems.dance_language.system import SYSTEM
 
 
 @contextmanager

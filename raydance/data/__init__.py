@@ -1,0 +1,1 @@
+"""Recordings into datasets, datasets into batches."""

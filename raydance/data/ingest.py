@@ -1,0 +1,509 @@
+"""From motion files to windows, one file at a time. No Ray; `raydance.cluster.data` spreads it.
+
+A file that cannot be read never stops an ingestion: its job ends with the reason. Motion waits at
+the dataset's rate and is cut into overlapping windows only as a shard is written, so memory is
+bounded by the largest file and one shard.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raydance.data import sources
+from raydance.data.dataset import Shard, motion_arrays, write_shard
+from raydance.data.schema import MOTION, Modality
+from raydance.data.sources import FileJob
+from raydance.errors import FormatError, InputError, RaydanceError
+from raydance.motion import body_check, captions, windows
+from raydance.motion.clip import Clip
+from raydance.motion.formats import read_clip
+from raydance.motion.mapping import MappedMotion, map_to_canonical
+from raydance.music.features import NAMES as FEATURE_NAMES
+from raydance.music.songs import song_features, song_of
+from raydance.plain_text import one_line, well_formed
+
+MAX_SPEED_M_S = 60.0
+"""Faster than any joint of a dancer: motion is never cut across such a jump."""
+
+BODY_SIZE_M = (0.1, 5.0)
+"""From the pelvis to the furthest joint; anything else is a mistaken unit."""
+
+SHARD_WINDOWS = 256
+_MAX_NOTES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How files become windows.
+
+    Attributes:
+        fps: the dataset's common rate.
+        window, stride: frames.
+        whole_clips: rows are whole clips of variable length instead of windows: padded to `window`
+            frames, longer clips cut into consecutive parts, shorter than `min_frames` left out.
+        min_frames: of whole clips.
+        music: folder of songs: each clip gets the features of its song, which is found by name
+            (`raydance.music.songs`).
+        units: metres per unit, `up`: the vertical axis; detected in each file where None.
+        mapping: canonical joint -> source joint, for skeletons that the names table does not know.
+        label_names: label -> value -> word, for side-cars that hold numbers.
+        seed: of the split.
+    """
+
+    fps: float = 20.0
+    window: int = 50
+    stride: int = 20
+    whole_clips: bool = False
+    min_frames: int = 24
+    music: str | None = None
+    units: float | None = None
+    up: str | None = None
+    mapping: Mapping[str, Any] | None = None
+    label_names: Mapping[str, Mapping[str, str]] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        windows.check_window(self.window, self.stride)
+        if not 1.0 <= self.fps <= 1000.0:
+            raise InputError(f"fps: {self.fps}; allowed: 1 to 1000")
+        if self.whole_clips and not 4 <= self.min_frames <= self.window:
+            raise InputError(
+                f"min_frames: {self.min_frames}; allowed: 4 to the window's {self.window}"
+            )
+
+    @property
+    def modality(self) -> Modality:
+        """What the rows of the dataset hold."""
+        return MOTION
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each array of the dataset."""
+        shapes = motion_arrays(self.window)
+        if self.whole_clips:
+            shapes |= {"length": ()}
+        if self.music is not None:
+            shapes |= {"music": (self.window, len(FEATURE_NAMES)), "has_music": ()}
+        return shapes
+
+    def facts(self) -> dict[str, Any]:
+        """What the dataset's manifest says of them."""
+        facts = {"fps": self.fps, "window": self.window, "stride": self.stride}
+        return facts | {"split_seed": self.seed}
+
+    def find_jobs(
+        self,
+        places: Sequence[Path],
+        caption_files: Sequence[Path] = (),
+        layout: str | None = None,
+    ) -> list[FileJob]:
+        """The files to read."""
+        return sources.find_jobs(places, caption_files, seed=self.seed, layout=layout)
+
+    def write_group(
+        self, number: int, jobs: Iterable[FileJob], folder: Path
+    ) -> Iterator[dict[str, Any]]:
+        """Read a group of files and write its shards; yields a row for each file."""
+        return write_group(number, jobs, self, folder)
+
+    @property
+    def shortest(self) -> int:
+        """Frames of the shortest motion that gives a row."""
+        return self.min_frames if self.whole_clips else self.window
+
+    def rows_of(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """First frames `[N]` and lengths `[N]` of the rows in so many frames."""
+        if not self.whole_clips:
+            starts = windows.window_starts(num_frames, self.window, self.stride)
+            return starts, np.full(len(starts), self.window)
+        starts = np.arange(0, num_frames, self.window)
+        lengths = np.minimum(num_frames - starts, self.window)
+        return starts[lengths >= self.min_frames], lengths[lengths >= self.min_frames]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Unbroken motion of a clip and where its windows begin.
+
+    Attributes:
+        clip: the clip's row.
+        motion: `[T, 50, 3]` float32, metres, at the dataset's rate.
+        joint_mask: `[50]` bool.
+        begin_s: time of the first frame, from the clip's begin.
+        starts: `[N]` first frames of rows in `motion`.
+        lengths: `[N]` frames of each row before it is padded.
+        music: `[T', F]` features of its song at the dataset's rate, from the clip's first frame;
+            None without a song.
+    """
+
+    clip: dict[str, Any]
+    motion: np.ndarray
+    joint_mask: np.ndarray
+    begin_s: float
+    starts: np.ndarray
+    lengths: np.ndarray
+    music: np.ndarray | None = None
+
+    def part(self, first: int, end: int | None) -> Piece:
+        """Only the rows `first:end`."""
+        return replace(self, starts=self.starts[first:end], lengths=self.lengths[first:end])
+
+
+@dataclass(kw_only=True)
+class FileResult:
+    """What became of one file: its record, a row per clip, and the motion that gives windows.
+
+    `skeleton` describes its body; it is empty where none was found.
+    """
+
+    record: dict[str, Any]
+    skeleton: str = ""
+    clips: list[dict[str, Any]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+
+
+def windows_of_clip(
+    clip: Clip, *, fps: float, length: int, stride: int, mapping: Mapping[str, Any] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A clip's windows as a dataset would have them.
+
+    Returns:
+        Windows `[N, length, 50, 3]` in metres, normalised to their first frame; joint masks
+        `[N, 50]`; start times `[N]` in seconds.
+
+    Raises:
+        InputError: shorter than one window, broken by jumps, or a skeleton that cannot be mapped.
+    """
+    settings = Settings(fps=fps, window=length, stride=stride, mapping=mapping)
+    mapped = map_to_canonical(clip, mapping)
+    pieces, _ = _pieces(mapped.positions, mapped.joint_mask, clip.fps, {}, settings)
+    if not pieces:
+        raise InputError(f"{clip.clip_id}: {_why_no_window(mapped.positions, clip.fps, settings)}")
+    columns = [cut(piece, settings) for piece in pieces]
+    motion, masks, starts = (np.concatenate(parts) for parts in zip(*columns))
+    return motion, masks, starts
+
+
+def read_job(job: FileJob, settings: Settings) -> FileResult:
+    """Read one file. Never raises for what is in the file."""
+    if job.problem is not None:
+        return _skip(job, job.problem, None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = _read(job, settings)
+        except RaydanceError as error:
+            line = error.line if isinstance(error, FormatError) else None
+            reason = error.reason if isinstance(error, FormatError) else str(error)
+            return _skip(job, reason, line)
+        except Exception as error:  # one broken file must not stop a library of thousands
+            return _skip(job, f"{type(error).__name__}: {error}", None)
+    notes = [*result.record.pop("notes", ()), *sorted({one_line(str(w.message)) for w in caught})]
+    if notes:
+        result.record["notes"] = notes[:_MAX_NOTES]
+    return result
+
+
+def _skip(job: FileJob, reason: str, line: int | None) -> FileResult:
+    record = {
+        "file": well_formed(job.path),
+        "status": "skipped",
+        "windows": 0,
+        "line": line,
+        "reason": one_line(reason),
+    }
+    return FileResult(record=record)
+
+
+def _read(job: FileJob, settings: Settings) -> FileResult:
+    first = job.rows[0] if job.rows else None
+    given: dict[str, Any] = {
+        "skeleton": first.skeleton if first else None,
+        "fps": first.fps if first else None,
+        "units": first.metres_per_unit if first and first.metres_per_unit else settings.units,
+        "up": settings.up,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    whole = read_clip(job.path, **{**job.reading, **given})
+    whole = replace(whole, clip_id=job.clip_id, recording=job.recording, source=job.path)
+    labels = dict(whole.labels) | _labels_beside(job.path, settings) | dict(job.labels)
+    mapped = map_to_canonical(whole, settings.mapping)
+    _check_body(mapped)
+
+    record = {"file": well_formed(job.path), "status": "read", "windows": 0}
+    result = FileResult(record=record, skeleton=_skeleton(whole, mapped))
+    refused: list[str] = []
+    for part in job.rows or (None,):
+        row = captions.on_frames(part, whole.fps, whole.num_frames) if part else None
+        begin = row.start_frame if row else 0
+        try:
+            clip = captions.apply_row(whole, row) if row else whole
+        except InputError as error:  # the file's other clips are still good
+            refused.append(str(error))
+            continue
+        positions = mapped.positions[begin : begin + clip.num_frames]
+        about = labels | dict(row.labels) if row else labels
+        num_before = len(result.pieces)
+        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, about, begin)
+        if settings.music is not None and len(result.pieces) > num_before:
+            music = clip_music(job.path, settings, begin / whole.fps, clip.duration_s)
+            added = [replace(piece, music=music) for piece in result.pieces[num_before:]]
+            result.pieces[num_before:] = added
+    if not result.clips:
+        raise InputError(refused[0])
+    if refused:
+        result.record["notes"] = refused
+    if not result.pieces:
+        is_broken = (
+            result.record.get("jumps") and whole.duration_s * settings.fps >= settings.shortest
+        )
+        result.record["status"] = "skipped" if is_broken else "short"
+        result.record["reason"] = _why_no_window(mapped.positions, whole.fps, settings)
+        if is_broken:
+            result.clips.clear()
+    return result
+
+
+def _skeleton(clip: Clip, mapped: MappedMotion) -> str:
+    """A body in a few words, the same for all recordings of one rig."""
+    rotations = "with" if clip.rotations is not None else "without"
+    return f"{len(clip.joint_names)} joints ({mapped.convention}), {rotations} rotations"
+
+
+def _labels_beside(path: str, settings: Settings) -> dict[str, str]:
+    """Labels of the side-car; none, with a warning, from a JSON file of another kind."""
+    try:
+        return captions.labels_from_sidecar(path, settings.label_names)
+    except FormatError as error:
+        warnings.warn(f"read without labels: {error}", stacklevel=2)
+        return {}
+
+
+def _check_body(mapped: MappedMotion) -> None:
+    """Warn of what is doubtful in a body and refuse one that cannot be.
+
+    Raises:
+        InputError: a size that only a mistaken unit explains, or hips in one place.
+    """
+    some = mapped.positions[:: max(1, len(mapped.positions) // 100)]
+    reach = np.linalg.norm(some - some[:, :1], axis=-1)[:, mapped.joint_mask].max(axis=1)
+    size, (low, high) = float(np.median(reach)), BODY_SIZE_M
+    if not low <= size <= high:
+        raise InputError(
+            f"from the pelvis to the furthest joint the body measures {size:.3g} m; "
+            f"{low} to {high} make sense: give the right units"
+        )
+    if body_check.hips_coincide(mapped):
+        raise InputError(
+            "both hips are in one place, so the body faces nowhere (are the joints named right?)"
+        )
+    for doubt in filter(None, [body_check.left_out(mapped), *body_check.doubts(mapped)]):
+        warnings.warn(doubt, stacklevel=2)
+
+
+def _why_no_window(positions: np.ndarray, fps: float, settings: Settings) -> str:
+    what = "the shortest clip" if settings.whole_clips else "one window"
+    need = f"{what} is {settings.shortest / settings.fps:.2f} s"
+    pieces = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
+    if len(pieces) == 1:
+        return f"{len(positions) / fps:.2f} s; {need}"
+    longest = max(end - first for first, end in pieces)
+    return (
+        f"joints jump {len(pieces) - 1} times, faster than {MAX_SPEED_M_S:g} m/s (first after "
+        f"frame {pieces[0][1] - 1}); the longest motion between jumps is {longest / fps:.2f} s, "
+        f"{need}"
+    )
+
+
+def _add_clip(
+    result: FileResult,
+    clip: Clip,
+    positions: np.ndarray,
+    joint_mask: np.ndarray,
+    job: FileJob,
+    settings: Settings,
+    labels: Mapping[str, str],
+    begin: int,
+) -> None:
+    row: dict[str, Any] = {
+        "clip_id": clip.clip_id,
+        "recording": job.recording,
+        "source": well_formed(job.path),
+        "fps": clip.fps,
+        "start_frame": begin,
+        "frames": clip.num_frames,
+        "duration_s": clip.duration_s,
+        "split": job.split,
+        "captions": list(clip.captions),
+        "labels": json.dumps(labels, sort_keys=True),
+        "joints": int(joint_mask.sum()),
+    }
+    pieces, num_jumps = _pieces(positions, joint_mask, clip.fps, row, settings)
+    row["num_windows"] = sum(len(piece.starts) for piece in pieces)
+    if num_jumps:
+        length = windows.num_resampled(len(positions), clip.fps, settings.fps)
+        whole = len(settings.rows_of(length)[0])
+        lost = max(0, whole - row["num_windows"])
+        for key, value in (("jumps", num_jumps), ("dropped_windows", lost)):
+            result.record[key] = result.record.get(key, 0) + value
+    result.clips.append(row)
+    result.pieces += pieces
+    result.record["windows"] += row["num_windows"]
+
+
+def _pieces(
+    positions: np.ndarray,
+    joint_mask: np.ndarray,
+    fps: float,
+    clip: dict[str, Any],
+    settings: Settings,
+) -> tuple[list[Piece], int]:
+    """The parts of a clip that hold windows, and the number of jumps in it."""
+    ranges = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
+    pieces = []
+    for first, end in ranges:
+        motion = windows.resample(positions[first:end], fps, settings.fps)
+        starts, lengths = settings.rows_of(len(motion))
+        if len(starts):
+            pieces.append(
+                Piece(
+                    clip=clip,
+                    # A copy where it is a view: the file's other frames must not stay in memory.
+                    motion=motion.copy() if motion.base is not None else motion,
+                    joint_mask=joint_mask,
+                    begin_s=first / fps,
+                    starts=starts,
+                    lengths=lengths,
+                )
+            )
+    return pieces, len(ranges) - 1
+
+
+def cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece.
+
+    What is shorter than a window holds its last frame to the end.
+    """
+    steps = np.minimum(np.arange(settings.window), piece.lengths[:, None] - 1)
+    motion = piece.motion[piece.starts[:, None] + steps]
+    masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
+    times = piece.begin_s + piece.starts / settings.fps
+    return windows.normalise_window(motion, masks), masks, times
+
+
+def write_group(
+    number: int, jobs: Iterable[FileJob], settings: Settings, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Read a group of files and write its shards; yields small rows, one for each file.
+
+    A row holds the file's record, its clips and the shards written since the row before.
+    """
+    pending: list[Piece] = []
+    num_shards = 0
+
+    def flush(at_least: int) -> list[Shard]:
+        nonlocal pending, num_shards
+        shards = []
+        while sum(len(piece.starts) for piece in pending) >= at_least:
+            full, pending = _split_off(pending, SHARD_WINDOWS)
+            split = full[0].clip["split"]
+            name = f"{split}-{number:05d}-{num_shards:03d}"
+            shards.append(write_shard(folder, name, split, _columns(full, settings)))
+            num_shards += 1
+        return shards
+
+    last: dict[str, Any] | None = None
+    for job in jobs:
+        result = read_job(job, settings)
+        if last is not None:
+            yield last
+        pending += result.pieces
+        last = {
+            "record": result.record,
+            "clips": result.clips,
+            "shards": flush(SHARD_WINDOWS),
+        }
+    if last is not None:
+        last["shards"] += flush(1)
+        yield last
+
+
+def _split_off(pieces: Sequence[Piece], count: int) -> tuple[list[Piece], list[Piece]]:
+    """The first `count` windows, or all that there are, and the rest."""
+    first: list[Piece] = []
+    for i, piece in enumerate(pieces):
+        if len(piece.starts) > count:
+            rest = [piece.part(count, None), *pieces[i + 1 :]]
+            return ([*first, piece.part(0, count)] if count else first), rest
+        first.append(piece)
+        count -= len(piece.starts)
+    return first, []
+
+
+def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
+    motion, masks, times = (
+        np.concatenate(parts) for parts in zip(*(cut(piece, settings) for piece in pieces))
+    )
+    clips = [piece.clip for piece in pieces for _ in piece.starts]
+    lengths = np.concatenate([piece.lengths for piece in pieces])
+    rate = settings.fps
+    return {
+        "window_id": [f"{c['clip_id']}@{round(t * rate)}" for c, t in zip(clips, times)],
+        "clip_id": [clip["clip_id"] for clip in clips],
+        "recording": [clip["recording"] for clip in clips],
+        "source": [clip["source"] for clip in clips],
+        "split": [clip["split"] for clip in clips],
+        "start_s": times.tolist(),
+        "end_s": (times + lengths / rate).tolist(),
+        "motion": motion,
+        "joint_mask": masks,
+        **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
+        **(_music_columns(pieces, settings) if settings.music is not None else {}),
+        "captions": [clip["captions"] for clip in clips],
+        "labels": [clip["labels"] for clip in clips],
+    }
+
+
+def clip_music(
+    path: str, settings: Settings, begin_s: float, duration_s: float
+) -> np.ndarray | None:
+    """Features `[T, F]` of a clip's song at the dataset's rate; None, with a warning, without one.
+
+    Args:
+        path: of the motion file.
+        begin_s: of the clip, from the begin of the file and of the song.
+    """
+    assert settings.music is not None
+    song = song_of(path, settings.music)
+    if song is None:
+        warnings.warn(f"no song of its name in {settings.music}", stacklevel=2)
+        return None
+    try:
+        features = song_features(str(song), settings.fps)
+    except RaydanceError as error:
+        warnings.warn(f"read without music: {error}", stacklevel=2)
+        return None
+    first = round(begin_s * settings.fps)
+    return features.values[first : first + int(duration_s * settings.fps) + 2]
+
+
+def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
+    """Features `[N, L, F]` of each row, zero after the song's end, and which rows have a song."""
+    rows, known = [], []
+    for piece in pieces:
+        for start, length in zip(piece.starts, piece.lengths):
+            values = np.zeros((settings.window, len(FEATURE_NAMES)), dtype=np.float32)
+            known.append(piece.music is not None)
+            if piece.music is not None:
+                first = round(piece.begin_s * settings.fps) + int(start)
+                part = piece.music[first : first + int(length)]
+                values[: len(part)] = part
+            rows.append(values)
+    return {"music": np.stack(rows), "has_music": np.array(known)}

@@ -1,0 +1,271 @@
+"""Everything2Motion's way from any input to latents: input adapters and the query-aware encoder.
+
+Eq. 2-9. What is read otherwise than printed: queries come from the latents and keys and values from
+the input (eq. 8 says both Q and K come from the latents, which cannot be); the GRU of eq. 4 stands
+at the end of both adapters and can be switched off. Every parameter takes part in every batch, so
+that ranks may hold different modalities: what a row lacks is masked and counts zero.
+
+Dimensions: B rows, L tokens of text, T frames, F music features, G genres, S tokens of an input,
+Q latent queries, D their width, W width of an input's adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydance.errors import ConfigError
+from raydance.nn.attention import CrossBlock, SelfBlock, length_mask, positions
+
+NUM_GENRES = 10
+_TYPE_WIDTH = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """One input's adapter and latent queries.
+
+    Attributes:
+        width: W of the adapter's transformer.
+        layers: of that transformer (paper: 2).
+        gru: a bidirectional GRU at the end (eq. 4).
+        latents, latent_width: Q and D (paper: 128 x 128 of text, 256 x 128 of music).
+        self_layers, cross_layers: of the query-aware encoder (paper: 4 and 2 for text, 2 and 1 for
+            music).
+    """
+
+    width: int = 128
+    layers: int = 2
+    gru: bool = True
+    latents: int = 128
+    latent_width: int = 128
+    self_layers: int = 4
+    cross_layers: int = 2
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "latent_width"):
+            if getattr(self, name) % 8:
+                raise ConfigError(f"{name}: {getattr(self, name)}; a multiple of 8 is needed")
+        if min(self.latents, self.cross_layers, self.layers) < 1:
+            raise ConfigError("latents, layers and cross_layers: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditioningConfig:
+    """What the generator is told by: text and music.
+
+    Attributes:
+        stride: frames of motion for each token of music; the paper's is 1.
+    """
+
+    text: AdapterConfig = field(default_factory=AdapterConfig)
+    music: AdapterConfig = field(
+        default_factory=lambda: AdapterConfig(latents=256, self_layers=2, cross_layers=1)
+    )
+    stride: int = 1
+
+
+class TextAdapter(nn.Module):
+    """Token features of a frozen encoder -> transformer -> linear (eq. 2), and the GRU."""
+
+    def __init__(self, config: AdapterConfig, token_width: int) -> None:
+        super().__init__()
+        width = config.width
+        self.input = nn.Linear(token_width, width)
+        self.blocks = nn.ModuleList(
+            SelfBlock(width, dropout=config.dropout) for _ in range(config.layers)
+        )
+        self.output = nn.Linear(width, width)
+        self.gru = _gru(width) if config.gru else None
+
+    def forward(self, tokens_BLE: Tensor, mask_BL: Tensor) -> Tensor:
+        hidden_BLW = self.input(tokens_BLE)
+        hidden_BLW = hidden_BLW + positions(hidden_BLW.shape[1], hidden_BLW.shape[2]).to(hidden_BLW)
+        for block in self.blocks:
+            hidden_BLW = block(hidden_BLW, mask_BL)
+        return _through(self.gru, self.output(hidden_BLW), mask_BL)
+
+
+class _ResidualConv(nn.Module):
+    """Two convolutions over time beside the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv1d(width, width, 3, padding=1),
+        )
+
+    def forward(self, hidden_BWT: Tensor, mask_B1T: Tensor) -> Tensor:
+        return (hidden_BWT + self.layers(hidden_BWT)) * mask_B1T
+
+
+class MusicAdapter(nn.Module):
+    """Music features and the type of dance -> residual convolutions -> transformer (eq. 3)."""
+
+    def __init__(self, config: AdapterConfig, features: int, stride: int) -> None:
+        super().__init__()
+        width = config.width
+        self.stride = stride
+        self.dance_type = nn.Linear(NUM_GENRES, _TYPE_WIDTH)
+        self.input = nn.Linear(features + _TYPE_WIDTH, width)
+        self.convs = nn.ModuleList(_ResidualConv(width) for _ in range(3))
+        self.blocks = nn.ModuleList(
+            SelfBlock(width, dropout=config.dropout) for _ in range(config.layers)
+        )
+        self.gru = _gru(width) if config.gru else None
+
+    def forward(
+        self, music_BTF: Tensor, genre_B: Tensor, mask_BT: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens `[B, S, W]` and their mask, and hidden values of each frame, `[B, T, W]`."""
+        known_BG = F.one_hot(genre_B.clamp(min=0), NUM_GENRES) * (genre_B >= 0)[:, None]
+        kind_BTX = self.dance_type(known_BG.to(music_BTF.dtype))[:, None].expand(
+            -1, music_BTF.shape[1], -1
+        )
+        hidden_BWT = self.input(torch.cat([music_BTF, kind_BTX], dim=-1)).transpose(1, 2)
+        mask_B1T = mask_BT[:, None].to(hidden_BWT.dtype)
+        hidden_BWT = hidden_BWT * mask_B1T
+        for conv in self.convs:
+            hidden_BWT = conv(hidden_BWT, mask_B1T)
+        frames_BTW = hidden_BWT.transpose(1, 2)
+        tokens_BSW, mask_BS = frames_BTW, mask_BT
+        if self.stride > 1:
+            pooled_BWS = F.avg_pool1d(hidden_BWT, self.stride, ceil_mode=True)
+            tokens_BSW, mask_BS = pooled_BWS.transpose(1, 2), mask_BT[:, :: self.stride]
+        code_SW = positions(tokens_BSW.shape[1], tokens_BSW.shape[2]).to(tokens_BSW)
+        tokens_BSW = tokens_BSW + code_SW
+        for block in self.blocks:
+            tokens_BSW = block(tokens_BSW, mask_BS)
+        return _through(self.gru, tokens_BSW, mask_BS), mask_BS, frames_BTW
+
+
+def _gru(width: int) -> nn.GRU:
+    return nn.GRU(width, width // 2, batch_first=True, bidirectional=True)
+
+
+def _through(gru: nn.GRU | None, hidden_BSW: Tensor, mask_BS: Tensor) -> Tensor:
+    """The GRU's output, read backwards from each row's own last token."""
+    if gru is None:
+        return hidden_BSW
+    # Packed rows need at least one token; those of rows without any are masked later.
+    length_B = mask_BS.sum(dim=1).clamp(min=1)
+    packed = nn.utils.rnn.pack_padded_sequence(
+        hidden_BSW, length_B.cpu(), batch_first=True, enforce_sorted=False
+    )
+    out_BSW, _ = nn.utils.rnn.pad_packed_sequence(
+        gru(packed)[0], batch_first=True, total_length=hidden_BSW.shape[1]
+    )
+    return out_BSW
+
+
+class QueryEncoder(nn.Module):
+    """Eq. 8-9: learned latents ask the input (cross-attention), then one another."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        super().__init__()
+        width = config.latent_width
+        self.latents = nn.Parameter(torch.randn(config.latents, width) * width**-0.5)
+        self.cross = nn.ModuleList(
+            CrossBlock(width, config.width, dropout=config.dropout)
+            for _ in range(config.cross_layers)
+        )
+        self.own = nn.ModuleList(
+            SelfBlock(width, dropout=config.dropout) for _ in range(config.self_layers)
+        )
+
+    def forward(self, tokens_BSW: Tensor, mask_BS: Tensor) -> Tensor:
+        """Latents `[B, Q, D]`."""
+        code_QD = positions(*self.latents.shape).to(self.latents)
+        latent_BQD = (self.latents + code_QD).expand(len(tokens_BSW), -1, -1)
+        for cross in self.cross:
+            latent_BQD = cross(latent_BQD, tokens_BSW, mask_BS)
+        for block in self.own:
+            latent_BQD = block(latent_BQD)
+        return latent_BQD
+
+
+class Conditioning(nn.Module):
+    """Both inputs as one set of latents.
+
+    Args:
+        token_width: of text tokens; features: F of music.
+        width: W of what it gives.
+        is_literal: the paper's latents alone; else also one vector for all, from the mean of the
+            tokens, and values of each frame from the music.
+    """
+
+    def __init__(
+        self,
+        config: ConditioningConfig,
+        token_width: int,
+        features: int,
+        width: int,
+        *,
+        is_literal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.text = TextAdapter(config.text, token_width)
+        self.music = MusicAdapter(config.music, features, config.stride)
+        self.text_encoder = QueryEncoder(config.text)
+        self.music_encoder = QueryEncoder(config.music)
+        self.text_output = nn.Linear(config.text.latent_width, width)
+        self.music_output = nn.Linear(config.music.latent_width, width)
+        self.is_literal = is_literal
+        if is_literal:
+            return
+        self.pooled = nn.Linear(token_width, width)
+        self.frames = nn.Linear(config.music.width, width)
+        self.no_text = nn.Parameter(torch.zeros(width))
+        self.no_music = nn.Parameter(torch.zeros(width))
+
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a generator is told.
+
+        Args:
+            batch: `text_tokens [B, L, E]`, `text_mask [B, L]`, `has_text [B]`, and where rows may
+                have music `music [B, T, F]`, `genre [B]`, `has_music [B]`, `length [B]`.
+
+        Returns:
+            Latents `[B, Q, W]` and their mask; one vector for all, `[B, W]`; values of each frame
+            from the music, `[B, T, W]`. The last two are zero where only latents are wanted.
+        """
+        has_text_B, has_music_B = batch["has_text"], batch["has_music"]
+        text_mask_BL = batch["text_mask"] & has_text_B[:, None]
+        longest = max(1, int(text_mask_BL.sum(dim=1).max()))
+        text_mask_BL = text_mask_BL[:, :longest]
+        tokens_BLE = batch["text_tokens"][:, :longest].float()
+        text_BLW = self.text(tokens_BLE, text_mask_BL)
+        text_BQW = self.text_output(self.text_encoder(text_BLW, text_mask_BL))
+        # One row stands for all where none has music: its parameters then still get gradients.
+        kept = slice(None) if bool(has_music_B.any()) else slice(0, 1)
+        music_BTF, genre_B = batch["music"][kept], batch["genre"][kept]
+        music_mask_BT = length_mask(batch["length"][kept], music_BTF.shape[1])
+        music_mask_BT = music_mask_BT & has_music_B[kept, None]
+        music_BSW, mask_BS, frames_BTX = self.music(music_BTF, genre_B, music_mask_BT)
+        music_BQW = self.music_output(self.music_encoder(music_BSW, mask_BS))
+        music_BQW = music_BQW.expand(len(has_music_B), -1, -1)
+        latents_BQW = torch.cat([text_BQW, music_BQW], dim=1)
+        mask_BQ = torch.cat(
+            [
+                has_text_B[:, None].expand(-1, text_BQW.shape[1]),
+                has_music_B[:, None].expand(-1, music_BQW.shape[1]),
+            ],
+            dim=1,
+        )
+        if self.is_literal:
+            zeros_BW = torch.zeros_like(latents_BQW[:, 0])
+            return latents_BQW, mask_BQ, zeros_BW, zeros_BW[:, None]
+        count_BL1 = text_mask_BL[..., None].to(text_BLW.dtype)
+        mean_BE = (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
+        one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), self.no_text)
+        one_BW = one_BW + torch.where(has_music_B[:, None], torch.zeros_like(one_BW), self.no_music)
+        frames_BTW = self.frames(frames_BTX) * music_mask_BT[..., None]
+        frames_BTW = frames_BTW.expand(len(has_music_B), -1, -1)
+        return latents_BQW, mask_BQ, one_BW, frames_BTW

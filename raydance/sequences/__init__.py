@@ -1,1 +1,0 @@
-"""Network blocks for rows of different lengths: attention, conditioning, convolutions in time."""

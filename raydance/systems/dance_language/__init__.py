@@ -1,0 +1,1 @@
+"""Dance-Language: motion capture and words in one space."""

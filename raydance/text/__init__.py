@@ -1,0 +1,1 @@
+"""Frozen encoders, language models and the words of captions."""
