@@ -63,7 +63,7 @@ def example(
 ) -> None:
     """Write embedded data: a procedural dancer, songs with dances, or moving objects as tracks.
 
-    GenerationResult by rule and offline, with sentences; no recordings.
+    Made by rule and offline, with sentences; no recordings.
 
     \b
     Examples:
