@@ -17,7 +17,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from raydance.data.caption_table import CaptionTable
 from raydance.data.columns import read_columns
 from raydance.data.dataset import Dataset
 from raydance.data.index import scores
@@ -36,6 +35,7 @@ from raydance.systems.base import load_stage
 from raydance.systems.dance_language.config import config_of
 from raydance.systems.dance_language.stages import build_stage
 from raydance.systems.dance_language.statistics_step import statistics_of
+from raydance.training.caption_table import CaptionTable
 from raydance.training.run_folder import Run, load_bundle
 
 _BATCH = 256
