@@ -15,6 +15,7 @@ from raydance.data.ingest import Settings
 from raydance.errors import ConfigError, InputError
 from raydance.evaluation.general import evaluate_system
 from raydance.motion import synthetic
+from raydance.music.beat_clock import BeatClock
 from raydance.music.dance_corpus import write_dances
 from raydance.music.features import NAMES
 from raydance.systems import load_run
@@ -121,7 +122,7 @@ def test_motion_longer_than_a_part_has_no_seam_by_construction(run: Run) -> None
 def test_it_goes_on_from_a_motion(run: Run) -> None:
     system = load_run(run.path)
     clip = synthetic.make_clip(synthetic.MOVEMENTS[2], 5)
-    codes = system.codes_before(clip)
+    codes = system.codes_before(clip, BeatClock.of_frames(64))
     assert codes.shape == (2, system.basis.num_components)
     generate = system.tasks["generate"]
     inputs = {"text": "a slow turn", "motion": clip}

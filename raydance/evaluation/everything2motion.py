@@ -283,26 +283,30 @@ def music_measures(
             name="acceleration where parts join over that elsewhere",
             unit="x",
             better="target",
-            value=seam_ratio(system, made),
+            value=seam_ratio(system, made, songs),
             target=1.0,
         ),
     ]
 
 
-def seam_ratio(system: Everything2Motion, motions: Sequence[np.ndarray]) -> float:
+def seam_ratio(
+    system: Everything2Motion, motions: Sequence[np.ndarray], songs: Sequence[MusicFeatures]
+) -> float:
     """Mean acceleration within two frames of a join of parts over that of all other frames."""
     config = system.config.sequence_flow
-    joins = range(
-        config.most_patches, len(motions[0]) // HOP, config.most_patches - config.most_before
-    )
     near: list[float] = []
     far: list[float] = []
-    for motion in motions:
+    for motion, song in zip(motions, songs):
+        clock = system.clock_of(song, len(motion))
+        joins = range(
+            config.most_patches, clock.num_ticks // HOP, config.most_patches - config.most_before
+        )
         known = motion[:, system.joint_mask]
         size = np.linalg.norm(np.diff(known, n=2, axis=0), axis=-1).mean(axis=1)
         at_join = np.zeros(len(size), dtype=bool)
         for patch in joins:
-            at_join[max(0, patch * HOP - 3) : patch * HOP + 2] = True
+            frame = round(float(clock.frames_at(np.array([patch * HOP]))[0]))
+            at_join[max(0, frame - 3) : frame + 2] = True
         near += size[at_join].tolist()
         far += size[~at_join].tolist()
     return float(np.mean(near)) / max(float(np.mean(far)), 1e-9) if near else float("nan")

@@ -14,6 +14,7 @@ import numpy as np
 
 from raydance.motion import augment
 from raydance.motion.local_frames import to_local
+from raydance.music.beat_clock import BeatClock, most_ticks
 from raydance.music.features import NAMES
 
 GENRE_LABELS = ("genre", "dance", "style")
@@ -30,7 +31,9 @@ class ClipRows:
     Attributes:
         has_length, has_music: whether the dataset has the column; without it all rows are of full
             length, or silent.
-        num_frames: of a row, padding included.
+        num_frames: of a stored row, padding included.
+        beats_at_fps: frames per second of the rows, where those with music are to be sampled at the
+            beats (`BeatClock`); else None.
         genres: names that `genre` counts from 0; any other is -1.
         mean, std: `[F]` of `local`, where it is wanted.
         mirror: probability that a training row is mirrored.
@@ -39,6 +42,7 @@ class ClipRows:
     has_length: bool
     has_music: bool
     num_frames: int
+    beats_at_fps: float | None = None
     genres: tuple[str, ...] = ()
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
@@ -73,7 +77,8 @@ class ClipRows:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Batch columns, and which rows were mirrored, `[N]` bool."""
         flags = self.mirror_flags(keys, seed=seed, epoch=epoch)
-        columns = self.plain(rows)
+        rows = self._sampled(rows)
+        columns = self._columns(rows, mirrored=False)
         if self.mean is not None and flags.any():
             picked = {name: np.asarray(rows[name])[flags] for name in ("motion", "joint_mask")}
             local = np.array(columns["local"])
@@ -83,6 +88,16 @@ class ClipRows:
 
     def plain(self, rows: Mapping[str, Any], *, mirrored: bool = False) -> dict[str, np.ndarray]:
         """Batch columns of the rows as they are, or of all mirrored."""
+        return self._columns(self._sampled(rows), mirrored=mirrored)
+
+    def _sampled(self, rows: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.beats_at_fps is None or not self.has_music:
+            return rows
+        num = len(rows["labels"])
+        lengths = rows["length"] if self.has_length else np.full(num, self.num_frames)
+        return at_beats({**rows, "length": lengths}, self.beats_at_fps)
+
+    def _columns(self, rows: Mapping[str, Any], *, mirrored: bool) -> dict[str, np.ndarray]:
         num = len(rows["labels"])
         columns: dict[str, np.ndarray] = {
             "length": np.full(num, self.num_frames, dtype=np.int64),
@@ -90,7 +105,7 @@ class ClipRows:
             "has_music": np.zeros(num, dtype=bool),
             "genre": np.array([self._genre(text) for text in rows["labels"]], dtype=np.int64),
         }
-        if self.has_length:
+        if "length" in rows:
             columns["length"] = np.asarray(rows["length"], dtype=np.int64)
         if self.has_music:
             columns["music"] = for_network(np.asarray(rows["music"]))
@@ -108,6 +123,32 @@ class ClipRows:
 
     def _genre(self, labels: str) -> int:
         return genre_number(genre_of(labels), self.genres)
+
+
+def at_beats(rows: Mapping[str, Any], fps: float) -> dict[str, Any]:
+    """Rows whose clips with music are sampled at its beats; all get room for `most_ticks`.
+
+    Args:
+        rows: `music [N, T, F]`, `has_music [N]` and `length [N]`, and `motion [N, T, J, 3]` where
+            it is wanted.
+        fps: of the rows.
+    """
+    out = dict(rows)
+    names = [name for name in ("motion", "music") if name in rows]
+    room = most_ticks(rows["music"].shape[1])
+    for name in names:
+        values = np.asarray(rows[name])
+        out[name] = np.zeros((len(values), room, *values.shape[2:]), dtype=np.float32)
+    out["length"] = np.array(rows["length"], dtype=np.int64)
+    for i, (length, has_music) in enumerate(zip(rows["length"], rows["has_music"])):
+        music = rows["music"][i][:length]
+        clock = BeatClock.of_music(music, fps) if has_music else BeatClock.of_frames(len(music))
+        out["length"][i] = num = min(clock.num_ticks, room)
+        for name in names:
+            sampled = clock.to_ticks(rows[name][i][:length], smooth=name == "motion")[:num]
+            out[name][i, :num] = sampled
+            out[name][i, num:] = sampled[-1] if name == "motion" else 0.0
+    return out
 
 
 def genre_of(labels: str) -> str:

@@ -21,10 +21,13 @@ class PatchBasisConfig:
     Attributes:
         explained: share of the training patches' variance that is enough; most: at most so many.
         sample_clips: training clips that the basis is fitted to, of all datasets together.
+        clock: what patches of clips with music count: `beats`, so many samples in each, or
+            `frames`, as clips without music.
     """
 
     explained: float = 0.995
     most: int = 192
+    clock: Literal["beats", "frames"] = "beats"
     sample_clips: int = 4000
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ class Everything2MotionConfig:
             uses_prior = self.sequence_flow.prior != "basis"
         if uses_prior and not self.motion_prior.enabled:
             raise ConfigError("the motion prior is used but off: set motion_prior.enabled=true")
+        if self.head == "regression" and self.patch_basis.clock != "frames":
+            raise ConfigError("head regression: works on frames; set patch_basis.clock=frames")
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
@@ -70,6 +75,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     },
     "paper": {
         "head": "regression",
+        "patch_basis": {"clock": "frames"},
         "motion_prior": {"enabled": True},
         "texts": {"encoder": {"side_features": False}},
         "sequence_regression": {

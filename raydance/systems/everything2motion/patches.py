@@ -20,6 +20,7 @@ from raydance.motion.patch_basis import (
     patch_rows,
 )
 from raydance.systems.engine import StepContext, column_folder
+from raydance.systems.everything2motion.clip_rows import at_beats
 from raydance.systems.everything2motion.config import PatchBasisConfig
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 
@@ -36,13 +37,14 @@ PATCH_CODES: Final = Column(
 class SampleClips:
     """Draws a shard's share of the training clips, each as it is or mirrored."""
 
-    def __init__(self, dataset: str, share: float, seed: int) -> None:
+    def __init__(self, dataset: str, share: float, seed: int, clock: str) -> None:
         self.dataset, self.share, self.seed = Dataset.open(dataset), share, seed
+        self.clock = clock
 
     def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Patches `[R, L, F]` in the order of the clips' names, and the joints seen, `[J]`; with
         the sum, sum of squares and number of frames of all values, `[3, F]`."""
-        rows = read_clips(self.dataset, "train", index)
+        rows = read_clips(self.dataset, "train", index, self.clock)
         keys = augment.window_keys(rows["window_id"])
         chosen = augment.uniforms(keys, seed=self.seed, epoch=0, stream=89) < self.share
         parts: list[np.ndarray] = []
@@ -65,15 +67,17 @@ class SampleClips:
         return patches, rows["joint_mask"].any(axis=0), sums
 
 
-def read_clips(dataset: Dataset, split: str, index: int) -> dict[str, Any]:
-    """Motion, masks, lengths and names of a shard."""
+def read_clips(dataset: Dataset, split: str, index: int, clock: str = "frames") -> dict[str, Any]:
+    """Motion, masks, lengths and names of a shard; see `PatchBasisConfig.clock`."""
     shard = dataset.shards(split)[index]
+    is_danced = clock == "beats" and "music" in dataset.arrays
     names = ["window_id", "motion", "joint_mask"]
     names += ["length"] if "length" in dataset.arrays else []
+    names += ["music", "has_music"] if is_danced else []
     rows: dict[str, Any] = dict(dataset.read_shard(shard, columns=names))
     if "length" not in rows:
         rows["length"] = np.full(shard.num_windows, dataset.frames, dtype=np.int64)
-    return rows
+    return at_beats(rows, dataset.fps) if is_danced else rows
 
 
 class PatchCodeWriter:
@@ -83,11 +87,12 @@ class PatchCodeWriter:
         self.run, self.role = Run.open(run_path), role
         self.basis = basis_of(self.run)
         self.dataset = Dataset.open(self.run.datasets[role]["path"])
+        self.clock = str(self.run.config["patch_basis"]["clock"])
 
     def __call__(self, item: tuple[str, int]) -> dict[str, Any]:
         """`item` is (split, shard index)."""
         split, index = item
-        rows = read_clips(self.dataset, split, index)
+        rows = read_clips(self.dataset, split, index, self.clock)
         shard = self.dataset.shards(split)[index]
         plain = codes_of(self.basis, rows["motion"], rows["joint_mask"], rows["length"])
         swapped = codes_of(
@@ -129,7 +134,8 @@ def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[st
     patches, seen, sums = [], [], []
     for dataset in context.datasets.values():
         shards = list(range(len(dataset.shards("train"))))
-        found = context.runner.map(SampleClips, (str(dataset.path), share, seed), shards)
+        arguments = (str(dataset.path), share, seed, config.clock)
+        found = context.runner.map(SampleClips, arguments, shards)
         # In a fixed order, whatever worker was first: sums of floats depend on it.
         for part, joints, total_3F in sorted(found, key=lambda one: one[0].tobytes()):
             if part.size:

@@ -1,5 +1,7 @@
 """A trained Everything2Motion run at work: motion from a sentence, from music, or from both.
 
+With music, codes count ticks of its beats instead of frames (`BeatClock`).
+
 Dimensions: B motions, T frames, P patches, K values of a code, F values of a frame.
 """
 
@@ -22,7 +24,8 @@ from raydance.motion.clip import Clip
 from raydance.motion.local_frames import from_local
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.patch_basis import HOP, LENGTH, num_patches
-from raydance.music.features import NAMES, MusicFeatures
+from raydance.music.beat_clock import BeatClock
+from raydance.music.features import NAMES, MusicFeatures, beat_columns
 from raydance.music.songs import song_features
 from raydance.stages.motion_prior import MotionPrior
 from raydance.stages.sequence_flow import SequenceFlow
@@ -169,7 +172,9 @@ class Everything2Motion:
                 known = ", ".join(self.genres) or "none"
                 raise InputError(f"genre: {options.genre!r}; this run knows: {known}")
             genre = genre_number(options.genre, self.genres)
-        before = self.codes_before(inputs["motion"]) if "motion" in inputs else None
+        before = None
+        if "motion" in inputs:
+            before = self.codes_before(inputs["motion"], self.clock_of(music, num_frames))
         motion = self.make(
             [
                 Condition(
@@ -223,8 +228,23 @@ class Everything2Motion:
         weight = np.exp(20.0 * (score_U[nearest] - score_U[nearest[0]]))
         return float(np.average(seconds_U[nearest], weights=weight))
 
-    def codes_before(self, clip: Clip) -> np.ndarray:
+    def clock_of(self, music: MusicFeatures | None, num_frames: int) -> BeatClock:
+        """What patches of a motion count."""
+        if music is None or self.config.patch_basis.clock == "frames":
+            return BeatClock.of_frames(num_frames)
+        values = music.values[:num_frames]
+        if len(values) < num_frames:  # after a song's end its beat goes on
+            beats = beat_columns(music.beats_s, self.fps, num_frames)
+            first = NAMES.index("tempo_bpm")
+            values = np.zeros((num_frames, len(NAMES)))
+            values[:, first : first + beats.shape[1]] = beats
+        return BeatClock.of_music(values, self.fps)
+
+    def codes_before(self, clip: Clip, clock: BeatClock) -> np.ndarray:
         """Codes `[G, K]` of the end of a clip, whose every frame is known.
+
+        Args:
+            clock: of the motion that goes on from it; the last half overlap is told twice.
 
         Raises:
             InputError: a skeleton that cannot be mapped, or too short.
@@ -235,15 +255,20 @@ class Everything2Motion:
         motion = windows.resample(mapped.positions, clip.fps, self.fps)
         given = self.config.sequence_flow.most_before
         lead = (LENGTH - HOP) // 2
-        need = (given + 1) * HOP + lead
-        if len(motion) < need:
+        frames = clock.frames_at(np.arange(-(given + 1) * HOP, lead))
+        frames = frames - frames[-1] + len(motion) - 1
+        if frames[0] < 0:
+            need = (len(motion) - frames[0]) / self.fps
             raise InputError(
                 f"{clip.clip_id}: {len(motion) / self.fps:.1f} s; to go on from it, "
-                f"{need / self.fps:.1f} s are needed"
+                f"{need:.1f} s are needed"
             )
+        first = int(frames[0])
         mask = mapped.joint_mask[None]
-        part = windows.normalise_window(motion[None, -need:].astype(np.float32), mask)
-        codes = patches.codes_of(self.basis, part, mask, np.array([need]))
+        part = windows.normalise_window(motion[None, first:].astype(np.float32), mask)
+        known = BeatClock(frame_of_tick=frames - first, tick_of_frame=np.zeros(0))
+        ticks = known.to_ticks(part[0])[None]
+        codes = patches.codes_of(self.basis, ticks, mask, np.array([ticks.shape[1]]))
         return codes[0, 1 : 1 + given]
 
     def make(
@@ -260,32 +285,39 @@ class Everything2Motion:
         """
         num_frames = conditions[0].num_frames
         assert all(one.num_frames == num_frames for one in conditions)
+        clocks = [self.clock_of(one.music, num_frames) for one in conditions]
         before = conditions[0].before
-        num_given = 0 if before is None else len(before)
-        total = num_frames + num_given * HOP
+        num_given = 0 if before is None else len(before) * HOP
         with torch.inference_mode():
             if self.flow is not None:
-                local = self._flow_local(conditions, total, num_given, steps, guidance)
+                local = self._flow_local(conditions, clocks, num_given, steps, guidance)
             else:
                 local = self._regression_local(conditions, num_frames)
-        motion = from_local(local)[:, num_given * HOP :]
+        ticks = from_local(local)[:, num_given:]
+        motion = np.stack(
+            [clock.to_frames(row[: clock.num_ticks]) for clock, row in zip(clocks, ticks)]
+        )
         motion = np.where(self.joint_mask[:, None], motion, 0.0).astype(np.float32)
-        if num_given:
-            mask = np.broadcast_to(self.joint_mask, (len(motion), len(self.joint_mask)))
-            motion = windows.normalise_window(motion, mask)
-        return motion
+        mask = np.broadcast_to(self.joint_mask, (len(motion), len(self.joint_mask)))
+        # A motion begins where the first frame is, which need not be the first tick.
+        return windows.normalise_window(motion, mask)
 
-    def batch_of(self, conditions: Sequence[Condition], num_given: int = 0) -> dict[str, Tensor]:
-        """Conditions as the networks read them."""
-        total = conditions[0].num_frames + num_given * HOP
+    def batch_of(
+        self, conditions: Sequence[Condition], clocks: Sequence[BeatClock], num_given: int = 0
+    ) -> dict[str, Tensor]:
+        """Conditions as the networks read them, after `num_given` ticks that are known."""
         said = [one.text or "" for one in conditions]
         tokens, mask = self._tokens(said)
-        frames = total if any(one.music is not None for one in conditions) else _SILENT_FRAMES
-        music = np.zeros((len(said), frames, len(NAMES)), dtype=np.float32)
-        for row, one in zip(music, conditions):
+        lengths = num_given + np.array([clock.num_ticks for clock in clocks], dtype=np.int64)
+        heard = any(one.music is not None for one in conditions)
+        room = int(lengths.max()) if heard else _SILENT_FRAMES
+        music = np.zeros((len(said), room, len(NAMES)), dtype=np.float32)
+        for row, one, clock in zip(music, conditions, clocks):
             if one.music is not None:
-                values = for_network(one.music.values[: conditions[0].num_frames])
-                row[num_given * HOP : num_given * HOP + len(values)] = values
+                values = one.music.values[: one.num_frames]
+                silence = np.zeros((one.num_frames - len(values), len(NAMES)))
+                ticks = clock.to_ticks(np.concatenate([values, silence]), smooth=False)
+                row[num_given : num_given + len(ticks)] = for_network(ticks)
         arrays = {
             "text_tokens": tokens,
             "text_mask": mask,
@@ -293,7 +325,7 @@ class Everything2Motion:
             "music": music,
             "has_music": np.array([one.music is not None for one in conditions]),
             "genre": np.array([one.genre for one in conditions], dtype=np.int64),
-            "length": np.full(len(said), total, dtype=np.int64),
+            "length": lengths,
         }
         return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
 
@@ -312,12 +344,14 @@ class Everything2Motion:
     def _flow_local(
         self,
         conditions: Sequence[Condition],
-        total: int,
+        clocks: Sequence[BeatClock],
         num_given: int,
         steps: int | None,
         guidance: float | None,
     ) -> np.ndarray:
+        """Values of frames `[B, ticks, F]`, those that are given first."""
         assert self.flow is not None
+        total = num_given + max(clock.num_ticks for clock in clocks)
         count = num_patches(total)
         noise = np.stack(
             [
@@ -332,7 +366,7 @@ class Everything2Motion:
         if num_given:
             stacked = np.stack([one.before for one in conditions if one.before is not None])
             before_BGK = torch.from_numpy(stacked).to(self.device)
-        batch = self.batch_of(conditions, num_given)
+        batch = self.batch_of(conditions, clocks, num_given)
         codes_BPK = self.flow.go_on(batch, noise_BPK, before_BGK, steps=steps, guidance=guidance)
         prior = self.config.sequence_flow.prior
         if prior == "mp_vae":
@@ -349,7 +383,8 @@ class Everything2Motion:
             raise InputError(
                 f"{num_frames} frames; this run's regression makes at most {most} at once"
             )
-        batch = self.batch_of(conditions)
+        clocks = [BeatClock.of_frames(num_frames) for _ in conditions]
+        batch = self.batch_of(conditions, clocks)
         count = -(-num_frames // 8) * 8
         before = torch.zeros(len(conditions), self.config.sequence_regression.before, 1)
         before = before.expand(-1, -1, len(self.local_mean)).to(self.device)

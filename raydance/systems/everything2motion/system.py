@@ -113,6 +113,7 @@ def batch_spec(run: Run, name: str, role: str) -> BatchSpec:
             has_length="length" in dataset.arrays,
             has_music="music" in dataset.arrays,
             num_frames=dataset.frames,
+            beats_at_fps=dataset.fps if config.patch_basis.clock == "beats" else None,
             genres=genres_of(run),
             mean=mean if wants_local else None,
             std=std if wants_local else None,
