@@ -66,7 +66,8 @@ def test_of_two_ways_it_takes_the_more_frequent_one() -> None:
 
 def test_it_reloads_identically_and_every_weight_learns() -> None:
     stage = small().train()
-    torch.nn.init.normal_(stage.output.weight)
+    for member in stage.members:
+        torch.nn.init.normal_(member.output.weight)
     stage.loss(stage(BATCH), BATCH, 0.0)["total"].backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in stage.parameters())
     other = small()

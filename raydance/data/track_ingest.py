@@ -133,9 +133,10 @@ class TrackSettings:
                 yield last
             record, tracks = _read_source(job, self)
             splits = {track.split for track in tracks}
+            num_videos = len({track.video for track in tracks})
             clips = []
             for track in tracks:
-                split = split_of(track, splits, self)
+                split = split_of(track, splits, self, num_videos)
                 waiting.setdefault(split, []).append(track)
                 clips.append(_clip_row(track, split, job.path))
             full = [
@@ -186,8 +187,19 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
     return record, tracks
 
 
-def split_of(track: Track, published: set[str | None], settings: TrackSettings) -> str:
-    """The split of a track: the published one, or by a hash of its video."""
+_VAL_SHARE: Final = 0.15
+_VAL_SHARE_OF_MANY: Final = 0.06
+_MANY_VIDEOS: Final = 500
+
+
+def split_of(
+    track: Track, published: set[str | None], settings: TrackSettings, num_videos: int = 0
+) -> str:
+    """The split of a track: the published one, or by a hash of its video.
+
+    Where a training split is published but nothing to judge epochs by, 15 % of its videos are for
+    that; of 500 videos and more, 6 %.
+    """
     if published == {None}:
         return windows.split_of(track.video, settings.seed)
     if settings.held_out == "test" and "test" not in published and track.split == "val":
@@ -195,8 +207,8 @@ def split_of(track: Track, published: set[str | None], settings: TrackSettings) 
     if track.split in (None, "train") and ("val" not in published or settings.held_out == "test"):
         if "test" in published and "val" in published:
             return "train"
-        # 15 % of the videos.
-        is_val = windows.split_of(f"val/{track.video}", settings.seed) == "val"
+        most = _VAL_SHARE_OF_MANY if num_videos >= _MANY_VIDEOS else _VAL_SHARE
+        is_val = windows.share_of(f"val/{track.video}", settings.seed) >= 1.0 - most
         return "val" if is_val else "train"
     return track.split or "train"
 

@@ -8,7 +8,7 @@ sentences are nearest, as many as samples are drawn, moved to the test track's s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -137,6 +137,7 @@ def generation_measures(
     prompt = system.prompt(sentences, real[:, 0])
     expected = system.expected(prompt)
     samples = np.stack([system.sample(prompt, seed) for seed in range(SAMPLES)])
+    spread = system.spread(prompt, SAMPLES, seed=0)
     firm = system.sample(prompt, 0, emphasis=_EMPHASIS)
     nearest = nearest_sentences(system, training, sentences)
     each = [training["tracks"][rows] for rows in nearest.T]
@@ -148,6 +149,9 @@ def generation_measures(
         """`[B]` pixels at 256."""
         distance = _SCALE * np.linalg.norm(made - real, axis=-1)
         return distance[:, -1].mean(axis=1) if last else distance.mean(axis=(1, 2))
+
+    def best(made: Iterable[np.ndarray]) -> float:
+        return float(np.min([error(one) for one in made], axis=0).mean())
 
     measures = [
         Measure(
@@ -171,12 +175,22 @@ def generation_measures(
         ),
         Measure(
             group="generation, px at 256",
-            name="ADE of the best of ten",
+            name="ADE of the best of ten that stand for many draws",
             unit="",
             better="lower",
-            value=float(np.min([error(one) for one in samples], axis=0).mean()),
-            baseline=float(np.min([error(one) for one in all_copied], axis=0).mean()),
+            value=best(spread),
+            baseline=best(all_copied),
             target=0.0,
+        ),
+        Measure(
+            group="generation, px at 256",
+            name="ADE of the best of ten draws",
+            unit="",
+            better="lower",
+            value=best(samples),
+            baseline=best(all_copied),
+            target=0.0,
+            is_main=False,
         ),
         Measure(
             group="generation",

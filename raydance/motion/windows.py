@@ -156,9 +156,14 @@ def split_of(recording: str, seed: int = 0) -> str:
 
     Adding recordings moves none, and all windows of one recording share its split.
     """
-    digest = hashlib.blake2b(f"{seed}/{recording}".encode(), digest_size=8).digest()
-    share = int.from_bytes(digest, "big") / 2**64
+    share = share_of(recording, seed)
     return next(name for name, end in _SPLITS if share < end or end == 1.0)
+
+
+def share_of(recording: str, seed: int = 0) -> float:
+    """A stable hash of the recording's name in [0, 1)."""
+    digest = hashlib.blake2b(f"{seed}/{recording}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 def check_window(length: int, stride: int) -> None:

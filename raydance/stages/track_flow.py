@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Final, cast
 
 import torch
@@ -119,6 +119,18 @@ class TrackPrompt:
     start: Tensor
     mirrored_text: Tensor | None = None
     mirrored_path: Tensor | None = None
+
+    def rows(self, which: slice) -> TrackPrompt:
+        """Some of the prompts."""
+        return self._each(lambda value: value[which])
+
+    def repeated(self, times: int) -> TrackPrompt:
+        """All prompts, so many times one after the other."""
+        return self._each(lambda value: value.repeat(times, *[1] * (value.ndim - 1)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TrackPrompt:
+        values = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return replace(self, **{name: change(v) for name, v in values if v is not None})
 
 
 class _Network(nn.Module):

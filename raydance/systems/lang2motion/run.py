@@ -19,6 +19,7 @@ from torch import Tensor
 from raydance.data import index
 from raydance.errors import ArtifactError, InputError
 from raydance.motion.augment import mirror_caption
+from raydance.nn.track_choice import representatives
 from raydance.stages.track_flow import TrackFlow, TrackPrompt
 from raydance.stages.track_path import TrackPath
 from raydance.stages.track_text_space import TrackTextSpace
@@ -44,12 +45,17 @@ _DEFAULT_SIZE: Final = (256, 256)
 _DEFAULT_BOX: Final = (96.0, 96.0, 160.0, 160.0)
 _DEFAULT_SECONDS: Final = 3.0
 MAX_SAMPLES: Final = 64
+_DRAWS: Final = 64
+_ROWS_AT_ONCE: Final = 4096
 
 
 class GenerateOptions(TaskOptions):
     """How tracks are made."""
 
     samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
+    spread: bool = Field(
+        default=True, description="Several samples stand for many draws; else the first ones"
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another track")
     kind: Literal["sample", "expected"] = Field(
         default="sample", description="Draws, or the one expected path"
@@ -224,6 +230,27 @@ class Lang2Motion:
             tracks: np.ndarray = self.flow.tracks(coefficients_BK, prompt.start).cpu().numpy()
         return tracks
 
+    def spread(
+        self, prompt: TrackPrompt, num: int, seed: int, **settings: float | int | None
+    ) -> np.ndarray:
+        """`[num, B, T, N, 2]`: few tracks of each prompt that stand for many draws.
+
+        Of 64 draws, or twice as many as are wanted, those to which all are nearest (k-medoids of
+        the centres' paths); the first stands for most.
+
+        Args:
+            num: of tracks; settings as `TrackFlow.sample`.
+        """
+        draws = max(_DRAWS, 2 * num)
+        rows = max(1, _ROWS_AT_ONCE // draws)
+        parts = []
+        for first in range(0, len(prompt.start), rows):
+            part = prompt.rows(slice(first, first + rows))
+            drawn = self.sample(part.repeated(draws), seed + first, **settings)
+            drawn_SBTN2 = torch.from_numpy(drawn).unflatten(0, (draws, len(part.start)))
+            parts.append(representatives(drawn_SBTN2, num).numpy())
+        return np.concatenate(parts, axis=1)
+
     def expected(self, prompt: TrackPrompt) -> np.ndarray:
         """The one expected path of each, `[B, T, N, 2]` in [-1, 1]."""
         with torch.inference_mode():
@@ -247,13 +274,15 @@ class Lang2Motion:
         if options.kind == "expected":
             made = self.expected(prompt)
         else:
-            made = self.sample(
-                prompt,
-                options.seed,
-                steps=options.steps,
-                guidance=options.guidance,
-                emphasis=options.emphasis,
-            )
+            settings: dict[str, float | int | None] = {
+                "steps": options.steps,
+                "guidance": options.guidance,
+                "emphasis": options.emphasis,
+            }
+            if options.spread and count > 1:
+                made = self.spread(prompt.rows(slice(0, 1)), count, options.seed, **settings)[:, 0]
+            else:
+                made = self.sample(prompt, options.seed, **settings)
         points = to_pixels(made, size)
         return TracksAnswer(
             points=points,
