@@ -96,10 +96,17 @@ class Lang2Motion:
         self.config = config_of(run)
         self.basis = basis_of(run)
         self.num_frames, self.num_points = self.basis.mean.shape[:2]
+        self.device = torch.device("cpu")
+        self._open_stages()
+
+    def _open_stages(self) -> None:
         self.space: TrackTextSpace = self._stage("track_text_space", TrackTextSpace)
         self.path: TrackPath = self._stage("track_path", TrackPath)
         self.flow: TrackFlow = self._stage("track_flow", TrackFlow)
-        self.device = torch.device("cpu")
+
+    @property
+    def _stages(self) -> tuple[torch.nn.Module, ...]:
+        return (self.space, self.path, self.flow)
 
     def _stage(self, name: str, kind: type) -> Any:
         stage = load_stage(self.run, name, build_stage)
@@ -108,7 +115,7 @@ class Lang2Motion:
 
     def to(self, device: torch.device) -> Lang2Motion:
         """Let the networks work on another device; arrays come and go as before."""
-        for stage in (self.space, self.path, self.flow):
+        for stage in self._stages:
             stage.to(device)
         self.device = device
         return self
@@ -289,8 +296,13 @@ class Lang2Motion:
             visible=np.ones(points.shape[:3], dtype=bool),
             frame_size=(int(size[0]), int(size[1])),
             fps=(self.num_frames - 1) / options.seconds,
-            facts={"source": "flow" if options.kind == "sample" else "expected path"},
+            facts={"source": self._source(options.kind)},
         )
+
+    def _source(self, kind: str) -> str:
+        if self.config.head == "autoencoder":
+            return "autoencoder"
+        return "flow" if kind == "sample" else "expected path"
 
     def _start(self, inputs: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Points `[N, 2]` of the first frame, pixels."""
@@ -370,6 +382,12 @@ def load(path: str | Path) -> Lang2Motion:
         ArtifactError: not a run, damaged, or not finished.
     """
     run = Run.open(path)
-    if "track_flow" not in run.facts["steps"] or text_step.STEP not in run.facts["steps"]:
+    is_drawn = config_of(run).head == "flow"
+    last = "track_flow" if is_drawn else "track_autoencoder"
+    if last not in run.facts["steps"] or text_step.STEP not in run.facts["steps"]:
         raise ArtifactError(f"{path}: not finished; train it again with the same command")
-    return Lang2Motion(run)
+    if is_drawn:
+        return Lang2Motion(run)
+    from raydance.systems.lang2motion.autoencoder_run import AutoencoderLang2Motion
+
+    return AutoencoderLang2Motion(run)

@@ -1,8 +1,10 @@
 """Lang2Motion: the steps from a dataset of tracks to a run.
 
     texts -> track_basis -> track_text_space -> track_path -> track_flow
+                         (-> small_clip) -> clip_texts -> overlays -> track_autoencoder
 
-The space serves retrieval both ways, the path is one expected answer, and the flow draws samples.
+The second line is the paper's way (`clip_steps`). In the first, the space serves retrieval both
+ways, the path is one expected answer, and the flow draws samples.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from raydance.data.dataset import SPLITS, Dataset
 from raydance.data.schema import CAPTION_IDS, TRACKS
 from raydance.motion import augment
 from raydance.stages.base import Stage
+from raydance.stages.small_clip import SmallClip
+from raydance.stages.track_autoencoder import TrackAutoencoder
 from raydance.stages.track_flow import TrackFlow
 from raydance.stages.track_path import TrackPath
 from raydance.stages.track_text_space import TrackTextSpace
 from raydance.systems import text_step
-from raydance.systems.base import add_caption_columns
+from raydance.systems.base import add_caption_columns, load_stage
 from raydance.systems.engine import MAIN, Step, StepContext, System
+from raydance.systems.lang2motion import clip_steps
 from raydance.systems.lang2motion.config import PRESETS, Lang2MotionConfig
 from raydance.tracks.basis import TrackBasis, fit_track_basis
 from raydance.tracks.rows import TrackNoise, TrackRows, flipped, grid_side_of
@@ -36,7 +41,8 @@ from raydance.training.run_folder import Run, load_bundle, save_bundle
 BASIS: Final = "track_basis"
 LIBRARY: Final = "track_library"
 STAGES: Final[dict[str, type[Stage]]] = {
-    stage.name: stage for stage in (TrackTextSpace, TrackPath, TrackFlow)
+    stage.name: stage
+    for stage in (TrackTextSpace, TrackPath, TrackFlow, SmallClip, TrackAutoencoder)
 }
 
 
@@ -55,6 +61,8 @@ def basis_of(run: Run) -> TrackBasis:
 def build_stage(run: Run, name: str) -> Stage:
     """An untrained stage."""
     config = config_of(run)
+    if name in (SmallClip.name, TrackAutoencoder.name):
+        return clip_steps.build_clip_stage(run, config, name, basis_of(run).mean.shape)
     width = load_bundle(run.bundle(text_step.STEP))[1]["width"]
     if name == "track_text_space":
         return TrackTextSpace(config.track_text_space, width, token_dim=width)
@@ -70,6 +78,9 @@ def build_stage(run: Run, name: str) -> Stage:
 def batch_spec(run: Run, name: str) -> BatchSpec:
     """How batches for a stage are read."""
     config = config_of(run)
+    grid_side = load_bundle(run.bundle(BASIS))[1]["grid_side"]
+    if name in (SmallClip.name, TrackAutoencoder.name):
+        return clip_steps.clip_batch_spec(run, config, name, grid_side)
     own = getattr(config, name)
     folder = str(run.columns(text_step.STEP))
     return BatchSpec(
@@ -77,7 +88,7 @@ def batch_spec(run: Run, name: str) -> BatchSpec:
         reads=STAGES[name].columns_read(own),
         transform=TrackRows(
             noise=config.noise if own.train.augment else TrackNoise(enabled=False),
-            grid_side=load_bundle(run.bundle(BASIS))[1]["grid_side"],
+            grid_side=grid_side,
         ),
         columns={CAPTION_IDS.name: StoredColumn(column=CAPTION_IDS, folder=folder)},
         captions=(str(run.bundle(text_step.STEP)),),
@@ -142,19 +153,35 @@ def _track_text_space(context: StepContext) -> None:
     table = CaptionTable.load([context.run.bundle(text_step.STEP)])
     reads = ("text_embedding", "text_path", "text_tokens", "text_mask")
     add_caption_columns(context.run, stage, build_stage, table, reads)
-    _write_library(context)
+    _write_library(context, TrackTextSpace)
 
 
-def _write_library(context: StepContext) -> None:
+def _small_clip(context: StepContext) -> None:
+    clip_steps.write_tokens(context)
+    _train(context, SmallClip.name)
+    stage = load_stage(context.run, SmallClip.name, build_stage)
+    assert isinstance(stage, SmallClip)
+    clip_steps.write_small_clip(context, stage)
+
+
+def _track_autoencoder(context: StepContext) -> None:
+    stage = TrackAutoencoder.name
+    _train(context, stage)
+    context.clear_columns(stage)
+    context.infer(stage, build_stage, batch_spec(context.run, stage))
+    _write_library(context, TrackAutoencoder)
+
+
+def _write_library(context: StepContext, stage: type[Stage]) -> None:
     """Keep the points of all tracks with their names, for searching without the dataset."""
     run, dataset = context.run, context.dataset
-    column = TrackTextSpace.adds[0].name
+    column = stage.adds[0].name
     points: list[np.ndarray] = []
     facts: dict[str, list[Any]] = {"id": [], "split": [], "captions": [], "labels": []}
     for split in SPLITS:
         for shard in dataset.shards(split):
             rows = dataset.read_shard(shard, columns=["window_id", "captions", "labels"])
-            path = run.columns(TrackTextSpace.name) / f"{shard.name}.parquet"
+            path = run.columns(stage.name) / f"{shard.name}.parquet"
             found = read_columns(path, [column], rows["window_id"])
             points.append(np.asarray(found[column]))
             facts["id"] += rows["window_id"]
@@ -178,6 +205,15 @@ def _plain(context: StepContext, *names: str) -> Any:
     return [plain[name] for name in names]
 
 
+def _draws(config: Lang2MotionConfig) -> bool:
+    """Whether tracks are drawn by the flow, and not by the paper's autoencoder."""
+    return config.head == "flow"
+
+
+def _overlays(context: StepContext) -> None:
+    clip_steps.write_overlays(context)
+
+
 STEPS = (
     Step(
         name="texts",
@@ -198,6 +234,7 @@ STEPS = (
         run=_track_text_space,
         needs=("texts", BASIS),
         depends_on=lambda context: _plain(context, "track_text_space", "noise"),
+        is_on=_draws,
         bundles=("track_text_space", "track_text_space_captions", LIBRARY),
         columns=("track_text_space",),
     ),
@@ -206,12 +243,47 @@ STEPS = (
         run=_track_path,
         needs=("texts", BASIS),
         depends_on=lambda context: _plain(context, "track_path", "noise"),
+        is_on=_draws,
     ),
     Step(
         name="track_flow",
         run=_track_flow,
         needs=("texts", BASIS),
         depends_on=lambda context: _plain(context, "track_flow", "noise"),
+        is_on=_draws,
+    ),
+    Step(
+        name="small_clip",
+        run=_small_clip,
+        needs=("texts", BASIS),
+        depends_on=lambda context: _plain(context, "small_clip", "overlays", "noise"),
+        is_on=lambda config: not _draws(config) and config.small_clip.enabled,
+        bundles=("small_clip", clip_steps.TOKENS),
+    ),
+    Step(
+        name=clip_steps.CLIP_TEXTS,
+        run=clip_steps.write_clip_texts,
+        needs=("texts", "small_clip"),
+        depends_on=lambda context: _plain(context, "clip"),
+        is_on=lambda config: not _draws(config),
+    ),
+    Step(
+        name=clip_steps.OVERLAYS,
+        run=_overlays,
+        needs=("small_clip",),
+        depends_on=lambda context: _plain(context, "clip", "overlays"),
+        is_on=lambda config: not _draws(config),
+        bundles=(),
+        columns=(clip_steps.OVERLAYS,),
+    ),
+    Step(
+        name="track_autoencoder",
+        run=_track_autoencoder,
+        needs=(BASIS, clip_steps.CLIP_TEXTS, clip_steps.OVERLAYS),
+        depends_on=lambda context: _plain(context, "track_autoencoder"),
+        is_on=lambda config: not _draws(config),
+        bundles=("track_autoencoder", LIBRARY),
+        columns=("track_autoencoder",),
     ),
 )
 

@@ -1,0 +1,166 @@
+"""A run of the paper's way at work: tracks decoded from a CLIP's space, and arithmetic in it.
+
+Dimensions: B tracks, T frames, N points, Z space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from raydance.errors import InputError
+from raydance.nn.track_losses import interpolate, transfer_style
+from raydance.stages.track_autoencoder import TrackAutoencoder
+from raydance.stages.track_flow import TrackPrompt
+from raydance.systems.lang2motion.clip_steps import clip_of, overlay_features
+from raydance.systems.lang2motion.run import Lang2Motion
+from raydance.systems.tasks import Input, Task, TaskOptions, TaskRequest, TracksAnswer
+from raydance.text.clip import Clip
+from raydance.tracks.track import to_pixels
+
+
+class TransferOptions(TaskOptions):
+    """How much of a style is added."""
+
+    style: str = Field(min_length=1, max_length=1000, description="Words of the style")
+    neutral: str = Field(
+        default="an object moves", min_length=1, max_length=1000, description="Words without it"
+    )
+    strength: float = Field(default=1.0, ge=0.0, le=10.0)
+
+
+class InterpolateOptions(TaskOptions):
+    """Places between two tracks."""
+
+    samples: int = Field(default=5, ge=2, le=64, description="Tracks, both ends among them")
+
+
+class AutoencoderLang2Motion(Lang2Motion):
+    """The paper's autoencoder in the place of the flow; one answer for each sentence and start."""
+
+    def _open_stages(self) -> None:
+        self.autoencoder: TrackAutoencoder = self._stage("track_autoencoder", TrackAutoencoder)
+
+    @property
+    def _stages(self) -> tuple[torch.nn.Module, ...]:
+        return (self.autoencoder,)
+
+    @cached_property
+    def clip(self) -> Clip:
+        """The frozen CLIP."""
+        return clip_of(self.run, self.config)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """What the run can do."""
+        example = Input(kind="tracks", help="an example")
+        return {
+            **super().tasks,
+            "transfer": Task(
+                name="transfer",
+                help="A track in another style: words are added in the shared space",
+                inputs={"tracks": example},
+                output="tracks",
+                Options=TransferOptions,
+                answer=lambda requests: [self._transfer(one) for one in requests],
+            ),
+            "interpolate": Task(
+                name="interpolate",
+                help="Tracks between a track and what a sentence says",
+                inputs={"tracks": example, "text": Input(kind="text", help="the other end")},
+                output="tracks",
+                Options=InterpolateOptions,
+                answer=lambda requests: [self._interpolate(one) for one in requests],
+            ),
+        }
+
+    def place_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Points `[B, Z]` of sentences, length 1."""
+        if any(not text.strip() for text in texts):
+            raise InputError("the sentence is empty; describe a movement in words")
+        return self.clip.text_features(texts)
+
+    def place_tracks(
+        self, tracks: np.ndarray, visible: np.ndarray, *, with_overlays: bool = False
+    ) -> np.ndarray:
+        """Points `[B, Z]` of tracks `[B, T, N, 2]` in [-1, 1], length 1.
+
+        Args:
+            with_overlays: the encoder also sees the CLIP's features of the drawn tracks.
+        """
+        features = None
+        if with_overlays:
+            found = overlay_features(self.clip, tracks, visible, self.config)
+            features = torch.from_numpy(found).to(self.device)
+        moved = torch.from_numpy(np.array(tracks, dtype=np.float32)).to(self.device)
+        with torch.inference_mode():
+            latent_BZ = F.normalize(self.autoencoder.encode(moved, features), dim=1)
+        points: np.ndarray = latent_BZ.cpu().numpy()
+        return points
+
+    def prompt(self, texts: Sequence[str], start: np.ndarray) -> TrackPrompt:
+        """Sentences in the CLIP's space, and first frames `[B, N, 2]` in [-1, 1]."""
+        return TrackPrompt(
+            text=torch.from_numpy(self.place_texts(texts)).to(self.device),
+            path=torch.zeros(len(texts), 0, device=self.device),
+            start=torch.from_numpy(np.array(start, dtype=np.float32)).to(self.device),
+        )
+
+    def expected(self, prompt: TrackPrompt) -> np.ndarray:
+        """What is decoded, `[B, T, N, 2]` in [-1, 1]."""
+        return self._decoded(prompt.text, prompt.start)
+
+    def sample(self, prompt: TrackPrompt, seed: int, **settings: float | int | None) -> np.ndarray:
+        """As `expected`: the paper's decoder draws nothing."""
+        return self.expected(prompt)
+
+    def spread(
+        self, prompt: TrackPrompt, num: int, seed: int, **settings: float | int | None
+    ) -> np.ndarray:
+        """`[num, B, T, N, 2]`: the one answer, as often as wanted."""
+        return np.repeat(self.expected(prompt)[None], num, axis=0)
+
+    def _decoded(self, latent_BZ: Tensor, start_BN2: Tensor) -> np.ndarray:
+        with torch.inference_mode():
+            tracks: np.ndarray = self.autoencoder.decode(latent_BZ, start_BN2).cpu().numpy()
+        return tracks
+
+    def _transfer(self, request: TaskRequest) -> TracksAnswer:
+        options = request.options
+        words = torch.from_numpy(self.place_texts([options.style, options.neutral]))
+        content, start = self._latent(request)
+        latent = transfer_style(content, words[:1], words[1:], options.strength)
+        return self._answer_of(request, latent, start)
+
+    def _interpolate(self, request: TaskRequest) -> TracksAnswer:
+        content, start = self._latent(request)
+        other = torch.from_numpy(self.place_texts([request.inputs["text"]]))
+        shares = np.linspace(0.0, 1.0, request.options.samples)
+        latent = torch.cat([interpolate(content, other, float(share)) for share in shares])
+        return self._answer_of(request, latent, start)
+
+    def _latent(self, request: TaskRequest) -> tuple[Tensor, Tensor]:
+        tracks, visible = self.row_of(request.inputs["tracks"])
+        return torch.from_numpy(self.place_tracks(tracks, visible)), torch.from_numpy(tracks[:, 0])
+
+    def _answer_of(self, request: TaskRequest, latent: Tensor, start: Tensor) -> TracksAnswer:
+        track = request.inputs["tracks"]
+        made = self._decoded(
+            latent.to(self.device), start.expand(len(latent), -1, -1).to(self.device)
+        )
+        points = to_pixels(made, track.frame_size)
+        facts: dict[str, Any] = {"source": "autoencoder"}
+        return TracksAnswer(
+            points=points,
+            visible=np.ones(points.shape[:3], dtype=bool),
+            frame_size=track.frame_size,
+            fps=(self.num_frames - 1) / max(track.duration_s, 1e-6),
+            facts=facts,
+        )
