@@ -72,6 +72,31 @@ def test_tracks_are_made_where_the_object_starts(run: Run) -> None:
     assert len(expected.points) == 1
 
 
+def test_tracks_pass_through_places_and_go_on(run: Run, scenes: Path) -> None:
+    generate = load_run(run.path).tasks["generate"]
+    options = {"samples": 2, "seconds": 3.0, "through": [[1.5, 200.0, 60.0], [3.0, 128.0, 128.0]]}
+    (answer,) = generate.answer([generate.request({"text": "a ball flies up"}, options)])
+    centre = answer.points.mean(axis=2)
+    np.testing.assert_allclose(centre[:, [14, 29]], [[(200, 60), (128, 128)]] * 2, atol=12)
+    track = read_tracks(scenes / "scene003.npz").tracks[0]
+    inputs = {"text": "it goes on", "tracks": track}
+    (answer,) = generate.answer([generate.request(inputs, {"go_on": 10})])
+    assert answer.facts["missed_px"] == pytest.approx(
+        float(np.abs(answer.points[0, :10] - track.points[:10]).max()), abs=1e-3
+    )
+    plain, _ = generate.answer([generate.request(inputs, {}), generate.request(inputs, {})])
+    far = np.abs(plain.points[0, :10] - track.points[:10]).mean()
+    assert np.abs(answer.points[0, :10] - track.points[:10]).mean() < max(0.5 * far, 2.0)
+    for options, told in (
+        ({"through": [[9.0, 1.0, 1.0]]}, "through: 9 s"),
+        ({"through": [[1.0, 900.0, 1.0]]}, "inside the frame"),
+        ({"through": [[1.0, 9.0, 1.0]], "kind": "expected"}, "drawn samples"),
+        ({"go_on": 3}, "give tracks to go on from"),
+    ):
+        with pytest.raises(InputError, match=told):
+            generate.answer([generate.request({"text": "a ball"}, options)])
+
+
 def test_a_mask_or_an_example_gives_the_start(run: Run, scenes: Path) -> None:
     generate = load_run(run.path).tasks["generate"]
     mask = np.zeros((120, 200), dtype=bool)

@@ -117,13 +117,11 @@ class AutoencoderLang2Motion(Lang2Motion):
         """What is decoded, `[B, T, N, 2]` in [-1, 1]."""
         return self._decoded(prompt.text, prompt.start)
 
-    def sample(self, prompt: TrackPrompt, seed: int, **settings: float | int | None) -> np.ndarray:
+    def sample(self, prompt: TrackPrompt, seed: int, **settings: Any) -> np.ndarray:
         """As `expected`: the paper's decoder draws nothing."""
         return self.expected(prompt)
 
-    def spread(
-        self, prompt: TrackPrompt, num: int, seed: int, **settings: float | int | None
-    ) -> np.ndarray:
+    def spread(self, prompt: TrackPrompt, num: int, seed: int, **settings: Any) -> np.ndarray:
         """`[num, B, T, N, 2]`: the one answer, as often as wanted."""
         return np.repeat(self.expected(prompt)[None], num, axis=0)
 

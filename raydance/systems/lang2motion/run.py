@@ -9,11 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from raydance.data import index
@@ -25,13 +24,15 @@ from raydance.stages.track_path import TrackPath
 from raydance.stages.track_text_space import TrackTextSpace
 from raydance.systems import text_step
 from raydance.systems.base import load_stage
+from raydance.systems.lang2motion.constraints import TrackEquations
+from raydance.systems.lang2motion.given import given_points
+from raydance.systems.lang2motion.options import ClassifyOptions, GenerateOptions, SearchOptions
 from raydance.systems.lang2motion.system import LIBRARY, basis_of, build_stage, config_of
 from raydance.systems.tasks import (
     Answer,
     Input,
     TableAnswer,
     Task,
-    TaskOptions,
     TaskRequest,
     TracksAnswer,
 )
@@ -41,47 +42,9 @@ from raydance.tracks.grid import grid_in_boxes, grid_in_mask
 from raydance.tracks.track import Track, normalised, resampled, to_pixels
 from raydance.training.run_folder import Run, load_bundle
 
-_DEFAULT_SIZE: Final = (256, 256)
 _DEFAULT_BOX: Final = (96.0, 96.0, 160.0, 160.0)
-_DEFAULT_SECONDS: Final = 3.0
-MAX_SAMPLES: Final = 64
 _DRAWS: Final = 64
 _ROWS_AT_ONCE: Final = 4096
-
-
-class GenerateOptions(TaskOptions):
-    """How tracks are made."""
-
-    samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
-    spread: bool = Field(
-        default=True, description="Several samples stand for many draws; else the first ones"
-    )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another track")
-    kind: Literal["sample", "expected"] = Field(
-        default="sample", description="Draws, or the one expected path"
-    )
-    guidance: float | None = Field(default=None, ge=0.0, le=10.0)
-    emphasis: float | None = Field(
-        default=None, ge=0.0, le=10.0, description="How far left and right are taken at their word"
-    )
-    steps: int | None = Field(default=None, ge=1, le=100)
-    seconds: float = Field(default=_DEFAULT_SECONDS, gt=0.0, le=600.0)
-    width: int = Field(default=_DEFAULT_SIZE[0], ge=2, le=16_384, description="Frame, pixels")
-    height: int = Field(default=_DEFAULT_SIZE[1], ge=2, le=16_384, description="Frame, pixels")
-
-
-class SearchOptions(TaskOptions):
-    """What is looked for among the tracks of the run."""
-
-    k: int = Field(default=5, ge=1, le=1000)
-
-
-class ClassifyOptions(TaskOptions):
-    """Names that a track is compared with."""
-
-    labels: list[str] = Field(min_length=2, max_length=1000)
-    prompt: str = Field(default="a person {}", description="{} stands for the label")
-    k: int = Field(default=5, ge=1, le=1000)
 
 
 class Lang2Motion:
@@ -227,19 +190,17 @@ class Lang2Motion:
             mirrored_path=mirrored["text_path"],
         )
 
-    def sample(self, prompt: TrackPrompt, seed: int, **settings: float | int | None) -> np.ndarray:
+    def sample(self, prompt: TrackPrompt, seed: int, **settings: Any) -> np.ndarray:
         """Drawn tracks `[B, T, N, 2]` in [-1, 1]; settings as `TrackFlow.sample`."""
         generator = torch.Generator().manual_seed(seed)
         shape = (len(prompt.start), self.flow.num_components)
         noise_BK = torch.randn(shape, generator=generator).to(self.device)
         with torch.inference_mode():
-            coefficients_BK = self.flow.sample(noise_BK, prompt, **settings)  # type: ignore[arg-type]
+            coefficients_BK = self.flow.sample(noise_BK, prompt, **settings)
             tracks: np.ndarray = self.flow.tracks(coefficients_BK, prompt.start).cpu().numpy()
         return tracks
 
-    def spread(
-        self, prompt: TrackPrompt, num: int, seed: int, **settings: float | int | None
-    ) -> np.ndarray:
+    def spread(self, prompt: TrackPrompt, num: int, seed: int, **settings: Any) -> np.ndarray:
         """`[num, B, T, N, 2]`: few tracks of each prompt that stand for many draws.
 
         Of 64 draws, or twice as many as are wanted, those to which all are nearest (k-medoids of
@@ -275,29 +236,72 @@ class Lang2Motion:
             size = inputs["tracks"].frame_size
         if "mask" in inputs:
             size = inputs["mask"].shape[::-1]
-        start = normalised(self._start(inputs, size).astype(np.float32), size)
+        place = self._start(inputs, size).astype(np.float32)
+        start = normalised(place, size)
+        equations = self._given(request, place, size)
         count = 1 if options.kind == "expected" else options.samples
         prompt = self.prompt([inputs["text"]] * count, np.repeat(start[None], count, axis=0))
         if options.kind == "expected":
             made = self.expected(prompt)
         else:
-            settings: dict[str, float | int | None] = {
+            settings: dict[str, Any] = {
                 "steps": options.steps,
                 "guidance": options.guidance,
                 "emphasis": options.emphasis,
             }
-            if options.spread and count > 1:
+            if equations is not None:
+                target, is_given = equations
+                met = TrackEquations(
+                    self.flow.basis.mean,
+                    self.flow.basis.components,
+                    prompt.start,
+                    torch.from_numpy(normalised(target, size)).expand(count, -1, -1, -1),
+                    torch.from_numpy(is_given),
+                )
+                settings |= {"given_BX": met.given(), "correct": met.correction}
+            if options.spread and count > 1 and equations is None:
                 made = self.spread(prompt.rows(slice(0, 1)), count, options.seed, **settings)[:, 0]
             else:
                 made = self.sample(prompt, options.seed, **settings)
         points = to_pixels(made, size)
+        facts: dict[str, Any] = {"source": self._source(options.kind)}
+        if equations is not None:
+            missed = np.abs(points - equations[0])[:, equations[1]]
+            facts["missed_px"] = float(missed.max())
         return TracksAnswer(
             points=points,
             visible=np.ones(points.shape[:3], dtype=bool),
             frame_size=(int(size[0]), int(size[1])),
             fps=(self.num_frames - 1) / options.seconds,
-            facts={"source": self._source(options.kind)},
+            facts=facts,
         )
+
+    def _given(
+        self, request: TaskRequest, start: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """What is to be met: `given_points`.
+
+        Raises:
+            InputError: nothing to go on from, or a head that cannot meet points.
+        """
+        options, tracks = request.options, request.inputs.get("tracks")
+        if options.go_on and tracks is None:
+            raise InputError("go_on: give tracks to go on from")
+        first = None
+        if tracks is not None and options.go_on:
+            fixed = resampled(tracks, points=self.num_points)
+            first = fixed.points[: options.go_on]
+        given = given_points(
+            start,
+            (self.num_frames, self.num_points),
+            first_frames=first,
+            through=options.through,
+            seconds=options.seconds,
+            frame_size=size,
+        )
+        if given is not None and (options.kind == "expected" or self.config.head != "flow"):
+            raise InputError("go_on and through: for drawn samples of the flow only")
+        return given
 
     def _source(self, kind: str) -> str:
         if self.config.head == "autoencoder":
