@@ -238,7 +238,7 @@ def music_measures(
     nearest = [danced[int(np.abs(tempos - song.tempo_bpm).argmin())] for song in songs]
     copies = [training["motion"][i] for i in nearest]
 
-    def alignment(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> float:
+    def scores_of(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> np.ndarray:
         scores = [
             beat_alignment(
                 song.beats_s[song.beats_s < length / fps],
@@ -248,10 +248,27 @@ def music_measures(
             )
             for motion, song in zip(motions, heard)
         ]
-        return float(np.nanmean(scores))
+        return np.array(scores)
+
+    def alignment(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> float:
+        return float(np.nanmean(scores_of(motions, heard)))
 
     turned = [*songs[1:], songs[0]]
     own, other = alignment(made, songs), alignment(made, turned)
+    each, real_each = scores_of(made, songs), scores_of(real, songs)
+    order = np.argsort([song.tempo_bpm for song in songs], kind="stable")
+    thirds = [
+        Measure(
+            group="music to motion",
+            name=f"beat alignment, {name} third",
+            unit="",
+            value=float(np.nanmean(each[part])),
+            target=float(np.nanmean(real_each[part])),
+            is_main=False,
+        )
+        for name, part in zip(("slow", "middle", "fast"), np.array_split(order, 3))
+        if len(part)
+    ]
     return [
         Measure(
             group="music to motion",
@@ -286,6 +303,7 @@ def music_measures(
             value=seam_ratio(system, made, songs),
             target=1.0,
         ),
+        *thirds,
     ]
 
 
