@@ -55,10 +55,15 @@ class PatchBasis:
         """K."""
         return len(self.scale)
 
-    def encode(self, local: np.ndarray) -> np.ndarray:
-        """Coefficients `[N, P, K]` float32 of values `[N, T, F]`."""
+    def encode(self, local: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
+        """Coefficients `[N, P, K]` float32 of values `[N, T, F]`.
+
+        Args:
+            joint_mask: `[N, J]`; absent joints count as the mean.
+        """
         patches = _patches_of(local)
-        centred = (patches - self.mean) * np.square(self.weight)
+        known = values_known(joint_mask)[:, None, None]
+        centred = np.where(known, patches - self.mean, 0.0) * np.square(self.weight)
         flat = self.components.reshape(self.num_components, -1) / np.square(self.scale)[:, None]
         return (centred.reshape(*patches.shape[:2], -1) @ flat.T).astype(np.float32)
 
@@ -100,13 +105,23 @@ def _patches_of(local: np.ndarray) -> np.ndarray:
     return local[:, np.clip(frames, 0, local.shape[1] - 1)]
 
 
-def patch_rows(local: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """All patches `[R, L, F]` of rows that differ in length."""
-    parts = []
+def patch_rows(
+    local: np.ndarray, joint_mask: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """All patches `[R, L, F]` of rows that differ in length, and the joints of each, `[R, J]`."""
+    parts, masks = [], []
     for length in np.unique(lengths):
-        rows = local[lengths == length][:, :length]
-        parts.append(_patches_of(rows).reshape(-1, LENGTH, local.shape[-1]))
-    return np.concatenate(parts)
+        rows = lengths == length
+        patches = _patches_of(local[rows][:, :length])
+        parts.append(patches.reshape(-1, LENGTH, local.shape[-1]))
+        masks.append(np.repeat(joint_mask[rows], patches.shape[1], axis=0))
+    return np.concatenate(parts), np.concatenate(masks)
+
+
+def values_known(joint_mask: np.ndarray) -> np.ndarray:
+    """`[N, F]` bool: values of a frame that rows with these joints `[N, J]` have."""
+    root = np.ones((len(joint_mask), NUM_ROOT), dtype=bool)
+    return np.concatenate([root, np.repeat(joint_mask, 3, axis=1)], axis=1)
 
 
 def metric(joint_mask: np.ndarray) -> np.ndarray:
@@ -124,27 +139,42 @@ def metric(joint_mask: np.ndarray) -> np.ndarray:
 
 
 def fit_patch_basis(
-    patches: np.ndarray, weight: np.ndarray, *, explained: float, most: int, seed: int = 0
+    patches: np.ndarray,
+    joint_mask: np.ndarray,
+    weight: np.ndarray,
+    *,
+    explained: float,
+    most: int,
+    group: np.ndarray | None = None,
+    seed: int = 0,
 ) -> PatchBasis:
     """Principal components of patches `[R, L, F]`.
 
     Args:
+        joint_mask: `[R, J]`; a joint that a patch lacks is as the mean of those that have it, so
+            that no component is spent on what is absent.
         weight: `[F]` of `metric`.
-        explained: share of the variance that is enough.
+        explained: share of the variance that is enough, of each group's.
         most: components at most.
+        group: `[R]`, such as the dataset that a patch is of; all of one where None.
 
     Raises:
         InputError: too few patches, or all alike.
     """
+    if group is None:
+        group = np.zeros(len(patches), dtype=np.int64)
     if len(patches) < 8:
         raise InputError(f"{len(patches)} patches of motion; at least 8 are needed for a basis")
     if len(patches) > _MOST_ROWS:
         chosen = np.random.default_rng(seed).choice(len(patches), _MOST_ROWS, replace=False)
-        patches = patches[np.sort(chosen)]
-    mean = patches.mean(axis=0, dtype=np.float64)
+        chosen = np.sort(chosen)
+        patches, joint_mask, group = patches[chosen], joint_mask[chosen], group[chosen]
+    is_known = values_known(joint_mask)
+    count = is_known.sum(axis=0).clip(min=1)
+    mean = np.einsum("rlf,rf->lf", patches, is_known, dtype=np.float64) / count
     known = np.flatnonzero(weight > 0.0)
-    scaled = ((patches - mean) * weight)[:, :, known].reshape(len(patches), -1)
-    scaled = scaled.astype(np.float32)
+    centred = np.where(is_known[:, None], patches - mean.astype(np.float32), 0.0) * weight
+    scaled = centred[:, :, known].reshape(len(patches), -1).astype(np.float32)
     gram = (scaled.T @ scaled).astype(np.float64) / (len(patches) - 1)
     total = float(np.trace(gram))
     if total < 1e-9:
@@ -154,7 +184,13 @@ def fit_patch_basis(
     values, vectors = eigsh(gram, k=wanted, v0=np.ones(len(gram)))
     values, vectors = values[::-1], vectors[:, ::-1]
     share = np.cumsum(values.clip(min=0.0)) / total
-    num = int(min(most, np.searchsorted(share, explained) + 1, (values > 1e-9 * total).sum()))
+    enough = 1
+    for number in np.unique(group):
+        own = scaled[group == number]
+        found = np.square(own @ vectors.astype(np.float32)).sum(axis=0, dtype=np.float64)
+        own_total = max(float(np.square(own).sum(dtype=np.float64)), 1e-12)
+        enough = max(enough, int(np.searchsorted(np.cumsum(found) / own_total, explained)) + 1)
+    num = int(min(most, enough, (values > 1e-9 * total).sum()))
     scale = np.sqrt(values[:num])
     components = np.zeros((num, LENGTH, patches.shape[-1]))
     parts = (vectors[:, :num] * scale).T.reshape(num, LENGTH, len(known))

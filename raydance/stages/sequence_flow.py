@@ -51,7 +51,8 @@ class SequenceFlowConfig:
         before_share: how often the first patches are given in training; most_before: at most so
             many.
         ema: highest decay of the averaged weights, which are those that sample.
-        guidance: how much further than without the condition its prediction is followed.
+        guidance: how much further than without the text its prediction is followed. Music is never
+            left out: its beats are met best as learned.
         steps: of the sampler.
     """
 
@@ -323,9 +324,9 @@ class SequenceFlow(Stage):
         is_given_BP = (torch.arange(count, device=device) < before_BGK.shape[1]).expand(size, -1)
         part = {**batch, **music_part(batch, place_BP[:, 0], count)}
         told = [network.condition(part)]
-        if guidance != 1.0:
+        if guidance != 1.0 and bool(batch["has_text"].any()):
             nothing = torch.zeros_like(batch["has_text"])
-            told.append(network.condition({**part, "has_text": nothing, "has_music": nothing}))
+            told.append(network.condition({**part, "has_text": nothing}))
         z_BPK = noise_BPK
         times = torch.linspace(0.0, 1.0, steps + 1).tolist()
         for now, after in zip(times, times[1:]):

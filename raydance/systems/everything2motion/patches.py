@@ -10,6 +10,7 @@ import torch
 from raydance.data.columns import write_columns
 from raydance.data.dataset import Dataset
 from raydance.data.schema import Column
+from raydance.errors import InputError
 from raydance.motion import augment
 from raydance.motion.local_frames import to_local
 from raydance.motion.patch_basis import (
@@ -42,12 +43,13 @@ class SampleClips:
         self.clock = clock
 
     def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Patches `[R, L, F]` in the order of the clips' names, and the joints seen, `[J]`; with
-        the sum, sum of squares and number of frames of all values, `[3, F]`."""
+        """Patches `[R, L, F]` in the order of the clips' names, and the joints of each, `[R, J]`;
+        with the sum, sum of squares and number of frames of all values, `[3, F]`."""
         rows = read_clips(self.dataset, "train", index, self.clock)
         keys = augment.window_keys(rows["window_id"])
         chosen = augment.uniforms(keys, seed=self.seed, epoch=0, stream=89) < self.share
         parts: list[np.ndarray] = []
+        masks: list[np.ndarray] = []
         sums = np.zeros((3, 1))
         for is_mirrored in (False, True):
             motion, mask = rows["motion"][chosen], rows["joint_mask"][chosen]
@@ -57,14 +59,17 @@ class SampleClips:
                 continue
             local = to_local(motion, mask)
             lengths = rows["length"][chosen]
-            parts.append(patch_rows(local, lengths))
+            found, its_mask = patch_rows(local, mask, lengths)
+            parts.append(found)
+            masks.append(its_mask)
             there = np.arange(local.shape[1]) < lengths[:, None]
             frames = local[there].astype(np.float64)
             ones = np.full(local.shape[2], float(len(frames)))
             sums = sums + np.stack([frames.sum(0), np.square(frames).sum(0), ones])
         empty = np.zeros((0, 0, 0), dtype=np.float32)
-        patches = np.concatenate(parts) if parts else empty
-        return patches, rows["joint_mask"].any(axis=0), sums
+        if not parts:
+            return empty, np.zeros((0, rows["joint_mask"].shape[1]), dtype=bool), sums
+        return np.concatenate(parts), np.concatenate(masks), sums
 
 
 def read_clips(dataset: Dataset, split: str, index: int, clock: str = "frames") -> dict[str, Any]:
@@ -112,7 +117,7 @@ def codes_of(
     out = np.zeros((len(local), num_patches(local.shape[1]), basis.num_components), np.float32)
     for length in np.unique(lengths):
         rows = lengths == length
-        found = basis.encode(local[rows][:, :length])
+        found = basis.encode(local[rows][:, :length], joint_mask[rows])
         out[rows, : found.shape[1]] = found
     return out
 
@@ -131,21 +136,27 @@ def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[st
         shard.num_windows for data in context.datasets.values() for shard in data.shards("train")
     )
     share = min(1.0, config.sample_clips / max(1, total))
-    patches, seen, sums = [], [], []
-    for dataset in context.datasets.values():
+    patches, masks, groups, sums = [], [], [], []
+    for number, dataset in enumerate(context.datasets.values()):
         shards = list(range(len(dataset.shards("train"))))
         arguments = (str(dataset.path), share, seed, config.clock)
         found = context.runner.map(SampleClips, arguments, shards)
         # In a fixed order, whatever worker was first: sums of floats depend on it.
-        for part, joints, total_3F in sorted(found, key=lambda one: one[0].tobytes()):
+        for part, its_mask, total_3F in sorted(found, key=lambda one: one[0].tobytes()):
             if part.size:
                 patches.append(part)
+                masks.append(its_mask)
+                groups.append(np.full(len(part), number))
                 sums.append(total_3F)
-            seen.append(joints)
-    joint_mask = np.any(seen, axis=0)
+    if not patches:
+        raise InputError("no training clips: a basis of patches needs some")
+    seen = np.concatenate(masks)
+    joint_mask = np.asarray(seen.any(axis=0))
     basis = fit_patch_basis(
         np.concatenate(patches),
+        seen,
         metric(joint_mask),
+        group=np.concatenate(groups),
         explained=config.explained,
         most=config.most,
         seed=seed,
