@@ -81,7 +81,7 @@ _OF_FILES: Final[dict[str, Any]] = {
 }
 
 OF_GENERATED: Final[dict[str, Any]] = {
-    "X-Raydance-GeneratedMotion": {
+    "X-Raydance-Made": {
         "description": "For files: how the motion was made, as `made` in JSON",
         "schema": {"type": "string"},
     },

@@ -92,7 +92,7 @@ def _facts_in_headers(made: GeneratedMotion, encoded: EncodedText) -> dict[str, 
     if kept := made.facts.get("constraints"):
         settings["constraints"] = len(kept)
         settings["residual_cm"] = max(constraint["residual_cm"] for constraint in kept)
-    facts = {"X-Raydance-GeneratedMotion": "; ".join(f"{k}={v}" for k, v in settings.items())}
+    facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in settings.items())}
     understood = encoded.understood
     facts["X-Raydance-Understood-As"] = f"{understood.caption} ({understood.similarity:.2f})"
     if understood.understanding is not None:
