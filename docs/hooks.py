@@ -65,7 +65,9 @@ def _command(name: str, command: Any, parent: Any) -> Iterator[str]:
     yield from ("", f"## {name}", "")
     text, _, examples = (command.help or "").replace("\b\n", "").partition("Example")
     yield text.strip()
-    commands = [line.strip() for line in examples.splitlines() if "raydance" in line or "--" in line]
+    commands = [
+        line.strip() for line in examples.splitlines() if "raydance" in line or "--" in line
+    ]
     if commands:
         yield from ("", "```sh", *commands, "```")
     context = command.context_class(command, info_name=name, parent=parent)

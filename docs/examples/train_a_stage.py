@@ -1,6 +1,6 @@
 """Train one stage, the motion VAE, from a dataset to weights: no Ray, no run folder.
 
-    python docs/examples/train_a_stage.py DATASET WEIGHTS.safetensors [EPOCHS]
+python docs/examples/train_a_stage.py DATASET WEIGHTS.safetensors [EPOCHS]
 """
 
 import sys
