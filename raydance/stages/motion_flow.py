@@ -256,8 +256,8 @@ class MotionFlow(Stage):
         Args:
             noise_BK: start of the path; `(1 - start) noise + start z_1` for a start after 0.
             steps, guidance: the configuration's where None.
-            wanted_BX: least-norm coefficients of given frames and the frames' flags, `[B, K + 2
-                T]`; no frames are given if None.
+            wanted_BX: `[B, K + 2 T]`, least-norm coefficients of given frames and the frames'
+                flags; no frames are given if None.
             start: time in [0, 1) at which the path starts.
             correct: applied to every prediction of the clean coefficients.
         """
