@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import shlex
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,10 +66,16 @@ def npz(tmp_path_factory) -> Path:
     return path
 
 
+@cache
+def parser() -> Any:
+    """The parser of the command line."""
+    return typer.main.get_command(cli.app)
+
+
 def understand(line: str) -> None:
     """Parse a command line without running it; raises for what the command does not know."""
     words = shlex.split(line)
-    group = typer.main.get_command(cli.app)
+    group = parser()
     with group.make_context("raydance", words) as context:
         name, command, rest = group.resolve_command(context, words)
         command.make_context(name, rest)

@@ -18,6 +18,7 @@ from raydance.cluster.session import SERVE_ENVIRONMENT
 ROOT = Path(__file__).parents[1]
 LAUNCHER = ROOT / "cluster.yaml"
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+GUIDE = ROOT / "docs" / "guides" / "operator.md"
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 IMAGE = f"YOUR_REGISTRY/raydance:{raydance.__version__}"
 # Of the RayService's proxies, the one exception: a test below sees that keys and a policy close it.
@@ -121,7 +122,7 @@ def test_one_image_everywhere(launcher):
     images = values(documents(), "image")
     assert len(images) == 10 and set(images) == {IMAGE}
     assert f"-t {IMAGE}" in DOCKERFILE.read_text()
-    assert f"-t {IMAGE}" in (ROOT / "README.md").read_text()
+    assert f"-t {IMAGE}" in GUIDE.read_text()
 
 
 def test_the_container_is_not_root_and_asks_for_a_token():
@@ -269,8 +270,8 @@ def test_a_changed_cluster_takes_over_once_it_is_ready():
     assert of_kind("RayService")["metadata"]["name"] != of_kind("RayCluster")["metadata"]["name"]
 
 
-def test_the_readme_says_how_to_reach_the_service():
-    text = (ROOT / "README.md").read_text()
+def test_the_guide_says_how_to_reach_the_service():
+    text = GUIDE.read_text()
     name = of_kind("RayService")["metadata"]["name"]
     assert f"service/{name}-serve-svc {served()['http_options']['port']}" in text
     assert "secret generic raydance-keys" in text and "deploy/kubernetes/rayservice.yaml" in text

@@ -1,62 +1,39 @@
-"""The README: commands, captions, mappings and links are what they are said to be."""
+"""The README: short, with the commands that `.ci/run` calls, and figures that LOG.md has."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from command_line import NAMES, understand
-
-from raydance.motion.captions import _ALLOWED as CAPTION_KEYS
-from raydance.motion.captions import read_captions
-from raydance.motion.mapping import load_mapping
-from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
-
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAX_LINES = 200
+MAX_PICTURE_BYTES = 1_500_000
 
 
-def code_of(language: str) -> list[str]:
-    """The README's blocks of code in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def test_the_readme_stays_short():
+    assert len(README.splitlines()) <= MAX_LINES
+    (picture,) = re.findall(r"!\[.*\]\((.+)\)", README)
+    assert (ROOT / picture).stat().st_size <= MAX_PICTURE_BYTES
 
 
-def test_the_readme_names_every_command_and_no_other():
-    table = README.split("## Commands")[1].split("## Python")[0]
-    named = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
-    assert named == NAMES
+def test_ci_finds_the_commands_that_it_takes_from_the_readme():
+    lines = README.splitlines()
+    (tests,) = [line for line in lines if line.endswith("-m pytest")]
+    (docs,) = [line for line in lines if line.endswith("mkdocs build --strict")]
+    assert tests.startswith("python3 -m venv .venv && ") and ".[dev]" in tests
+    assert ".[docs]" in docs
+    assert len(re.findall(r"`[^`]* -m pytest tests/cluster`", README)) == 1
+    patterns = re.findall(r"grep -m 1 (?:-o )?-- '([^']+)' README", (ROOT / ".ci/run").read_text())
+    assert len(patterns) == 3
+    for pattern in patterns:
+        assert any(re.search(pattern, line) for line in lines), pattern
 
 
-def test_the_readme_commands_are_understood():
-    lines = "".join(code_of("sh")).replace("\\\n", " ").splitlines()
-    commands = [line.split("#")[0] for line in lines if line.startswith("raydance ")]
-    assert len(commands) >= 8
-    for line in commands:
-        understand(line.removeprefix("raydance "))
-
-
-def test_the_readme_captions_and_mapping_are_read(tmp_path):
-    (captions,) = code_of("json")
-    (tmp_path / "captions.jsonl").write_text(captions)
-    rows = read_captions(tmp_path / "captions.jsonl")
-    assert [row.end_frame for row in rows] == [None, 480]
-    table = README.split("### Captions")[1].split("### Your own")[0]
-    documented = {
-        key
-        for cell in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
-        for key in re.findall(r"`(\w+)`", cell)
-    }
-    assert documented == set(CAPTION_KEYS)
-    (mapping,) = code_of("yaml")
-    (tmp_path / "mapping.yaml").write_text(mapping)
-    assert load_mapping(tmp_path / "mapping.yaml")["head"] == ("L_Ear", "R_Ear")
-
-
-def test_the_readme_links_exist():
-    root = Path(__file__).parents[1]
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links and all((root / link).exists() for link in links)
-
-
-def test_the_readme_counts_the_papers_text_encoder():
-    count = sum(p.numel() for p in TextEncoder(TextEncoderConfig(), 768).parameters())
-    assert f"{count:,}\nweights, .5 % of" in README and round(count / 109_482_240, 3) == 0.005
+def test_the_figures_of_the_readme_are_in_the_log():
+    table = README.split("## Figures")[1].split("## Documentation")[0]
+    log = (ROOT / "LOG.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("|")][2:]
+    figures = [cell.split()[0] for row in rows for cell in row[3:5]]
+    assert len(figures) >= 20
+    assert [figure for figure in figures if not re.search(rf"(?<![\d.]){figure}\b", log)] == []

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from raydance.errors import InputError
+from raydance.errors import InputError, RaydanceError
 
 pytestmark = pytest.mark.ray
 
@@ -21,6 +21,23 @@ def test_a_session_joins_what_runs(ray_cluster):
         assert ray.cluster_resources()["CPU"] > 1
     assert ray.is_initialized()  # who joins does not end it
     assert logging.getLogger("ray.data").getEffectiveLevel() >= logging.ERROR
+
+
+def test_a_cluster_that_does_not_start_is_told_in_a_line(monkeypatch):
+    import ray
+
+    from raydance.cluster.session import ray_session
+
+    def times_out(**options: object) -> None:
+        raise Exception("The current node timed out during startup.\nMore lines")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", times_out)
+    with pytest.raises(RaydanceError, match="did not start: The current node timed out") as raised:
+        with ray_session():
+            pass
+    assert "More lines" not in str(raised.value)
 
 
 def test_a_cluster_with_processors_does_not_start_nodes(ray_cluster):

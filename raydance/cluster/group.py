@@ -1,8 +1,7 @@
-"""A group of Ray Train's workers that carries out one task after the other.
+"""A group of Ray Train workers that carries out several training tasks in turn.
 
-To start a group takes about twenty seconds of two processors, of which most goes into loading torch
-and Ray: as much as a short stage takes to train. So the workers of one stage wait at a `TaskQueue`
-for the next.
+Starting a group takes about twenty seconds of two processors, mostly for loading torch and Ray: as
+long as training a short stage. So the workers stay alive between stages and wait at a `TaskQueue`.
 """
 
 from __future__ import annotations
@@ -40,23 +39,23 @@ from raydance.training.batches import Batches
 
 log = logging.getLogger(__name__)
 
-# Ray waits so long for processors before it counts them again. Its own 60 s are for fixed groups;
-# an elastic one would stand still for them whenever it shrinks.
+# How long Ray waits for processors before it counts them again. The default of 60 s suits groups
+# of fixed size; an elastic group would stop for that long whenever it shrinks.
 _ELASTIC_START_TIMEOUT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "8")
-# Well below the minute after which Ray complains of ranks that wait for each other.
+# Well below the 60 s after which Ray warns about ranks that wait for each other.
 _PATIENCE_S = 20.0
 _LEAVE_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupSize:
-    """How many workers, and what each holds.
+    """Number of workers, and the resources of each.
 
     Attributes:
-        least, most: workers; a group with different ones grows and shrinks with the cluster.
-        resize_every_s: seconds between looks at whether an elastic group should grow.
-        cpus: logical processors of each.
-        use_gpu: a GPU for each.
+        least, most: number of workers; if they differ, the group is elastic.
+        resize_every_s: seconds between checks whether an elastic group should grow.
+        cpus: logical processors of each worker.
+        use_gpu: whether each worker gets a GPU.
     """
 
     least: int
@@ -67,32 +66,32 @@ class GroupSize:
 
     @property
     def is_elastic(self) -> bool:
+        """Whether the number of workers follows the size of the cluster."""
         return self.least < self.most
 
     @property
     def each(self) -> dict[str, float]:
-        """What a worker holds."""
+        """Ray resources of one worker."""
         return {"CPU": self.cpus} | ({"GPU": 1.0} if self.use_gpu else {})
 
 
 class WorkerGroup:
-    """Workers that live until `close`, or until what they do has failed too often.
+    """Workers that live until `close`, or until they have failed more than `max_failures` times.
 
     Args:
-        storage: a folder of this group's alone, for Ray's own state; gone in the end.
-        max_failures: lost workers tolerated.
+        storage: a folder for Ray's own state, used by this group only and removed at the end.
+        max_failures: number of lost workers that is tolerated.
     """
 
     def __init__(self, size: GroupSize, storage: Path, max_failures: int) -> None:
-        shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
+        shutil.rmtree(storage, ignore_errors=True)  # left by a killed driver
         self.storage = storage
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._queue: Any = (
             ray.remote(TaskQueue).options(num_cpus=0, scheduling_strategy=here).remote()
         )
         self._is_busy = False
-        # Ray types these by its older interface, which knows neither elastic groups nor callbacks
-        # of this kind.
+        # `Any`: Ray's annotations predate elastic groups and these callbacks.
         number: dict[str, Any] = {"num_workers": size.most}
         if size.is_elastic:
             number = {
@@ -107,7 +106,7 @@ class WorkerGroup:
                 **number, use_gpu=size.use_gpu, resources_per_worker=size.each
             ),
             run_config=RunConfig(
-                # A name of its own: Ray would otherwise take up the state of an earlier group.
+                # A unique name: otherwise Ray would restore the state of an earlier group.
                 name=f"workers-{time.time_ns()}",
                 storage_path=str(storage),
                 failure_config=FailureConfig(max_failures=max_failures),
@@ -121,27 +120,27 @@ class WorkerGroup:
         self._thread.start()
 
     def _live(self, trainer: TorchTrainer, is_elastic: bool) -> None:
-        """Wait, in a thread, for the end of the group."""
+        """Run the group; called in a thread, ends with the group."""
         try:
-            # Read when the group starts; for the driver it makes no difference.
+            # Read when the group starts; it has no effect on the driver.
             with _environment(*_ELASTIC_START_TIMEOUT) if is_elastic else nullcontext():
                 trainer.fit()
-        except BaseException as error:  # also of a driver that leaves Ray: told to who asks
+        except BaseException as error:  # also when the driver leaves Ray; `_fail` reports it
             self._end.set_exception(error)
         else:
             self._end.set_result(None)
 
     def carry_out(self, task: FitTask) -> None:
-        """Have the workers carry out a task.
+        """Carry out a task on the workers, and return when it is done.
 
         Raises:
-            InputError: something that the user must mend, as a damaged checkpoint.
-            StorageError: there is no room for a file.
-            RaydanceError: workers were lost more often than tolerated.
+            InputError: a mistake of the user, or a damaged checkpoint.
+            StorageError: the disk is full.
+            RaydanceError: more workers were lost than `max_failures`.
         """
         self._is_busy = True
         try:
-            number = ray.get(self._queue.lay.remote([ray.put(task)]))
+            number = ray.get(self._queue.add.remote([ray.put(task)]))
             done = self._queue.wait_for.remote(number)
             while not ray.wait([done], timeout=0.5)[0]:
                 if self._end.done():
@@ -161,13 +160,13 @@ class WorkerGroup:
         raise _lost(stage, "its workers")
 
     def is_sound(self) -> bool:
-        """Whether the group lives and has not lost or changed a worker."""
+        """Whether the group is alive and has never been restarted or resized."""
         with suppress(RayError):
             return not self._end.done() and int(ray.get(self._queue.num_starts.remote())) <= 1
         return False
 
     def close(self) -> None:
-        """Let the workers go: those that wait, at once, those that train, after their epoch."""
+        """Stop the workers: idle ones at once, training ones after their epoch."""
         with suppress(RayError):
             ray.get(self._queue.close.remote(), timeout=_LEAVE_S)
         if not self._is_busy:
@@ -175,7 +174,7 @@ class WorkerGroup:
         shutil.rmtree(self.storage, ignore_errors=True)
 
     def has_ended(self) -> bool:
-        """Whether no worker is left."""
+        """Whether all workers have ended."""
         return self._end.done()
 
 
@@ -185,14 +184,14 @@ def _lost(stage: str, what: str) -> RaydanceError:
     )
 
 
-class _NobodyWaits(Exception):
-    """The driver does not want what is trained any more."""
+class _Cancelled(Exception):
+    """The driver has cancelled the training."""
 
 
 def _work(arguments: dict[str, Any]) -> None:
-    """What each Ray Train worker runs: task after task, until the queue is closed."""
+    """Main function of a Ray Train worker: carry out tasks until the queue is closed."""
     queue = arguments["queue"]
-    # More threads than the worker's own processors wait for each other at every small operation.
+    # More threads than processors would slow down every small operation.
     torch.set_num_threads(max(1, int(arguments["cpus"])))
     context = _context(arguments["use_gpu"], queue)
     if context.rank == 0:
@@ -206,18 +205,18 @@ def _work(arguments: dict[str, Any]) -> None:
             continue
         number = news
         task: FitTask = ray.get(ray.get(queue.take.remote(number))[0])
-        # Asked for each task: nodes come and go while a group waits.
+        # Counted for each task: nodes may join or leave while a group is idle.
         left = ray.cluster_resources().get("CPU", 0.0) - context.world_size * arguments["cpus"]
         try:
             task.carry_out(_batches(task, context, left), context)
-        except _NobodyWaits:
+        except _Cancelled:
             return
         if context.rank == 0:
             ray.get(queue.finish.remote(number))
 
 
 def _next_number(queue: Any, number: int, context: training.Context) -> int:
-    """The number of the task to do next, the same for all ranks."""
+    """Number of the next task; the same on all ranks."""
     news = number
     if context.rank == 0:
         news = ray.get(queue.next_number.remote(number, _PATIENCE_S))
@@ -227,7 +226,7 @@ def _next_number(queue: Any, number: int, context: training.Context) -> int:
 def _context(use_gpu: bool, queue: Any) -> training.Context:
     place = ray.train.get_context()
     world_size = place.get_world_size()
-    # Not `get_device` alone: it names a GPU that is in sight also to workers that asked for none.
+    # `get_device` would return a visible GPU even to workers that requested none.
     device = ray.train.torch.get_device() if use_gpu else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -242,8 +241,8 @@ def _context(use_gpu: bool, queue: Any) -> training.Context:
     def wrap(stage: torch.nn.Module) -> torch.nn.Module:
         if world_size == 1:
             return stage
-        # DDP sends every buffer of rank 0 to all ranks before each step. Constants are the same
-        # on all ranks and large (the motion basis, the sets of wanted frames), so they stay out.
+        # DDP broadcasts every buffer of rank 0 before each step. Constant buffers are equal on all
+        # ranks and large (the motion basis, the sets of given frames), so they are excluded.
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
             stage, constant_buffers(stage)
         )
@@ -254,10 +253,10 @@ def _context(use_gpu: bool, queue: Any) -> training.Context:
     rank = place.get_world_rank()
 
     def report(metrics: dict[str, Any]) -> None:
-        # One asks for all: else some might leave, and others wait for them in the next epoch.
+        # Rank 0 asks for all ranks: otherwise some could leave while others wait for them.
         leaves = rank == 0 and not ray.get(queue.is_open.remote())
         if sum_over_ranks(torch.tensor(float(leaves))) > 0:
-            raise _NobodyWaits
+            raise _Cancelled
 
     return training.Context(
         rank=rank,
@@ -270,7 +269,7 @@ def _context(use_gpu: bool, queue: Any) -> training.Context:
 
 
 def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Source:
-    """A task's batches, streamed by Ray Data where that is worth it and there is room for it."""
+    """Batches of a task; through Ray Data where rows are large and a processor is left for it."""
     place: dict[str, int] = {"rank": context.rank, "world_size": context.world_size}
     parts: list[Batches] = []
     for spec in task.specs:
@@ -278,15 +277,15 @@ def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Sour
             parts.append(RayBatches(spec, epochs=task.train.epochs, **place))
             cpus_left -= STREAM_CPUS
         else:
-            # Without motion a few hundred bytes a window: starting a stream would take longer than
-            # reading them. And workers that took all processors would wait for a stream for ever.
+            # Without motion a window has a few hundred bytes, and starting a stream would take
+            # longer than reading them. Without a free processor a stream would never start.
             parts.append(Batches(spec, **place))
     return mixed(parts)
 
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable of the environment for the length of the block, unless the user has set it."""
+    """Set an environment variable for the duration of the block, unless the user has set it."""
     if name in os.environ:
         yield
         return

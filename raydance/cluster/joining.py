@@ -1,7 +1,7 @@
-"""What would keep Ray from starting or being joined, told at once instead of after minutes.
+"""Checks before Ray is started or joined, so that mistakes are reported at once.
 
-Ray itself tries an address that does not answer for as long as seven minutes, and ends in a
-traceback of its own where a folder's name is too long for its sockets.
+Ray itself retries an address that does not answer for up to seven minutes, and fails with a
+traceback if the path of its temporary folder is too long for a socket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from raydance.errors import InputError
 
 ANSWER_S: Final = 20.0
-"""How long a cluster may take to answer."""
+"""Timeout for an answer of a cluster, seconds."""
 
 _MOST_SOCKET_BYTES: Final = 103 if sys.platform == "darwin" else 107  # of a Unix socket's path
 _ADDRESS: Final = re.compile(
@@ -27,11 +27,11 @@ def check_cluster(address: str | None, *, answer_s: float = ANSWER_S) -> None:
     """Refuse an address at which no cluster answers.
 
     Args:
-        address: of a running cluster; `auto`, or None for what the environment says.
-        answer_s: how long it may take.
+        address: of a running cluster; with `auto` or None the environment decides.
+        answer_s: timeout, seconds.
 
     Raises:
-        InputError: not an address, or nobody answers there.
+        InputError: not an address, or no cluster answers there.
     """
     given = address if address not in (None, "auto") else os.environ.get("RAY_ADDRESS")
     place = given if given and given != "auto" else _running_here()
@@ -44,7 +44,7 @@ def check_cluster(address: str | None, *, answer_s: float = ANSWER_S) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Refuse a temporary folder in which the sockets of an embedded cluster have no place.
+    """Refuse a temporary folder whose path is too long for the sockets of an embedded cluster.
 
     Raises:
         InputError: names the variable to change.
@@ -64,7 +64,7 @@ def check_temporary_folder() -> None:
 
 
 def _running_here() -> str:
-    """The address of a cluster on this machine, as Ray finds it for `auto`."""
+    """The address of the cluster on this machine that Ray would join for `auto`."""
     from ray._private.services import canonicalize_bootstrap_address_or_die
 
     try:
@@ -77,7 +77,7 @@ def _running_here() -> str:
 
 
 def _called(address: str | None, place: str) -> str:
-    """An address, and where it came from."""
+    """An address and its origin, for messages."""
     if address == place:
         return f"--address {place}"
     if os.environ.get("RAY_ADDRESS") == place:
@@ -86,7 +86,7 @@ def _called(address: str | None, place: str) -> str:
 
 
 def _why_silent(host: str, port: int, answer_s: float) -> str | None:
-    """Why nobody who speaks gRPC, as Ray does, answers; None where somebody does."""
+    """Why no gRPC server answers at the address; None if one does."""
     try:
         with socket.create_connection((host, port), answer_s):
             pass
@@ -94,7 +94,7 @@ def _why_silent(host: str, port: int, answer_s: float) -> str | None:
         return f"no answer in {answer_s:g} s"
     except (OSError, UnicodeError) as error:
         return getattr(error, "strerror", None) or str(error)
-    if os.environ.get("RAY_USE_TLS", "0") == "1":  # Ray alone knows the certificates
+    if os.environ.get("RAY_USE_TLS", "0") == "1":  # only Ray knows the certificates
         return None
     import grpc
 

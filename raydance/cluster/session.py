@@ -11,56 +11,57 @@ from raydance.cluster.joining import check_cluster, check_temporary_folder
 from raydance.cluster.signals import signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.data.storage import CACHE_VARIABLE
-from raydance.errors import InputError
+from raydance.errors import InputError, RaydanceError
 from raydance.plain_text import well_formed
 
 SERVE_ENVIRONMENT = {
-    # Serve's proxies and replicas call each other directly, not by way of Ray's object store, and
-    # as much at once as by way of it: an upload, or a long motion, is above the usual 4 MiB.
+    # Serve's proxies and replicas call each other by gRPC instead of through Ray's object store.
+    # Messages may be large: an upload or a long motion exceeds gRPC's default of 4 MiB.
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),
 }
-"""What every node of a cluster that serves should have in its environment."""
+"""Environment variables that every node of a serving cluster should have."""
 
 EMBEDDED_ENVIRONMENT = {
-    # Processes that wait are kept, not one a processor: loading torch anew for every step took a
-    # third of a short training.
+    # Keep idle worker processes (Ray's default is one per processor): loading torch again for
+    # every step took a third of a short training.
     "RAY_num_workers_soft_limit": "8",
-    # Nobody follows the logs or the metrics of its processes. Looking for new log files ten times
-    # a second, and at every process each five, took a sixteenth of a test run's processors. The
-    # interval counts above so many files only; the first look comes after it.
+    # Nobody reads the logs or the metrics of these processes. Polling for log files ten times a
+    # second and measuring every process every five seconds took a sixteenth of a test run's
+    # processor time. The interval applies above this number of files only.
     "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
     "LOG_NAME_UPDATE_INTERVAL_S": "3600",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
 }
-"""What spares the processors of an embedded cluster."""
+"""Environment variables that reduce the overhead of an embedded cluster."""
 
-# For the nodes of an embedded cluster alone.
+# For the nodes of an embedded cluster only.
 _NODES_ENVIRONMENT = {
     **EMBEDDED_ENVIRONMENT,
-    # Serve's proxies then choose replicas in the loop that asks. A driver keeps handles that work
-    # outside of a loop, unless it sets this itself.
+    # Serve's proxies then choose replicas in the calling event loop. The driver is not affected:
+    # its handles must also work outside an event loop.
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    # Ray warns of processes by this number, on standard output, where results are; by itself it is
-    # the number of processors, and a service or a few workers have four times as many processes.
+    # Above this number of starting processes Ray prints a warning to standard output, where
+    # results go. Its default is the number of processors; a service starts four times as many.
     "RAY_worker_maximum_startup_concurrency": "16",
 }
 
-# Read when Ray is imported and inherited by every process that it starts. Measured: a tiny
-# training falls from 20 s to 12 s when the controller looks after its workers more often.
+# Read when Ray is imported, and inherited by every process that it starts. Measured: a tiny
+# training takes 12 s instead of 20 s when the controller polls its workers more often.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
-    # Ray's core would print its stack at SIGTERM. Python's fault handler still tells of crashes.
+    # Otherwise Ray's core prints its stack at SIGTERM. Python's fault handler still reports
+    # crashes.
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_DATA_LOG_LEVEL": "ERROR",  # else every execution prints its plan
-    # Ray's C++ core would write lines of its own between ours, at level error too; they stay in its
-    # log files. One line, that it has read this, cannot be helped.
+    "RAY_DATA_LOG_LEVEL": "ERROR",  # otherwise every execution prints its plan
+    # Otherwise Ray's C++ core prints between our lines, even at level error; its log files keep
+    # everything. The one line that acknowledges this variable cannot be avoided.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     **SERVE_ENVIRONMENT,
 }
@@ -68,27 +69,28 @@ for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 _OBJECT_STORE_BYTES = 1 << 30
-_HEAD = "node:__internal_head__"  # a resource that Ray gives to the head alone
+_HEAD = "node:__internal_head__"  # a resource that only the head node has
 
 
 @contextmanager
 def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iterator[None]:
-    """Ray for the length of the block: joined if it runs in this process, else started.
+    """Start or join Ray for the duration of the block; does nothing if Ray is initialised already.
 
     Args:
         address: of a running cluster; an embedded one on this machine by default.
         num_cpus: logical processors of the embedded cluster; the machine's by default.
 
     Raises:
-        InputError: no cluster answers at the address or lets us in, or the temporary folder's name
-            is too long for Ray.
+        InputError: no cluster answers at the address or it refuses us, or the path of the
+            temporary folder is too long for Ray.
+        RaydanceError: the embedded cluster did not start.
     """
     import ray
 
     if ray.is_initialized():
         yield
         return
-    for name in ("ray.data", "ray.train"):  # their own progress would tear ours apart
+    for name in ("ray.data", "ray.train"):  # their progress output would interrupt ours
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with signals_wait(), _well_formed_command_line():
@@ -107,14 +109,21 @@ def _start(num_cpus: int | None) -> None:
     check_temporary_folder()
     keep_token_private()
     with _set_if_absent(_NODES_ENVIRONMENT):
-        ray.init(
-            address="local",  # a stale address file would send it looking for a running one
-            num_cpus=num_cpus or max(2, os.cpu_count() or 2),
-            object_store_memory=_OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        try:
+            ray.init(
+                address="local",  # otherwise a stale address file makes it look for a cluster
+                num_cpus=num_cpus or max(2, os.cpu_count() or 2),
+                object_store_memory=_OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+        except Exception as error:  # Ray raises a bare `Exception` where its processes do not start
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RaydanceError(
+                f"the embedded Ray cluster did not start: {reason} Try again when the machine is "
+                "less busy; `train --local` and `serve --no-ray` need no Ray"
+            ) from error
 
 
 def _join(address: str | None) -> None:
@@ -133,7 +142,7 @@ def _join(address: str | None) -> None:
 
 @contextmanager
 def _well_formed_command_line() -> Iterator[None]:
-    """A driver tells Ray its command line, and fails where names in it are not UTF-8."""
+    """Let Ray record the driver's command line even where names in it are not valid UTF-8."""
     from ray._private import utils
 
     before = utils.get_entrypoint_name
@@ -146,7 +155,7 @@ def _well_formed_command_line() -> Iterator[None]:
 
 @contextmanager
 def _set_if_absent(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for what is started in the block."""
+    """Set environment variables for processes started in the block, unless they are set already."""
     new = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(new)
     try:
@@ -157,7 +166,7 @@ def _set_if_absent(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def is_embedded(address: str | None) -> bool:
-    """Whether a session at this address is a cluster of this machine alone, not one that runs."""
+    """Whether a session at this address starts an embedded cluster instead of joining one."""
     named = os.environ.get("RAY_ADDRESS")
     if address is None:
         return named == "local" or not (named or os.environ.get("RAY_JOB_ID"))
@@ -165,9 +174,9 @@ def is_embedded(address: str | None) -> bool:
 
 
 def starts_nodes() -> bool:
-    """Whether nodes start when they are asked for, which is said by a head without processors.
+    """Whether the cluster has an autoscaler, which we recognise by a head node without processors.
 
-    Ray itself does not tell a driver which nodes its autoscaler could add. Needs a Ray session.
+    Ray does not tell a driver which nodes its autoscaler could add. Requires a Ray session.
     """
     import ray
 
@@ -176,7 +185,7 @@ def starts_nodes() -> bool:
 
 
 def require_shared_cache() -> None:
-    """Refuse copies of a store where only one of several nodes would see them.
+    """Refuse a local cache of a bucket on a cluster whose nodes do not share the cache folder.
 
     Raises:
         InputError: several nodes, and `RAYDANCE_CACHE` does not name a folder that they share.

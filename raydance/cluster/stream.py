@@ -1,8 +1,8 @@
-"""Training batches as a stream of Ray Data: the same ones that `raydance.training.batches` makes.
+"""Training batches streamed by Ray Data; equal to those of `raydance.training.batches`.
 
-Ray streams chunks whose content `raydance.training.batches` fixes, so losses are those of the plain
-loop. Several epochs are one stream: data tasks read and augment the next epoch while this one
-trains, and no epoch pays for the start of an execution.
+Ray Data loads chunks whose content `raydance.training.batches` defines, so losses equal those of
+the plain loop. One stream covers several epochs: data tasks read and augment the next epoch while
+the current one trains, and executions are started rarely.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from raydance.data.chunks import BatchSpec, Chunk
 from raydance.training.batches import Batches
 
 DATA_CPUS: Final = 0.5
-"""Logical processors that a task which reads chunks asks for."""
+"""Logical processors requested by each task that reads chunks."""
 
 STREAM_CPUS: Final = 1.0
-"""What a stream needs to go on: Ray Data asks for as much where it numbers the chunks."""
+"""Logical processors that a stream needs; Ray Data's task that numbers the chunks requests 1."""
 
 _CHUNKS_PER_STREAM = 256
 
 
 class RayBatches(Batches):
-    """Batches whose training chunks are read and augmented by Ray Data tasks, ahead of the loop."""
+    """Batches whose training chunks are read and augmented ahead of the loop by Ray Data tasks."""
 
     def __init__(self, spec: BatchSpec, *, rank: int, world_size: int, epochs: int) -> None:
         super().__init__(spec, rank=rank, world_size=world_size)
@@ -61,16 +61,16 @@ class RayBatches(Batches):
         stream = ray.data.range(len(chunks), override_num_blocks=len(chunks)).map_batches(
             LoadChunks(self.spec, chunks, key), batch_size=None, num_cpus=DATA_CPUS
         )
-        # Split one way only so that an actor runs the stream: its scheduling loop, in a thread of
-        # this process, would take Python's lock from every operation of the training, which was
-        # then six times slower.
+        # A split into one part makes an actor run the stream. Otherwise Ray Data's scheduling loop
+        # runs in a thread of this process and competes for Python's lock: training was six times
+        # slower.
         (split,) = stream.streaming_split(1)
-        whole: Any = None  # blocks as they come, which Ray documents but does not type
+        whole: Any = None  # None: blocks as they come; documented by Ray but not in its annotations
         blocks = split.iter_batches(batch_size=whole, prefetch_batches=2)
         self._stream = iter(blocks)
 
     def _take(self, chunk: Chunk) -> dict[str, np.ndarray]:
-        """The chunk's rows; Ray may cut or merge blocks, but keeps their order."""
+        """Rows of the next chunk; Ray may split or merge blocks but keeps their order."""
         assert self._stream is not None
         parts: list[dict[str, np.ndarray]] = []
         missing = chunk.num_windows

@@ -1,4 +1,4 @@
-"""Where the driver lays tasks for workers that live longer than one. Loads no torch."""
+"""Queue of training tasks between the driver and a `WorkerGroup`. Does not import torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 import ray
 
 CLOSED: Final = -1
-"""The number of a task that will not come any more."""
+"""Returned instead of a task number when the queue is closed."""
 
 
 class TaskQueue:
-    """An actor that hands numbered tasks, one after the other, to a group of workers.
+    """Ray actor that hands out numbered tasks, one at a time, to a group of workers.
 
-    A group that is started anew, as after the loss of a worker, is given the task that lies here:
-    it is the one that was not finished, or that was finished and is found done.
+    A group that was restarted, for example after the loss of a worker, gets the current task again.
+    If that task was finished already, the workers find its result and do nothing.
     """
 
     def __init__(self) -> None:
@@ -26,8 +26,8 @@ class TaskQueue:
         self._num_starts = 0
         self._changed = asyncio.Condition()
 
-    async def lay(self, task: list[ray.ObjectRef]) -> int:
-        """Take a task, in a list, which Ray passes on without looking into; returns its number."""
+    async def add(self, task: list[ray.ObjectRef]) -> int:
+        """Add a task, in a list because Ray would resolve a bare reference; returns its number."""
         async with self._changed:
             self._number += 1
             (self._tasks[self._number],) = task
@@ -36,15 +36,15 @@ class TaskQueue:
             return self._number
 
     async def start(self) -> None:
-        """Hear that a group of workers has begun to ask."""
+        """Record that a group of workers has started."""
         self._num_starts += 1
 
     async def num_starts(self) -> int:
-        """How often a group has begun to ask: above one where workers were lost, or changed."""
+        """Number of starts of the group; above 1 after a restart or a resize."""
         return self._num_starts
 
     async def next_number(self, after: int, patience_s: float) -> int:
-        """The number of a task newer than `after`, or `after` when none came, or `CLOSED`."""
+        """Wait for a task newer than `after`: its number, `after` at the timeout, or `CLOSED`."""
 
         def is_news() -> bool:
             return not self._is_open or self._number > after
@@ -57,14 +57,14 @@ class TaskQueue:
         return self._number if self._is_open else CLOSED
 
     async def take(self, number: int) -> list[ray.ObjectRef]:
-        """The task of a number: the last one, or the one before it.
+        """The task of a number: the last one or the one before it.
 
-        A group that starts anew may agree on the last number just before a newer task is laid.
+        A restarting group may agree on a number just before a newer task is added.
         """
         return [self._tasks[number]]
 
     async def finish(self, number: int) -> None:
-        """Hear that a task is done."""
+        """Record that a task is done."""
         async with self._changed:
             self._finished = max(self._finished, number)
             self._changed.notify_all()
@@ -75,11 +75,11 @@ class TaskQueue:
             await self._changed.wait_for(lambda: self._finished >= number)
 
     async def is_open(self) -> bool:
-        """Whether anybody still wants what is worked on."""
+        """Whether the driver still wants the results."""
         return self._is_open
 
     async def close(self) -> None:
-        """Let workers go that wait, and those that train at the end of their epoch."""
+        """Stop idle workers at once, and training ones at the end of their epoch."""
         async with self._changed:
             self._is_open = False
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Ray Train runs the loop, Ray Data feeds it: the same tasks as `LocalRunner`, on a cluster."""
+"""Runs the tasks of `LocalRunner` on a cluster: Ray Train trains, Ray Data reads and infers."""
 
 from __future__ import annotations
 
@@ -30,18 +30,17 @@ class RayRunner:
     """Trains with Ray Train and infers with Ray Data.
 
     Args:
-        workers: DDP workers of each stage; `(least, most)` trains on as many as the cluster has
-            room for, and takes up nodes that come and does without those that go.
-        max_failures: lost workers tolerated for each stage.
-        checkpoint_every_s: seconds of training that a lost worker costs at most, and an epoch.
-        resize_every_s: seconds between looks at whether an elastic training should grow.
-        report: told the metrics of every epoch, in the driver.
-        gpu: a GPU for each worker, or none; by default where the cluster has that many now.
-        warn: told one line when the training waits for nodes or changes its number of workers.
+        workers: DDP workers of each stage; `(least, most)` is elastic: it uses as many as the
+            cluster has room for, and adapts when nodes join or leave.
+        max_failures: number of lost workers that is tolerated for each stage.
+        checkpoint_every_s: seconds between checkpoints; a lost worker costs this and one epoch.
+        resize_every_s: seconds between checks whether an elastic training should grow.
+        report: called in the driver with the metrics of every epoch.
+        gpu: whether each worker gets a GPU; by default if the cluster has enough now.
+        warn: called with one line when training waits for nodes or changes its number of workers.
 
     Raises:
-        InputError: more workers than the cluster's processors or GPUs allow, where it starts no
-            nodes of its own.
+        InputError: the cluster has too few processors or GPUs, and no autoscaler.
     """
 
     def __init__(
@@ -67,13 +66,13 @@ class RayRunner:
         """Train a stage on the DDP workers.
 
         Raises:
-            InputError: something that the user must mend, as a damaged checkpoint.
-            StorageError: there is no room for a file.
-            RaydanceError: workers were lost more often than `max_failures`.
+            InputError: a mistake of the user, or a damaged checkpoint.
+            StorageError: the disk is full.
+            RaydanceError: more workers were lost than `max_failures`.
         """
         run = Run.open(task.run)
         task = replace(task, checkpoint_every_s=self.checkpoint_every_s)
-        # What the user must mend is found here rather than by a worker.
+        # Find mistakes of the user here rather than in a worker.
         for spec in task.specs:
             Batches(spec, world_size=self.size.most)
         run.checkpoints(task.stage, task.fingerprint).load()
@@ -87,27 +86,27 @@ class RayRunner:
         self._clear_unsound(run)
 
     def _sound_group(self, run: Run) -> WorkerGroup:
-        """The group that waits, or a new one."""
+        """The idle group if it is sound, otherwise a new one."""
         self._clear_unsound(run)
         if self._group is None:
-            # Ray's own state; ours is in the run folder, without pickle.
+            # The folder holds Ray's own state; ours is in the run folder, without pickle.
             self._group = WorkerGroup(self.size, (run.path / "ray").resolve(), self.max_failures)
         return self._group
 
     def _clear_unsound(self, run: Run) -> None:
-        """Let go of a group that has lost a worker: each stage may lose `max_failures`."""
+        """Stop a group that has lost a worker, so that each stage may lose `max_failures`."""
         if self._group is not None and not self._group.is_sound():
             self._clear(run)
 
     def _clear(self, run: Run) -> None:
-        """Let go of a group of which workers may have been killed as they wrote."""
+        """Stop the group and remove the partial files that killed workers may have left."""
         group = self._group
         self.release()
         if group is None or group.has_ended():
             remove_partial(run.path)
 
     def release(self) -> None:
-        """Let go of the workers that wait for the next stage; one may follow all the same."""
+        """Stop the idle workers; a later `fit` starts new ones."""
         group, self._group = self._group, None
         if group is not None:
             group.close()
@@ -115,12 +114,12 @@ class RayRunner:
     def map(
         self, factory: Callable[..., Callable[[Any], Any]], args: tuple, items: Sequence[Any]
     ) -> list[Any]:
-        """Apply `factory(*args)`, built once per process, to every item."""
+        """Apply `factory(*args)`, built once per process, to every item; results in any order."""
         if not items:
             return []
         gpus = int(ray.cluster_resources().get("GPU", 0))
         if self._group is not None and not _is_free({"CPU": 1.0} | ({"GPU": 1.0} if gpus else {})):
-            self.release()  # workers that wait must not hold what these tasks wait for
+            self.release()  # idle workers must not hold the resources that these tasks need
         ray.data.DataContext.get_current().enable_progress_bars = False
         work = (factory, args, ray.put(list(items)), f"{time.time_ns()}")
         rows = ray.data.range(len(items), override_num_blocks=len(items))
@@ -135,7 +134,7 @@ class RayRunner:
 
 
 def _is_free(wanted: Mapping[str, float]) -> bool:
-    """Whether nobody holds so much now, or in a moment: what has just ended is counted late."""
+    """Whether these resources are free within 2 s; Ray frees those of ended processes late."""
     for _ in range(10):
         there = ray.available_resources()
         if all(there.get(name, 0.0) >= amount for name, amount in wanted.items()):
@@ -145,19 +144,19 @@ def _is_free(wanted: Mapping[str, float]) -> bool:
 
 
 def _size(least: int, most: int, gpu: bool | None, resize_every_s: float) -> GroupSize:
-    """What the workers may hold of the cluster.
+    """Resources of the workers.
 
     Raises:
-        InputError: it has not as much as they need, and starts no nodes of its own.
+        InputError: the cluster has too few resources, and no autoscaler.
     """
     resources = ray.cluster_resources()
     num_gpus = resources.get("GPU", 0)
     use_gpu = num_gpus >= least if gpu is None else gpu
     cpus = 1.0
-    if not starts_nodes():  # else as many as are asked for; what is there now says nothing
+    if not starts_nodes():  # an autoscaler adds what is requested
         if use_gpu and num_gpus < least:
             raise InputError(f"{least} workers on GPUs, the cluster has {num_gpus:g}")
-        # Data tasks need a processor too: where workers would take them all, they take halves.
+        # Data tasks need a processor too: if workers would take all, each takes a half.
         there = resources.get("CPU", 1)
         cpus = 1.0 if there > least else 0.5
         if least * cpus + DATA_CPUS > there:

@@ -1,4 +1,4 @@
-"""What the driver learns of a training that goes on elsewhere: epochs, workers, nodes missing."""
+"""Reports the progress of a remote training to the driver: epochs, workers, missing nodes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from raydance.training.run_folder import read_metrics
 
 
 class TrainingMonitor:
-    """Tells the driver of each line that rank 0 adds to the metrics file, and of nodes missing.
+    """Watches, in a thread, the metrics file that rank 0 writes and the resources of the cluster.
 
     Args:
-        need: resources below which the training stands still.
+        path: the metrics file of the stage.
+        report: called with the metrics of each new epoch.
+        warn: called with one line when the number of workers changes or nodes are missing.
+        stage: name of the stage, for messages.
+        need: Ray resources that the training needs to make progress.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class TrainingMonitor:
             self._look_for_nodes()
 
     def _tell(self) -> None:
-        # Lines of an earlier, other training lie in the file until the first epoch replaces it.
+        # Until its first epoch the file may still hold the lines of an earlier training.
         if not self.path.exists() or self.path.stat().st_mtime < self._started:
             return
         for metrics in read_metrics(self.path):

@@ -1,8 +1,8 @@
 """Augmentation while streaming (Dance-Language, section II.A): yaw, scale, mirror, time warp.
 
-All noise is a pure function of (seed, epoch, window), so an epoch can be repeated exactly whatever
-the batches, the order or the machine. Mirroring swaps the left and right joints (a plain reflection
-would break the body) and, for captions, the words.
+All noise is a pure function of (seed, epoch, window), so an epoch can be repeated exactly with
+other batches, in another order or on another machine. Mirroring reflects the motion and swaps left
+and right joints, and in captions the words.
 
 The time warp (the paper: +-10 %, and the length must come back to 50 frames) is a smooth monotone
 warp whose local speed stays within the bound and whose ends stay in place: resampling a longer or
@@ -30,13 +30,13 @@ _YAW, _SCALE, _MIRROR, _WARP, _PHASE = range(5)
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How strong the noise is; the paper's values.
+    """Strength of the augmentation; the defaults are the paper's.
 
     Attributes:
-        yaw_degrees: turned by up to so much to either side.
-        scale: made larger or smaller by up to this share.
+        yaw_degrees: largest rotation about the vertical, in either direction.
+        scale: largest relative change of size.
         mirror_probability: share of windows that are mirrored.
-        time_warp: local speed changed by up to this share.
+        time_warp: largest relative change of local speed.
     """
 
     enabled: bool = True
@@ -64,7 +64,7 @@ def uniforms(keys: np.ndarray, *, seed: int, epoch: int, stream: int) -> np.ndar
     """Independent uniform numbers in [0, 1), one per key: `[N]` float64.
 
     Args:
-        stream: tells apart the draws that are made for one window.
+        stream: number that separates several draws for one window.
     """
     golden = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
@@ -75,7 +75,7 @@ def uniforms(keys: np.ndarray, *, seed: int, epoch: int, stream: int) -> np.ndar
 
 
 def _mix(state: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64: every input bit moves every output bit."""
+    """The finaliser of SplitMix64: every input bit affects every output bit."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
@@ -102,7 +102,7 @@ def augment(
     epoch: int,
     config: Augment,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fresh noise for each window and epoch; the same whatever batch a window is in.
+    """Augment windows; the noise depends on seed, epoch and window, not on the batch.
 
     Args:
         motion: `[N, T, J, 3]`, metres.
@@ -130,7 +130,7 @@ def augment(
 
 
 def time_warp(motion: np.ndarray, strength: np.ndarray, phase: np.ndarray) -> np.ndarray:
-    """Play parts of each window faster and others slower, ends in place.
+    """Speed parts of each window up and others down; its ends stay in place.
 
     Args:
         motion: `[N, T, J, 3]`.
@@ -162,7 +162,7 @@ _SIDED_WORD: Final = re.compile(
 def mirror_caption(caption: str) -> str:
     """A caption with left and right, and the senses of rotation, exchanged.
 
-    Words are swapped, not understood: "the only one left" becomes "the only one right".
+    Words are swapped without regard to meaning: "the only one left" becomes "the only one right".
     """
 
     def swap(match: re.Match[str]) -> str:

@@ -1,12 +1,12 @@
 """Principal components of motion windows: a linear basis in closed form.
 
-Motion is smooth and bodies are rigid, so a few hundred numbers describe a window of 7,500 nearly
-exactly. The basis works on what networks read (`raydance.data.chunks.to_network`), with a metric in
-which an error of the root's path counts as often as there are joints that it moves: so components
-are ordered by what they explain of joint positions in metres. Coefficients are whitened: over the
-training windows each has variance 1.
+Motion is smooth and bodies are rigid, so a few hundred coefficients describe a window of 7,500
+numbers nearly exactly. The basis works on network values (`raydance.motion.rows.to_network`). Its
+metric weights an error of the root's path by the number of joints that it moves, so components are
+ordered by the variance of joint positions in metres that they explain. Coefficients are whitened:
+each has variance 1 over the training windows.
 
-Not from the paper, whose motion VAE learns everything from nothing.
+Not from the paper, whose motion VAE has no such starting point.
 
 Dimensions: N windows, T frames, J joints, K components.
 """
@@ -35,7 +35,7 @@ class Basis:
 
     Attributes:
         mean: `[T, J, 3]`.
-        components: `[K, T, J, 3]`: what one standard deviation of each coefficient adds.
+        components: `[K, T, J, 3]`: effect of one standard deviation of each coefficient.
         weight: `[J, 3]`: metres that a unit of each value is worth, the root's path times the
             square root of the joints that it moves.
         scale: `[K]`: standard deviation of each component in that metric.
@@ -54,7 +54,7 @@ class Basis:
         return len(self.scale)
 
     def first(self, num: int) -> Basis:
-        """The first components alone."""
+        """A basis of the first components only."""
         variance = np.square(self.scale, dtype=np.float64)
         return replace(
             self,
@@ -143,14 +143,14 @@ def fit_basis(
 ) -> Basis:
     """Mean and principal components of windows.
 
-    Joints that some windows have and others lack are filled in from the components, and the
-    components found again, a few times.
+    Joints that some windows lack are filled in from the components, and the components are fitted
+    again, a few times.
 
     Args:
         network: `[N, T, J, 3]`, as networks read them; absent joints are zero.
         joint_mask: `[N, J]` bool.
         weight: `[J, 3]`, from `metric`.
-        num_components: at most so many; never more than the windows can tell.
+        num_components: maximum number; limited by the number of windows.
 
     Raises:
         InputError: fewer than three windows, or none that differs from another.

@@ -1,8 +1,8 @@
-"""Doubts about a body: what wrong names, a wrong order of joints or a wrong axis leave behind.
+"""Plausibility checks of a body, which find wrong joint names, orders and axes.
 
-A guess about a file can be wrong without breaking anything. Its body shows it: hips that coincide,
-limbs of no length or of changing length, sides that differ, a head that is never above the feet,
-or a height that nobody has.
+A wrong guess about a file need not cause an error, but the body shows it: hips that coincide, limbs
+of zero or changing length, different sides, a head that is never above the feet, or an impossible
+height.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAX_NAMES: Final = 12
 
 
 def doubts(mapped: MappedMotion) -> list[str]:
-    """What speaks against this being a body, in words; empty when nothing does."""
+    """Reasons against this being a plausible body, as sentences; empty if there are none."""
     some = mapped.positions[:: max(1, len(mapped.positions) // _MAX_FRAMES)].astype(np.float64)
     joints = {name: some[:, INDEX[name]] for name in mapped.matched}
     kept = some[:, mapped.joint_mask]
@@ -67,7 +67,7 @@ def left_out(mapped: MappedMotion) -> str:
 
 
 def hips_coincide(mapped: MappedMotion) -> bool:
-    """Whether the hips lie in one place in nearly every frame: such a body faces nowhere."""
+    """Whether the hips coincide in nearly every frame, so that the body has no facing direction."""
     hips = mapped.positions[:, [INDEX["left_hip"], INDEX["right_hip"]]]
     kept = mapped.positions[:, mapped.joint_mask]
     extent = np.linalg.norm(kept.max(axis=1) - kept.min(axis=1), axis=-1)

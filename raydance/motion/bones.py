@@ -1,14 +1,14 @@
-"""A body of constant bones for motion that was generated as bare positions.
+"""Constant bone lengths for motion that was generated as positions.
 
 Each bone gets one length, and bones that leave one joint together (hips and spine, collars and
 neck, knuckles) turn as one rigid body, so that a skeleton with rotations can show the same motion.
 
-Walking the tree from the pelvis along the old directions would do, but what the first bones change
-adds up to the hands and feet, and a noisy short bone throws about all that hangs on it. So each
-bone first pulls its two ends to where it is whole, a few times (position based dynamics, Mueller
+Walking the tree from the pelvis along the old directions would give constant lengths, but errors
+would add up towards hands and feet, and noise of a short bone would move everything below it. So
+each bone first corrects the distance of its two ends, a few times (position based dynamics, Mueller
 and others 2007, with the corrections of a joint averaged as in Jacobi's method; rigid parts as in
-Mueller and others 2005, "Meshless deformations based on shape matching"); then the walk makes it
-exact. Joints that stray each for itself are nearer to the truth after this than before.
+Mueller and others 2005, "Meshless deformations based on shape matching"); then the walk makes
+lengths exact. Independent noise of joints is smaller afterwards than before.
 
 Dimensions: T frames, J joints, B bones.
 """
@@ -32,8 +32,8 @@ _NO_LENGTH_M: Final = 1e-6
 def fix_bone_lengths(motion: np.ndarray, joint_mask: np.ndarray | None = None) -> np.ndarray:
     """Motion whose bones keep their mean lengths, and their angles where they leave one joint.
 
-    It stays near to where it was. A bone that has shrunk to less than half of its length points as
-    it does in the frames around.
+    Joints stay near their positions. A bone that has shrunk to less than half of its length takes
+    its direction from the frames around.
 
     Args:
         motion: `[T, 50, 3]`, metres.

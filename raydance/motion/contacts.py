@@ -1,10 +1,10 @@
-"""When the feet stand on the floor, and motion in which they then stand still.
+"""Foot contacts with the floor, and removal of foot skating.
 
-Contacts come from height and speed, with hysteresis, over a floor found in the motion itself. The
-cleaning goes the way of Kovar, Schreiner and Gleicher 2002 ("Footskate Cleanup for Motion Capture
-Editing"): places for the feet first, then legs that reach them. It differs in how it blends: what
-a contact takes away is velocity, so nothing jumps at its ends; and bones keep their lengths, so
-the pelvis yields instead.
+Contacts are found from height and speed, with hysteresis, over a floor estimated from the motion.
+Cleaning follows Kovar, Schreiner and Gleicher 2002 ("Footskate Cleanup for Motion Capture
+Editing"): first positions of the feet, then legs that reach them. It differs in blending: a contact
+removes velocity, so there are no jumps at its ends; and bones keep their lengths, so the pelvis is
+lowered instead.
 
 Dimensions: T frames; a foot has two points, in the order of `FEET`.
 """
@@ -68,7 +68,7 @@ def _speeds(points: np.ndarray, fps: float) -> np.ndarray:
 def foot_contacts(
     motion: np.ndarray, fps: float, joint_mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Which points of the feet stand on the floor in each frame.
+    """Points of the feet that are in contact with the floor, for each frame.
 
     A contact needs a frame that is low and slow (4 cm over the floor, 0.45 m/s), lasts as long as
     the point stays within 7 cm and 0.9 m/s, and no shorter than 0.12 s.
@@ -128,14 +128,14 @@ class Report:
 def clean_feet(
     motion: np.ndarray, fps: float, joint_mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, Report]:
-    """Motion whose feet stand still where they stand, on legs that keep their lengths.
+    """Remove foot skating: standing feet stay in place, and bones keep their lengths.
 
     The body's bones become constant (`fix_bone_lengths`). Then, as each foot stands, the standing
     point (the toe where it stands, else the heel) is held where it was on average, no higher than
     3 cm over the floor, with the whole foot moved alike; the moves fade in and out, and between two
     contacts one goes over into the other. Knees follow (`legs.solve_knee`), and the body sinks by
-    at most 10 cm where a leg cannot reach. A foot that slides fast (`foot_contacts`) is taken to
-    mean it.
+    at most 10 cm where a leg cannot reach. A foot that slides fast (`foot_contacts`) is left
+    sliding.
 
     Args:
         motion: `[T, 50, 3]`, metres, y up.
@@ -195,7 +195,7 @@ def _points(motion: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _skate(points: np.ndarray, contacts: np.ndarray, fps: float) -> float:
-    """Mean horizontal speed of the standing points, m/s."""
+    """Mean horizontal speed of points in contact, m/s."""
     way = np.linalg.norm(np.diff(points[..., [0, 2]], axis=0), axis=-1)
     stands = standing(contacts)
     stands = stands[1:] * stands[:-1]

@@ -1,7 +1,7 @@
-"""Sentences derived from kinematic descriptors, for motion that nobody described.
+"""Sentences derived from kinematic descriptors, for motion without captions.
 
-They say only what is measured (energy, extent, verticality, smoothness, side, travel), relative
-to a corpus. Whoever shows them marks them as derived.
+They state only what is measured (energy, extent, verticality, smoothness, side, travel), relative
+to a corpus. Callers must mark them as derived.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COLUMN: Final = {name: i for i, name in enumerate(DESCRIPTORS)}
 
 
 def reference_of(rows: np.ndarray) -> np.ndarray:
-    """What is usual in a corpus: `[5, D]` quantiles of descriptor rows `[N, D]`.
+    """Quantiles `[5, D]` of descriptor rows `[N, D]` of a corpus.
 
     Raises:
         InputError: no rows, or not `[N, D]`.
@@ -98,7 +98,7 @@ def _manner(row: np.ndarray, reference: np.ndarray) -> list[str]:
 
 
 def _lead(row: np.ndarray, reference: np.ndarray) -> str:
-    """The limb that moves clearly more than its counterpart and faster than the trunk."""
+    """The limb that moves clearly more than its counterpart, and faster than the trunk."""
     found = []
     is_turning = row[_COLUMN["turn_total"]] > 200  # the outer leg then goes a longer way
     for limb in ("arm",) if is_turning else ("arm", "leg"):

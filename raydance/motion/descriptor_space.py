@@ -1,4 +1,4 @@
-"""Windows as points of a space of kinematic descriptors: what they measure, on one scale.
+"""Windows as points in a space of standardised kinematic descriptors.
 
 Dimensions: N windows, D descriptors.
 """
@@ -27,12 +27,12 @@ class Scaler:
 
     @classmethod
     def fit(cls, rows_ND: np.ndarray) -> Scaler:
-        """Statistics of `[N, D]`; a column that never changes counts for nothing."""
+        """Statistics of `[N, D]`; constant columns are ignored."""
         std = rows_ND.std(axis=0)
         return cls(rows_ND.mean(axis=0), np.where(std > 1e-9, std, np.inf))
 
     def __call__(self, rows_ND: np.ndarray) -> np.ndarray:
-        """`(x - mean) / std`, clipped to 5 deviations so that one wild value decides nothing."""
+        """`(x - mean) / std`, clipped to 5 standard deviations against outliers."""
         return np.clip((rows_ND - self.mean) / self.std, -5.0, 5.0).astype(np.float32)
 
 

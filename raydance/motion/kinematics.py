@@ -1,7 +1,7 @@
-"""What a window of motion measures: speeds, reach, heights, smoothness, sides, travel.
+"""Kinematic descriptors of a window: speeds, reach, heights, smoothness, sides, travel.
 
 Not from a paper. Two uses: features for the baseline that learns nothing (nearest neighbour),
-and words for clusters that nobody described (`derive_caption`; the caller marks them as derived).
+and words for clusters without a description (`derive_caption`; the caller marks them as derived).
 Motion is on the canonical 50 joints, metres, y up, the floor at the window's lowest foot.
 """
 

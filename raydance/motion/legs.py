@@ -1,5 +1,4 @@
-"""Legs that follow their feet: two-bone inverse kinematics, and a pelvis that yields when the leg
-is too short.
+"""Two-bone inverse kinematics of legs; the pelvis is lowered if a leg is too short.
 
 The knee is where circles of thigh and shin length around hip and ankle meet, in the plane in which
 the leg bent before (law of cosines; textbook analytic inverse kinematics).
@@ -27,13 +26,13 @@ def solve_knee(
 ) -> tuple[np.ndarray, np.ndarray]:
     """New knee and ankle: thigh and shin keep each frame's length, the knee its plane of bending.
 
-    A target out of reach is approached along the line from the hip. A straight leg that has to bend
-    does so forwards.
+    If the target is out of reach, the ankle is on the line from the hip to it. A straight leg bends
+    forwards.
 
     Args:
         hip, knee, ankle: the leg as it was.
         new_hip: where the hip is now.
-        target: where the ankle shall be.
+        target: position of the ankle.
         across: from the right hip to the left one, any length.
     """
     thigh, shin = _length(knee - hip), _length(ankle - knee)
@@ -52,12 +51,13 @@ def solve_knee(
 
 
 def reach(thigh: np.ndarray, shin: np.ndarray, old_reach: np.ndarray) -> np.ndarray:
-    """How far an ankle may be from its hip: hardly straight, unless the leg was straighter."""
+    """Largest distance of the ankle from the hip: a nearly straight leg, or as straight as it
+    was."""
     return np.maximum(_STRETCH * (thigh + shin), old_reach)
 
 
 def too_far(hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """By how much the hip has to sink for the ankle to reach its target: `[T]` metres, at least 0.
+    """Distance by which the hip has to be lowered to reach the target: `[T]` metres, at least 0.
 
     What no sinking can bridge counts as if the target stood straight below.
     """

@@ -1,8 +1,8 @@
-"""Motion of any length as values of each frame that know neither place nor heading.
+"""Motion of any length as values of each frame that do not depend on place or heading.
 
-Each frame has the joints about the spot below the pelvis, turned so that the dancer faces +z, and
-how far the dancer goes and turns until the next frame. Adding these up gives the path back, so
-pieces of motion can be exchanged and joined. (As the features of HumanML3D, Guo et al. 2022,
+Each frame has the joints relative to the point below the pelvis, rotated so that the dancer faces
++z, and the translation and rotation to the next frame. Their sum is the path, so pieces of motion
+can be exchanged and joined. (As the features of HumanML3D, Guo et al. 2022,
 without their redundant parts.)
 
 Dimensions: N rows, T frames, J joints, F = 3 + 3 J values of a frame.

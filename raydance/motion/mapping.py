@@ -1,10 +1,9 @@
 """Any skeleton onto the canonical 50 joints, by names.
 
-The names say which joint is which (`joint_matching`); a user's own mapping replaces that, and
-nothing is guessed beside it.
+Joints are found by their names (`joint_matching`); a user's own mapping replaces that completely.
 
-Nothing is invented for joints that a source lacks: they are zeros with `joint_mask` False. The
-one exception are joints that a convention defines as the midpoint of two others (COCO has no
+Joints that a source lacks are zeros with `joint_mask` False. The only exceptions are joints that a
+convention defines as the midpoint of two others (COCO has no
 pelvis, neck or head joint: mid hips, mid shoulders, mid ears).
 """
 
@@ -37,7 +36,7 @@ class MappedMotion:
         positions: `[T, 50, 3]` float32, metres, y up, global; zeros where `joint_mask` is False.
         joint_mask: `[50]` bool, which canonical joints the source has.
         matched: canonical joint -> source name (`left_hip + right_hip`: their midpoint).
-        unmatched_source: the source's joints that have no place, in its order.
+        unmatched_source: joints of the source without a canonical counterpart, in its order.
         missing: canonical joints that the source lacks.
         convention: the naming convention that was found, `words` or `given`.
     """

@@ -1,8 +1,8 @@
-"""What networks read instead of metres, and eq. 1 of Dance-Language.
+"""Network values of motion: relative positions, and the normalisation of eq. 1 (Dance-Language).
 
 The paper removes root position and orientation from every frame, which also removes locomotion.
 The default keeps joint 0 as the root's path and makes every other joint relative to the pelvis of
-its frame; the literal way is `per_frame`.
+its frame; `per_frame` is the paper's way.
 
 Dimensions: N windows, T frames, J joints.
 """
@@ -48,8 +48,8 @@ def from_features(
 ) -> np.ndarray:
     """Features `[N, T, J, 3]` -> positions in metres, arrays and tensors alike.
 
-    Absent joints come out at the pelvis: use the mask. `per_frame` features have no root path
-    left: the pelvis stays at the origin.
+    Absent joints are at the pelvis: use the mask. `per_frame` features have no root path: the
+    pelvis stays at the origin.
     """
     if representation == "per_frame":
         return features

@@ -1,9 +1,9 @@
-"""A linear basis of short overlapping patches of motion, so that clips of any length have one.
+"""A linear basis of short overlapping patches of motion, for clips of any length.
 
-A patch is 32 frames of `local_frames`, every 16 frames; principal components, whitened, describe
-it. Patches are decoded under a window that fades in and out, so that frames where two overlap are
-their weighted mean and no seam shows. As `motion.basis`, of which this is the sequential sister,
-the metric counts what an error moves: a wrong step carries all joints with it, for half a patch.
+A patch is 32 frames of `local_frames`, every 16 frames, described by whitened principal components.
+Overlapping patches are blended with smooth weights, so that there are no seams. As in
+`motion.basis`, the metric weights an error by the joints that it moves: a wrong step moves all
+joints, for half a patch.
 
 Dimensions: N rows, T frames, P patches, K components, F values of a frame, L frames of a patch.
 """
@@ -39,7 +39,7 @@ class PatchBasis:
     Attributes:
         mean: `[L, F]`.
         components: `[K, L, F]`: what one standard deviation of each coefficient adds.
-        weight: `[F]`: metres that a unit of each value is worth; 0 for joints that no clip has.
+        weight: `[F]`: metres per unit of each value; 0 for joints that no clip has.
         scale: `[K]`: standard deviation of each component in that metric.
         explained: share of the variance that all components explain together.
     """
@@ -125,7 +125,7 @@ def values_known(joint_mask: np.ndarray) -> np.ndarray:
 
 
 def metric(joint_mask: np.ndarray) -> np.ndarray:
-    """`[F]`: metres that a unit of each value of a frame is worth.
+    """`[F]`: metres per unit of each value of a frame.
 
     A step or a turn moves all joints, in this frame and those after it; over half a patch a joint
     is displaced by HOP times as much, which counts once in each of its frames.
@@ -205,7 +205,7 @@ def fit_patch_basis(
 
 
 def first(basis: PatchBasis, num: int) -> PatchBasis:
-    """The first components alone."""
+    """A basis of the first components only."""
     variance = np.square(basis.scale, dtype=np.float64)
     return replace(
         basis,

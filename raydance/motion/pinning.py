@@ -1,8 +1,8 @@
-"""How feet have to be moved to stand still as they stand.
+"""Corrections that keep feet in place during contacts.
 
-A contact takes away the standing point's velocity on the floor, so that moves are smooth whatever
-point of the foot stands, and nothing jumps where a contact begins or ends. What that leaves free, a
-constant for each contact, puts the foot where it was on average.
+A contact removes the horizontal velocity of the standing point, so that corrections are smooth
+whichever point stands, without jumps where a contact begins or ends. The remaining constant of each
+contact puts the foot at its mean position.
 
 Dimensions: T frames; two feet of two points each, heel and toe.
 """
@@ -37,7 +37,7 @@ class _Node(NamedTuple):
 def moves_to_stand(
     points: np.ndarray, contacts: np.ndarray, levels: np.ndarray, fps: float, fast_m_s: float
 ) -> np.ndarray:
-    """How each foot has to be moved: `[T, 2, 3]` metres, at most about 20 cm.
+    """Correction of each foot: `[T, 2, 3]` metres, at most about 20 cm.
 
     On the floor a foot stands still; its height changes only as a whole, so that a contact is 0 to
     3 cm over the level at which feet rest. Nothing goes deeper than 1 cm below that level.
@@ -47,7 +47,7 @@ def moves_to_stand(
         contacts: `[T, 2, 2]` bool.
         levels: `[2]` heights at which heels and toes rest.
         fps: frames per second.
-        fast_m_s: what moves so fast is not standing; from half of that, more and more is left.
+        fast_m_s: speed of a point that is not standing; from half of it on, corrections fade out.
     """
     fade = max(1, round(FADE_S * fps))
     hold = standing(_softened(contacts, fade))

@@ -72,7 +72,7 @@ def to_network(
     statistics: normalise.Statistics | None,
     representation: normalise.Representation,
 ) -> np.ndarray:
-    """Windows `[N, T, 50, 3]` in metres -> what networks read: normalised, absent joints zero."""
+    """Network values of windows `[N, T, 50, 3]` in metres: normalised, absent joints zero."""
     features = normalise.to_features(motion, joint_mask, representation)
     if statistics is not None:
         features = statistics.apply(features)

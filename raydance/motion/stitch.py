@@ -1,8 +1,8 @@
-"""Overlapping windows back to one motion: place each after the one before, then blend.
+"""Joins overlapping windows into one motion: place each after the one before, then blend.
 
-A window knows neither where it stood nor where it faced (`windows.normalise_window`). Both come
-back from the frames that it shares with the motion so far: the turn about the vertical and the way
-on the floor that bring its joints closest to theirs (weighted least squares in the plane, in closed
+A window has no absolute place or heading (`windows.normalise_window`). Both are recovered from the
+frames that it shares with the motion so far: the rotation about the vertical and the translation on
+the floor that bring its joints closest to theirs (weighted least squares in the plane, in closed
 form; the idea of Kovar, Gleicher and Pighin 2002, "Motion Graphs", section 3.1). Windows that were
 cut from one motion give it back to rounding; others are blended over all shared frames with a
 weight whose first and second derivatives vanish at both ends, so that neither place, speed nor
@@ -24,7 +24,7 @@ from raydance.motion.windows import rotate_y
 
 
 class Placement(NamedTuple):
-    """Where a window belongs: turn it by `angle`, then add `shift`.
+    """Placement of a window: rotate it by `angle`, then add `shift`.
 
     Attributes:
         angle: radians about the vertical; positive turns +z to +x.
@@ -52,10 +52,10 @@ def blend_weights(num_frames: int) -> np.ndarray:
 
 
 def place(before: np.ndarray, after: np.ndarray, joint_mask: np.ndarray | None = None) -> Placement:
-    """Where `after` belongs, given the same frames of the motion so far.
+    """The placement of `after` that fits the same frames of the motion so far.
 
-    Frames count as much as both have a say in them, and fingers do not count beside a body:
-    there are more of them than of all other joints.
+    Frames are weighted by the blend of both motions. Fingers are ignored if there is a body: they
+    outnumber all other joints.
 
     Args:
         before, after: `[T, J, 3]`, metres, y up.
@@ -85,9 +85,9 @@ def best_overlap(
     overlaps: Sequence[int],
     joint_mask: np.ndarray | None = None,
 ) -> int:
-    """How many frames the two windows `[L, J, 3]` shall share: where they differ least.
+    """The overlap in frames at which two windows `[L, J, 3]` differ least.
 
-    For windows that were not cut from one motion, of which each begins with a pose of its own.
+    For windows that were not cut from one motion.
     """
     residuals = [place(before[-n:], after[:n], joint_mask).residual_m for n in overlaps]
     return overlaps[int(np.argmin(residuals))]
@@ -102,7 +102,7 @@ def stitch(
         windows: `[N, L, J, 3]`, metres, y up, each in a place and heading of its own.
         overlap: shared frames of neighbours, 1 to L - 1; a clip's windows of 50 frames and stride
             20 share 30.
-        joint_mask: `[J]` bool; other joints are not looked at and come out as zero.
+        joint_mask: `[J]` bool; other joints are ignored and become zero.
 
     Returns:
         `[N L - (N - 1) overlap, J, 3]` in the first window's place, of the windows' type.

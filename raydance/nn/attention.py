@@ -1,6 +1,6 @@
 """Attention blocks that several stages share, for rows of different lengths.
 
-Masks are true where a token is there. A row without any token attends to nothing and gets zeros.
+Masks are true for existing tokens. A row without tokens gets zeros.
 
 Dimensions: B rows, Q queries, S tokens attended to, W width, H heads.
 """

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 Cell = Literal["lstm", "gru"]
 _SURE_LOGVAR = -4.0
-"""Log-variance that an encoder with a basis starts from: its coefficients are nearly exact."""
+"""Initial log-variance of an encoder with a basis, whose coefficients are nearly exact."""
 _RECURRENT: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -43,12 +43,12 @@ class MotionBasis(nn.Module):
         return len(self.components)
 
     def first(self, num: int) -> MotionBasis:
-        """The first components alone."""
+        """A layer of the first components only."""
         return MotionBasis(self.mean, self.components[:num], self.projection[:num])
 
     def encode(self, motion_BTJ3: Tensor) -> Tensor:
-        """Coefficients `[B, K]` of normalised motion; a joint that is absent, which is zero in
-        every frame, counts as if it moved like the mean."""
+        """Coefficients `[B, K]` of normalised motion; absent joints, which are zero in every frame,
+        count as the mean motion."""
         is_absent_B1J1 = (motion_BTJ3 == 0.0).all(dim=3, keepdim=True).all(dim=1, keepdim=True)
         centred_BTJ3 = (motion_BTJ3 - self.mean).masked_fill(is_absent_B1J1, 0.0)
         return centred_BTJ3.flatten(1) @ self.projection.flatten(1).T
@@ -112,7 +112,7 @@ class MotionEncoder(nn.Module):
 
 
 class ConvMotionEncoder(nn.Module):
-    """The 2-D convolution that the paper leaves to future work: over frames and joints at once."""
+    """2-D convolutions over frames and joints, which the paper leaves to future work."""
 
     def __init__(self, num_joints: int, num_frames: int, hidden: int, latent: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class ConvMotionEncoder(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    """Convolutions over time, three blocks, then mean and maximum over what is left of it.
+    """Three blocks of convolutions over time, then mean and maximum pooling.
 
     Not from the paper: trained end to end it tells movements apart within a minute.
 
@@ -225,7 +225,7 @@ class MotionDecoder(nn.Module):
 
 
 def _silence(layer: nn.Linear) -> None:
-    """Let a layer give zero until it is trained."""
+    """Initialise a layer to zero, so that its output is zero before training."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
 
@@ -289,7 +289,7 @@ def time_code(t_B: Tensor, width: int) -> Tensor:
 
 
 class TrackStart(nn.Module):
-    """What the first frame of a track tells: its box, and how points lie in it.
+    """Features of the first frame of a track: its box, and the arrangement of points in it.
 
     Args:
         num_points: N.
@@ -352,7 +352,7 @@ def sentence_values(text_BD: Tensor, path_BP: Tensor) -> Tensor:
 
 
 def constant_buffers(module: nn.Module) -> list[str]:
-    """Names of the buffers that are no part of the module's state.
+    """Names of the buffers that are not part of the module's state.
 
     Non-persistent buffers are built from the configuration and the data, and never change.
     """
@@ -364,7 +364,7 @@ def constant_buffers(module: nn.Module) -> list[str]:
 def update_average(
     average: nn.Module, network: nn.Module, num_updates: Tensor, highest_decay: float
 ) -> None:
-    """Let averaged weights follow a network's, as the optimiser left them after the step before.
+    """Update averaged weights from a network's weights after the previous optimiser step.
 
     The first call copies them; the decay then rises to its highest, so that early weights are soon
     forgotten.

@@ -1,9 +1,11 @@
-"""Everything2Motion's way from any input to latents: input adapters and the query-aware encoder.
+"""Everything2Motion's conditioning: input adapters and the query-aware encoder, from inputs to
+latents.
 
-Eq. 2-9. What is read otherwise than printed: queries come from the latents and keys and values from
-the input (eq. 8 says both Q and K come from the latents, which cannot be); the GRU of eq. 4 stands
+Eq. 2-9. Deviations from the printed equations: queries come from the latents and keys and values
+from the input (eq. 8 says both Q and K come from the latents, which cannot be); the GRU of eq. 4
+stands
 at the end of both adapters and can be switched off. Every parameter takes part in every batch, so
-that ranks may hold different modalities: what a row lacks is masked and counts zero.
+that ranks may have different modalities: inputs that a row lacks are masked.
 
 Dimensions: B rows, L tokens of text, T frames, F music features, G genres, S tokens of an input,
 Q latent queries, D their width, W width of an input's adapter.
@@ -57,7 +59,7 @@ class AdapterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditioningConfig:
-    """What the generator is told by: text and music.
+    """Adapters of the two inputs, text and music.
 
     Attributes:
         stride: frames of motion for each token of music; the paper's is 1.
@@ -197,7 +199,7 @@ class Conditioning(nn.Module):
     Args:
         token_width: of text tokens; features: F of music.
         width: W of what it gives.
-        is_literal: the paper's latents alone; else also one vector for all, from the mean of the
+        is_literal: only the paper's latents; otherwise also a vector per row, from the mean of the
             tokens, and values of each frame from the music.
     """
 
@@ -226,15 +228,15 @@ class Conditioning(nn.Module):
         self.no_music = nn.Parameter(torch.zeros(width))
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What a generator is told.
+        """Latents and further values that condition a generator.
 
         Args:
             batch: `text_tokens [B, L, E]`, `text_mask [B, L]`, `has_text [B]`, and where rows may
                 have music `music [B, T, F]`, `genre [B]`, `has_music [B]`, `length [B]`.
 
         Returns:
-            Latents `[B, Q, W]` and their mask; one vector for all, `[B, W]`; values of each frame
-            from the music, `[B, T, W]`. The last two are zero where only latents are wanted.
+            Latents `[B, Q, W]` and their mask; a vector per row, `[B, W]`; values of each frame
+            from the music, `[B, T, W]`. The last two are zero with `is_literal`.
         """
         has_text_B, has_music_B = batch["has_text"], batch["has_music"]
         text_mask_BL = batch["text_mask"] & has_text_B[:, None]

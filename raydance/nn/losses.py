@@ -1,7 +1,7 @@
 """Equations of the papers that more than one stage uses, as pure functions.
 
 Dimensions: B clips, T frames, J joints, Z latent, N anchors.
-"Paper" is Dance-Language; deviations are the readings that the paper's errors need.
+"Paper" is Dance-Language; each function states its deviation from the paper and why.
 """
 
 from __future__ import annotations
@@ -148,12 +148,12 @@ def batch_hard_triplet(
 
 
 def info_nce(similarity_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor | None = None) -> Tensor:
-    """Symmetric InfoNCE in which several columns may be right (CLIP's loss where only one is).
+    """Symmetric InfoNCE with several positives (CLIP's loss if there is one).
 
     Args:
         similarity_BB: motion rows against text columns, already divided by the temperature.
-        positive_BB: true for right pairs; the diagonal is right by construction.
-        ignore_BB: true for wrong pairs too alike to count as wrong (left out of the denominator).
+        positive_BB: true for positives; the diagonal is positive by construction.
+        ignore_BB: true for pairs too similar to be negatives (left out of the denominator).
     """
     if ignore_BB is not None:
         similarity_BB = similarity_BB.masked_fill(
@@ -174,14 +174,14 @@ def nt_xent(
     *,
     temperature: float,
 ) -> Tensor:
-    """SimCLR's loss (NT-Xent) with a motion and its words as the two views of one thing.
+    """SimCLR's loss (NT-Xent) with a motion and its caption as two views.
 
-    Beside the wrong pairs across modalities, motions push each other apart, and so do captions.
+    Negatives are of the other modality and of the same modality.
 
     Args:
         motion_BZ, text_BZ: of unit length.
-        positive_BB: right pairs across modalities; the diagonal is right by construction.
-        ignore_BB: clips too alike to be pushed apart, in whichever modality.
+        positive_BB: positives across modalities; the diagonal is positive by construction.
+        ignore_BB: clips too similar to be negatives, in either modality.
     """
     point_NZ = torch.cat([motion_BZ, text_BZ])
     nothing_BB = torch.zeros_like(positive_BB)
@@ -199,7 +199,7 @@ def nt_xent(
 
 
 def softmax_to_positives(similarity_NM: Tensor, positive_NM: Tensor) -> Tensor:
-    """Cross-entropy from each anchor to its right candidates, of which each has at least one."""
+    """Cross-entropy of each anchor's positives, of which there is at least one."""
     log_probability_NM = similarity_NM.log_softmax(1)
     weight_NM = positive_NM.to(similarity_NM.dtype)
     weight_NM = weight_NM / weight_NM.sum(1, keepdim=True)

@@ -17,7 +17,7 @@ import numpy as np
 from raydance.errors import InputError
 
 UNKNOWN = -1
-"""The cluster of a point of which nothing is known."""
+"""Cluster number of points without a known cluster."""
 
 
 def seeded_kmeans(

@@ -1,4 +1,4 @@
-"""A few tracks that stand for many samples: their middle, and representatives of their groups.
+"""Summaries of many sampled tracks: their median, and representatives of groups.
 
 Measured against a truth, the best single answer of a generator is the middle of what it thinks
 possible, and the best few answers are those that lie near as much of it as they can (k-medians of
@@ -91,7 +91,8 @@ def representatives(track_SBTN2: Tensor, num: int, *, medians: bool = False) -> 
 
 
 def _groups(distance_BSS: Tensor, chosen_BR: Tensor) -> Tensor:
-    """`[B, S, R]`: 1 where a sample is nearest to a chosen one, else 0; the chosen lead theirs."""
+    """`[B, S, R]`: 1 where a sample is nearest to a chosen one, else 0; each chosen sample belongs
+    to itself."""
     index = chosen_BR[:, None, :].expand(-1, distance_BSS.shape[1], -1)
     to_chosen_BSR = distance_BSS.gather(2, index)
     own = torch.nn.functional.one_hot(chosen_BR, distance_BSS.shape[1]).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Which frames and points of tracks are given in training, and what they tell of coefficients.
+"""Frames and points that are given in training, and what they determine of the coefficients.
 
 Dimensions: K components, T frames, N points, S sets.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 NOISE: Final = 0.02
-"""By which given points may be missed, normalised units: keeps least-norm solutions bounded."""
+"""Assumed error of given points, normalised units: keeps least-norm solutions bounded."""
 _NUM_SETS: Final = 128
 
 
@@ -25,7 +25,7 @@ def given_sets(components_KTN2: Tensor) -> tuple[Tensor, Tensor]:
     """Sets of given frames and points that training draws from.
 
     Returns:
-        Projections `[S, K, K]` of coefficients onto what the points of a set tell of them (the
+        Projections `[S, K, K]` of coefficients onto what the points of a set determine (the
         least-norm solution), and the share of points that a set gives in each frame, `[S, T]`.
     """
     components, frames, points = components_KTN2.shape[:3]

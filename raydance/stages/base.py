@@ -1,4 +1,4 @@
-"""What a trained stage is: a network, a pure loss, and the columns that it adds.
+"""Base class of trained stages: a network, a pure loss, and the columns that it adds.
 
 A stage never sees Ray, files or other stages: it reads named columns of a batch and returns
 tensors. The loop in `raydance.training.loop` drives it; `raydance.cluster` distributes it.
@@ -27,18 +27,19 @@ class TrainConfig:
     """How a stage is trained; each stage's config holds one.
 
     Attributes:
-        epochs: at most so many passes over the training windows.
+        epochs: maximum number of passes over the training windows.
         batch_size: clips per worker and step.
         optimizer: `adamw` or `sgd` (momentum 0.9).
         lr: peak learning rate.
         schedule: `onecycle` (per step), `restarts` (cosine with warm restarts every `period`
             epochs), `step` (times `factor` every `period` epochs), `plateau` (times `factor` after
             `period` epochs without a better validation loss) or `constant`.
-        clip_norm: gradients are scaled down to this norm; 0 leaves them alone.
-        patience: stop after so many checks without a better validation loss; 0 never stops.
-        check_every: epochs between such checks, so that patience can count whole restart cycles.
-        augment: fresh augmentation noise in every epoch; without it windows are used as they are.
-        balanced: every batch holds as many clips of each cluster as of any other.
+        clip_norm: maximum norm of the gradients; 0 disables clipping.
+        patience: number of checks without a better validation loss after which training stops; 0
+            disables early stopping.
+        check_every: epochs between these checks; with restarts, a whole cycle is a sensible value.
+        augment: whether windows are augmented, anew in every epoch.
+        balanced: whether every batch has equally many clips of each cluster.
         mixed_precision: float16 with dynamic loss scaling, on a GPU only.
     """
 
@@ -81,7 +82,7 @@ class Stage(nn.Module, ABC):
 
     @classmethod
     def columns_read(cls, config: Any) -> tuple[str, ...]:
-        """Batch columns needed under a configuration; `reads` unless the stage is switchable."""
+        """Batch columns needed with a configuration; `reads` unless a stage overrides this."""
         return cls.reads
 
     @classmethod
@@ -91,7 +92,7 @@ class Stage(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        """Everything that the loss needs. DDP counts only on gradients that pass through here.
+        """Everything that the loss needs. Under DDP, gradients must pass through this method.
 
         Args:
             progress: share of the training done, in [0, 1].
@@ -101,7 +102,7 @@ class Stage(nn.Module, ABC):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """Named scalar terms and what is minimised, `total`; pure.
+        """Named scalar loss terms, of which `total` is minimised; a pure function.
 
         Args:
             progress: share of the training done, in [0, 1]; schedules depend on it.
@@ -116,22 +117,21 @@ class Stage(nn.Module, ABC):
         return {}
 
     def held_back(self, progress: float) -> Iterable[nn.Parameter]:
-        """Parameters that do not move yet; their gradients are dropped after every backward pass.
+        """Parameters that are frozen at this point; their gradients are dropped after each backward
+        pass.
 
-        They still require a gradient, because DDP decides at its construction which parameters
-        take part.
+        They still require gradients, because DDP fixes its set of parameters at construction.
         """
         return ()
 
     def judged_from(self) -> float:
-        """Share of the training from which the validation loss decides and `warnings` are told.
+        """Share of the training after which the validation loss counts and `warnings` are reported.
 
-        Before, the loss neither lowers the learning rate nor picks the weights to keep nor ends
-        the training: a stage of several phases must not stop before it has seen all that it shall
-        learn from.
+        Before it, the loss does not affect the learning rate, the choice of weights or early
+        stopping: a stage with several phases must not stop before the last one.
         """
         return 0.0
 
     def warnings(self, metrics: Mapping[str, float]) -> list[str]:
-        """Plain words about validation metrics that look wrong (collapse, a negative KL)."""
+        """Warnings about implausible validation metrics (collapse, a negative KL divergence)."""
         return []

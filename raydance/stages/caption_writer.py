@@ -1,9 +1,9 @@
 """Caption writer (future work of Dance-Language, section IV): motion -> new sentences.
 
-Descriptions are otherwise found among the captions of the run. Here an encoder-decoder language
-model writes them: a point of motion becomes a few states, which stand where the model's encoder
-reads words, and the decoder attends to what the encoder makes of them. The paper only names the
-idea ("a full encoder-decoder architecture"); the prefix of states is that of ClipCap (Mokady et
+Other descriptions are retrieved from the captions of the run. This stage generates new ones with an
+encoder-decoder language model: a motion embedding is projected to a few states, which replace the
+encoder's input embeddings, and the decoder attends to the encoder's output. The paper only names
+the idea ("a full encoder-decoder architecture"); the prefix of states is that of ClipCap (Mokady et
 al. 2021).
 
 Dimensions: B clips, Z motion, P states, H width of the language model, L tokens, V vocabulary.
@@ -29,15 +29,15 @@ class CaptionWriterConfig:
     """How captions are written.
 
     Attributes:
-        enabled: train the stage at all; off by default.
-        model: `small` is built here, over word pieces of the training captions; else a
-            transformers encoder-decoder by its hub name or folder, trained on from its weights.
+        enabled: whether the stage is trained; off by default.
+        model: `small` trains a new model over word pieces of the training captions; otherwise the
+            hub name or folder of a transformers encoder-decoder, which is fine-tuned.
         motion_input: `motion_embedding` (the contrastive space) or `latent`.
-        states: that the motion becomes, P.
-        max_tokens: captions are cut, and writing ends, at so many.
+        states: number of states that a motion is projected to, P.
+        max_tokens: maximum length of training captions and of generated sentences.
         vocabulary, width, layers, dropout: of the small model.
-        noise: deviation of noise on the motion in training, as a share of its spread in the batch;
-            the captions are few, and the model would learn them by heart.
+        noise: standard deviation of noise on the motion in training, relative to its spread in the
+            batch; it reduces overfitting to few captions.
     """
 
     enabled: bool = False

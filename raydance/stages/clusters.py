@@ -3,10 +3,10 @@
 K-means against its alternatives, the silhouette for every K, stability over seeds, the exemplars
 that a person describes, and the assignment of every window. The paper takes K = 3 although K = 2
 scores higher and calls a silhouette of .17 clear separation; here the whole curve is kept, K is the
-best from `interpretable_min_k` on, and a better smaller K or a weak silhouette is said aloud.
+best from `interpretable_min_k` on, and a better smaller K or a weak silhouette causes a warning.
 
-Where some clips bear a label, clusters can start from it (the paper's future work):
-`method=seeded_kmeans label=quality`. They are then called by its values.
+If some clips have a label, clusters can start from it (the paper's future work):
+`method=seeded_kmeans label=quality`. Its values then name the clusters.
 
 Dimensions: N windows, K clusters, Z latent.
 """
@@ -35,17 +35,19 @@ class ClustersConfig:
     """How clusters are found.
 
     Attributes:
-        space: what windows are compared by: kinematic `descriptors`, `coefficients` of the motion
-            basis weighed by the root of what they move, or the motion VAE's `latent` (paper).
-        method: what assigns windows; the others are fitted for comparison. `seeded_kmeans` starts
-            from the windows that bear `label`, `constrained_kmeans` also keeps them where they are.
+        space: features by which windows are compared: kinematic `descriptors`, `coefficients` of
+            the motion
+            basis weighted by the square root of their effect in metres, or the motion VAE's
+            `latent` (paper).
+        method: the clustering that is used; the others are fitted for comparison. `seeded_kmeans`
+            starts from windows with a `label`, `constrained_kmeans` also fixes their assignment.
         num_clusters: K; None chooses it by silhouette among `interpretable_min_k..max_k`, or takes
             the number of label values.
         label: key of the clips' labels, such as `quality`.
         labelled_share: share of each value's clips whose label is used; below 1 for experiments.
         num_seeds: K-means runs compared for stability.
         exemplars_per_cluster: windows nearest to each centroid, shown to a person.
-        fit_windows: at most so many windows are used to fit and to score.
+        fit_windows: maximum number of windows used for fitting and scoring.
     """
 
     space: Space = "descriptors"
@@ -102,9 +104,9 @@ class Clusters:
 
     Attributes:
         centroids: `[K, Z]`.
-        names: what each cluster is called, `[K]`; empty where no label stands for it.
-        kept: cluster of each fitted window that must stay in it, else -1, `[N]`; None where
-            every window belongs to its nearest centroid.
+        names: name of each cluster, `[K]`; empty without a label.
+        kept: fixed cluster of each fitted window, else -1, `[N]`; None if every window belongs to
+            its nearest centroid.
         pca_mean, pca_axes: `[Z]`, `[2, Z]`: the plane of the scatter plot.
         exemplars: row indices of the fitted latents, `[K][exemplars_per_cluster]`.
         report: silhouettes, stability, comparison and warnings; plain data.

@@ -1,9 +1,10 @@
 """Contrastive projection (Dance-Language, section II.E, eq. 13-14): one space for both modalities.
 
-The paper trains two heads on frozen latents with a hardest-pair triplet over clusters. Measured on
-real captioned clips that does not learn (1 % top-1 of 70 captions), while InfoNCE over convolutions
-that see the frames reaches 98 %: that is the default, beside the coefficients of the motion basis,
-and the paper's way is its preset (`loss=triplet motion_input=latent text_input=latent`).
+The paper trains two heads on frozen latents with a hardest-pair triplet over clusters. On real
+captioned clips that does not learn (1 % top-1 of 70 captions), while InfoNCE over convolutions of
+the frames reaches 98 %. So the default is InfoNCE over convolutions and the coefficients of the
+motion basis, and the paper's method is the preset `paper` (`loss=triplet motion_input=latent
+text_input=latent`).
 
 The paper leaves a comparison with CLIP, SimCLR and MoCo to future work. CLIP's loss is `infonce`
 (captions that are the same word for word are right for each other); the others are switches.
@@ -43,13 +44,14 @@ class ContrastiveConfig:
         channels: of the convolutions.
         text_input: `embedding` reads the sentence encoder's output; `latent` reads eq. 11's.
         text_head: `mlp` has the structure of the motion head (eq. 13); `linear` is one layer, for
-            asking what the paper's symmetry is worth.
+            the ablation of the paper's symmetry.
         temperature: of the softmax over cosine similarities.
-        alike_captions: pairs whose captions are more alike than this cosine are not wrong pairs.
+        alike_captions: pairs whose captions have a cosine above this value are not used as
+            negatives.
         margin: of eq. 14.
-        tau: 0 mines the hardest pair (eq. 14); above 0 weighs all pairs by a softmax.
-        cross_modal_only: anchors meet candidates of the other modality only; the paper's text
-            leaves this open, and the default takes both.
+        tau: 0 uses the hardest pair (eq. 14); above 0, all pairs weighted by a softmax.
+        cross_modal_only: whether candidates are of the other modality only; the paper leaves this
+            open, and the default takes both.
         distance: of the triplet, `euclidean` (paper), `cosine` or `dot` (the negative product,
             which the paper says is worse).
         queue: earlier clips that `moco` keeps.
@@ -194,7 +196,8 @@ class Contrastive(Stage):
         return self.text_head(batch[column])
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        """Points of both modalities; in training, `moco` adds its keys and moves its queue on."""
+        """Points of both modalities; in training, `moco` also adds its keys and updates its
+        queue."""
         output = {"motion": self.project_motion(batch), "text": self.project_text(batch)}
         if self.key is not None and self.training:
             output |= self._keys(self.key, batch)
@@ -220,7 +223,7 @@ class Contrastive(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """The chosen loss, with what shows whether the space separates or collapses."""
+        """The chosen loss, and metrics that show separation or collapse of the space."""
         motion_BZ, text_BZ = output["motion"], output["text"]
         if self.config.loss == "triplet":
             terms = self._triplet(motion_BZ, text_BZ, batch["cluster"])
@@ -240,7 +243,7 @@ class Contrastive(Stage):
         }
 
     def similarity(self, motion_NZ: Tensor, text_MZ: Tensor) -> Tensor:
-        """How near points are by what the loss goes by, `[N, M]`; larger is nearer."""
+        """Similarity of points as the loss measures it, `[N, M]`; larger is nearer."""
         if self.config.loss == "triplet":
             return -self._distance(motion_NZ, text_MZ)
         return F.normalize(motion_NZ, dim=1) @ F.normalize(text_MZ, dim=1).T

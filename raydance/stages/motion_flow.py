@@ -1,11 +1,11 @@
-"""Motion flow: a rectified flow from noise to coefficients of the motion basis, told what to do.
+"""Motion flow: a conditional rectified flow from noise to coefficients of the motion basis.
 
-Not from the paper, whose text-to-motion decoder (eq. 18-20) blurs: this is what makes motion by
-default. Noise `z_0` and whitened coefficients `z_1` are joined by straight lines
+Not from the paper, whose text-to-motion decoder (eq. 18-20) gives blurred motion: the flow is the
+default generator. Noise `z_0` and whitened coefficients `z_1` are joined by straight lines
 `z_t = (1 - t) z_0 + t z_1` (Liu et al., 2022); the network predicts the end `z_1` from a point on
-the line, the time and a sentence. It also learns to see wanted frames: the least-norm coefficients
-of randomly chosen ones and which frames they are join the condition. Sentence and frames are
-dropped now and then, so that guidance (Ho and Salimans, 2022) can weigh the sentence.
+the line, the time and a sentence. It also learns to use given frames, for steering: the condition
+includes the least-norm coefficients of randomly chosen frames, and which frames they are. Sentence
+and frames are dropped at random, for guidance (Ho and Salimans, 2022).
 
 Dimensions: B clips, K components, D sentence embedding, T frames, W width, S sets of frames or
 steps of the sampler, C steps at once, R rows of conditions.
@@ -43,16 +43,16 @@ class MotionFlowConfig:
     Attributes:
         enabled: whether a run has this stage.
         width, num_blocks: of the residual network.
-        expansion: width of a block's hidden layer against its own.
+        expansion: width of a block's hidden layer relative to the block's width.
         dropout: inside blocks, in training.
-        text_dropout: how often the sentence is left out in training.
-        text_noise: standard deviation of the noise added to sentences in training, against their
-            mean length; sentences never seen lie between those that were.
-        frames_dropout: how often no frame is given in training.
-        ema: highest decay of the averaged weights, which are those that sample.
-        guidance: how much further than without the sentence its prediction is followed; 1 is none.
+        text_dropout: probability that the sentence is dropped in training.
+        text_noise: standard deviation of noise added to sentence embeddings in training, relative
+            to their mean length; it helps with unseen sentences.
+        frames_dropout: probability that no frame is given in training.
+        ema: highest decay of the averaged weights, which are used for sampling.
+        guidance: scale of classifier-free guidance; 1 is without.
         steps: of the sampler.
-        candidates: motions made for one that is wanted; the run's shared space picks the best.
+        candidates: motions generated per request, of which the one nearest to the sentence is kept.
     """
 
     enabled: bool = True
@@ -219,7 +219,7 @@ class MotionFlow(Stage):
         return {"coefficients": network(z_BK, t_B, text_BD, has_text_B, wanted_BX)}
 
     def _seen(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What some frames tell of coefficients, and which frames, `[B, K + 2 T]`.
+        """Least-norm coefficients of randomly given frames and the frames' flags, `[B, K + 2 T]`.
 
         A batch has few sets of frames, each for several clips: products of matrices are fast.
         """
@@ -254,11 +254,11 @@ class MotionFlow(Stage):
         """Coefficients `[B, K]` for sentences, by Euler's method.
 
         Args:
-            noise_BK: where the way begins; `(1 - start) noise + start z_1` for a start after 0.
+            noise_BK: start of the path; `(1 - start) noise + start z_1` for a start after 0.
             steps, guidance: the configuration's where None.
-            wanted_BX: least-norm coefficients of wanted frames and the frames' flags,
-                `[B, K + 2 T]`; none wanted where None.
-            start: time in [0, 1) at which the way begins.
+            wanted_BX: `[B, K + 2 T]`, least-norm coefficients of given frames and the frames'
+                flags; no frames are given if None.
+            start: time in [0, 1) at which the path starts.
             correct: applied to every prediction of the clean coefficients.
         """
         steps = self.config.steps if steps is None else steps
@@ -292,10 +292,10 @@ def frame_grams(components_KTJ3: Tensor) -> Tensor:
 
 
 def _frame_sets(components_KTJ3: Tensor) -> tuple[Tensor, Tensor]:
-    """Sets of wanted frames that training draws from.
+    """Sets of given frames that training draws from.
 
     Returns:
-        Projections `[S, K, K]` of coefficients onto what the frames of a set tell of them (the
+        Projections `[S, K, K]` of coefficients onto what the frames of a set determine (the
         least-norm solution), and flags `[S, 2 T]` of its poses and of its root's path.
     """
     num_frames = components_KTJ3.shape[1]

@@ -2,8 +2,8 @@
 
 Three convolutional blocks with down-sampling to 256 values for every eight frames, and three with
 up-sampling back; KL and L2 (eq. 15). The posterior is pulled to the prior p(z), where the paper's
-text says likelihood; the KL's weight, which it leaves out, is `beta`, with free bits for values
-that it would otherwise switch off. Frames are those of `motion.local_frames`, normalised, so that
+text says likelihood; the KL's weight, which it leaves out, is `beta`, with free bits against values
+that collapse. Frames are those of `motion.local_frames`, normalised, so that
 a clip of any length can be decoded. Frames beyond a clip's length are masked everywhere.
 
 Dimensions: B clips, T frames, P = T / 8 patches, F values of a frame, Z latent.
@@ -32,7 +32,7 @@ class MotionPriorConfig:
     Attributes:
         enabled: whether a run has this stage.
         width: channels of the convolutions; latent: Z (paper: 256).
-        beta: weight of the KL; free_bits: nats that each value may cost for nothing.
+        beta: weight of the KL; free_bits: nats of each value below which the KL costs nothing.
     """
 
     enabled: bool = False

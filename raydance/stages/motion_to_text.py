@@ -1,9 +1,9 @@
 """Motion to text (Dance-Language, section II.F, eq. 15-17): motion -> the sentence space.
 
-Descriptions are found, not written: motion is compared with a precomputed base of all captions (eq.
-16). The paper compares in the space of sentences, where this stage projects motion
-(`ranking=sentences`, from `motion_input=latent`); the default compares in the contrastive space,
-which loses nothing of what that space knows.
+Descriptions are retrieved, not generated: motion is compared with a precomputed base of all
+captions (eq. 16). The paper compares in the space of sentences, where this stage projects motion
+(`ranking=sentences`, from `motion_input=latent`); the default compares in the contrastive space
+directly.
 
 Dimensions: B clips, D sentence embedding, Z latent.
 """
@@ -31,11 +31,11 @@ class MotionToTextConfig:
         ranking: the space that captions are ranked in: the contrastive one (`shared`), or that of
             `sentences`, by this stage's projection.
         motion_input: `motion_embedding` (the contrastive space) or `latent` (paper).
-        margin: a wrong caption may be as similar as this before it costs (paper: 0.2).
+        margin: similarity up to which a wrong caption costs nothing (paper: 0.2).
         hard_negatives: wrong captions counted for each clip, the most similar ones.
         negatives: `caption` counts every other caption of the batch as wrong, `cluster` only
             those of another cluster.
-        alike_captions: captions more alike than this cosine are not wrong for each other.
+        alike_captions: captions with a cosine above this value are not negatives of each other.
         cluster_verification: `rerank` puts captions of the clip's own cluster first, `flag` only
             reports them, `off` does neither.
     """

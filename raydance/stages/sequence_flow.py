@@ -1,11 +1,13 @@
-"""Sequence flow: a rectified flow from noise to a clip's patches, told by text, music or both.
+"""Sequence flow: a rectified flow from noise to a clip's patches, conditioned on text, music or
+both.
 
-Everything2Motion's best generator: the paper's conditioning (`conditioning`) with a flow in place
-of its regression, whose motions are all alike. A clip of any length is a sequence of codes, one for
+Everything2Motion's best generator: the paper's conditioning (`raydance.nn.conditioning`) with a
+flow in place of its regression, which gives one motion per condition. A clip of any length is a
+sequence of codes, one for
 each patch of eight frames: coefficients of the patch basis, or latents of the motion prior. The
 network predicts the clean codes from a point on the straight line from noise (Liu et al. 2022), the
-time, the latents of the condition, and the codes of the frames before, which it learns to go on
-from. Music also reaches each patch directly, frame by frame, so that beats are met.
+time, the latents of the condition, and the codes of preceding frames, which it learns to continue.
+Each patch also gets the music of its own frames directly, so that motion follows the beats.
 
 Dimensions: B clips, P patches, K values of a code, Q latents, W width, T frames.
 """
@@ -45,14 +47,14 @@ class SequenceFlowConfig:
             (`mp_vae`), or both beside each other.
         told_by: `tokens`: latents of the query-aware encoder, and the pooled sentence; `pooled`:
             the pooled sentence alone.
-        text_dropout, music_dropout: how often each input is left out in training.
-        most_patches: of the parts of clips that it learns from and makes at once; longer motion is
-            made part by part, each going on from the last patches of the one before.
-        before_share: how often the first patches are given in training; most_before: at most so
-            many.
-        ema: highest decay of the averaged weights, which are those that sample.
-        guidance: how much further than without the text its prediction is followed. Music is never
-            left out: its beats are met best as learned.
+        text_dropout, music_dropout: probability that an input is dropped in training.
+        most_patches: maximum number of patches that are trained on and generated at once; longer
+            motion is generated in parts, each continuing from the last patches of the one before.
+        before_share: probability that the first patches are given in training; most_before: at most
+            how many.
+        ema: highest decay of the averaged weights, which are used for sampling.
+        guidance: scale of classifier-free guidance of the text; 1 is without. Music is never left
+            out: its beats are met best as learned.
         steps: of the sampler.
     """
 
@@ -251,7 +253,7 @@ class SequenceFlow(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """Squared error of the clean codes in patches that are there and were not given."""
+        """Squared error of the clean codes, over patches that exist and were not given."""
         error_BPK = (output["codes"] - output["wanted"]).square()
         counted_BP1 = output["counted"][..., None]
         total = counted_BP1.sum().clamp(min=1.0)

@@ -1,12 +1,14 @@
-"""Everything2Motion as printed: queries that become motion in one pass, by regression.
+"""Everything2Motion as printed: regression from output queries to motion in one pass.
 
-The latents of the condition (`conditioning`, eq. 2-9) are asked by output queries (eq. 10, read
-with the queries as Q): a learned array for text, and for music what a motion encoder (three
-residual convolutions and self-attention) makes of the frames before. Three linear layers (eq. 11)
+The latents of the condition (`raydance.nn.conditioning`, eq. 2-9) are attended to by output queries
+(eq. 10, read
+with the queries as Q): a learned array for text, and for music the output of a motion encoder
+(three residual convolutions and self-attention) over the preceding frames. Three linear layers (eq.
+11)
 give the 256 latents of each patch, which the PMD, transplanted from the motion prior, maps to
 frames. The loss is eq. 16-18: squared error of the frames and `alpha` times that of the steps to
 the frame before and to the one after, which counts inner steps twice, as the sum in the paper does.
-Nothing is drawn, so a condition has one motion (the paper's MModality is .051).
+There is no sampling, so a condition has one motion (the paper's MModality is .051).
 
 Dimensions: B clips, P patches, T = 8 P frames, F values of a frame, Z latent, W width.
 """

@@ -1,8 +1,8 @@
-"""A small CLIP trained on overlays and sentences, where the paper's cannot be had.
+"""A small CLIP trained on overlays and sentences, for use without the paper's pretrained one.
 
 The class is transformers' `CLIPModel`, so what is written is read as any other CLIP is
 (`raydance.text.clip`). A clip's picture is the mean of its frames' features, each of length 1, as
-in Lang2Motion's eq. 8; sentences that are the same are right for each other's clips.
+in Lang2Motion's eq. 8; equal sentences are positives of each other's clips.
 
 Dimensions: B clips, S frames of a clip, H height, W width, L tokens, Z features.
 """

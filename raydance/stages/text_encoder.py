@@ -1,7 +1,7 @@
 """Text encoder (Dance-Language, section II.D, eq. 11-12): sentence embeddings -> motion latents.
 
-The language model itself is frozen and lives in `raydance.text.encoder`; this is the trained
-projection. The target is the posterior mean, not a sample of it. With few distinct captions the
+This is the trained projection; the frozen language model is in `raydance.text.encoder`. The target
+is the posterior mean, not a sample of it. With few distinct captions the
 loss cannot fall below the spread of the latents that share a caption.
 
 Dimensions: B clips, D sentence embedding, Z latent.
@@ -27,11 +27,12 @@ class TextEncoderConfig:
 
     Attributes:
         hidden: width of the first layer (paper: 512).
-        final_relu: the ReLU before the layer norm, as in eq. 11. It leaves half the coordinates
-            of a caption at one bounded value; without it every direction is reachable.
+        final_relu: the ReLU before the layer norm, as in eq. 11. With it, half the coordinates of a
+            caption are equal and bounded; without it every direction is possible.
         alpha: share of the cosine term in eq. 12.
         mse_reduction: over the latent dimensions; `sum` is eq. 12 as printed.
-        curriculum: start with concrete captions, let harder ones in until half of the training.
+        curriculum: whether training starts with concrete captions and admits harder ones until
+            half-way.
         curriculum_start: share of difficulty admitted at the beginning.
     """
 

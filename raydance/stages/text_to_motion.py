@@ -1,10 +1,9 @@
 """Text to motion (Dance-Language, section II.G, eq. 18-20): a caption and a latent -> a window.
 
-The VAE's decoder is transplanted and fine-tuned, its encoder stays frozen. The paper feeds the
-true motion's latent beside the text, which does not exist when only text is given: in training it
-is replaced by a sample of the prior half of the time, so that the text must carry the motion; at
-inference it comes from one of the sources in `SOURCES`. The residual fusion, too, is not the
-paper's.
+The VAE's decoder is fine-tuned; its encoder stays frozen. The paper feeds the true motion's latent
+beside the text, but with text alone there is no such latent. So in training it is replaced by a
+sample of the prior half of the time, and at inference it comes from one of the sources in
+`SOURCES`. The residual fusion is not from the paper either.
 
 Dimensions: B clips, T frames, J joints, Z latent.
 """
@@ -37,17 +36,17 @@ class TextToMotionConfig:
 
     Attributes:
         velocity_weight: alpha of eq. 20.
-        latent_dropout: how often the true latent gives way to a sample of the prior.
-        fusion: `linear` is eq. 18-19. `residual` adds to the motion latent what a small network
-            makes of both, at first nothing: so training starts from what the VAE rebuilds, and
-            the network can tell a sample of the prior from a motion's latent.
+        latent_dropout: probability that a sample of the prior replaces the true latent.
+        fusion: `linear` is eq. 18-19. `residual` adds the output of a small network, initially
+            zero, to the motion latent: training starts from the VAE's reconstruction.
         gelu: a non-linearity after the linear fusion; eq. 19 is called non-linear but has none.
-        reconstruction_phase: share of the training without text; nothing is judged in it.
+        reconstruction_phase: share of the training without text; its validation losses do not
+            count.
         unfreeze: shares of the training from which the decoder's first layer, its recurrent
-            layer and its output layer move (high to low level).
-        decoder_start: `vae` transplants the VAE's decoder (paper); `scratch` begins with a fresh
-            one, all of which moves from the start.
-        source: where motion comes from at inference, if nothing else is asked for.
+            layer and its output layer are trained (high to low level).
+        decoder_start: `vae` starts from the VAE's decoder (paper); `scratch` from a new one, all of
+            which is trained from the beginning.
+        source: default source of the motion latent at inference.
     """
 
     velocity_weight: float = 0.5
@@ -148,7 +147,7 @@ class TextToMotion(Stage):
         return {"total": total, "recon": recon, "velocity": speed}
 
     def judged_from(self) -> float:
-        """The end of the phase without text: what was learnt before ignores every caption."""
+        """The end of the phase without text; weights from before it ignore every caption."""
         return self.config.reconstruction_phase
 
     def warnings(self, metrics: Mapping[str, float]) -> list[str]:

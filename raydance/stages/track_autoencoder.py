@@ -5,12 +5,12 @@ decoder without recursion). What the paper leaves open, or what would not work a
 
 - The first frame is the given grid `p_0`, and the decoder makes the T - 1 displacements after it:
   with `p_0` a frame before the first, one input would need two answers.
-- The encoder reads the very features that eq. 8 pulls it to, and there may be no video when tracks
-  are searched: in training overlays are left out of half of the clips, zero in their place.
-- Latents and sentences are brought to length 1 before they are decoded: eq. 7 sets their direction
-  alone.
-- Eq. 2 knows no time, and teacher forcing never shows the decoder its own errors: scheduled
-  sampling (Bengio et al., 2015) and an embedding of the frame's number are options.
+- The encoder reads the same features that eq. 8 aligns it with, and at search there may be no
+  video: in training, half of the clips get zeros in place of overlays.
+- Latents and sentences are normalised to length 1 before they are decoded: eq. 7 determines their
+  direction only.
+- Eq. 2 has no notion of time, and with teacher forcing the decoder never sees its own errors:
+  scheduled sampling (Bengio et al., 2015) and an embedding of the frame's number are options.
 - Eq. 6 sums over frames where eq. 4 and 5 average; `range_per_frame` averages.
 
 Dimensions: B clips, T frames, N points, Z latent, D overlay feature.
@@ -42,13 +42,13 @@ class TrackAutoencoderConfig:
         layers, heads, feedforward, dropout: of the encoder.
         decoder_width: of the decoder's two hidden layers.
         decoder: `autoregressive` (eq. 2), or `direct`: all frames at once from the first.
-        frame_index: the decoder is told which frame it makes.
+        frame_index: whether the decoder gets the number of the frame.
         scheduled_sampling: share of the decoder's inputs that are its own outputs at the end of
             training; it rises from 0 in proportion to the training done.
         text_rollout: eq. 9 is taken of what the decoder makes alone, without teacher forcing.
         reconstruction: of eq. 4 and 9, `l1` or table 5's `mse`.
-        hidden_weight: how much points count in eq. 4 and 9 where they are hidden.
-        overlay_dropout: how often a clip's overlays are left out in training.
+        hidden_weight: weight of hidden points in eq. 4 and 9.
+        overlay_dropout: probability that a clip's overlays are dropped in training.
         range_per_frame: eq. 6 as a mean over frames.
     """
 

@@ -1,15 +1,16 @@
 """Track flow: from a sentence and a first frame to samples of tracks.
 
-Not from the paper, whose decoder answers each sentence with one blurred path: a rectified flow
+Not from the paper, whose decoder gives one blurred path per sentence. This is a rectified flow
 (Liu et al., 2022) over the whitened coefficients of `raydance.tracks.basis`. Noise `z_0` and
 coefficients `z_1` are joined by straight lines `z_t = (1 - t) z_0 + t z_1`; the network predicts
-`z_1` from a point on the line, the time, the sentence and the first frame. It also learns to see
-given points: the least-norm coefficients of randomly chosen frames and points, and which those are.
+`z_1` from a point on the line, the time, the sentence and the first frame. It also learns to use
+given points: the condition includes the least-norm coefficients of randomly chosen frames and
+points, and which they are.
 
-Sentences are dropped now and then, for guidance (Ho and Salimans, 2022). A second guidance leads
-away from the *mirrored* sentence: in real videos a third of the objects said to go "from left to
-right" does not, as cameras follow them, and a faithful flow says so; `emphasis` takes the words at
-their word and changes nothing where a sentence names no side.
+Sentences are dropped at random, for guidance (Ho and Salimans, 2022). A second guidance,
+`emphasis`, is away from the *mirrored* sentence: in real videos a third of the objects described as
+going "from left to right" does not, because cameras follow them, and the flow reproduces that. It
+has no effect on sentences that name no side.
 
 Dimensions: B clips, T frames, N points, K components, D sentence embedding, P path words, W width,
 F start features, S sets of given frames.
@@ -53,13 +54,13 @@ class TrackFlowConfig:
     Attributes:
         num_components: K, of the basis, at most.
         width, num_blocks, dropout: of the residual network.
-        text_dropout: how often the sentence is left out in training.
+        text_dropout: probability that the sentence is dropped in training.
         text_noise: share of the sentence's values that is zeroed in training.
-        given_dropout: how often no frame or point is given in training.
-        ema: highest decay of the averaged weights, which are those that sample.
-        guidance: how much further than without the sentence its prediction is followed; 1 is none.
-        emphasis: how much further than the mirrored sentence's prediction it is followed; 0 is
-            none, and samples are spread as the training data are.
+        given_dropout: probability that no frame or point is given in training.
+        ema: highest decay of the averaged weights, which are used for sampling.
+        guidance: scale of classifier-free guidance; 1 is without.
+        emphasis: scale of the guidance away from the mirrored sentence; 0 is without, and samples
+            are distributed as the training data are.
         steps: of the sampler.
     """
 
@@ -249,7 +250,8 @@ class TrackFlow(Stage):
         return {"clean": z1_BK, "coefficients": found_BK}
 
     def _given(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What some frames and points tell of coefficients, and which, `[B, K + T]`."""
+        """Least-norm coefficients of randomly given points, and the share given per frame, `[B, K +
+        T]`."""
         rows = -(-len(z1_BK) // _SETS_IN_BATCH)
         pieces = []
         for piece_XK in z1_BK.split(rows):
@@ -281,10 +283,10 @@ class TrackFlow(Stage):
         """Coefficients `[B, K]`, by Euler's method.
 
         Args:
-            noise_BK: where the way begins; its scale is the temperature.
+            noise_BK: start of the path; its scale is the temperature.
             steps, guidance, emphasis: the configuration's where None.
             given_BX: least-norm coefficients of given points and the share of points given in each
-                frame, `[B, K + T]`; nothing given where None.
+                frame, `[B, K + T]`; nothing is given if None.
             correct: applied to every prediction of the clean coefficients.
         """
         config = self.config

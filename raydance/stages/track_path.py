@@ -1,9 +1,9 @@
-"""One expected path for a sentence and a first frame: the direct answer beside the flow's samples.
+"""One expected path for a sentence and a first frame; the flow gives samples instead.
 
-Where one answer is measured against one truth, the middle of what is possible beats every sample.
-Small networks give it, as coefficients of the track basis, trained on the mean distance between
-points (not squared: far truths would pull harder than they count). They overfit within minutes, so
-their training is short, and their mean is the answer: each errs in its own way.
+For the distance to a single true path, the centre of the distribution is a better answer than any
+sample. Small networks predict it, as coefficients of the track basis, trained on the mean distance
+between points (squared distances would overweight outliers). They overfit within minutes, so their
+training is short, and their mean is the answer.
 
 Not from the paper, whose decoders are trained alike on eq. 4 (`raydance.stages.track_autoencoder`).
 
@@ -140,7 +140,7 @@ class TrackPath(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """Mean distance to the true points, normalised units; beside it that of staying."""
+        """Mean distance to the true points, normalised units; `stays` is that of a still track."""
         track_BTN2 = batch["tracks"]
         stays = (track_BTN2[:, :1] - track_BTN2).norm(dim=3).mean()
         # The first frame is exact: its distance of zero has no gradient.

@@ -1,13 +1,13 @@
-"""A space of tracks and sentences by contrast, so that either is found by the other.
+"""A contrastive space of tracks and sentences, for search in both directions.
 
-Not from the paper, whose latents meet sentences by a cosine alone (eq. 7) and are never pushed
-apart. A few thousand sentences with one track each are learnt by heart within minutes, so what a
-track tells is summed up before it is learnt (where, how large, how fast, how rough, at which edge,
-how often hidden), networks are small, and dropout, weight decay and jitter of time, size and place
-hold throughout. Sentences that say the same, or nearly so, are right for each other's tracks.
+Not from the paper, which has a cosine loss without negatives (eq. 7). A few thousand sentences with
+one track each are overfitted within minutes. So networks are small, read summary features of a
+track (place, size, speed, roughness, edges, visibility), and are trained with dropout, weight decay
+and jitter of time, size and place. Equal or nearly equal sentences are positives of each other's
+tracks.
 
-Mirrored tracks go with mirrored sentences: the source of batches sees to it in training, and
-`similarity` may be the mean over both views, which tells left from right better.
+In training, batches pair mirrored tracks with mirrored sentences. `two_view_similarity` is the mean
+over both views, which distinguishes left from right better.
 
 Dimensions: B clips, T frames, N points, D sentence embedding, L tokens, S segments of time,
 F values of a frame, X summary, W width, Z space, P path words.
@@ -35,18 +35,19 @@ _HEADS, _HEAD_WIDTH = 4, 64
 
 @dataclass(frozen=True, kw_only=True)
 class TrackTextSpaceConfig:
-    """Sizes, the softmax, and what holds against overfitting.
+    """Sizes, the softmax, and regularisation.
 
     Attributes:
         width, outputs: of both networks.
         dropout: inside both networks.
         text_dropout: share of a sentence's values that is zeroed in training.
-        token_features: the sentence's tokens are read too, by attention, where batches hold them.
-        token_dropout: share of tokens that is left out in training.
+        token_features: whether the sentence's tokens are read too, by attention, if batches have
+            them.
+        token_dropout: share of tokens that is dropped in training.
         temperature: of the softmax over cosine similarities.
-        alike_sentences: sentences whose embeddings have at least this cosine, and whose words say
-            the same of the path, are right for each other.
-        crop: share of a track's time that training leaves out at each end, at most.
+        alike_sentences: sentences whose embeddings have at least this cosine, and whose words
+            describe the same path, are positives of each other.
+        crop: largest share of a track's time that is cropped at each end in training.
         scale_jitter, shift_jitter: standard deviations of the logarithm of a scale and of a shift,
             normalised units.
     """
@@ -239,7 +240,7 @@ class TrackTextSpace(Stage):
         return F.normalize(self.text_head(batch), dim=1)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        """Points of both; training changes tracks a little first."""
+        """Points of both; in training, tracks are jittered first."""
         text_BZ = self.project_text(batch)
         if self.training:
             track_BTN2, visible_BTN = self._changed(batch["tracks"], batch["visible"])
@@ -247,7 +248,7 @@ class TrackTextSpace(Stage):
         return {"tracks": self.project_tracks(batch), "text": text_BZ}
 
     def _changed(self, track_BTN2: Tensor, visible_BTN: Tensor) -> tuple[Tensor, Tensor]:
-        """A part of the time, a little larger or smaller, a little elsewhere."""
+        """Tracks cropped in time, scaled and shifted at random."""
         config, device = self.config, track_BTN2.device
         size, frames = track_BTN2.shape[:2]
 
@@ -270,7 +271,8 @@ class TrackTextSpace(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """InfoNCE with several right answers; the share of tracks whose nearest sentence is one."""
+        """InfoNCE with several positives; `top1` is the share of tracks whose nearest sentence is
+        one."""
         track_BZ, text_BZ = output["tracks"], output["text"]
         right_BB = alike(batch["text_embedding"], batch["text_path"], self.config.alike_sentences)
         cosine_BB = track_BZ @ text_BZ.T
@@ -299,7 +301,7 @@ class TrackTextSpace(Stage):
 
 
 def alike(text_BD: Tensor, path_BP: Tensor, least_cosine: float) -> Tensor:
-    """`[B, B]` bool: sentences that are right for each other's tracks; each is for its own."""
+    """`[B, B]` bool: sentences that are positives of each other's tracks, each of its own."""
     unit_BD = F.normalize(text_BD, dim=1)
     same_path_BB = (path_BP[:, None] == path_BP[None, :]).all(dim=2)
     own_BB = torch.eye(len(text_BD), dtype=torch.bool, device=text_BD.device)

@@ -59,7 +59,7 @@ class Batches:
         return CaptionTable.load(self.spec.captions)
 
     def load_epoch(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
-        """Arrays of each chunk of a training epoch; what `raydance.cluster` overrides."""
+        """Arrays of each chunk of a training epoch; overridden in `raydance.cluster`."""
         return map(self.training_loader, self.plan(epoch))
 
     def train(self, epoch: int) -> Iterator[dict[str, Tensor]]:
@@ -67,7 +67,7 @@ class Batches:
             yield from self._batches(arrays)
 
     def validation(self) -> Iterator[dict[str, Tensor]]:
-        """Kept in memory after the first time up to `_KEEP_BYTES`: it never changes."""
+        """This rank's validation batches; cached in memory up to `_KEEP_BYTES`."""
         for arrays in self._validation_chunks():
             yield from self._batches(arrays)
 
@@ -114,11 +114,11 @@ class Batches:
 
 
 class MixedBatches:
-    """Batches of several datasets, each batch of one of them, in an order that is the same for all
+    """Batches of several datasets. Each batch is of one dataset; their order is the same on all
     ranks.
 
     Args:
-        parts: of one rank each; every one is read to its end in each epoch.
+        parts: one for each dataset, of this rank; each is read completely in every epoch.
     """
 
     def __init__(self, parts: Sequence[Batches]) -> None:

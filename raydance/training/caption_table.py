@@ -1,4 +1,4 @@
-"""The caption table of a run: every unique caption once, with what stages know about it.
+"""The caption table of a run: each unique caption with the columns that stages add to it.
 
 Captions are embedded once; windows refer to them by `caption_id`. A caption that names a side has a
 mirrored partner (left and right exchanged), which mirrored windows refer to.

@@ -1,8 +1,8 @@
-"""Which epoch's weights a training kept, told from its metrics lines.
+"""The epoch whose weights a training kept, from its metrics.
 
-A stage looks for better weights in some epochs alone (`raydance.training.loop.fit`), so the lowest
-loss of all may be that of an epoch whose weights are gone. Lines say whether it looked (`checked`);
-of runs whose lines do not, `check_every` tells.
+Training compares weights in some epochs only (`raydance.training.loop.fit`), so the epoch of the
+lowest loss may not be the one that was kept. Each line has `checked`; for older runs it follows
+from `check_every`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from raydance.stages.base import Batch, Stage, TrainConfig
 
 
 class BatchSource(Protocol):
-    """Where batches come from; the same seed gives the same batches on every machine."""
+    """Source of batches; the same seed gives the same batches on every machine."""
 
     steps_per_epoch: int
     windows_per_epoch: int
@@ -36,7 +36,7 @@ class BatchSource(Protocol):
         """This rank's validation batches: no augmentation, no shuffling."""
 
     def close(self) -> None:
-        """Let go of what streams in the background."""
+        """Stop streaming in the background."""
 
 
 @dataclass
@@ -44,9 +44,9 @@ class Context:
     """The process that the loop runs in: alone by default, one of several under DDP.
 
     Attributes:
-        wrap: turns the stage into what is called in training (DDP's wrapper, or itself).
+        wrap: wraps the stage for training: in DDP, or not at all.
         sum_over_ranks: sums a tensor of metrics over all ranks.
-        report: told the metrics of each epoch, on every rank equally often.
+        report: called with the metrics of each epoch, on every rank.
     """
 
     rank: int = 0
@@ -58,7 +58,7 @@ class Context:
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints go: whole or not at all."""
+    """Storage of checkpoints; saving is atomic."""
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None: ...
 
@@ -67,7 +67,7 @@ class CheckpointStore(Protocol):
 
 @dataclass
 class EarlyStop:
-    """Best validation loss so far, and how many checks ago it was found."""
+    """Best validation loss so far, its epoch, and the number of checks since."""
 
     best: float = float("inf")
     best_epoch: int = -1
@@ -76,7 +76,7 @@ class EarlyStop:
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """What a finished training says of itself."""
+    """Result of a finished training."""
 
     epochs: int
     best_epoch: int
@@ -104,13 +104,13 @@ def fit(
 ) -> FitResult:
     """Train `stage` in place; it ends with the weights of its best validation loss.
 
-    Validation uses the weights that schedules reach at the end of training (`progress=1`), so
-    that losses of different epochs compare. It decides nothing before `stage.judged_from()`; the
-    last epoch is always judged.
+    Validation uses the loss weights of the end of training (`progress=1`), so that losses of
+    different epochs are comparable. It has no effect before `stage.judged_from()`, except in the
+    last epoch.
 
     Raises:
         ArtifactError: the checkpoint is damaged.
-        StorageError: there is no room for a checkpoint.
+        StorageError: the disk is full.
         RaydanceError: the ranks do not see the same checkpoint.
     """
     context = context or Context()
@@ -218,7 +218,7 @@ def fit(
 
 
 def _agree(first_epoch: int, context: Context) -> None:
-    """Wait for all ranks to have looked for a checkpoint, and compare what they found."""
+    """Check that all ranks resume from the same epoch."""
     total = float(context.sum_over_ranks(torch.tensor([float(first_epoch)])))
     if total != first_epoch * context.world_size:
         raise RaydanceError(
@@ -266,7 +266,7 @@ def _train_epoch(
 
 
 def _mean_over_ranks(metrics: dict[str, float], context: Context) -> dict[str, float]:
-    """Ranks see equally many windows, so a plain mean is the mean over all of them."""
+    """Mean over ranks, all of which have the same number of windows."""
     if context.world_size == 1:
         return metrics
     totals = context.sum_over_ranks(torch.tensor(list(metrics.values()), dtype=torch.float64))
@@ -320,7 +320,7 @@ def _scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps: int
 
 
 def _load_scheduler(scheduler: Any, state: dict[str, Any], steps_done: int) -> None:
-    """Go on with a schedule, also with another number of workers, hence of steps in an epoch."""
+    """Restore a schedule, also with another number of workers and so of steps per epoch."""
     if "total_steps" in state and state["total_steps"] != scheduler.total_steps:
         fresh = scheduler.state_dict()
         kept = {name: fresh[name] for name in ("total_steps", "_schedule_phases")}

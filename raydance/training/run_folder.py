@@ -51,7 +51,7 @@ def save_bundle(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, An
     """Write tensors and JSON-able facts as one safetensors file with a checksum, atomically.
 
     Raises:
-        StorageError: there is no room for it; an earlier file of that name is still there, whole.
+        StorageError: the disk is full; an earlier file of that name is unchanged.
     """
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(data, sort_keys=True)
@@ -89,10 +89,10 @@ def _read_bundle(path: Path, hint: str) -> tuple[dict[str, Tensor], dict[str, An
 
 
 class Checkpoints:
-    """The checkpoint of one stage in training: a single bundle, replaced whole.
+    """The checkpoint of one stage in training: a single bundle, replaced atomically.
 
     Args:
-        fingerprint: names the configuration and data; a checkpoint of another one is not used.
+        fingerprint: of configuration and data; a checkpoint with another fingerprint is ignored.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
@@ -103,12 +103,12 @@ class Checkpoints:
         """Replace the checkpoint.
 
         Raises:
-            StorageError: there is no room for it; the one before is still there, whole.
+            StorageError: the disk is full; the previous checkpoint is unchanged.
         """
         save_bundle(self.path, tensors, {"state": state, "fingerprint": self.fingerprint})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The checkpoint to go on from, or None.
+        """The checkpoint to resume from, or None.
 
         Raises:
             ArtifactError: there is one, but damaged.
@@ -141,9 +141,9 @@ class Run:
         dataset: dict[str, Any],
         others: Mapping[str, dict[str, Any]] | None = None,
     ) -> Run:
-        """Make a run folder, or take up the one that is there with this configuration.
+        """Make a run folder, or open an existing one with this configuration.
 
-        Steps already done stay done; each step decides by its fingerprint whether it still holds.
+        Finished steps are kept; the engine compares their fingerprints with this configuration.
 
         Args:
             dataset: path, hash and grid of the main dataset.
@@ -215,11 +215,11 @@ class Run:
         write_json(self.path / "run.json", self.facts)
 
     def bundle(self, name: str) -> Path:
-        """Where the weights or arrays of a step lie."""
+        """File of the weights or arrays of a step."""
         return self.path / "stages" / f"{name}.safetensors"
 
     def metrics(self, name: str) -> Path:
-        """Where the per-epoch metrics of a stage lie."""
+        """File of the per-epoch metrics of a stage."""
         return self.path / "metrics" / f"{name}.jsonl"
 
     def columns(self, name: str) -> Path:
@@ -241,7 +241,7 @@ class Run:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what the numbers of a run depend on."""
+    """Versions of the packages that the results of a run depend on."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
