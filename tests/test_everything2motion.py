@@ -223,8 +223,18 @@ def test_the_command_line_writes_a_dance(
         *("generate", "a bow", "--run", str(run.path), "--out", str(out), "--source", "prior")
     )
     assert code == 2 and "no option source" in told
-    code, printed, _ = call("evaluate", str(run.path), "--json")
-    assert code == 0 and json.loads(printed)["system"] == "everything2motion"
+    code, printed, _ = call("report", str(run.path), "--out", str(tmp_path / "report"))
+    assert code == 0 and json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    page = (tmp_path / "report" / "index.html").read_text()
+    for told in (
+        "beat alignment",
+        "Sequence flow",
+        "samples/generate_0.gif",
+        "patch basis",
+        "chance",
+    ):
+        assert told in page, told
+    assert len(list((tmp_path / "report" / "samples").glob("*.gif"))) > 1
 
 
 def test_mirrored_rows_exchange_left_and_right() -> None:

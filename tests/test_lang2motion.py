@@ -190,6 +190,20 @@ def test_the_papers_way_works_in_a_clips_space(run: Run, scenes: Path, tmp_path:
     assert "text to track, R@10" in names
 
 
+def test_a_report_shows_figures_losses_and_samples(run: Run, tmp_path: Path, call: Any) -> None:
+    code, _, _ = call("report", str(run.path), "--out", str(tmp_path), "--sentence", "it <rolls>")
+    page = (tmp_path / "index.html").read_text()
+    assert code == 0 and "it &lt;rolls&gt;" in page
+    for told in (
+        "ADE of the best of ten",
+        "Track text space",
+        "samples/generate_0.gif",
+        "captions",
+    ):
+        assert told in page, told
+    assert (tmp_path / "figures" / "losses_track_flow.svg").is_file()
+
+
 def test_the_command_line_draws_and_finds(run: Run, tmp_path: Path, call: Any) -> None:
     out = tmp_path / "ball.svg"
     arguments = ("a ball rolls left", "--run", str(run.path), "--box", "20,20,60,60")

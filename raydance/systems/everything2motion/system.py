@@ -254,4 +254,5 @@ SYSTEM = System(
     load=_load,
     trained=tuple(STAGES),
     tasks=("generate",),
+    measures="raydance.evaluation.everything2motion:measures_of",
 )
