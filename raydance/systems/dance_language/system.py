@@ -307,4 +307,5 @@ SYSTEM = System(
     tasks=("describe", "generate", "search", "caption"),
     protocol="raydance.evaluation.comparison:compare",
     sections="raydance.report.dance_language:sections_of",
+    search="raydance.systems.dance_language.search:SEARCH",
 )

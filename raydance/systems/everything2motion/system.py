@@ -255,4 +255,5 @@ SYSTEM = System(
     trained=tuple(STAGES),
     tasks=("generate",),
     measures="raydance.evaluation.everything2motion:measures_of",
+    search="raydance.systems.everything2motion.search:SEARCH",
 )

@@ -305,4 +305,5 @@ SYSTEM = System(
     trained=tuple(STAGES),
     tasks=("generate", "search", "classify"),
     measures="raydance.evaluation.lang2motion:measures_of",
+    search="raydance.systems.lang2motion.search:SEARCH",
 )
