@@ -22,6 +22,7 @@ from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
 from raydance.systems.everything2motion.clip_rows import ClipRows
 from raydance.systems.everything2motion.run import Condition
+from raydance.systems.everything2motion.search import MEASURED
 from raydance.systems.everything2motion.system import SYSTEM
 from raydance.training.run_folder import Run
 
@@ -203,6 +204,7 @@ def test_the_paper_preset_trains_its_regression(datasets: dict[str, Path], tmp_p
 def test_figures_stand_beside_their_baselines(run: Run) -> None:
     figures = evaluate_system(SYSTEM, run.path)
     by_name = {m["name"]: m for m in figures["measures"]}
+    assert set(MEASURED.values()) <= set(by_name)  # what sweeps and ablations look for
     beats = by_name["beat alignment"]
     assert beats["target"] > 0.5  # real dances keep their own song's beats
     assert all(0.0 <= beats[name] <= 1.0 for name in ("value", "baseline", "chance"))

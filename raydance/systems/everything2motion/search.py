@@ -17,7 +17,7 @@ from raydance.systems.search import (
 )
 from raydance.training.run_folder import Run
 
-_NAMES: Final = {
+MEASURED: Final = {
     "recognised": "recognised by an independent judge",
     "frechet": "Frechet distance to test motion over that of training motion",
     "beats": "beat alignment",
@@ -26,7 +26,7 @@ _NAMES: Final = {
 
 def figures_of(run: Run) -> dict[str, float]:
     """Its figures from words and from music, as far as the validation split has either."""
-    return validation_figures(SYSTEM, run, _NAMES)
+    return validation_figures(SYSTEM, run, MEASURED)
 
 
 RECOGNISED: Final = Objective(
