@@ -80,13 +80,13 @@ CLAIMS: Final = {
     "head": Claim(
         name="head",
         text="a flow makes motion that is recognised more often than the paper's regression does",
-        common={},
+        common={"patch_basis.clock": "frames"},
         variants={
             "flow": {"head": "flow"},
             "regression": {"head": "regression", "motion_prior.enabled": True},
         },
-        shared_steps=_SHARED,
-        steps=("motion_prior", "sequence_flow", "sequence_regression"),
+        shared_steps=("genres", "texts"),
+        steps=("patch_basis", "motion_prior", "sequence_flow", "sequence_regression"),
         measures=_BY_WORDS,
     ),
     "prior": Claim(
