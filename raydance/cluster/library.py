@@ -187,7 +187,7 @@ def answer_library(
         StorageError: there is no room or the storage fails.
     """
     low, high = actors_of(actors)
-    items = find_items([Path(place).absolute() for place in library], order.kind)
+    items = find_items([Path(place).resolve() for place in library], order.kind)
     facts = {
         "run": {"path": order.run, "identity": run_identity(Path(order.run))},
         "task": order.task,

@@ -140,6 +140,10 @@ def answer_library(
         place = local(run, progress.say).resolve()
         system = system_of_run(place)
         loaded = system.load(place)
+        if system.name == "dance-language":
+            raise InputError(
+                f"{run}: a run of dance-language; `raydance caption` indexes libraries"
+            )
         if task == INDEX and not hasattr(loaded, "point_of"):
             raise InputError(f"{run}: a run of {system.name}, which has no space to search")
         wanted = task_of(loaded, "search" if task == INDEX else task)

@@ -15,6 +15,7 @@ from raydance.errors import InputError, RaydanceError
 from raydance.library.task_store import SCHEMA
 from raydance.library.units import Item
 from raydance.motion.export import write_clip
+from raydance.motion.export.video import add_sound
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.motion.formats import read_clip
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
@@ -157,6 +158,8 @@ class TaskWorker:
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(answer, MotionAnswer):
                 write_clip(path, answer.as_clip(sample, path.stem))
+                if self.order.kind == "music" and path.suffix == ".mp4" and item.job:
+                    add_sound(path, Path(item.job.path))
             else:
                 write_track(path, answer.as_track(sample, path.stem))
             files.append(f"made/{file}")
