@@ -16,7 +16,6 @@ import pytest
 from raydance.training.run_folder import Run, read_metrics
 
 FILE = Path(__file__).parent / "golden" / "losses.json"
-"""Of one worker; those of two lie beside it (`tests/cluster/test_golden_two_workers.py`)."""
 
 
 def losses_of(run: Run) -> dict[str, list[dict[str, Any]]]:
@@ -28,12 +27,11 @@ def losses_of(run: Run) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def check(run: Path, file: Path) -> None:
-    """Compare a run's losses with the stored ones, or store them."""
-    found = losses_of(Run.open(run))
+def test_losses_are_those_of_the_stored_run(tiny_run: Path) -> None:
+    found = losses_of(Run.open(tiny_run))
     if os.environ.get("RAYDANCE_RENEW_GOLDEN"):
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    stored = json.loads(file.read_text(encoding="utf-8"))
+        FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    stored = json.loads(FILE.read_text(encoding="utf-8"))
     assert set(found) == set(stored)
     for stage, epochs in stored.items():
         assert len(found[stage]) == len(epochs), stage
@@ -41,7 +39,3 @@ def check(run: Path, file: Path) -> None:
             for part, terms in parts.items():
                 # Exact on one machine; other processors round sums otherwise.
                 assert found[stage][number][part] == pytest.approx(terms, rel=1e-4), stage
-
-
-def test_losses_are_those_of_the_stored_run(tiny_run: Path) -> None:
-    check(tiny_run, FILE)
