@@ -263,7 +263,8 @@ def _draw(place: Path, result: Mapping[str, Any]) -> dict[str, Path]:
 
 def write_pictures(system: DanceLanguage, place: Path) -> dict[str, Path]:
     """The few pictures that a newcomer opens first, as PNG and GIF."""
-    from raydance.report import cluster_report, draw_clusters, plots, tables
+    from raydance.report import plots, tables
+    from raydance.report.dance_language import cluster_report, draw_clusters
     from raydance.systems.base import history
     from raydance.training.kept_epoch import checks_of
 

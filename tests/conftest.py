@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,8 @@ def ray_cluster() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="rd", dir="/tmp")  # socket paths must stay short
     settings = EMBEDDED_ENVIRONMENT | {
         "RAY_worker_niceness": "0",  # else the tests of other processes go first
+        # Workers import what stands in tests, such as a system of theirs.
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
     }
     with pytest.MonkeyPatch.context() as whole:
         whole.setenv("RAY_TMPDIR", folder)

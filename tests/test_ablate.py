@@ -11,15 +11,15 @@ from conftest import TINY
 from raydance import cli
 from raydance import config as configs
 from raydance.errors import InputError, RaydanceError
+from raydance.systems.dance_language.claims import CLAIMS
 from raydance.systems.dance_language.config import PRESETS
+from raydance.systems.dance_language.objectives import OBJECTIVES
 from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems.search import Claim, EpochsToLoss, Figure, nested
 from tuning import ablate as driver
 from tuning import trial as trials
 from tuning import verdicts
 from tuning.ablate import ablate
-from tuning.ablations import CLAIMS, Claim, EpochsToLoss, Figure
-from tuning.objectives import OBJECTIVES
-from tuning.spaces import nested
 
 NUM_SEEDS = 2
 
@@ -51,7 +51,7 @@ def test_steps_suffice_and_measures_exist(name):
     assert claim.measures
     for measure in claim.measures:
         if isinstance(measure, Figure):
-            assert measure.objective in OBJECTIVES
+            assert measure.objective is OBJECTIVES[measure.objective.name]
         else:
             assert measure.stage in claim.steps
 
@@ -119,7 +119,7 @@ def claim_of(*measures: Figure | EpochsToLoss) -> Claim:
 
 
 def test_a_summary_and_its_table_by_hand():
-    claim = claim_of(Figure(objective="reconstruction_cm", at_least=0.1))
+    claim = claim_of(Figure(objective=OBJECTIVES["reconstruction_cm"], at_least=0.1))
     values = {"red": [8.0, 9.0], "blue": [10.0, 11.0], "green": [7.0, None]}
     summary = verdicts.summarise(claim, [values])
     (table,) = summary["measures"]
@@ -142,7 +142,7 @@ def test_a_summary_and_its_table_by_hand():
 
 
 def test_without_figures_nothing_is_said():
-    claim = claim_of(Figure(objective="mrr"))
+    claim = claim_of(Figure(objective=OBJECTIVES["mrr"]))
     summary = verdicts.summarise(claim, [{"red": [None], "blue": [0.5], "green": [None]}])
     assert summary["verdict"] == "not measured"
     assert verdicts.as_line(summary) == "colours: not measured (no figures)"

@@ -22,6 +22,7 @@ from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
 from raydance.systems.everything2motion.clip_rows import ClipRows
 from raydance.systems.everything2motion.run import Condition
+from raydance.systems.everything2motion.search import MEASURED
 from raydance.systems.everything2motion.system import SYSTEM
 from raydance.training.run_folder import Run
 
@@ -203,6 +204,7 @@ def test_the_paper_preset_trains_its_regression(datasets: dict[str, Path], tmp_p
 def test_figures_stand_beside_their_baselines(run: Run) -> None:
     figures = evaluate_system(SYSTEM, run.path)
     by_name = {m["name"]: m for m in figures["measures"]}
+    assert set(MEASURED.values()) <= set(by_name)  # what sweeps and ablations look for
     beats = by_name["beat alignment"]
     assert beats["target"] > 0.5  # real dances keep their own song's beats
     assert all(0.0 <= beats[name] <= 1.0 for name in ("value", "baseline", "chance"))
@@ -223,8 +225,18 @@ def test_the_command_line_writes_a_dance(
         *("generate", "a bow", "--run", str(run.path), "--out", str(out), "--source", "prior")
     )
     assert code == 2 and "no option source" in told
-    code, printed, _ = call("evaluate", str(run.path), "--json")
-    assert code == 0 and json.loads(printed)["system"] == "everything2motion"
+    code, printed, _ = call("report", str(run.path), "--out", str(tmp_path / "report"))
+    assert code == 0 and json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    page = (tmp_path / "report" / "index.html").read_text()
+    for told in (
+        "beat alignment",
+        "Sequence flow",
+        "samples/generate_0.gif",
+        "patch basis",
+        "chance",
+    ):
+        assert told in page, told
+    assert len(list((tmp_path / "report" / "samples").glob("*.gif"))) > 1
 
 
 def test_mirrored_rows_exchange_left_and_right() -> None:

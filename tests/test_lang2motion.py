@@ -17,6 +17,7 @@ from raydance.errors import InputError
 from raydance.evaluation.general import evaluate_system
 from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
+from raydance.systems.lang2motion.search import MEASURED
 from raydance.systems.lang2motion.system import SYSTEM
 from raydance.tracks.export import write_track
 from raydance.tracks.formats import read_tracks
@@ -152,6 +153,7 @@ def test_a_dataset_of_motion_is_refused(tiny_dataset: Path, tmp_path: Path) -> N
 def test_figures_stand_beside_their_baselines(run: Run) -> None:
     figures = evaluate_system(SYSTEM, run.path)
     by_name = {m["name"]: m for m in figures["measures"]}
+    assert set(MEASURED.values()) <= set(by_name)  # what sweeps and ablations look for
     for name in ("text to track, R@10", "ADE of the expected path", "ADE of the best of ten draws"):
         assert by_name[name]["baseline"] is not None
     best, one = by_name["ADE of the best of ten draws"], by_name["ADE of the expected path"]
@@ -188,6 +190,20 @@ def test_the_papers_way_works_in_a_clips_space(run: Run, scenes: Path, tmp_path:
     np.testing.assert_allclose(same.points[0], between.points[0], atol=1e-3)
     names = {m["name"] for m in evaluate_system(SYSTEM, done.path)["measures"]}
     assert "text to track, R@10" in names
+
+
+def test_a_report_shows_figures_losses_and_samples(run: Run, tmp_path: Path, call: Any) -> None:
+    code, _, _ = call("report", str(run.path), "--out", str(tmp_path), "--sentence", "it <rolls>")
+    page = (tmp_path / "index.html").read_text()
+    assert code == 0 and "it &lt;rolls&gt;" in page
+    for told in (
+        "ADE of the best of ten draws",
+        "Track text space",
+        "samples/generate_0.gif",
+        "captions",
+    ):
+        assert told in page, told
+    assert (tmp_path / "figures" / "losses_track_flow.svg").is_file()
 
 
 def test_the_command_line_draws_and_finds(run: Run, tmp_path: Path, call: Any) -> None:

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("training.run_folder", "training"),
     ("systems.engine", "systems.base"),
     ("systems.tasks",),
-    ("systems.shared_steps", "systems.text_step", "systems.constraints"),
+    ("systems.shared_steps", "systems.text_step", "systems.constraints", "systems.search"),
     ("systems.dance_language", "systems.everything2motion", "systems.lang2motion"),
     ("systems",),
     ("evaluation", "report", "library"),

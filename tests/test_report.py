@@ -12,7 +12,7 @@ import pytest
 from raydance import quickstart
 from raydance.config import to_dict
 from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
-from raydance.report.clips import Animation
+from raydance.report.section import Animation
 from raydance.stages.contrastive import ContrastiveConfig
 from raydance.systems.base import LocalRunner, history
 from raydance.systems.dance_language.system import SYSTEM
@@ -186,7 +186,7 @@ def test_diagrams_show_the_configured_sizes():
 
 def test_warnings_name_stage_and_epoch(tiny_run):
     expected = [w for line in history(Run.open(tiny_run), "contrastive") for w in line["warnings"]]
-    found = warnings_of(Run.open(tiny_run))
+    found = warnings_of(Run.open(tiny_run), SYSTEM.trained)
     assert sum(line.startswith("contrastive, epoch") for line in found) == len(expected)
 
 

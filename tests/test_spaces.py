@@ -10,13 +10,16 @@ import pytest
 
 from raydance import config as configs
 from raydance.errors import InputError, RaydanceError
+from raydance.systems import SYSTEMS, system_of
+from raydance.systems.dance_language import objectives
+from raydance.systems.dance_language.objectives import OBJECTIVES
+from raydance.systems.dance_language.search import SPACES
 from raydance.systems.dance_language.system import SYSTEM
 from raydance.systems.engine import Plan
+from raydance.systems.search import Objective, Range, measure, nested, search_of
 from raydance.systems.shared_steps import copy_steps
 from raydance.training.run_folder import Run, load_bundle, save_bundle
-from tuning import objectives, results
-from tuning.objectives import OBJECTIVES, Objective
-from tuning.spaces import SPACES, Range, nested
+from tuning import results
 
 
 def leaves(data: dict, above: str = "") -> dict[str, object]:
@@ -74,12 +77,35 @@ def test_steps_follow_the_order_of_training_and_suffice(name):
     space = SPACES[name]
     steps = [*space.shared_steps, *space.steps]
     assert steps == sorted(set(steps), key=SYSTEM.step_names.index)
-    assert all(goal in OBJECTIVES for goal in space.objectives)
+    assert all(OBJECTIVES[goal.name] is goal for goal in space.goals)
     if space.pruned_by is not None:
         assert len(space.objectives) == 1 and space.pruned_by[0] in space.steps
     assert all(set(SYSTEM.step(step).needs) <= set(steps) for step in steps)
     # Every parameter belongs to a step that is trained.
     assert {key.partition(".")[0] for key in space.parameters} <= set(space.steps)
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != SYSTEM.name])
+def test_every_system_declares_spaces_and_claims_that_fit_its_configuration(name):
+    system = system_of(name)
+    search, base = search_of(system), system.resolve("quick")
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    for key, space in search.spaces.items():
+        assert key == space.name and space.point_of(configs.to_dict(base)) is not None
+        assert {part.partition(".")[0] for part in space.parameters} <= set(space.steps)
+        for _ in range(5):
+            configs.merge(base, nested(space.suggest(optuna.create_study(sampler=sampler).ask())))
+    for key, claim in search.claims.items():
+        assert key == claim.name and claim.measures
+        made = [
+            configs.merge(base, nested({**claim.common, **values}))
+            for values in claim.variants.values()
+        ]
+        assert all(a != b for i, a in enumerate(made) for b in made[:i])
+        for config in made:
+            trained = {*claim.shared_steps, *claim.steps} & set(system.steps_of(config))
+            for step in trained:
+                assert set(system.step(step).needs) <= trained
 
 
 def test_what_does_not_matter_is_not_asked():
@@ -144,13 +170,13 @@ def test_the_difference_of_configurations_gives_the_other_again():
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_objectives_of_a_run_are_finite_and_repeat(name, tiny_run):
-    found = objectives.measure(str(tiny_run), [name])
+    found = measure(tiny_run, [OBJECTIVES[name]])
     assert set(found) == {name} and np.isfinite(found[name])
-    assert objectives.measure(str(tiny_run), [name]) == found
+    assert measure(tiny_run, [OBJECTIVES[name]]) == found
 
 
 def test_measures_are_in_their_range(tiny_run):
-    found = objectives.measure(str(tiny_run), list(OBJECTIVES))
+    found = measure(tiny_run, list(OBJECTIVES.values()))
     assert 0 < found["mrr"] <= 1 and -1 <= found["silhouette"] <= 1 and found["stability"] <= 1
     assert 0 <= found["text_cosine"] <= 2 and found["kl"] > 0
     # A body is a few decimetres wide: an untrained network is neither right nor kilometres off.
@@ -184,7 +210,7 @@ def test_a_diverged_training_is_no_result(tiny_run, tmp_path):
     tensors, facts = load_bundle(path)
     save_bundle(path, {name: value * float("nan") for name, value in tensors.items()}, facts)
     with pytest.raises(RaydanceError, match="reconstruction error, cm is nan"):
-        objectives.measure(str(tmp_path / "other"), ["reconstruction_cm"])
+        measure(tmp_path / "other", [OBJECTIVES["reconstruction_cm"]])
 
 
 def test_shared_files_are_linked_and_steps_that_differ_are_not_taken(tiny_run, tmp_path):

@@ -16,13 +16,13 @@ from optuna.trial import TrialState
 from raydance import cli
 from raydance import config as configs
 from raydance.errors import InputError, RaydanceError
+from raydance.systems.dance_language.search import SPACES
 from raydance.systems.dance_language.system import SYSTEM
 from raydance.training.run_folder import Run
 from tuning import study as studies
 from tuning import sweep as driver
 from tuning import trial as trials
 from tuning.folder import claimed
-from tuning.spaces import SPACES
 from tuning.sweep import sweep
 
 SHORT = [*TINY, "motion_vae.train.epochs=1"]
@@ -177,10 +177,8 @@ def test_a_trial_that_falls_behind_is_really_stopped(
         out / "study.db", space, {"config": configs.to_dict(config)}, configs.to_dict(config)
     )
     study.pruner = AtOnce()
-    from raydance.data.dataset import Dataset
-
     work = driver._Driver(
-        study, space, config, out, Dataset.open(tiny_dataset), 1, 1, 0, said.append
+        SYSTEM, study, space, config, out, driver.opened(tiny_dataset), 1, 1, 0, said.append
     )
     work.go(1)
     (trial,) = study.trials

@@ -21,13 +21,11 @@ from raydance import config as configs
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
 from raydance.files import read_json, replacing, write_json
-from raydance.systems.dance_language import system as dance_language
-from raydance.systems.dance_language.config import TRAINED
-from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems import SYSTEMS, system_of
+from raydance.systems.engine import MAIN, System
+from raydance.systems.search import Claim, EpochsToLoss, key_set_by, nested, search_of
 from tuning import verdicts
-from tuning.ablations import CLAIMS, Claim, EpochsToLoss
 from tuning.folder import claimed
-from tuning.spaces import key_set_by, nested
 from tuning.trial import Work, carry_out, key_of, validation_metrics
 
 Say = Callable[[str], None]
@@ -38,9 +36,10 @@ _FIGURES: Final = "figures.json"
 
 def ablate(
     name: str,
-    data: str | Path,
+    data: str | Path | Mapping[str, str | Path],
     out: str | Path,
     *,
+    system: str = "dance-language",
     num_seeds: int = 3,
     epochs: int | None = None,
     preset: str = "paper",
@@ -52,7 +51,8 @@ def ablate(
     """Put claims to the test, or go on with it.
 
     Args:
-        name: one of `CLAIMS`, or `all`.
+        name: one of the claims that the system declares, or `all`.
+        data: the dataset, or datasets by role.
         num_seeds: every variant is trained with the seeds 0, 1, ... They vary weights, order,
             noise and clusters, not the split.
         epochs: of every stage, in place of the preset's; `overrides` may give a stage its own.
@@ -69,34 +69,40 @@ def ablate(
         InputError: an unknown claim, a key that a claim itself varies, or an `out` that holds
             something else or was begun with other settings.
     """
-    if name != "all" and name not in CLAIMS:
-        raise InputError(f"claim {name!r}; known: all, {', '.join(CLAIMS)}")
+    plan = system_of(system)
+    known = search_of(plan).claims
+    if name != "all" and name not in known:
+        raise InputError(f"claim {name!r}; known: all, {', '.join(known)}")
     for option, value in (("--seeds", num_seeds), ("--parallel", parallel), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise InputError(f"{option} {value}; at least 1")
-    claims = list(CLAIMS.values()) if name == "all" else [CLAIMS[name]]
+    claims = list(known.values()) if name == "all" else [known[name]]
     _refuse_varied(claims, overrides)
-    changes = [*_epochs(epochs, overrides), *overrides]
-    config = SYSTEM.resolve(preset, changes)
-    dataset = Dataset.open(data)
+    changes = [*_epochs(plan, epochs, overrides), *overrides]
+    config = plan.resolve(preset, changes)
+    places = data if isinstance(data, Mapping) else {MAIN: data}
+    datasets = {role: Dataset.open(path) for role, path in places.items()}
+    hashes = {role: dataset.manifest_hash for role, dataset in datasets.items()}
     place = Path(out).resolve()
     with claimed(place, _RECORD, "folder of ablations"):
         facts = {
-            "dataset": dataset.manifest_hash,
+            "system": plan.name,
+            "dataset": hashes,
             "preset": preset,
             "changes": changes,
             "config": configs.to_dict(config),
         }
         _check(place, facts)
-        bench = _Bench(place, dataset.path.resolve(), config, parallel, address, say)
-        made_with = _made_with(dataset, preset, changes, num_seeds)
+        folders = {role: dataset.path.resolve() for role, dataset in datasets.items()}
+        bench = _Bench(SYSTEMS[plan.name], place, folders, config, parallel, address, say)
+        made_with = _made_with(datasets, preset, changes, num_seeds)
         return [_judge(bench, claim, range(num_seeds), made_with) for claim in claims]
 
 
-def _epochs(epochs: int | None, overrides: Sequence[str]) -> list[str]:
+def _epochs(system: System, epochs: int | None, overrides: Sequence[str]) -> list[str]:
     """Changes that give every stage so many epochs, save those that are given their own."""
     own = {assignment.partition("=")[0].strip() for assignment in overrides}
-    keys = [f"{stage}.train.epochs" for stage in TRAINED]
+    keys = [f"{stage}.train.epochs" for stage in system.trained]
     return [] if epochs is None else [f"{key}={epochs}" for key in keys if key not in own]
 
 
@@ -116,16 +122,21 @@ def _check(place: Path, facts: dict[str, Any]) -> None:
         write_json(place / _RECORD, facts)
         return
     known = read_json(place / _RECORD, "the record of ablations")
-    hints = {"dataset": "content of --data", "preset": "--preset", "changes": "--set or --epochs"}
+    hints = {"system": "--system", "dataset": "content of --data", "preset": "--preset"}
+    hints["changes"] = "--set or --epochs"
     for name, value in facts.items():
         if known.get(name) != value:
             what = hints.get(name, "version's defaults")
             raise InputError(f"{place}: begun with another {what}; choose another --out")
 
 
-def _made_with(dataset: Dataset, preset: str, changes: Sequence[str], num_seeds: int) -> str:
+def _made_with(
+    datasets: Mapping[str, Dataset], preset: str, changes: Sequence[str], num_seeds: int
+) -> str:
     windows = ", ".join(
         f"{sum(shard.num_windows for shard in dataset.shards(split))} {called}"
+        + ("" if role == MAIN else f" ({role})")
+        for role, dataset in datasets.items()
         for split, called in (("train", "training"), ("val", "validation"))
     )
     changed = f" with {' '.join(changes)}" if changes else ""
@@ -136,9 +147,10 @@ def _made_with(dataset: Dataset, preset: str, changes: Sequence[str], num_seeds:
 class _Bench:
     """Where and with what variants are trained."""
 
+    module: str
     place: Path
-    dataset: Path
-    config: dance_language.DanceLanguageConfig
+    datasets: Mapping[str, Path]
+    config: Any
     parallel: int
     address: str | None
     say: Say
@@ -154,16 +166,18 @@ class _Bench:
 
     def shared_work(self, claim: Claim, seed: int) -> Work:
         return Work(
+            module=self.module,
             out=self.shared(seed),
-            dataset=self.dataset,
+            datasets=self.datasets,
             config=configs.merge(self.config, {"seed": seed}),
             steps=claim.shared_steps,
         )
 
     def variant_work(self, claim: Claim, name: str, seed: int) -> Work:
         return Work(
+            module=self.module,
             out=self.variant(claim, name, seed),
-            dataset=self.dataset,
+            datasets=self.datasets,
             config=configs.merge(self.config, nested(self._values(claim, name, seed))),
             steps=claim.steps,
             objectives=claim.objectives,
@@ -225,7 +239,8 @@ def _judge(bench: _Bench, claim: Claim, seeds: Sequence[int], made_with: str) ->
             if isinstance(measure, EpochsToLoss):
                 found = _epochs_needed(folders, measure.stage)
             else:
-                found = {name: _known(f).get(measure.objective) for name, f in folders.items()}
+                key = measure.objective.name
+                found = {name: _known(f).get(key) for name, f in folders.items()}
             for name in values:
                 values[name].append(found.get(name))
         figures.append(values)
@@ -264,9 +279,14 @@ def _train(bench: _Bench, claim: Claim, seeds: Sequence[int]) -> list[str]:
         folder = bench.variant(claim, name, seed)
         # Beside what another claim has measured of the same variant.
         write_json(folder / _FIGURES, _known(folder) | found | dict.fromkeys(claim.steps, True))
-        shown = ", ".join(f"{key} {found[key]:.4g}" for key in (*claim.objectives, "seconds"))
+        shown = ", ".join(f"{key} {found[key]:.4g}" for key in (*names_of(claim), "seconds"))
         bench.say(f"{head}: {shown}")
     return failed
+
+
+def names_of(claim: Claim) -> list[str]:
+    """The objectives among a claim's measures, by name."""
+    return [objective.name for objective in claim.objectives]
 
 
 def _known(folder: Path) -> dict[str, Any]:
@@ -276,7 +296,7 @@ def _known(folder: Path) -> dict[str, Any]:
 
 
 def _is_finished(folder: Path, claim: Claim) -> bool:
-    return {*claim.objectives, *claim.steps} <= set(_known(folder))
+    return {*names_of(claim), *claim.steps} <= set(_known(folder))
 
 
 def _epochs_needed(folders: dict[str, Path], stage: str) -> dict[str, float]:

@@ -17,18 +17,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raydance import config as configs
 from raydance.files import replacing, write_json
-from raydance.systems.dance_language import system as dance_language
-from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems.engine import System
+from raydance.systems.search import Objective, Space, nested
 from tuning import study as studies
-from tuning.objectives import Objective
-from tuning.spaces import Space, nested
 
 
 def write(
     place: Path,
     study: optuna.Study,
+    system: System,
     space: Space,
-    config: dance_language.DanceLanguageConfig,
+    config: Any,
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write everything into a sweep's folder; what cannot be told yet is left out.
@@ -44,7 +43,7 @@ def write(
     Returns:
         The content of `summary.json`.
     """
-    goals = space.goals()
+    goals = space.goals
     whole = studies.complete(study)
     front = pareto_front(whole, goals)
     best = compromise(front, goals)
@@ -64,10 +63,11 @@ def write(
     _write_table(place / "trials.csv", study, space)
     shutil.rmtree(place / "pareto", ignore_errors=True)
     if best is not None:
-        _write_config(place / "best.yaml", space, config, facts, best)
+        _write_config(place / "best.yaml", system, space, config, facts, best)
         if len(goals) > 1:
             for number, trial in enumerate(front):
-                _write_config(place / "pareto" / f"{number:02d}.yaml", space, config, facts, trial)
+                file = place / "pareto" / f"{number:02d}.yaml"
+                _write_config(file, system, space, config, facts, trial)
     summary["pictures"] = []
     if len(whole) > 1:
         summary["pictures"] = draw(place, study, goals, summary["importances"])
@@ -256,18 +256,19 @@ def _write_table(path: Path, study: optuna.Study, space: Space) -> None:
 
 def _write_config(
     path: Path,
+    system: System,
     space: Space,
-    config: dance_language.DanceLanguageConfig,
+    config: Any,
     facts: Mapping[str, Any],
     trial: FrozenTrial,
 ) -> None:
     """A file for `raydance train --config`, with where it comes from as comments."""
     preset = facts["preset"]
-    base = configs.to_dict(SYSTEM.resolve(preset))
+    base = configs.to_dict(system.resolve(preset))
     # What was swept is said even where it is the preset's own value.
     changes = difference(base, configs.to_dict(config)) | studies.params_of(space, trial)
     figures = ", ".join(
-        f"{goal.title}: {value:.4g}" for goal, value in zip(space.goals(), trial.values)
+        f"{goal.title}: {value:.4g}" for goal, value in zip(space.goals, trial.values)
     )
     text = (
         f"# Trial {trial.number} of the sweep {space.name}. On the validation split: {figures}.\n"

@@ -18,8 +18,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raydance.errors import ArtifactError, InputError
+from raydance.systems.search import Space
 from raydance.training.loop import derive_seed
-from tuning.spaces import Space
 from tuning.trial import key_of
 
 NAME = "sweep"
@@ -48,7 +48,7 @@ def open_study(
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    goals = space.goals()
+    goals = space.goals
     epochs = _epochs(space, base)
     try:
         study = optuna.create_study(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,12 @@ from raydance import config as configs
 from raydance.cluster.session import ray_session
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
-from raydance.systems.dance_language import system as dance_language
-from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems import SYSTEMS, system_of
+from raydance.systems.engine import MAIN, System
+from raydance.systems.search import Space, key_set_by, nested, search_of
 from tuning import results
 from tuning import study as studies
 from tuning.folder import claimed
-from tuning.spaces import SPACES, Space, key_set_by, nested
 from tuning.trial import Work, carry_out, place_in_training, validation_metrics
 
 Say = Callable[[str], None]
@@ -45,9 +45,10 @@ _GIVE_UP_AFTER = 3
 
 def sweep(
     name: str,
-    data: str | Path,
+    data: str | Path | Mapping[str, str | Path],
     out: str | Path,
     *,
+    system: str = "dance-language",
     num_trials: int,
     preset: str = "default",
     overrides: Sequence[str] = (),
@@ -60,7 +61,8 @@ def sweep(
     """Sweep a space, or go on with a sweep.
 
     Args:
-        name: one of `SPACES`.
+        name: one of the spaces that the system declares.
+        data: the dataset, or datasets by role.
         num_trials: finished trials wanted in all, those of earlier calls included. A trial that
             fails takes a place too, in this call; the next one tries it again.
         preset, overrides: the configuration that trials change.
@@ -80,23 +82,25 @@ def sweep(
             something else or is being worked on.
         RaydanceError: no trial succeeded, or several in a row failed for the same reason.
     """
-    if name not in SPACES:
-        raise InputError(f"space {name!r}; known: {', '.join(SPACES)}")
-    space = SPACES[name]
+    plan = system_of(system)
+    spaces = search_of(plan).spaces
+    if name not in spaces:
+        raise InputError(f"space {name!r}; known: {', '.join(spaces)}")
+    space = spaces[name]
     for option, value in (("--trials", num_trials), ("--workers", workers)):
         if value < 1:
             raise InputError(f"{option} {value}; at least 1")
     if parallel is not None and parallel < 1:
         raise InputError(f"--parallel {parallel}; at least 1")
     _refuse_varied(space, overrides)
-    config = SYSTEM.resolve(preset, list(overrides))
-    dataset = Dataset.open(data)
+    config = plan.resolve(preset, list(overrides))
+    datasets = opened(data)
     place = Path(out).resolve()
     with claimed(place, "study.db", "sweep"):
         facts: dict[str, Any] = {
             "space": name,
-            "system": SYSTEM.name,
-            "dataset": dataset.manifest_hash,
+            "system": plan.name,
+            "dataset": hashes_of(datasets),
             "preset": preset,
             "overrides": list(overrides),
             "config": configs.to_dict(config),
@@ -106,16 +110,29 @@ def sweep(
             if len(studies.finished(study)) < num_trials:
                 with ray_session(address, _embedded_cpus(parallel, workers)):
                     driver = _Driver(
-                        study, space, config, place, dataset, parallel, workers, seed, say
+                        plan, study, space, config, place, datasets, parallel, workers, seed, say
                     )
                     driver.go(num_trials)
         finally:  # after Ctrl-C too, for the trials that are finished
-            summary = results.write(place, study, space, config, facts)
+            summary = results.write(place, study, plan, space, config, facts)
     if not studies.complete(study):
         failed = studies.failed(study)
         first = failed[0].user_attrs["reason"] if failed else "all were pruned"
         raise RaydanceError(f"no trial succeeded, {len(failed)} failed; the first: {first}")
     return summary
+
+
+def opened(data: str | Path | Mapping[str, str | Path]) -> dict[str, Dataset]:
+    """Datasets by role, of their folders or of the main one's."""
+    places = data if isinstance(data, Mapping) else {MAIN: data}
+    return {role: Dataset.open(place) for role, place in places.items()}
+
+
+def hashes_of(datasets: Mapping[str, Dataset]) -> str | dict[str, str]:
+    """What names the content of datasets."""
+    if set(datasets) == {MAIN}:
+        return datasets[MAIN].manifest_hash
+    return {role: dataset.manifest_hash for role, dataset in datasets.items()}
 
 
 def _refuse_varied(space: Space, overrides: Sequence[str]) -> None:
@@ -149,18 +166,20 @@ class _Driver:
 
     def __init__(
         self,
+        system: System,
         study: optuna.Study,
         space: Space,
-        config: dance_language.DanceLanguageConfig,
+        config: Any,
         place: Path,
-        dataset: Dataset,
+        datasets: Mapping[str, Dataset],
         parallel: int | None,
         workers: int,
         seed: int,
         say: Say,
     ) -> None:
         self.study, self.space, self.config, self.place = study, space, config, place
-        self.dataset = dataset.path.resolve()
+        self.module = SYSTEMS[system.name]
+        self.datasets = {role: dataset.path.resolve() for role, dataset in datasets.items()}
         self.seed, self.say = seed, say
         self.running: list[_Running] = []
         self.failed: dict[str, int] = {}
@@ -210,8 +229,9 @@ class _Driver:
         self.say(f"steps that all trials share: {', '.join(self.space.shared_steps)}")
         ref = self._submit(
             Work(
+                module=self.module,
                 out=self.place / "shared",
-                dataset=self.dataset,
+                datasets=self.datasets,
                 config=self.config,
                 steps=self.space.shared_steps,
                 workers=self.workers,
@@ -238,11 +258,12 @@ class _Driver:
         trial, values = asked
         folder = self.place / "trials" / trial.user_attrs["key"]
         work = Work(
+            module=self.module,
             out=folder,
-            dataset=self.dataset,
+            datasets=self.datasets,
             config=configs.merge(self.config, nested(values)),
             steps=self.space.steps,
-            objectives=self.space.objectives,
+            objectives=self.space.goals,
             shared=self.place / "shared",
             shared_steps=self.space.shared_steps,
             workers=self.workers,
@@ -297,7 +318,7 @@ class _Driver:
         self.reasons.clear()
         trial.set_user_attr("seconds", round(found["seconds"], 1))
         self.study.tell(trial, [found[name] for name in self.space.objectives])
-        figures = ", ".join(f"{goal.title} {found[goal.name]:.4g}" for goal in self.space.goals())
+        figures = ", ".join(f"{goal.title} {found[goal.name]:.4g}" for goal in self.space.goals)
         self.say(f"{self._head(running)}: {figures}; {found['seconds']:.0f} s ({self._share()})")
 
     def _prune(self, running: _Running) -> None:

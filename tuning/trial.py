@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from raydance.systems.base import LocalRunner, Runner
-from raydance.systems.dance_language import system as dance_language
-from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems.engine import System, named
+from raydance.systems.search import Objective, measure
 from raydance.systems.shared_steps import copy_steps
 from raydance.training.run_folder import Run, read_metrics
 
@@ -26,20 +26,23 @@ class Work:
     """What one task does; picklable.
 
     Attributes:
+        module: of the system; a worker imports it.
         out: the run folder.
+        datasets: folders by role.
         config: of the run.
-        steps: to be trained.
+        steps: to be trained, those of them that the configuration wants.
         objectives: to be measured afterwards.
         shared: a run that has steps which this one would repeat.
         shared_steps: those steps.
         workers: DDP workers of each stage; 0 trains in the task's own process.
     """
 
+    module: str
     out: Path
-    dataset: Path
-    config: dance_language.DanceLanguageConfig
+    datasets: Mapping[str, Path]
+    config: Any
     steps: tuple[str, ...]
-    objectives: tuple[str, ...] = ()
+    objectives: tuple[Objective, ...] = ()
     shared: Path | None = None
     shared_steps: tuple[str, ...] = ()
     workers: int = 0
@@ -53,8 +56,9 @@ def carry_out(work: Work) -> dict[str, float]:
         RaydanceError: the training failed or diverged.
     """
     started = time.monotonic()
+    system: System = named(f"{work.module}:SYSTEM")
     if work.shared is not None:
-        copy_steps(SYSTEM, work.shared, work.out, work.config, work.shared_steps)
+        copy_steps(system, work.shared, work.out, work.config, work.shared_steps)
     runner: Runner
     if work.workers:
         from raydance.cluster.train import RayRunner
@@ -63,12 +67,9 @@ def carry_out(work: Work) -> dict[str, float]:
     else:
         runner = LocalRunner()
     for step in work.steps:
-        SYSTEM.train(work.out, work.dataset, work.config, runner, only=step)
-    found: dict[str, float] = {}
-    if work.objectives:
-        from tuning.objectives import measure
-
-        found = measure(work.out, work.objectives)
+        if system.step(step).is_on(work.config):
+            system.train(work.out, work.datasets, work.config, runner, only=step)
+    found = measure(work.out, work.objectives) if work.objectives else {}
     return found | {"seconds": time.monotonic() - started}
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import stats
 
-from tuning.ablations import Claim, EpochsToLoss, Measure
+from raydance.systems.search import Claim, EpochsToLoss, Measure
 
 HOLDS, FAILS, NOISE, UNKNOWN = "holds", "does not hold", "within noise", "not measured"
 

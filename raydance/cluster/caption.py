@@ -7,30 +7,31 @@ a kill of any of them loses only what was under way.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray
 import ray.data
-from ray.data import ActorPoolStrategy
 
+from raydance.cluster.library import (
+    Groups,
+    Progress,
+    actors_of,
+    go_through,
+    pool_of,
+    records_of,
+)
 from raydance.data.dataset import Dataset
 from raydance.data.ingest import Settings
 from raydance.errors import InputError, StorageError
-from raydance.files import replacing
 from raydance.library import units
 from raydance.library.store import CaptionStore, run_identity
 from raydance.systems.dance_language.run import load
 from raydance.training.run_folder import Run
-
-Progress = Callable[[Mapping[str, Any]], None]
-
-_GROUPS_AHEAD: Final = 2  # that wait at an actor, so that it never does
 
 
 class _Read:
@@ -127,15 +128,9 @@ class _Work:
 
     def carry_out(self) -> Iterator[list[dict[str, Any]]]:
         """Records of the files of each unit, once it is committed."""
-        if not self.groups:
-            return
         ray.data.DataContext.get_current().enable_progress_bars = False
         read = _Read(ray.put(self.groups), self.settings, self.dataset, self.salt)
-        pool = ActorPoolStrategy(
-            min_size=self.actors[0],
-            max_size=self.actors[1],
-            max_tasks_in_flight_per_actor=_GROUPS_AHEAD,
-        )
+        pool = pool_of(*self.actors)
         rows = ray.data.range(len(self.groups), override_num_blocks=len(self.groups))
         if ray.cluster_resources().get("GPU", 0):
             done = rows.map_batches(read, batch_size=None).map_batches(
@@ -153,11 +148,7 @@ class _Work:
                 batch_size=None,
                 compute=pool,
             )
-        for row in done.iter_rows():
-            record = json.loads(row["record"])
-            if "failed" in record:
-                raise StorageError(record["failed"])
-            yield record
+        yield from records_of(done)
 
 
 def caption(
@@ -197,11 +188,8 @@ def caption(
         InputError: nothing to read, or `out` holds something else.
         StorageError: there is no room or the storage fails.
     """
-    started = time.monotonic()
     run, out = Path(run).resolve(), Path(out).resolve()
-    low, high = actors or (1, _most_actors())
-    if not 1 <= low <= high:
-        raise InputError(f"actors {low}:{high}; allowed: 1 <= MIN <= MAX")
+    low, high = actors_of(actors)
     if k < 1:
         raise InputError(f"k: {k}; at least 1")
     places = [Path(path).absolute() for path in library]
@@ -209,42 +197,19 @@ def caption(
     facts = _facts(run, dataset, k, reading or {})
     settings = units.settings_of(facts["fps"], facts["window"], facts["stride"], reading or {})
     store = CaptionStore.create(out, facts)
-    with store.locked():
-        live = store.live
-        groups = units.group_items(items, lambda item: _is_done(item, live))
-        names = {item.name for item in items}
-        gone = sorted(n for n, (_, f) in live.items() if n not in names and f["status"] != "gone")
-        session = store.next_session
-        if gone:
-            store.forget(gone, session)
-        state = {"files": 0, "of": sum(map(len, groups)), "windows": 0, "skipped": 0}
-        work = _Work(
+    threads = threads or max(1, _node_cpus() // high)
+
+    def carry_out(groups: Groups, session: int) -> Iterator[list[dict[str, Any]]]:
+        return _Work(
             groups=groups,
             settings=settings,
             dataset=str(dataset.path) if dataset else None,
             salt=_salt(facts, session),
-            describe=(str(run), str(out), session, k, threads or max(1, _node_cpus() // high)),
+            describe=(str(run), str(out), session, k, threads),
             actors=(low, high),
-        )
-        for files in work.carry_out():
-            state["files"] += len(files)
-            state["windows"] += sum(file["windows"] for file in files)
-            state["skipped"] += sum(file["status"] == "skipped" for file in files)
-            progress(state | {"seconds": time.monotonic() - started})
-        store.refresh()
-        store.sweep_up()
-        _write_skipped(store)
-    return store.counts() | {
-        "done": state["files"],
-        "done_windows": state["windows"],
-        "kept": len(items) - state["of"],
-        "gone": len(gone),
-        "seconds": time.monotonic() - started,
-    }
+        ).carry_out()
 
-
-def _is_done(item: units.Item, live: Mapping[str, tuple[str, dict[str, Any]]]) -> bool:
-    return item.name in live and live[item.name][1]["version"] == item.version
+    return go_through(store, items, carry_out, progress)
 
 
 def _node_cpus() -> int:
@@ -252,11 +217,6 @@ def _node_cpus() -> int:
     found = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
     cpus = [count for count in found if count > 0]  # a head often has none, so as to run no tasks
     return int(sum(cpus) / len(cpus)) if cpus else 1
-
-
-def _most_actors() -> int:
-    resources = ray.cluster_resources()
-    return max(1, int(resources.get("GPU", 0)) or int(resources.get("CPU", 1)))
 
 
 def _salt(facts: Mapping[str, Any], session: int) -> str:
@@ -290,9 +250,3 @@ def _facts(
         "width": system.width,
         "reading": {key: value for key, value in reading.items() if value is not None},
     }
-
-
-def _write_skipped(store: CaptionStore) -> None:
-    with replacing(store.path / "skipped.jsonl") as temporary:
-        rows = sorted(store.skipped(), key=lambda row: str(row["file"]))
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

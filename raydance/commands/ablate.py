@@ -10,9 +10,12 @@ from raydance.commands.options import (
     AddressOption,
     DataOption,
     JsonOption,
+    MusicDataOption,
     PresetOption,
     QuietOption,
+    SystemOption,
     WorkFolderOption,
+    datasets_by_role,
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.progress import Progress
@@ -23,11 +26,14 @@ def ablate(
         str,
         typer.Argument(
             metavar="NAME|all",
-            help="mix, cells, schedule, hybrid, distance, symmetry, losses, decoder, or all.",
+            help="mix, cells, schedule, hybrid, distance, symmetry, losses, decoder; of "
+            "everything2motion head, prior, conditioning; of lang2motion guidance, tokens; or all.",
         ),
     ],
     data: DataOption,
     out: WorkFolderOption,
+    system: SystemOption = "dance-language",
+    music: MusicDataOption = None,
     seeds: Annotated[int, typer.Option(metavar="N", help="Each variant is trained so often.")] = 3,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Of every stage; the preset's by default.")
@@ -44,7 +50,7 @@ def ablate(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put the paper's unproven claims to the test.
+    """Put claims about a system, such as the paper's unproven ones, to the test.
 
     Each variant of a claim is trained from the same start under several seeds and measured on the
     validation split. The verdict is "holds", "does not hold" or "within noise". The same command
@@ -54,6 +60,8 @@ def ablate(
     Examples:
       raydance ablate mix --data data/mine --out ablations --preset quick --seeds 3
       raydance ablate all --data data/mine --out ablations --epochs 100 --parallel 4
+      raydance ablate head --system everything2motion --data data/clips --out ablations/e2m \\
+        --preset quick
     """
     from tuning import verdicts
     from tuning.ablate import ablate as go
@@ -61,8 +69,9 @@ def ablate(
     with Progress(quiet=quiet) as progress:
         found = go(
             claim,
-            data,
+            datasets_by_role(data, music),
             out,
+            system=system,
             num_seeds=seeds,
             epochs=epochs,
             preset=preset,

@@ -53,21 +53,11 @@ def evaluate(
       raydance evaluate runs/mine --paper-run runs/paper --all
     """
     from raydance import evaluation
-    from raydance.systems import system_of_run
-    from raydance.systems.engine import MAIN
 
-    dataset = local(data) if data else None
-    system = system_of_run(local(run))
-    if system.name in evaluation.MEASURES:
-        if paper_run is not None:
-            raise InputError(f"--paper-run is for dance-language; this is a run of {system.name}")
-        places = {MAIN: dataset} if dataset else None
-        figures = evaluation.evaluate_system(system, local(run), places)
-    elif paper_run is None:
-        figures = evaluation.evaluate(local(run), dataset)
-    else:
-        runs = {"paper preset": local(paper_run), "this run": local(run)}
-        figures = evaluation.compare(runs, dataset)
+    places = {"data": local(data)} if data else None
+    runs = {"paper preset": local(paper_run)} if paper_run else {}
+    result = evaluation.evaluate_runs(runs | {"this run": local(run)}, places)
+    figures = result if paper_run else result["evaluations"]["this run"]
     if as_json:
         print_json(figures)
     else:

@@ -47,6 +47,15 @@ AddressOption = Annotated[
     ),
 ]
 PresetOption = Annotated[str, typer.Option(help="paper, default or quick.")]
+SystemOption = Annotated[
+    str, typer.Option("--system", metavar="NAME", help="Such as everything2motion or lang2motion.")
+]
+MusicDataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--music", metavar="DATASET", help="Clips with songs, beside --data: a folder or URI."
+    ),
+]
 WorkFolderOption = Annotated[
     Path,
     typer.Option(metavar="DIR", callback=check_out, help="The folder to write or to go on with."),
@@ -93,6 +102,11 @@ def writing_options(unit: str | None, up: str | None, limits: bool) -> dict[str,
     """What `raydance.motion.export.write_clip` takes: the options that were given."""
     given = {"unit": unit, "up": up, "limits": None if limits else False}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def datasets_by_role(data: str, music: str | None) -> dict[str, str]:
+    """The datasets that `--data` and `--music` name."""
+    return {"data": data} | ({"music": music} if music is not None else {})
 
 
 def local(place: str, say: Callable[[str], None] = lambda line: None) -> Path:

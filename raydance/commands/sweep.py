@@ -10,9 +10,12 @@ from raydance.commands.options import (
     AddressOption,
     DataOption,
     JsonOption,
+    MusicDataOption,
     PresetOption,
     QuietOption,
+    SystemOption,
     WorkFolderOption,
+    datasets_by_role,
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.progress import Progress
@@ -23,11 +26,14 @@ def sweep(
         str,
         typer.Argument(
             metavar="NAME",
-            help="beta, vae-losses, text-encoder, contrastive, generation, clusters or pipeline.",
+            help="beta, vae-losses, text-encoder, contrastive, generation, clusters, pipeline; of "
+            "everything2motion text, music; of lang2motion search, path, flow.",
         ),
     ],
     data: DataOption,
     out: WorkFolderOption,
+    system: SystemOption = "dance-language",
+    music: MusicDataOption = None,
     trials: Annotated[
         int, typer.Option(metavar="N", help="Finished trials wanted, earlier ones included.")
     ] = 20,
@@ -56,6 +62,7 @@ def sweep(
     Examples:
       raydance sweep beta --data data/mine --out sweeps/beta --trials 20 --preset quick
       raydance sweep contrastive --data data/mine --out sweeps/space --address auto --workers 4
+      raydance sweep flow --system lang2motion --data data/tracks --out sweeps/flow --preset quick
     """
     from tuning import results
     from tuning.sweep import sweep as go
@@ -63,8 +70,9 @@ def sweep(
     with Progress(quiet=quiet) as progress:
         summary = go(
             space,
-            data,
+            datasets_by_role(data, music),
             out,
+            system=system,
             num_trials=trials,
             preset=preset,
             overrides=changes or (),

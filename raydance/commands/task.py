@@ -50,8 +50,22 @@ def task(
     mask: MaskOption = None,
     choices: ChoicesOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write, where it makes one.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The file to write, where it makes one; a folder with --library."
+        ),
     ] = None,
+    library: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FOLDER", help="Do it with every file of a folder; may be repeated."),
+    ] = None,
+    each: Annotated[
+        str | None,
+        typer.Option(metavar="INPUT", help="The input that --library's files are, as music."),
+    ] = None,
+    format: Annotated[
+        str, typer.Option("--format", metavar="SUFFIX", help="Of files that --library writes.")
+    ] = "",
     fps: FpsOption = None,
     mapping: MappingOption = None,
     as_json: JsonOption = False,
@@ -63,7 +77,29 @@ def task(
       raydance task generate --run runs/dances --music song.ogg --out dance.bvh
       raydance task generate --run runs/tracks --text "a ball rolls left" --out ball.gif
       raydance task search --run runs/tracks --text "a dog runs" --option k=10
+      raydance task classify --run runs/tracks --library tracks/ --out named \\
+        --option "labels=[rolls, falls]"
     """
+    if library:
+        from raydance.commands.over_library import answer_library
+
+        told = {"music": music, "motion": motion, "tracks": tracks, "mask": mask, "box": box}
+        for option in [kind for kind, value in told.items() if value is not None]:
+            raise InputError(f"--{option}: a library is answered with --text and --option alone")
+        if out is None:
+            raise InputError("--library: give --out FOLDER")
+        answer_library(
+            library,
+            run,
+            name,
+            str(out),
+            each=each,
+            suffix=f".{format}" if format else "",
+            inputs={"text": text} if text is not None else {},
+            options=split_choices(choices or ()),
+            as_json=as_json,
+        )
+        return
     given = {"text": text, "music": music, "motion": motion, "tracks": tracks}
     given |= {"box": box, "mask": mask}
     answer_task(
@@ -165,7 +201,7 @@ def read_inputs(
         elif kind == "music":
             inputs[name] = _existing(local_copy(value))
         elif kind == "tracks":
-            inputs[name] = _first_track(local_copy(value), fps)
+            inputs[name] = first_track(local_copy(value), fps)
         elif kind == "box":
             inputs[name] = _box(value)
         elif kind == "mask":
@@ -181,7 +217,12 @@ def _existing(path: Any) -> Path:
     return Path(path)
 
 
-def _first_track(path: Any, fps: float | None) -> Any:
+def first_track(path: Any, fps: float | None) -> Any:
+    """The first track of a file.
+
+    Raises:
+        InputError: none can be read.
+    """
     from raydance.tracks.formats import ReadOptions, read_tracks
 
     found = read_tracks(path, ReadOptions(fps=fps))
@@ -263,18 +304,6 @@ def _write_motion(answer: Any, sample: int, file: Path, given: Mapping[str, str 
 
 def _write_tracks(answer: Any, sample: int, file: Path, given: Mapping[str, str | None]) -> None:
     from raydance.tracks.export import write_track
-    from raydance.tracks.track import Track
 
     caption = one_line(given.get("text") or "")
-    write_track(
-        file,
-        Track(
-            track_id=one_line(file.stem),
-            source="generated",
-            points=answer.points[sample],
-            visible=answer.visible[sample],
-            frame_size=answer.frame_size,
-            fps=answer.fps,
-            captions=(caption,) if caption else (),
-        ),
-    )
+    write_track(file, answer.as_track(sample, one_line(file.stem), caption))

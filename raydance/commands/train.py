@@ -15,9 +15,11 @@ from raydance.commands.options import (
     AddressOption,
     DataOption,
     JsonOption,
+    MusicDataOption,
     PresetOption,
     QuietOption,
     check_out,
+    datasets_by_role,
     destination,
 )
 from raydance.commands.options import local as local_copy
@@ -43,10 +45,7 @@ def train(
             help="The run to write or resume: a folder, or its URI.",
         ),
     ],
-    music: Annotated[
-        str | None,
-        typer.Option(metavar="DATASET", help="Clips with songs, beside --data: a folder or URI."),
-    ] = None,
+    music: MusicDataOption = None,
     workers: Annotated[
         str,
         typer.Option(
@@ -102,7 +101,7 @@ def train(
 
     plan = system_of(system)
     resolved = plan.resolve(preset, changes, str(config) if config else None)
-    places = {"data": data} | ({"music": music} if music is not None else {})
+    places = datasets_by_role(data, music)
     for role, place in places.items():
         if role not in plan.datasets:
             raise InputError(f"--{role}: {system} takes no such dataset")

@@ -317,6 +317,9 @@ def search(
     motion: Annotated[
         str | None, typer.Option(metavar="FILE", help="A motion file to search with instead.")
     ] = None,
+    tracks: Annotated[
+        str | None, typer.Option(metavar="FILE", help="2-D tracks to search with: the first one.")
+    ] = None,
     run: Annotated[
         str | None,
         typer.Option("--run", metavar="RUN", help="A trained run; by default the library's own."),
@@ -342,20 +345,32 @@ def search(
       raydance search --motion walk.bvh --run runs/mine -k 10 --json
     """
     _check_k(k)
-    if text is not None and motion is not None:
-        raise InputError("a sentence or --motion FILE, not both")
-    query: str | Clip
+    if sum(value is not None for value in (text, motion, tracks)) > 1:
+        raise InputError("a sentence, --motion FILE or --tracks FILE, not both")
+    query: Any
     if motion is not None:
         query = read_motion(motion, fps, mapping)
     elif text is not None:
         query = text
+    elif tracks is not None:
+        from raydance.commands.task import first_track
+
+        query = first_track(local(tracks), fps)
     else:
         raise InputError("what to search for? Give a sentence or --motion FILE")
+    if library is not None and (local(library) / "task.json").exists():
+        from raydance.commands.over_library import search_library
+
+        search_library(local(library), run, query, k, as_json=as_json)
+        return
     if run is not None and library is None and _declares_tasks(run):
         from raydance.commands.task import answer_task
 
-        answer_task("search", run, {"text": text}, {"k": k}, None, as_json=as_json)
+        given = {"text": text, "tracks": tracks}
+        answer_task("search", run, given, {"k": k}, None, as_json=as_json)
         return
+    if tracks is not None:
+        raise InputError("--tracks: give --run or --library of a system that searches tracks")
     hits, understood = _find(query, k, run, library)
     if as_json:
         print_json({"understood_as": understood, "hits": [asdict(hit) for hit in hits]})

@@ -7,7 +7,7 @@ here are this project's. No figure is about windows whose recording was trained 
 from __future__ import annotations
 
 from raydance.evaluation.comparison import as_text, compare
-from raydance.evaluation.general import MEASURES, evaluate_system
+from raydance.evaluation.general import evaluate_runs, evaluate_system
 from raydance.evaluation.protocol import evaluate
 
-__all__ = ["MEASURES", "as_text", "compare", "evaluate", "evaluate_system"]
+__all__ = ["as_text", "compare", "evaluate", "evaluate_runs", "evaluate_system"]

@@ -34,11 +34,13 @@ _BATCH: Final = 16
 _BEAT, _TEMPO = NAMES.index("beat"), NAMES.index("tempo_bpm")
 
 
-def measures_of(system: Everything2Motion, datasets: Mapping[str, Dataset]) -> list[Measure]:
-    """All figures that the datasets allow."""
+def measures_of(
+    system: Everything2Motion, datasets: Mapping[str, Dataset], split: str = "test"
+) -> list[Measure]:
+    """All figures that a split of the datasets allows."""
     measures: list[Measure] = []
     for dataset in datasets.values():
-        test = read_split(dataset, "test")
+        test = read_split(dataset, split)
         training = read_split(dataset, "train")
         is_danced = "music" in dataset.arrays and test["has_music"].any()
         if any(test["captions"]) and not (is_danced and len(datasets) > 1):

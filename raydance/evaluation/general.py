@@ -1,27 +1,48 @@
-"""The evaluation of a system that lists its own measures: reads the test split, measures, reports.
+"""The evaluation of any system: reads the test splits, lets the system measure, and reports.
 
-Dance-Language has a longer protocol of its own (`raydance.evaluation.protocol`).
+What is measured comes from the system's declaration (`System.measures`). Dance-Language declares a
+longer protocol of its own (`raydance.evaluation.protocol`).
 """
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError
+from raydance.evaluation.comparison import side_by_side
 from raydance.evaluation.measure import losses_against_baseline
-from raydance.systems.engine import MAIN, System
+from raydance.systems import system_of_run
+from raydance.systems.engine import MAIN, System, named
 from raydance.training.run_folder import Run
 
-MEASURES: Final[dict[str, str]] = {
-    "everything2motion": "raydance.evaluation.everything2motion",
-    "lang2motion": "raydance.evaluation.lang2motion",
-}
-"""System -> the module with its `measures_of(loaded, datasets)`."""
+
+def evaluate_runs(
+    runs: Mapping[str, str | Path], places: Mapping[str, str | Path] | None = None
+) -> dict[str, Any]:
+    """Evaluate runs of one system on the same data; the last one is "this run".
+
+    Args:
+        runs: title of the column -> run folder.
+        places: as for `evaluate_system`.
+
+    Returns:
+        As `comparison.side_by_side`.
+
+    Raises:
+        InputError: runs of several systems, or as for `evaluate_system`.
+    """
+    *others, system = [system_of_run(path) for path in runs.values()]
+    for path, other in zip(runs.values(), others):
+        if other.name != system.name:
+            raise InputError(f"{path}: a run of {other.name}, beside one of {system.name}")
+    if system.protocol is not None:
+        found: dict[str, Any] = named(system.protocol)(runs, (places or {}).get(MAIN))
+        return found
+    return side_by_side({t: evaluate_system(system, path, places) for t, path in runs.items()})
 
 
 def evaluate_system(
@@ -54,9 +75,10 @@ def evaluate_system(
         measured = {c["recording"] for c in datasets[role].clips() if c["split"] == "test"}
         if shared := sorted(trained[role] & measured):
             raise InputError(f"{place}: {shared[0]} is tested on, but was trained on")
+    if system.measures is None:
+        raise InputError(f"{system.name} declares nothing to measure")
     loaded = system.load(Path(run_path))
-    measures_of = importlib.import_module(MEASURES[system.name]).measures_of
-    measures = [measure.as_dict() for measure in measures_of(loaded, datasets)]
+    measures = [measure.as_dict() for measure in named(system.measures)(loaded, datasets, "test")]
     main = datasets[MAIN]
     tested = [clip for clip in main.clips() if clip["split"] == "test"]
     return {

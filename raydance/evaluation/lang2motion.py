@@ -29,10 +29,12 @@ _ACROSS: Final = {
 }
 
 
-def measures_of(system: Lang2Motion, datasets: Mapping[str, Dataset]) -> list[Measure]:
-    """All figures."""
+def measures_of(
+    system: Lang2Motion, datasets: Mapping[str, Dataset], split: str = "test"
+) -> list[Measure]:
+    """All figures on a split."""
     (dataset,) = datasets.values()
-    test, training = read_split(dataset, "test"), read_split(dataset, "train")
+    test, training = read_split(dataset, split), read_split(dataset, "train")
     rows = [i for i, words in enumerate(test["captions"]) if words][:MOST_TRACKS]
     test = {name: [values[i] for i in rows] for name, values in test.items()}
     test |= {name: np.stack(test[name]) for name in ("tracks", "visible")}

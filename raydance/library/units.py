@@ -174,7 +174,8 @@ def read_units(
         yield _files_unit(open_unit, settings, salt)
 
 
-def _name(items: Iterable[Item], salt: str) -> str:
+def unit_name(items: Iterable[Item], salt: str) -> str:
+    """A digest of what a unit holds, and of what its output depends on besides."""
     digest = hashlib.blake2b(salt.encode(), digest_size=10)
     for item in items:
         digest.update(f"\0{item.name}\0{item.version}".encode())
@@ -202,7 +203,7 @@ def _files_unit(
             number = place[piece.clip["clip_id"]]
             rows += [(number, float(start), float(start) + length_s) for start in starts]
     return Unit(
-        name=_name((item for item, _ in read), salt),
+        name=unit_name((item for item, _ in read), salt),
         files=files,
         clips=unit_clips,
         windows=rows,
@@ -250,7 +251,7 @@ def _dataset_unit(items: Sequence[Item], dataset: Dataset, salt: str) -> Unit:
                 )
             rows.append((place[clip_id], float(read["start_s"][i]), float(read["end_s"][i])))
     return Unit(
-        name=_name(items, salt),
+        name=unit_name(items, salt),
         files=files,
         clips=unit_clips,
         windows=rows,

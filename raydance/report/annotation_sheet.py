@@ -18,7 +18,7 @@ from raydance.errors import ArtifactError
 from raydance.files import replacing
 from raydance.motion.render import render_gif
 from raydance.report import page
-from raydance.report.clips import Animation
+from raydance.report.section import Animation
 from raydance.systems.dance_language.caption_step import (
     annotations_path,
     cluster_names,

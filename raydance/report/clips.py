@@ -13,26 +13,12 @@ import numpy as np
 
 from raydance.data.dataset import Dataset
 from raydance.motion.render import render_gif
+from raydance.report.section import Animation
 from raydance.systems.dance_language.labels import LABEL_KEYS
 from raydance.systems.dance_language.run import DanceLanguage
 from raydance.training.run_folder import load_bundle
 
 _SIZE = (260, 300)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Animation:
-    """A GIF and what it shows.
-
-    Attributes:
-        file: name within its folder.
-        title: the sentence or the movement.
-        text: one line about both sides.
-    """
-
-    file: str
-    title: str
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

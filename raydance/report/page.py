@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from raydance.evaluation.measure import show
-from raydance.report.clips import Animation
+from raydance.report.section import Animation
 from raydance.report.tables import Table
 
 _STYLE: Final = """

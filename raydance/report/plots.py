@@ -203,7 +203,9 @@ def draw_losses(
     _legend(axes[0])
     if len(axes) < 2:
         return
-    terms = [t for t in _STAGE_TERMS.get(stage, ()) if t in history[-1]["validation"]]
+    there = history[-1]["validation"]
+    known = _STAGE_TERMS.get(stage, tuple(term for term in there if term != "total")[:4])
+    terms = [term for term in known if term in there]
     for i, term in enumerate(terms):
         values = [line["validation"].get(term, np.nan) for line in history]
         axes[1].plot(epochs, values, color=COLOURS[(i + 2) % len(COLOURS)], label=term)

@@ -49,13 +49,34 @@ _EPOCHS: Final[dict[str, tuple[int, ...]]] = {
 }
 
 
-def stages_of(run: Run) -> list[str]:
-    """Those of `STAGES` that a run trains."""
-    return [stage for stage in STAGES if run.config[stage].get("enabled", True)]
+def plain_stage(stage: str) -> tuple[str, str, str]:
+    """Title, figure and table of a stage that the paper does not have."""
+    return stage.replace("_", " ").capitalize(), "Losses", ""
+
+
+def stages_of(run: Run, trained: Sequence[str] = tuple(STAGES)) -> list[str]:
+    """Those of the stages that a run has trained."""
+    return [stage for stage in trained if history(run, stage)]
+
+
+def steps_table(run: Run, names: Sequence[str]) -> Table:
+    """The steps that are done, with their times and plain facts."""
+    rows = []
+    for name in names:
+        facts = run.facts["steps"].get(name)
+        if facts is not None:
+            told = [
+                f"{key.replace('_', ' ')} {_number(v) if isinstance(v, float) else v}"
+                for key, v in facts.items()
+                if isinstance(v, (int, float, str)) and key not in ("fingerprint", "seconds")
+            ]
+            seconds = f"{facts['seconds']:.1f} s" if "seconds" in facts else "-"
+            rows.append((name.replace("_", " "), seconds, ", ".join(told) or "-"))
+    return Table(number="", title="Steps", header=("Step", "Time", "Facts"), rows=tuple(rows))
 
 
 def stage_table(run: Run, stage: str) -> Table:
-    """The losses of a stage of `STAGES`: Tables I and III-VI."""
+    """The losses of a stage: Tables I and III-VI, and those of stages that are not the paper's."""
     check_every = checks_of(run.config)[stage]
     if stage == "motion_vae":
         literal = run.config[stage]["literal_eq7"]
@@ -143,7 +164,8 @@ def loss_table(stage: str, lines: Sequence[dict[str, Any]], check_every: int) ->
     best = kept["epoch"] + 1 if kept else 0
     by_epoch = {line["epoch"] + 1: line for line in lines}
     last = max(by_epoch)
-    shown = sorted({e for e in _EPOCHS[stage] if e in by_epoch} | {best or last, last})
+    marks = _EPOCHS.get(stage, _EPOCHS["motion_flow"])
+    shown = sorted({e for e in marks if e in by_epoch} | {best or last, last})
     rows = [
         (
             f"{epoch}" + (" (kept)" if epoch == best else ""),
@@ -152,7 +174,7 @@ def loss_table(stage: str, lines: Sequence[dict[str, Any]], check_every: int) ->
         )
         for epoch in shown
     ]
-    title, _, number = STAGES[stage]
+    title, _, number = STAGES.get(stage, plain_stage(stage))
     return Table(
         number=number,
         title=title,

@@ -50,7 +50,6 @@ from raydance.systems.tasks import (
 )
 from raydance.tracks.export import write_track
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
-from raydance.tracks.track import Track
 from raydance.version import VERSION
 
 _FILES: Final[Mapping[str, Sequence[str]]] = {
@@ -314,14 +313,5 @@ def _file_of(task: Task, answer: Answer, body: TaskBody) -> bytes:
         if isinstance(answer, MotionAnswer):
             write_clip(path, answer.as_clip(body.sample, task.name, caption))
         else:
-            track = Track(
-                track_id=task.name,
-                source="generated",
-                points=answer.points[body.sample],
-                visible=answer.visible[body.sample],
-                frame_size=answer.frame_size,
-                fps=answer.fps,
-                captions=(caption,) if caption else (),
-            )
-            write_track(path, track)
+            write_track(path, answer.as_track(body.sample, task.name, caption))
         return path.read_bytes()

@@ -7,6 +7,8 @@ in the run folder, so that the same command after a kill goes on where it was.
 
 from __future__ import annotations
 
+import importlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +139,15 @@ def no_checks(config: Any, datasets: Mapping[str, Dataset]) -> Any:
     return config
 
 
+def named(reference: str) -> Any:
+    """What `module:name` names, imported now.
+
+    Evaluation, reports and searches are declared so: training needs none of what they import.
+    """
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class System:
     """What the engine knows of a system.
@@ -151,6 +162,13 @@ class System:
         load: a finished run, ready for work.
         trained: the stages that learn by gradient descent.
         tasks: what a finished run can do, by the names of commands.
+        measures: `module:name` of a function from a loaded run and its datasets by role to the
+            list of `raydance.evaluation.measure.Measure` on a split of them, `test` or `val`.
+        protocol: the same of an evaluation of its own, in place of `measures`: from runs by title
+            and the main dataset's folder to what `evaluation.comparison.side_by_side` returns.
+        sections: the same of what its report holds beside that of every system; see
+            `raydance.report`.
+        search: the same of a `raydance.systems.search.Search`: what can be swept and ablated.
     """
 
     name: str
@@ -163,6 +181,10 @@ class System:
     check: Callable[[Any, Mapping[str, Dataset]], Any] = no_checks
     trained: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    measures: str | None = None
+    protocol: str | None = None
+    sections: str | None = None
+    search: str | None = None
 
     @property
     def step_names(self) -> tuple[str, ...]:
@@ -332,7 +354,9 @@ def carry_out(
             elif only is None or name == only:
                 say(f"{name}: begins")
                 context = _context_of(plan, name, say)
-                facts = system.step(name).run(context) or {}
+                started = time.monotonic()
+                facts = dict(system.step(name).run(context) or {})
+                facts["seconds"] = round(time.monotonic() - started, 2)
                 run.mark_done(name, plan.mark(name), facts)
                 saved()
                 done.append(name)

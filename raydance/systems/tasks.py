@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
+from raydance.tracks.track import Track
 
 InputKind = Literal["text", "motion", "music", "tracks", "box", "mask"]
 """A sentence; a `Clip`; a file or `MusicFeatures`; a `Track`; left, top, right, bottom; a mask
@@ -110,6 +111,18 @@ class TracksAnswer:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notices: Sequence[str] = ()
     kind: Literal["tracks"] = "tracks"
+
+    def as_track(self, sample: int, name: str, caption: str = "") -> Track:
+        """One sample as a track that writers take."""
+        return Track(
+            track_id=name,
+            source="generated",
+            points=self.points[sample],
+            visible=self.visible[sample],
+            frame_size=self.frame_size,
+            fps=self.fps,
+            captions=(caption,) if caption else (),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and arrays."""

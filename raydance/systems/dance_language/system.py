@@ -305,4 +305,7 @@ SYSTEM = System(
     load=_load,
     trained=TRAINED,
     tasks=("describe", "generate", "search", "caption"),
+    protocol="raydance.evaluation.comparison:compare",
+    sections="raydance.report.dance_language:sections_of",
+    search="raydance.systems.dance_language.search:SEARCH",
 )

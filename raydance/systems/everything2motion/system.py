@@ -254,4 +254,6 @@ SYSTEM = System(
     load=_load,
     trained=tuple(STAGES),
     tasks=("generate",),
+    measures="raydance.evaluation.everything2motion:measures_of",
+    search="raydance.systems.everything2motion.search:SEARCH",
 )

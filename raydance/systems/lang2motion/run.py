@@ -334,15 +334,20 @@ class Lang2Motion:
 
     # Search
 
-    def _search(self, request: TaskRequest) -> Answer:
-        inputs = request.inputs
+    def point_of(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """The point `[Z]` of a sentence (`text`) or of a track (`tracks`), length 1.
+
+        Raises:
+            InputError: neither or both, or a sentence without words.
+        """
         if ("text" in inputs) == ("tracks" in inputs):
             raise InputError("what to search for? Give a sentence or tracks")
         if "text" in inputs:
-            point = self.place_texts([inputs["text"]])
-        else:
-            point = self.place_tracks(*self.row_of(inputs["tracks"]))
-        rows, scores = self._index.search(point[0], request.options.k)
+            return self.place_texts([inputs["text"]])[0]
+        return self.place_tracks(*self.row_of(inputs["tracks"]))[0]
+
+    def _search(self, request: TaskRequest) -> Answer:
+        rows, scores = self._index.search(self.point_of(request.inputs), request.options.k)
         _, facts = self.library
         return TableAnswer(
             rows=[

@@ -304,4 +304,6 @@ SYSTEM = System(
     load=_load,
     trained=tuple(STAGES),
     tasks=("generate", "search", "classify"),
+    measures="raydance.evaluation.lang2motion:measures_of",
+    search="raydance.systems.lang2motion.search:SEARCH",
 )

@@ -6,86 +6,10 @@ seeds pair up. All figures are of the validation split and free of what is varie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from tuning.objectives import OBJECTIVES
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """An objective of `tuning.objectives`.
-
-    Attributes:
-        at_least: the gain that is claimed, as a share of the other variant's figure.
-    """
-
-    objective: str
-    at_least: float = 0.0
-
-    @property
-    def title(self) -> str:
-        return OBJECTIVES[self.objective].title
-
-    @property
-    def direction(self) -> Literal["minimize", "maximize"]:
-        return OBJECTIVES[self.objective].direction
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochsToLoss:
-    """Epochs that a stage needs to a validation loss which every variant of the seed reaches.
-
-    It is the best loss of the variant that comes least far, so that nobody is asked for more than
-    it can do; only for variants whose losses compare.
-
-    Attributes:
-        at_least: the share of epochs that is claimed to be saved.
-    """
-
-    stage: str
-    at_least: float = 0.0
-
-    @property
-    def title(self) -> str:
-        return f"epochs to a loss all reach ({self.stage})"
-
-    @property
-    def direction(self) -> Literal["minimize", "maximize"]:
-        return "minimize"
-
-
-Measure = Figure | EpochsToLoss
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One claim of the paper.
-
-    Attributes:
-        text: what is claimed, and where.
-        variants: name -> changes to the configuration; the first one is the paper's choice, which
-            is held against each of the others.
-        common: changes that all variants need for the claim to have a meaning.
-        shared_steps: trained once for each seed; every variant builds on them.
-        steps: trained in every variant; all changes belong to these.
-        measures: the claim holds if the first variant is better in every one.
-    """
-
-    name: str
-    text: str
-    variants: Mapping[str, Mapping[str, Any]]
-    common: Mapping[str, Any]
-    shared_steps: tuple[str, ...]
-    steps: tuple[str, ...]
-    measures: tuple[Measure, ...]
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """Names of the objectives among the measures."""
-        return tuple(m.objective for m in self.measures if isinstance(m, Figure))
-
+from raydance.systems.dance_language.objectives import OBJECTIVES
+from raydance.systems.search import Claim, EpochsToLoss, Figure
 
 _CAPTIONS: Final = ("statistics", "motion_basis", "motion_vae", "clusters", "captions")
 _WORDS: Final = (*_CAPTIONS, "text_encoder")
@@ -101,7 +25,10 @@ _MIX = Claim(
     },
     shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
-    measures=(Figure(objective="reconstruction_cm"), Figure(objective="velocity_cm_s")),
+    measures=(
+        Figure(objective=OBJECTIVES["reconstruction_cm"]),
+        Figure(objective=OBJECTIVES["velocity_cm_s"]),
+    ),
 )
 
 _CELLS = Claim(
@@ -118,7 +45,7 @@ _CELLS = Claim(
     },
     shared_steps=("statistics", "motion_basis"),
     steps=("motion_vae",),
-    measures=(Figure(objective="reconstruction_cm"),),
+    measures=(Figure(objective=OBJECTIVES["reconstruction_cm"]),),
 )
 
 _SCHEDULE = Claim(
@@ -145,7 +72,7 @@ _HYBRID = Claim(
     },
     shared_steps=_CAPTIONS,
     steps=("text_encoder",),
-    measures=(Figure(objective="latent_mrr", at_least=0.15),),
+    measures=(Figure(objective=OBJECTIVES["latent_mrr"], at_least=0.15),),
 )
 
 _TRIPLET: Final[dict[str, Any]] = {
@@ -165,7 +92,7 @@ _DISTANCE = Claim(
     },
     shared_steps=_WORDS,
     steps=("contrastive",),
-    measures=(Figure(objective="mrr"),),
+    measures=(Figure(objective=OBJECTIVES["mrr"]),),
 )
 
 _SYMMETRY = Claim(
@@ -178,7 +105,7 @@ _SYMMETRY = Claim(
     },
     shared_steps=_WORDS,
     steps=("contrastive",),
-    measures=(Figure(objective="balance"),),
+    measures=(Figure(objective=OBJECTIVES["balance"]),),
 )
 
 _LOSSES = Claim(
@@ -193,7 +120,7 @@ _LOSSES = Claim(
     },
     shared_steps=_WORDS,
     steps=("contrastive",),
-    measures=(Figure(objective="mrr"),),
+    measures=(Figure(objective=OBJECTIVES["mrr"]),),
 )
 
 _DECODER = Claim(

@@ -1,4 +1,4 @@
-"""What a sweep measures on the validation split of a trained run, free of any loss's weights.
+"""What sweeps and ablations of Dance-Language measure on the validation split, free of weights.
 
 Where a measure needs words, only captions that a person wrote count: derived ones repeat the
 clusters, and finding them again would flatter.
@@ -9,19 +9,16 @@ Dimensions: N windows, T frames, J joints, Z latent, U captions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from raydance.data.columns import read_columns
 from raydance.data.dataset import Dataset
-from raydance.data.index import scores
-from raydance.errors import InputError, RaydanceError
-from raydance.evaluation.reconstruction import alignment
+from raydance.data.index import scores, unit
+from raydance.errors import InputError
 from raydance.metrics import clustering, retrieval
 from raydance.metrics import motion as metrics
 from raydance.motion import normalise
@@ -35,44 +32,12 @@ from raydance.systems.base import load_stage
 from raydance.systems.dance_language.config import config_of
 from raydance.systems.dance_language.stages import build_stage
 from raydance.systems.dance_language.statistics_step import statistics_of
+from raydance.systems.search import Objective
 from raydance.training.caption_table import CaptionTable
 from raydance.training.run_folder import Run, load_bundle
 
 _BATCH = 256
 _NUM_HALVES = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """A figure that a sweep improves.
-
-    Attributes:
-        title: how tables and pictures call it, with its unit.
-        direction: `minimize` or `maximize`.
-        measure: run -> this figure, and others that fall out beside it.
-    """
-
-    name: str
-    title: str
-    direction: Literal["minimize", "maximize"]
-    measure: Callable[[Run], dict[str, float]]
-
-
-def measure(run_path: str | Path, names: Sequence[str]) -> dict[str, float]:
-    """The named objectives of a trained run.
-
-    Raises:
-        InputError: the validation split lacks what a measure needs.
-        RaydanceError: a figure that is not finite.
-    """
-    run = Run.open(run_path)
-    found: dict[str, float] = {}
-    for name in names:
-        if name not in found:
-            found |= OBJECTIVES[name].measure(run)
-        if not math.isfinite(found[name]):
-            raise RaydanceError(f"{OBJECTIVES[name].title} is {found[name]}: the training diverged")
-    return {name: found[name] for name in names}
 
 
 def motion_measures(run: Run) -> dict[str, float]:
@@ -168,8 +133,12 @@ def text_measures(run: Run) -> dict[str, float]:
     latents_NZ = _column(run, "val", "motion_vae", "latent")
     pairs = [(row, i) for row, ids in enumerate(_written_ids(run)) for i in ids]
     rows, ids = (list(part) for part in zip(*pairs))
-    found = alignment(table.columns["text_latent"].numpy()[ids], latents_NZ[rows])
-    return {"text_cosine": found["cosine"], "text_squared": found["mse"]}
+    text_PZ, motion_PZ = table.columns["text_latent"].numpy()[ids], latents_NZ[rows]
+    cosine_P = 1.0 - (unit(text_PZ) * unit(motion_PZ)).sum(axis=1)
+    return {
+        "text_cosine": float(cosine_P.mean()),
+        "text_squared": float(np.square(text_PZ - motion_PZ).mean(axis=1).mean()),
+    }
 
 
 def retrieval_measures(run: Run) -> dict[str, float]:
