@@ -3,7 +3,7 @@
 import { announce, byId, make } from "./dom.js";
 import { fillForm, firstExample, readForm } from "./generate-panel.js";
 import { fromHash, toHash } from "./link.js";
-import { setTrails } from "./view.js";
+import { setLook, setTrails } from "./view.js";
 
 const REST_MS = 150; // a slider that moves is written once
 const TOAST_MS = 2200;
@@ -12,7 +12,10 @@ export class Address {
   constructor(app) {
     this.app = app;
     app.player.addEventListener("change", () => this.remember());
-    app.stage.onView = () => this.remember();
+    app.stage.onView = () => {
+      byId("look").value = app.stage.look;
+      this.remember();
+    };
     addEventListener("hashchange", () => {
       if (location.hash !== this.written) this.restore();
     });
@@ -29,6 +32,7 @@ export class Address {
       player.setLooping(state.loop);
       setTrails(stage, state.trails);
       stage.layout = state.layout;
+      setLook(stage, state.look);
       this.resume = { time_s: state.time_s, camera: state.camera };
       tabs.choose(state.tab);
       const isNothing = !state.text && !state.clips && !state.start;
@@ -71,11 +75,12 @@ export class Address {
       tab: tabs.current(),
       ...search.shown,
       layout: stage.layout,
+      look: stage.look,
       speed: player.speed,
       trails: stage.hasTrails,
       loop: player.isLooping,
       time_s: player.isPlaying || !cast.takes.length ? undefined : Number(player.time_s.toFixed(3)),
-      camera: stage.isFrontView ? undefined : stage.readView(),
+      camera: stage.isAsGiven ? undefined : stage.readView(),
     };
   }
 

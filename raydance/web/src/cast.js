@@ -27,6 +27,7 @@ export class Cast {
     this.shown = shown;
     this.chosen = takes.includes(this.chosen) ? this.chosen : takes[0];
     this.app.map.showBlend(shown.start ? shown : null);
+    stage.prefersSplit = takes.filter((take) => take.kind === "generated").length > 1;
     stage.show(takes.map((take) => take.motion), { keepsView });
     this.showLabels();
     this.markLayout();

@@ -2,6 +2,7 @@
 
 import { BufferAttribute, CapsuleGeometry, Color, DynamicDrawUsage, Group, InstancedBufferAttribute, InstancedMesh, Matrix4, MeshStandardMaterial, Quaternion, Vector3 } from "three";
 import { along, limbsOf } from "./body.js";
+import { Follow } from "./follow.js";
 import { ContactShadow } from "./shadow.js";
 import { Trails } from "./trails.js";
 
@@ -96,6 +97,8 @@ export class Figure {
     const inner = new Group();
     inner.position.set(-(low[0] + high[0]) / 2, 0, -(low[2] + high[2]) / 2);
     this.group.add(inner);
+    this.inner = inner;
+    this.follow = new Follow(motion);
     const limbs = limbsOf(motion.joints, motion.parents);
     const thick = limbs.filter((limb) => !limb.isThin);
     const thin = limbs.filter((limb) => limb.isThin);
@@ -110,6 +113,18 @@ export class Figure {
   get size() {
     const { low, high } = this.motion.bounds;
     return [high[0] - low[0], high[1], high[2] - low[2]];
+  }
+
+  /** [x, z] of the motion's origin on the stage. */
+  get origin() {
+    return [this.group.position.x + this.inner.position.x, this.group.position.z + this.inner.position.z];
+  }
+
+  /** [x, z] on the stage where the dancer is at a time, without the sway of steps. */
+  placeAt(time_s) {
+    const [x, z] = this.follow.at(time_s);
+    const [origin_x, origin_z] = this.origin;
+    return [origin_x + x, origin_z + z];
   }
 
   get parts() {

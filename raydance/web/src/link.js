@@ -50,6 +50,7 @@ const FIELDS = {
   like: ["like", number],
   in_library: ["library", flag, false],
   layout: ["view", word, "auto"],
+  look: ["look", word, "follow"],
   speed: ["speed", number, 1],
   trails: ["trails", flag, false],
   loop: ["loop", flag, true],

@@ -8,6 +8,11 @@ export function setTrails(stage, isVisible) {
   setPressed(byId("trails"), isVisible);
 }
 
+export function setLook(stage, look) {
+  stage.setLook(look);
+  byId("look").value = stage.look;
+}
+
 export function attachView(app) {
   const { address, cast, player, stage } = app;
   const toggleTrails = () => {
@@ -18,6 +23,8 @@ export function attachView(app) {
     stage.setView({});
     address.remember();
   };
+  const look = (name) => () => setLook(stage, name);
+  byId("look").addEventListener("change", () => setLook(stage, byId("look").value));
   byId("trails").addEventListener("click", toggleTrails);
   byId("camera-reset").addEventListener("click", recentre);
   byId("layout").addEventListener("click", () => {
@@ -28,6 +35,10 @@ export function attachView(app) {
   byId("copy-link").addEventListener("click", () => address.copy());
   attachKeys(player, stage, {
     0: recentre,
+    1: look("follow"),
+    2: look("front"),
+    3: look("side"),
+    4: look("free"),
     t: toggleTrails,
     l: () => player.setLooping(!player.isLooping),
     "/": () => byId("sentence").focus(),
