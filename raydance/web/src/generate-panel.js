@@ -13,8 +13,8 @@ const EXAMPLES = [
 ];
 const SOURCES = {
   flow: "the motion flow",
-  prior: "the decoder, from chance",
-  cluster: "the decoder, from the cluster that fits",
+  prior: "the decoder, from a random start",
+  cluster: "the decoder, from similar movements",
   nearest: "the decoder, from the nearest clip",
 };
 const OF_FLOW = ["steps", "guidance", "candidates"];
@@ -89,7 +89,7 @@ function showFlowFields() {
 /** Offers the sources that a model has, and its limits. */
 export function offer(model, limits) {
   byId("source").replaceChildren(
-    make("option", { value: "" }, "as usual"),
+    make("option", { value: "" }, `${plain(model.default_source)} (this run's choice)`),
     ...model.sources.map((source) => make("option", { value: source }, SOURCES[source] ?? source)),
   );
   usualSource = model.default_source;
@@ -97,7 +97,20 @@ export function offer(model, limits) {
   showFlowFields();
   byId("num-samples").max = String(limits.samples);
   byId("seconds").max = String(model.max_frames / model.fps);
+  byId("knows").hidden = !model.trained_on;
+  byId("knows").textContent = model.trained_on ? trainedOn(model.trained_on) : "";
+  byId("knows").title = model.trained_on?.movements.join(", ") ?? "";
   byId("seconds").placeholder = `${model.window / model.fps}`;
+}
+
+const plain = (source) => (SOURCES[source] ?? source).replace(/^the /, "");
+
+/** What a run was trained on, for who has to guess what it can do: {num_clips, seconds, movements}. */
+export function trainedOn({ num_clips, seconds, movements }, most = 8) {
+  const minutes = seconds < 90 ? `${Math.round(seconds)} seconds` : seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
+  const named = movements.slice(0, most).join(", ");
+  const others = movements.length > most ? ` and ${movements.length - most} more` : "";
+  return `Trained on ${num_clips} recordings (${minutes}).${named ? ` It knows: ${named}${others}.` : ""}`;
 }
 
 export function showAnswer({ notices, made, understood_as, timings_ms }) {

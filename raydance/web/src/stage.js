@@ -21,6 +21,7 @@ export const LOOKS = {
 };
 const NARROWEST_PX = 180; // a dancer's width on the screen below which views are split
 const LABEL_PX = 64;
+const TOOLS_PX = 56; // the buttons at the top
 
 export class Stage {
   /** @param onFrame (elapsed_s) called before every frame while `isRunning`; @param onDrawn after. */
@@ -105,7 +106,7 @@ export class Stage {
 
   get isSplit() {
     if (this.figures.length < 2 || this.layout === "together") return false;
-    return this.layout === "split" || this.prefersSplit || this.width / this.figures.length < NARROWEST_PX;
+    return this.layout === "split" || this.prefersSplit || this.look === "side" || this.width / this.figures.length < NARROWEST_PX;
   }
 
   /** Looks at the dancers as one of `LOOKS`. */
@@ -165,7 +166,7 @@ export class Stage {
       return boxAround(dancers, (time_s) => this.focusOf(figures, time_s));
     });
     const [width, height, depth] = [0, 1, 2].map((axis) => Math.max(...boxes.map((box) => box[axis])));
-    return { width: Math.max(1, width + 0.3), height: Math.max(1.5, height) + 0.2, depth: Math.max(1, depth) };
+    return { width: Math.max(1, width + 0.3), height: Math.max(1.5, height) + 0.25, depth: Math.max(1, depth) };
   }
 
   /** The distance at which everything fits into a view. */
@@ -175,7 +176,7 @@ export class Stage {
     const seen = Math.abs(Math.cos(yaw)) * width + Math.abs(Math.sin(yaw)) * depth;
     const nearer = 0.5 * (Math.abs(Math.sin(yaw)) * width + Math.abs(Math.cos(yaw)) * depth);
     const rect = this.rects()[0];
-    const usable = Math.max(0.4, 1 - (LABEL_PX + 24) / rect.height);
+    const usable = Math.max(0.4, 1 - (LABEL_PX + TOOLS_PX) / rect.height);
     return Math.max((0.5 * height) / usable / tall, (0.5 * seen * 1.04) / (tall * (rect.width / rect.height))) + 0.6 * nearer + 0.25;
   }
 
@@ -326,7 +327,7 @@ export class Stage {
       this.figures.forEach((figure, k) => (figure.group.visible = !this.isSplit || k === i));
       this.camera.aspect = rect.width / rect.height;
       // Labels lie at the bottom: the picture's middle is a little above the view's.
-      this.camera.setViewOffset(rect.width, rect.height, 0, LABEL_PX / 3, rect.width, rect.height);
+      this.camera.setViewOffset(rect.width, rect.height, 0, (LABEL_PX - TOOLS_PX) / 2 + 8, rect.width, rect.height);
       const y = this.height - rect.y - rect.height;
       this.renderer.setViewport(rect.x, y, rect.width, rect.height);
       this.renderer.setScissor(rect.x, y, rect.width, rect.height);
