@@ -43,7 +43,7 @@ from raydance.serving.uploads import number
 router = APIRouter(prefix="/v1", tags=["motion"])
 
 _POSES: Final = 4
-_THUMBNAIL: Final = (72, 96)
+_THUMBNAIL: Final = (144, 176)  # sharp also on screens of two pixels for one
 _CHANGE_RANGES: Final = {
     "start_s": (0.0, LONGEST_S),
     "end_s": (0.0, LONGEST_S),

@@ -1,9 +1,10 @@
 // One dancer in 3-D: a body of tapered capsules, a contact shadow and traces.
 
-import { BufferAttribute, CapsuleGeometry, Color, DynamicDrawUsage, Group, InstancedBufferAttribute, InstancedMesh, Matrix4, MeshStandardMaterial, Quaternion, Vector3 } from "three";
+import { BufferAttribute, BufferGeometry, CapsuleGeometry, Color, DynamicDrawUsage, Group, InstancedBufferAttribute, InstancedMesh, Matrix4, Mesh, MeshStandardMaterial, Quaternion, Vector3 } from "three";
 import { along, limbsOf } from "./body.js";
 import { Follow } from "./follow.js";
 import { ContactShadow } from "./shadow.js";
+import { hasTorso, NUM_AROUND, RINGS, Torso } from "./torso.js";
 import { Trails } from "./trails.js";
 
 const UP = new Vector3(0, 1, 0);
@@ -87,6 +88,42 @@ class Limbs {
   }
 }
 
+/** The trunk's surface, whose points follow the pose. */
+class Trunk {
+  constructor(joints) {
+    this.torso = new Torso(joints);
+    const geometry = new BufferGeometry();
+    geometry.setAttribute("position", new BufferAttribute(this.torso.points, 3).setUsage(DynamicDrawUsage));
+    geometry.setAttribute("normal", new BufferAttribute(new Float32Array(this.torso.points.length), 3).setUsage(DynamicDrawUsage));
+    const index = [];
+    for (let ring = 0; ring < RINGS.length - 1; ring++) {
+      for (let step = 0; step < NUM_AROUND; step++) {
+        const [a, b] = [ring * NUM_AROUND + step, ring * NUM_AROUND + ((step + 1) % NUM_AROUND)];
+        index.push(a, a + NUM_AROUND, b, b, a + NUM_AROUND, b + NUM_AROUND);
+      }
+    }
+    geometry.setIndex(index);
+    this.mesh = new Mesh(geometry, new MeshStandardMaterial({ roughness: 0.58, metalness: 0 }));
+    this.mesh.frustumCulled = false;
+  }
+
+  setColours(colours) {
+    this.mesh.material.color.set(colours.middle);
+  }
+
+  moveTo(pose) {
+    this.torso.pointsOf(pose);
+    const { geometry } = this.mesh;
+    geometry.attributes.position.needsUpdate = true;
+    geometry.computeVertexNormals();
+  }
+
+  dispose() {
+    this.mesh.geometry.dispose();
+    this.mesh.material.dispose();
+  }
+}
+
 export class Figure {
   /** @param motion a Motion; it is centred on the figure's own group. */
   constructor(motion) {
@@ -101,9 +138,11 @@ export class Figure {
     this.follow = new Follow(motion);
     const limbs = limbsOf(motion.joints, motion.parents);
     const thick = limbs.filter((limb) => !limb.isThin);
+    const seen = thick.filter((limb) => !limb.isHidden);
     const thin = limbs.filter((limb) => limb.isThin);
-    this.limbs = [new Limbs(thick, 5, 14)];
+    this.limbs = [new Limbs(seen, 5, 14)];
     if (thin.length) this.limbs.push(new Limbs(thin, 2, 7));
+    if (hasTorso(motion.joints)) this.limbs.push(new Trunk(motion.joints));
     this.shadow = new ContactShadow(thick);
     this.trails = new Trails(motion);
     inner.add(...this.limbs.map(({ mesh }) => mesh), this.shadow.mesh, this.trails.group);
