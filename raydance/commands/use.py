@@ -71,6 +71,8 @@ def describe(
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
     print_lines(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
+    if notice := system.short_notice(clip):
+        print_lines(notice)
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
         name = system.cluster_names.get(part.cluster)

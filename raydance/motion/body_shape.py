@@ -1,4 +1,4 @@
-"""How thick a body is: a skeleton's joints into limbs and a trunk, the same as on the service's page.
+"""How thick a body is: joints into limbs and a trunk, the same as on the service's page.
 
 Limbs are tapered capsules, the trunk is one surface of ellipses around the spine. The numbers are
 those of `raydance/web/src/body.js` and `torso.js`; a test compares them.

@@ -22,6 +22,7 @@ from raydance.motion.clip import Clip
 from raydance.motion.contacts import clean_feet
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.render import strip
+from raydance.motion.windows import num_rest_frames
 from raydance.serving import replies, schema
 from raydance.serving.context import (
     LONGEST_S,
@@ -183,7 +184,10 @@ async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
     ),
 )
 async def convert(request: Request, service: Service) -> Response:
-    """A motion file of any readable format into another, or into JSON to be shown."""
+    """A motion file of any readable format into another, or into JSON to be shown.
+
+    In JSON a T-pose that a converter put before the motion is left out.
+    """
     async with service.uploads.form(request, "format", *_CHANGE_FIELDS) as form:
         format = text_field(form, "format", 10) or "json"
         if format not in replies.FORMATS:
@@ -222,9 +226,8 @@ def _changes(form: FormData) -> schema.FileChanges | None:
 
 def _as_json(clip: Clip) -> Response:
     mapped = map_to_canonical(clip)
-    return replies.json_response(
-        replies.motion_facts(mapped.positions, mapped.joint_mask, clip.fps)
-    )
+    motion = mapped.positions[num_rest_frames(mapped.positions, mapped.joint_mask) :]
+    return replies.json_response(replies.motion_facts(motion, mapped.joint_mask, clip.fps))
 
 
 def _part_as_json(part: ClipPart) -> Response:

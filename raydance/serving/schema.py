@@ -237,6 +237,7 @@ class Described(BaseModel):
     model: str
     file: str
     seconds: float
+    notices: list[str] = Field(description="What the caller should know of the answer")
     segments: list[Segment]
 
 

@@ -55,6 +55,15 @@ export function limbsOf(joints, parents) {
   return limbs;
 }
 
+/** The skeleton itself: a thin bone to each joint, in the colour of its side. */
+export function bonesOf(joints, parents) {
+  const bones = joints.map((name, joint) => {
+    const thin = isFinger(name) ? 0.006 : 0.014;
+    return { from: [[parents[joint], 1]], to: [[joint, 1]], side: sideOf(name), radii: [thin, 1.6 * thin] };
+  });
+  return bones.filter((_, joint) => parents[joint] >= 0);
+}
+
 /** One coordinate (0, 1 or 2) of a limb's end in a pose [J * 3]. */
 export function along(end, pose, axis) {
   let sum = 0;

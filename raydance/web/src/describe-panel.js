@@ -86,13 +86,14 @@ export class DescribePanel {
     byId("neighbours-title").hidden = true;
   }
 
-  showWords({ file, seconds, segments }) {
+  showWords({ file, seconds, segments, notices = [] }) {
     const [whole] = segments;
     const words = whole?.captions ?? [];
     this.clear();
     byId("description").append(
       make("h2", {}, file),
       make("p", { className: "quiet" }, `${inSeconds(seconds)} s, ${inParts(segments.length - 1)}`),
+      make("ul", { className: "notices" }, ...notices.map((notice) => make("li", {}, notice))),
       sureness(whole) ? make("p", { className: `confidence ${whole.is_unlike_training ? "is-unlike" : ""}` }, sureness(whole)) : "",
       make("ul", { className: "captions" }, ...words.map((caption) => captionItem(caption))),
     );

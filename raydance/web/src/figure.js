@@ -1,13 +1,15 @@
 // One dancer in 3-D: a body of tapered capsules, a contact shadow and traces.
 
 import { BufferAttribute, BufferGeometry, CapsuleGeometry, Color, DynamicDrawUsage, Group, InstancedBufferAttribute, InstancedMesh, Matrix4, Mesh, MeshStandardMaterial, Quaternion, Vector3 } from "three";
-import { along, limbsOf } from "./body.js";
+import { along, bonesOf, limbsOf } from "./body.js";
 import { Follow } from "./follow.js";
 import { ContactShadow } from "./shadow.js";
 import { hasTorso, NUM_AROUND, RINGS, Torso } from "./torso.js";
 import { Trails } from "./trails.js";
 
 const UP = new Vector3(0, 1, 0);
+const GHOSTS_S = [-0.8, -0.4, 0.4, 0.8];
+const GHOST_OPACITY = 0.16;
 
 /** A unit capsule whose upper half is marked `along` = 1: the shader stretches and tapers it. */
 function capsule(num_cap, num_around) {
@@ -88,6 +90,25 @@ class Limbs {
   }
 }
 
+/** A pose some time before or after the one shown, faint and without light. */
+class Ghost extends Limbs {
+  constructor(limbs, offset_s) {
+    super(limbs, 2, 8);
+    this.offset_s = offset_s;
+    this.isShown = false;
+    Object.assign(this.mesh.material, { transparent: true, depthWrite: false, opacity: GHOST_OPACITY });
+  }
+
+  /** Not beyond the ends of the motion, where it would stand in the dancer. */
+  follow(motion, time_s) {
+    const at_s = time_s + this.offset_s;
+    this.mesh.visible = this.isShown && at_s >= 0 && at_s <= motion.duration_s;
+    if (!this.mesh.visible) return;
+    this.pose ??= new Float32Array(motion.num_joints * 3);
+    this.moveTo(motion.poseAt(at_s, this.pose));
+  }
+}
+
 /** The trunk's surface, whose points follow the pose. */
 class Trunk {
   constructor(joints) {
@@ -143,9 +164,21 @@ export class Figure {
     this.limbs = [new Limbs(seen, 5, 14)];
     if (thin.length) this.limbs.push(new Limbs(thin, 2, 7));
     if (hasTorso(motion.joints)) this.limbs.push(new Trunk(motion.joints));
+    this.bones = [new Limbs(bonesOf(motion.joints, motion.parents), 3, 8)];
     this.shadow = new ContactShadow(thick);
     this.trails = new Trails(motion);
-    inner.add(...this.limbs.map(({ mesh }) => mesh), this.shadow.mesh, this.trails.group);
+    this.ghosts = GHOSTS_S.map((offset_s) => new Ghost(seen, offset_s));
+    const bodies = [...this.limbs, ...this.bones, ...this.ghosts].map(({ mesh }) => mesh);
+    inner.add(...bodies, this.shadow.mesh, this.trails.group);
+    this.setShown({});
+  }
+
+  /** Whether it has trails and ghosts, and whether it is a skeleton instead of a body. */
+  setShown({ trails = false, ghosts = false, skeleton = false }) {
+    this.trails.setVisible(trails);
+    for (const { mesh } of this.limbs) mesh.visible = !skeleton;
+    for (const { mesh } of this.bones) mesh.visible = skeleton;
+    for (const ghost of this.ghosts) ghost.isShown = ghosts;
   }
 
   /** Width, height and depth that the dance takes, metres. */
@@ -167,7 +200,7 @@ export class Figure {
   }
 
   get parts() {
-    return [...this.limbs, this.shadow, this.trails];
+    return [...this.limbs, ...this.bones, ...this.ghosts, this.shadow, this.trails];
   }
 
   setColours(colours) {
@@ -177,7 +210,8 @@ export class Figure {
   /** Takes the pose of a time. */
   moveTo(time_s) {
     const pose = this.motion.poseAt(time_s, this.pose);
-    for (const limbs of this.limbs) limbs.moveTo(pose);
+    for (const limbs of [...this.limbs, ...this.bones]) if (limbs.mesh.visible) limbs.moveTo(pose);
+    for (const ghost of this.ghosts) ghost.follow(this.motion, time_s);
     this.shadow.moveTo(pose);
     this.trails.moveTo(Math.min(time_s, this.motion.duration_s));
   }

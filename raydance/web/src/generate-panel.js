@@ -1,6 +1,7 @@
 // The sentence field and the tab with what can be chosen about a generation.
 
 import { byId, make } from "./dom.js";
+import { isRight, wrongSentence } from "./form-check.js";
 import { keptInWords } from "./steering-fields.js";
 
 const EXAMPLES = [
@@ -33,28 +34,41 @@ export function attachGenerate(app) {
   const sentence = byId("sentence");
   byId("sentence-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    app.dances.generate(readForm());
+    ask(app);
   });
   byId("examples").append(
     ...EXAMPLES.map((text) => {
       const button = make("button", { type: "button" }, text);
       button.addEventListener("click", () => {
         sentence.value = text;
-        app.dances.generate(readForm());
+        ask(app);
       });
       return make("li", {}, button);
     }),
   );
   byId("next-seed").addEventListener("click", () => {
-    byId("seed").value = String(Number(byId("seed").value || 0) + 1);
-    app.dances.generate(readForm());
+    byId("seed").value = String(Math.round(Number(byId("seed").value || 0)) + 1);
+    ask(app);
   });
   byId("source").addEventListener("change", showFlowFields);
   for (const id of Object.keys(NUMBERS)) {
     byId(id).addEventListener("keydown", (event) => {
-      if (event.key === "Enter") app.dances.generate(readForm());
+      if (event.key === "Enter") ask(app);
     });
+    byId(id).addEventListener("change", () => isRight(byId(id)));
   }
+}
+
+/** Has the sentence danced, or says beside the fields what is wrong with them. */
+function ask(app) {
+  const wrong = Object.keys(NUMBERS).filter((id) => !isRight(byId(id)));
+  if (OF_FLOW.some((id) => wrong.includes(id))) byId("advanced").open = true;
+  const problem = wrongSentence(byId("sentence").value, app.limits?.text_characters);
+  const first = problem ? "sentence" : wrong[0];
+  if (!first) return app.dances.generate(readForm());
+  if (wrong.length) app.tabs.choose("generate");
+  byId(first).focus();
+  if (problem) app.jobs.fail(new Error(problem));
 }
 
 export const firstExample = EXAMPLES[0];
@@ -75,7 +89,13 @@ export function fillForm(state) {
   byId("sentence").value = state.text ?? "";
   byId("source").value = state.source ?? "";
   byId("with-nearest").checked = state.nearest ?? true;
-  for (const [id, name] of Object.entries(NUMBERS)) byId(id).value = state[name] ?? "";
+  for (const [id, name] of Object.entries(NUMBERS)) {
+    const { min, max } = byId(id);
+    // A link may ask for more than this run or this service gives.
+    const [low, high] = [min === "" ? -Infinity : Number(min), max === "" ? Infinity : Number(max)];
+    byId(id).value = state[name] === undefined ? "" : String(Math.min(Math.max(state[name], low), high));
+    isRight(byId(id));
+  }
   if (["source", ...OF_FLOW].some((name) => state[name] !== undefined)) byId("advanced").open = true;
   showFlowFields();
 }

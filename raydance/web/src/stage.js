@@ -55,7 +55,7 @@ export class Stage {
     this.prefersSplit = false; // where the layout is `auto`
     this.look = "follow";
     this.time_s = 0;
-    this.hasTrails = false;
+    this.shown = { trails: false, ghosts: false, skeleton: false };
     this.isRunning = false;
     this.view = { ...LOOKS.follow };
     this.num_drawn = 0;
@@ -85,17 +85,17 @@ export class Stage {
     this.figures = motions.map((motion) => new Figure(motion));
     for (const figure of this.figures) {
       figure.setColours(this.colours);
-      figure.trails.setVisible(this.hasTrails);
+      figure.setShown(this.shown);
       this.world.add(figure.group);
     }
     if (!keepsView) this.view = { ...LOOKS[this.look] };
     this.arrange();
   }
 
-  setTrails(isVisible) {
-    this.hasTrails = isVisible;
-    for (const figure of this.figures) figure.trails.setVisible(isVisible);
-    this.invalidate();
+  setShown(shown) {
+    Object.assign(this.shown, shown);
+    for (const figure of this.figures) figure.setShown(this.shown);
+    this.moveTo(this.time_s);
   }
 
   setLayout(layout) {
