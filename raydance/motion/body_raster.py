@@ -56,13 +56,13 @@ class Canvas:
             groups.append(np.flatnonzero(is_small))
         for group in groups:
             wide, tall = size[group].max(axis=0)
-            found = _capsules(
-                *(values[group].astype(np.float32) for values in (starts, ends, radii)),
-                corner[group],
-                (int(tall), int(wide)),
+            first, last, thick = (
+                values[group].astype(np.float32) for values in (starts, ends, radii)
             )
+            found = _capsules(first, last, thick, corner[group], (int(tall), int(wide)))
             for limb, alpha, shade, depth in zip(group.tolist(), *found):
-                self._put(corner[limb].tolist(), alpha, shade, depth, colours[limb])
+                x, y = corner[limb].tolist()
+                self._put((x, y), alpha, shade, depth, colours[limb])
 
     def _put(
         self,
@@ -73,7 +73,9 @@ class Canvas:
         colour: np.ndarray,
     ) -> None:
         """Blend a window `[h, w]` whose upper left corner is at (x, y), as far as it is seen."""
-        (x, y), (tall, wide), (height, width) = corner, alpha.shape, self.depth.shape
+        x, y = corner
+        tall, wide = alpha.shape[0], alpha.shape[1]
+        height, width = self.depth.shape[0], self.depth.shape[1]
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + wide, width), min(y + tall, height)
         if left >= right or top >= bottom:
             return
@@ -89,7 +91,7 @@ class Canvas:
             normals: `[R, S, 3]`, the same axes.
             colour: `[3]`, 0 to 255.
         """
-        height, width = self.depth.shape
+        height, width = self.depth.shape[0], self.depth.shape[1]
         flat = points.reshape(-1, 3)
         left, top = np.maximum(np.floor(flat[:, :2].min(axis=0)).astype(int) - 1, 0)
         right, bottom = np.minimum(

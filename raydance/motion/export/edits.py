@@ -1,7 +1,7 @@
 """What is changed about a clip before it is written: its part, its rate, its place, its end.
 
-Bones keep their lengths where a clip has rotations; positions alone are changed as points, and the
-writers fit bones to them afterwards.
+Bones keep their lengths. Clips of positions alone stay such: the writers fit bones to them
+afterwards.
 
 Dimensions: T frames, J joints.
 """
@@ -16,9 +16,9 @@ import numpy as np
 from raydance.errors import InputError
 from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
+from raydance.motion.export.pose import pose_of
 from raydance.motion.windows import num_resampled, resample
 
-_UP: Final = np.array([0.0, 1.0, 0.0])
 _TURNED: Final = np.deg2rad(45.0)  # a difference above this is a turn, below it a drift
 _MAX_FPS: Final = 240.0
 _MAX_FRAMES: Final = 200_000
@@ -82,30 +82,20 @@ def _looped(clip: Clip) -> Clip:
     if clip.num_frames < 3:
         return clip
     share = np.linspace(0.0, 1.0, clip.num_frames)
-    if clip.rotations is None or clip.offsets is None:
-        return replace(clip, positions=_looped_points(clip, share))
-    turns = rot.continuous(rot.normalise(np.asarray(clip.rotations, np.float64)))
+    # Points alone get bones first: spread over points, the difference would shorten them.
+    pose = pose_of(clip)
+    turns = pose.rotations.copy()
     faced = _about_up(turns[:, 0])
     turns[:, 0] = rot.multiply(rot.conjugate(faced), turns[:, 0])
-    way = rot.to_rotation_vector(rot.multiply(rot.conjugate(turns[-1]), turns[0]))
-    turns = rot.multiply(turns, rot.from_rotation_vector(share[:, None, None] * way))
+    missing = rot.to_rotation_vector(rot.multiply(rot.conjugate(turns[-1]), turns[0]))
+    turns = rot.multiply(turns, rot.from_rotation_vector(share[:, None, None] * missing))
     turns[:, 0] = rot.multiply(_closed(faced, share), turns[:, 0])
-    root = np.array(clip.positions[:, 0], np.float64)
-    root[:, 1] += share * (root[0, 1] - root[-1, 1])
-    places = np.broadcast_to(np.asarray(clip.offsets, np.float64), clip.positions.shape).copy()
-    places[:, 0] = root
-    positions = rot.forward_kinematics(turns, places, clip.parents)
-    return replace(clip, positions=positions.astype(np.float32), rotations=turns.astype(np.float32))
-
-
-def _looped_points(clip: Clip, share: np.ndarray) -> np.ndarray:
-    """`[T, J, 3]`: each point's difference between end and start, seen from the root that turns."""
-    points = np.asarray(clip.positions, np.float64)
-    floor = points[:, :1] * (1, 0, 1)
-    faced = _facing(points)[:, None]
-    local = rot.rotate(rot.conjugate(faced), points - floor)
-    local += share[:, None, None] * (local[0] - local[-1])
-    return (rot.rotate(_closed(faced[:, 0], share)[:, None], local) + floor).astype(np.float32)
+    places = pose.places + share[:, None, None] * (pose.places[0] - pose.places[-1])
+    places[:, 0, [0, 2]] = pose.places[:, 0, [0, 2]]
+    positions = rot.forward_kinematics(turns, places, pose.parents).astype(np.float32)
+    if pose.is_fitted:
+        return replace(clip, positions=positions)
+    return replace(clip, positions=positions, rotations=turns.astype(np.float32))
 
 
 def _closed(faced: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -114,23 +104,6 @@ def _closed(faced: np.ndarray, share: np.ndarray) -> np.ndarray:
     if np.linalg.norm(missing) > _TURNED:
         return faced
     return rot.multiply(faced, rot.from_rotation_vector(share[:, None] * missing))
-
-
-def _facing(points: np.ndarray) -> np.ndarray:
-    """Turn about the vertical `[T, 4]` of the widest level line between two joints, frame by frame.
-
-    Any line of the body does, as long as it is the same in all frames; that between the two
-    joints that are furthest apart on the floor in the first frame hardly ever stands upright.
-    """
-    level = points[0] * (1, 0, 1)
-    apart = np.linalg.norm(level[:, None] - level[None], axis=-1)
-    # Children of the root: its own parts, which do not swing as arms do.
-    near = np.linalg.norm(points[0] - points[0, 0], axis=-1) < 0.35
-    apart = np.where(near[:, None] & near[None], apart, 0.0)
-    a, b = np.unravel_index(apart.argmax(), apart.shape)
-    line = points[:, a] - points[:, b]
-    angle = np.arctan2(line[:, 0], line[:, 2])
-    return rot.from_axis_angle(_UP, np.unwrap(angle))
 
 
 def _about_up(turns: np.ndarray) -> np.ndarray:
@@ -153,10 +126,12 @@ def _at_rate(clip: Clip, fps: float) -> Clip:
     place = np.minimum(np.arange(num_frames) * clip.fps / fps, clip.num_frames - 1)
     before = np.minimum(place.astype(int), clip.num_frames - 2)
     share = (place - before)[:, None, None]
-    turns = rot.continuous(rot.normalise(np.asarray(clip.rotations, np.float64)))
+    pose = pose_of(clip)
+    turns = pose.rotations
     way = rot.to_rotation_vector(rot.multiply(rot.conjugate(turns[before]), turns[before + 1]))
     between = rot.multiply(turns[before], rot.from_rotation_vector(share * way))
-    positions = clip.positions[before] * (1 - share) + clip.positions[before + 1] * share
+    places = pose.places[before] * (1 - share) + pose.places[before + 1] * share
+    positions = rot.forward_kinematics(between, places, pose.parents)
     return replace(
         clip,
         fps=float(fps),

@@ -130,7 +130,7 @@ export function trainedOn({ num_clips, seconds, movements }, most = 8) {
   const minutes = seconds < 90 ? `${Math.round(seconds)} seconds` : seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
   const named = movements.slice(0, most).join(", ");
   const others = movements.length > most ? ` and ${movements.length - most} more` : "";
-  return `Trained on ${num_clips} recordings (${minutes}).${named ? ` It knows: ${named}${others}.` : ""}`;
+  return `Trained on ${num_clips} ${num_clips === 1 ? "recording" : "recordings"} (${minutes}).${named ? ` It knows: ${named}${others}.` : ""}`;
 }
 
 export function showAnswer({ notices, made, understood_as, timings_ms }) {
