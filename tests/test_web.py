@@ -107,7 +107,8 @@ def test_the_camera_follows_and_a_resized_stage_is_never_empty(visit: Visit) -> 
             const canvas = document.getElementById("canvas");
             globalThis.alphas = [];
             new ResizeObserver(() => {
-                const copy = Object.assign(document.createElement("canvas"), { width: 9, height: 9 });
+                const copy = document.createElement("canvas");
+                copy.width = copy.height = 9;
                 const context = copy.getContext("2d");
                 context.drawImage(canvas, 0, 0, 9, 9);
                 globalThis.alphas.push(context.getImageData(4, 4, 1, 1).data[3]);
