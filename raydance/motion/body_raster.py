@@ -19,8 +19,8 @@ class Canvas:
     """A picture `[H, W, 3]` float32 (0 to 255) with the depth of what is drawn on it."""
 
     def __init__(self, picture: np.ndarray) -> None:
-        self.colour = picture.astype(np.float32)
-        self.depth = np.full(picture.shape[:2], -np.inf, np.float32)
+        self.colour: np.ndarray = picture.astype(np.float32)
+        self.depth: np.ndarray = np.full(picture.shape[:2], -np.inf, np.float32)
 
     def pixels(self) -> np.ndarray:
         """`[H, W, 3]` uint8."""
