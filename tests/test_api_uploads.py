@@ -32,6 +32,28 @@ def test_an_uploaded_file_is_described_as_at_home(service_url: str, tiny_run: Pa
         assert [c["text"] for c in found["captions"]] == [c.text for c in known.captions]
 
 
+def test_a_short_clip_is_described_by_holding_its_last_pose(service_url: str, take: Path):
+    changes = {"format": "npz", "start_s": "0.2", "end_s": "1.2"}
+    part = post(service_url, "/v1/convert", files={"file": take.open("rb")}, data=changes).content
+    file = {"file": ("part.npz", part)}
+    answer = post(service_url, "/v1/describe", files=file).json()
+    assert "last pose was held" in answer["notices"][0]
+    whole, window = answer["segments"]
+    assert whole["captions"] and window["end_s"] == pytest.approx(1.05, abs=0.1)
+    assert whole["confidence"] is None, "calibrated on motion that fills its window"
+    found = post(service_url, "/v1/search", files=file).json()
+    assert found["hits"] and "last pose was held" in found["notices"][0]
+    tiny = post(
+        service_url, "/v1/convert", files={"file": take.open("rb")}, data=changes | {"end_s": "0.3"}
+    ).content
+    problem(post(service_url, "/v1/describe", files={"file": ("part.npz", tiny)}), 422)
+    wrong = {"format": "gif", "names": "mixamo"}
+    said = problem(
+        post(service_url, "/v1/convert", files={"file": take.open("rb")}, data=wrong), 422
+    )
+    assert "names is for .bvh, .glb" in said
+
+
 @pytest.mark.parametrize(
     ("name", "content", "status", "words"),
     [

@@ -65,15 +65,76 @@ def test_several_samples_and_the_nearest_clip_stand_side_by_side(visit: Visit) -
 
     def rows() -> int:
         boxes = [label.bounding_box() for label in page.locator("#labels button").all()]
-        return len({round(box["y"]) for box in boxes if box})
+        return len({round(box["y"] + box["height"]) for box in boxes if box})
 
-    assert page.get_attribute("#layout", "aria-pressed") == "true", "four do not fit in a row here"
+    assert page.inner_text("#sentence-shown") == SENTENCE
+    words = page.locator("#labels button").all_inner_texts()
+    assert words[:3] == ["Sample 1", "Sample 2", "Sample 3"] and SENTENCE not in words[3]
+    assert page.get_attribute("#layout", "aria-pressed") == "true", "samples split the view"
     wait(page, lambda: rows() == 2)  # labels move when a picture is drawn
     page.click("#layout")
     assert page.get_attribute("#layout", "aria-pressed") == "false"
     wait(page, lambda: rows() == 1)
-    page.click("#trails")
-    assert page.get_attribute("#trails", "aria-pressed") == "true"
+    for name in ("trails", "ghosts", "skeleton"):
+        page.click(f"#{name}")
+        assert page.get_attribute(f"#{name}", "aria-pressed") == "true"
+    assert "bones=1" in settled_hash(page) and "ghosts=1" in settled_hash(page)
+
+
+def settled_hash(page: Any) -> str:
+    page.wait_for_timeout(300)  # the address is written with a short delay
+    return str(page.url.partition("#")[2])
+
+
+def test_the_camera_follows_and_a_resized_stage_is_never_empty(visit: Visit) -> None:
+    page = visit()
+    submit(page, SENTENCE)
+    page.keyboard.press("Tab")
+    for key, name in (("2", "front"), ("3", "side"), ("4", "free"), ("1", "follow")):
+        page.keyboard.press(key)
+        assert playback(page)["look"] == name == page.input_value("#look")
+    path = []
+    for share in (0.0, 0.5, 1.0):
+        seek(page, share)
+        path.append(playback(page)["focus"])
+    assert np.ptp(path, axis=0).max() > 1e-3
+    page.keyboard.press("?")
+    assert page.locator("#help-dialog").is_visible()
+    page.keyboard.press("Escape")
+    # What is on the canvas when the browser shows the resized page: read in the last callback.
+    page.evaluate(
+        """() => {
+            const canvas = document.getElementById("canvas");
+            globalThis.alphas = [];
+            new ResizeObserver(() => {
+                const copy = document.createElement("canvas");
+                copy.width = copy.height = 9;
+                const context = copy.getContext("2d");
+                context.drawImage(canvas, 0, 0, 9, 9);
+                globalThis.alphas.push(context.getImageData(4, 4, 1, 1).data[3]);
+            }).observe(canvas.parentElement);
+        }"""
+    )
+    page.set_viewport_size({"width": 700, "height": 500})
+    wait(page, lambda: len(page.evaluate("alphas")) > 1)
+    assert set(page.evaluate("alphas")[1:]) == {255}
+
+
+def test_the_form_says_what_is_wrong_before_it_asks(visit: Visit) -> None:
+    page = visit("#seed=-4&n=77&view=foo&text=" + SENTENCE.replace(" ", "+"))
+    assert page.input_value("#num-samples") == "8" and page.input_value("#seed") == "0"
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.fill("#seconds", "900")
+    page.fill("#num-samples", "1")
+    page.press("#sentence", "Enter")
+    assert re.match(r"Seconds: 0.1 to \d+, not 900", page.inner_text("#seconds-wrong"))
+    page.fill("#seconds", "")
+    page.fill("#sentence", " ")
+    page.press("#sentence", "Enter")
+    assert "in words" in page.inner_text("#problem")
+    assert not [url for url in asked if "generate" in url]
+    assert re.match(r"Trained on \d+ recordings? \(.*\)\.", page.inner_text("#knows"))
 
 
 def test_a_dropped_file_is_danced_described_and_compared(visit: Visit, dropped: Path) -> None:
@@ -271,6 +332,21 @@ def test_downloads_open_and_hold_what_was_seen(visit: Visit, tmp_path: Path) -> 
     turned = read_clip(download(page, "bvh", tmp_path))
     assert turned.num_frames == saved.num_frames
     assert turned.duration_s == pytest.approx(saved.duration_s, rel=0.01)
+    page.click("#download")
+    page.click("#download-options summary")
+    page.select_option("#file-rate", "60")
+    page.select_option("#file-names", "mixamo")
+    page.click("#download")
+    seek(page, 0.5)
+    page.click("#mark-in")
+    part = read_clip(download(page, "bvh", tmp_path))
+    assert part.fps == pytest.approx(60) and "mixamorig:Hips" in part.joint_names
+    assert part.duration_s == pytest.approx(saved.duration_s / 2, abs=0.1)
+    page.click("#mark-none")
+    page.click("#download")
+    page.select_option("#file-rate", "")
+    page.select_option("#file-names", "")
+    page.click("#download")
     data = download(page, "glb", tmp_path).read_bytes()
     magic, version, length = struct.unpack("<4sII", data[:12])
     assert (magic, version, length) == (b"glTF", 2, len(data))

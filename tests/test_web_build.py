@@ -104,35 +104,3 @@ def test_the_motion_file_of_the_page_is_one_that_numpy_reads(tmp_path: Path) -> 
         np.testing.assert_allclose(made["positions"].ravel(), np.arange(12) / 7, rtol=1e-6)
         assert made["joint_names"].tolist() == ["pelvis", "left_hip"]
         assert made["parents"].tolist() == [-1, 0] and float(made["fps"]) == 30
-
-
-def test_the_page_says_in_words_how_a_sentence_was_understood() -> None:
-    """`generate-panel.js` by itself, under Node."""
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    source = Path(web.__file__).parent / "src" / "generate-panel.js"
-    script = f"""
-        import {{ inWords, madeBy }} from {json.dumps(source.as_uri())};
-        const understood = (similarity) => inWords({{ caption: "a turn", similarity }});
-        const said = [1, 0.9, 0.7, 0.5, -0.2].map(understood);
-        said.push(inWords({{ caption: "a turn", similarity: 0.5, notice: "not learned" }}));
-        said.push(inWords(null), madeBy(undefined), madeBy({{ source: "prior" }}));
-        said.push(madeBy({{ source: "flow", steps: 8, guidance: 2, candidates: 1 }}));
-        said.push(madeBy({{ source: "flow", steps: 8, guidance: 0, candidates: 4 }}));
-        console.log(JSON.stringify(said));
-    """
-    ran = subprocess.run(
-        ["node", "--input-type=module", "-e", script], capture_output=True, text=True, timeout=60
-    )
-    assert ran.returncode == 0, ran.stderr
-    said = json.loads(ran.stdout)
-    assert said[0] == "Understood as: “a turn” (the same words)"
-    assert len(set(said[:5])) == 5 and all("“a turn”" in line for line in said[:5])
-    assert said[5:] == [
-        "",  # a notice stands by itself
-        "",
-        "",
-        "by the decoder, from chance",
-        "by the motion flow (8 steps, guidance 2)",
-        "by the motion flow (8 steps, guidance 0, the best of 4)",
-    ]

@@ -9,9 +9,12 @@ import typer
 
 from raydance.commands.options import (
     FpsOption,
+    InPlaceOption,
     JsonOption,
     LimitsOption,
     MappingOption,
+    NamesOption,
+    OutFpsOption,
     SkeletonOption,
     UnitsOption,
     UpOption,
@@ -34,6 +37,16 @@ def convert(
     out_up: Annotated[
         str | None, typer.Option(help="The up axis of the written .bvh file: y (by default) or z.")
     ] = None,
+    names: NamesOption = None,
+    out_fps: OutFpsOption = None,
+    in_place: InPlaceOption = False,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Bring the last frame to the pose of the first.")
+    ] = False,
+    start: Annotated[
+        float | None, typer.Option(min=0, help="Keep the part from this second on.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Keep the part to this second.")] = None,
     limits: LimitsOption = True,
     fps: FpsOption = None,
     units: UnitsOption = None,
@@ -51,15 +64,19 @@ def convert(
     Examples:
       raydance convert walk.bvh --out walk.glb
       raydance convert walk.npz --out walk.bvh --out-unit m --out-up z
+      raydance convert dance.bvh --out loop.glb --names mixamo --out-fps 30 --in-place --loop
       raydance convert 05_02.amc --skeleton 05.asf --out dance.mp4
     """
     from raydance.motion import export
+    from raydance.motion.export.edits import Edits, edited
 
-    options = writing_options(out_unit, out_up, limits)
+    options = writing_options(out_unit, out_up, limits, names)
     export.check_suffix(out, **options)
     clip = read_motion(
         file, fps, mapping, units=metres_per_unit(units), up=check_up(up), skeleton=skeleton
     )
+    edits = Edits(start_s=start, end_s=end, in_place=in_place, loop=loop, fps=out_fps)
+    clip = edited(clip, edits)
     written = export.write_clip(out, clip, **options)
     facts = {
         "file": out,

@@ -98,9 +98,26 @@ LimitsOption = Annotated[
 ]
 
 
-def writing_options(unit: str | None, up: str | None, limits: bool) -> dict[str, Any]:
+NamesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--names", help="Of joints in a .bvh or .glb file: own (by default) or mixamo (Mixamo's)."
+    ),
+]
+OutFpsOption = Annotated[
+    float | None,
+    typer.Option("--out-fps", min=1, max=240, help="Frames per second of the written file."),
+]
+InPlaceOption = Annotated[
+    bool, typer.Option("--in-place", help="Keep the written motion on one spot of the floor.")
+]
+
+
+def writing_options(
+    unit: str | None, up: str | None, limits: bool, names: str | None = None
+) -> dict[str, Any]:
     """What `raydance.motion.export.write_clip` takes: the options that were given."""
-    given = {"unit": unit, "up": up, "limits": None if limits else False}
+    given = {"unit": unit, "up": up, "limits": None if limits else False, "names": names}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -11,9 +11,12 @@ import typer
 
 from raydance.commands.options import (
     FpsOption,
+    InPlaceOption,
     JsonOption,
     LimitsOption,
     MappingOption,
+    NamesOption,
+    OutFpsOption,
     RunOption,
     local,
     read_motion,
@@ -68,6 +71,8 @@ def describe(
         print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
         return
     print_lines(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
+    if notice := system.short_notice(clip):
+        print_lines(notice)
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"
         name = system.cluster_names.get(part.cluster)
@@ -181,6 +186,9 @@ def generate(
     up: Annotated[
         str | None, typer.Option("--up", help="The up axis of a .bvh file: y (by default) or z.")
     ] = None,
+    names: NamesOption = None,
+    out_fps: OutFpsOption = None,
+    in_place: InPlaceOption = False,
     limits: LimitsOption = True,
     clean: Annotated[
         bool,
@@ -211,6 +219,7 @@ def generate(
     """
     from raydance.motion import export
     from raydance.motion.contacts import clean_feet
+    from raydance.motion.export.edits import Edits
     from raydance.systems.dance_language.steering_plan import SteeringPlan, read_plan
 
     if _declares_tasks(run):
@@ -236,7 +245,7 @@ def generate(
         raise InputError(f"{option} is for runs of another system; this one is of dance-language")
     if text is None:
         raise InputError("what shall be danced? Give a sentence")
-    options = writing_options(unit, up, limits)
+    options = writing_options(unit, up, limits, names)
     export.check_suffix(out, **options)
     start = read_motion(clip, fps, mapping) if clip else None
     plan = read_plan(steer) if steer else SteeringPlan()
@@ -261,9 +270,9 @@ def generate(
     report = None
     if clean and "constraints" not in made.facts:  # steered: clean already
         motion, report = clean_feet(motion, system.fps, system.joint_mask)
-    written = export.write_clip(
-        out, system.as_clip(motion, one_line(out.stem), repaired(text)), **options
-    )
+    clip_made = system.as_clip(motion, one_line(out.stem), repaired(text))
+    edits = Edits(fps=out_fps, in_place=in_place)
+    written = export.write_clip(out, clip_made, edits, **options)
     facts = {"file": out, "text": text, "frames": len(motion), "fps": system.fps, "seed": seed}
     if as_json:
         found = {

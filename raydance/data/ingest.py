@@ -170,9 +170,19 @@ class FileResult:
 
 
 def windows_of_clip(
-    clip: Clip, *, fps: float, length: int, stride: int, mapping: Mapping[str, Any] | None = None
+    clip: Clip,
+    *,
+    fps: float,
+    length: int,
+    stride: int,
+    mapping: Mapping[str, Any] | None = None,
+    pads_short: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A clip's windows as a dataset would have them.
+    """A clip's windows as a dataset would have them, without a T-pose before the motion.
+
+    Args:
+        pads_short: whether motion shorter than a window, but of at least a fifth of it, gives one
+            that holds its last pose.
 
     Returns:
         Windows `[N, length, 50, 3]` in metres, normalised to their first frame; joint masks
@@ -183,12 +193,20 @@ def windows_of_clip(
     """
     settings = Settings(fps=fps, window=length, stride=stride, mapping=mapping)
     mapped = map_to_canonical(clip, mapping)
-    pieces, _ = _pieces(mapped.positions, mapped.joint_mask, clip.fps, {}, settings)
+    num_left_out = windows.num_rest_frames(mapped.positions, mapped.joint_mask)
+    positions = mapped.positions[num_left_out:]
+    pieces, _ = _pieces(positions, mapped.joint_mask, clip.fps, {}, settings)
+    if not pieces and pads_short:
+        # Rows of whole clips are padded as those of other systems are.
+        shortest = max(4, -(-length // 5))
+        padding = replace(settings, whole_clips=True, min_frames=shortest)
+        pieces, _ = _pieces(positions, mapped.joint_mask, clip.fps, {}, padding)
+        settings = padding if not pieces else settings
     if not pieces:
         raise InputError(f"{clip.clip_id}: {_why_no_window(mapped.positions, clip.fps, settings)}")
     columns = [cut(piece, settings) for piece in pieces]
     motion, masks, starts = (np.concatenate(parts) for parts in zip(*columns))
-    return motion, masks, starts
+    return motion, masks, starts + num_left_out / clip.fps
 
 
 def read_job(job: FileJob, settings: Settings) -> FileResult:

@@ -1,7 +1,8 @@
-"""Stick-figure pictures of motion: frames, animations and strips, drawn with Pillow alone.
+"""Pictures of motion: frames, animations and strips, drawn without a GPU.
 
-The dancer's left is blue, the right is orange, the middle dark. Perspective three-quarter view
-onto a floor grid (half-metre squares); motion in metres, y up.
+The body is the one that the service's page shows (`raydance.motion.body_shape`). The dancer's left
+is blue, the right is orange, the middle dark. Perspective three-quarter view onto a floor grid
+(half-metre squares), which goes along with a dancer who travels; motion in metres, y up.
 """
 
 from __future__ import annotations
@@ -17,33 +18,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from raydance.errors import InputError
 from raydance.files import replacing
-from raydance.motion.skeleton import INDEX, JOINTS, NUM_BODY_JOINTS, NUM_JOINTS, PARENTS
+from raydance.motion import body_shape
+from raydance.motion.body_raster import Canvas
+from raydance.motion.skeleton import NUM_JOINTS
 
 _PAPER: Final = (250, 250, 248)
 _GRID: Final = (214, 217, 222)
-_TRAIL: Final = (150, 196, 160)
-_SHADOW: Final = (228, 229, 231)
+_SHADOW: Final = (222, 223, 226)
 _INK: Final = (46, 52, 64)
 COLOURS: Final = {"left": (28, 110, 200), "right": (226, 106, 40), "middle": _INK}
-_SCALE: Final = 2  # drawn at twice the size and averaged, for smooth lines
+_SCALE: Final = 2  # the floor is drawn at twice the size and averaged, for smooth lines
 _MAX_FRAMES: Final = 20_000
-
-
-def _bones(joint_mask: np.ndarray) -> list[tuple[int, int]]:
-    """(joint, nearest present ancestor) of every present joint that has one."""
-    bones = []
-    for joint in range(NUM_JOINTS):
-        parent = PARENTS[joint]
-        while parent >= 0 and not joint_mask[parent]:
-            parent = PARENTS[parent]
-        if joint_mask[joint] and parent >= 0:
-            bones.append((joint, parent))
-    return bones
-
-
-def _side(joint: int) -> str:
-    side = JOINTS[joint].split("_")[0]
-    return side if side in ("left", "right") else "middle"
+_TRAVELS_M: Final = 0.8  # further, and the view goes along
+_THICK_M: Final = 0.13  # of a body around its joints
+_TRUNK_FIRST_M: Final = 0.015  # so much nearer, the trunk hides where thighs enter it
+_FIRST_SMOOTHED: Final = 15  # frames
 
 
 @dataclass
@@ -56,14 +45,11 @@ class _Panel:
     size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        self.bones = _bones(self.joint_mask)
         present = self.motion[:, self.joint_mask]
-        low, high = present.min(axis=(0, 1)), present.max(axis=(0, 1))
-        low[1] = min(low[1], 0.0)
-        high[1] += 0.18  # the skull above the head joint
-        self.floor = float(low[1])
-        self.centre = (low + high) / 2
-        self.span = float(max(np.max(high - low), 1.5))
+        self.limbs = body_shape.limbs(self.motion, self.joint_mask)
+        self.floor = min(float(present[..., 1].min()), 0.0)
+        self.centres = self._centres(present)
+        self.is_still = bool(np.ptp(self.centres, axis=0).max() < 1e-6)
         width, height = self.size
         yaw, pitch = np.radians(-28.0), np.radians(14.0)
         around = np.array(
@@ -73,107 +59,115 @@ class _Panel:
             [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
         )
         self.camera = tilt @ around
-        # Fit every joint of every frame, the skull and the shadow; many points are thinned out.
-        some = present.reshape(-1, 3)[:: max(1, present.size // 30_000)]
-        skull = np.array([[self.centre[0], high[1], self.centre[2]]])
-        shadow = self.motion[:, 0] * (1, 0, 1) + (0, self.floor, 0)
-        shadow = shadow if self.joint_mask[0] else skull
-        flat = self._flat(np.concatenate([some, skull, shadow]))
-        reach = np.maximum(np.abs(flat).max(axis=0), 1e-6)
-        self.zoom = min(0.46 * width / reach[0], 0.42 * height / reach[1], 0.62 * height)
+        # Fit the whole body in every frame, and its shadow; many points are thinned out.
+        ends = np.concatenate([self.limbs.starts, self.limbs.ends], axis=1)
+        root = present[:, :1] * (1, 0, 1) + (0, self.floor, 0)
+        near = np.concatenate([ends, root], axis=1) - self.centres[:, None]
+        self.span = float(max(2 * np.abs(near).max(), 1.5))
+        near = near.reshape(-1, 3)[:: max(1, near.size // 60_000)]
+        flat, _ = self._flat(near)
+        low, high = flat.min(axis=0) - _THICK_M, flat.max(axis=0) + _THICK_M
+        self.middle = 0.5 * (low + high)
+        reach = 0.5 * np.maximum(high - low, 1e-6)
+        title_px = 18 if self.title else 0
+        self.zoom = min(0.48 * width / reach[0], (0.48 * height - 0.5 * title_px) / reach[1])
+        self.zoom = min(self.zoom, 0.62 * height)
+        self.shift = np.array([0.5 * width, 0.5 * (height + title_px)])
 
-    def _flat(self, points: np.ndarray) -> np.ndarray:
-        """`[N, 3]` metres -> `[N, 2]` in units of the picture before zoom, y up."""
-        seen = (points - self.centre) @ self.camera.T
+    def _centres(self, present: np.ndarray) -> np.ndarray:
+        """What each frame's view looks at `[T, 3]`: the dancer's path, smoothed, or one point."""
+        low, high = present.min(axis=(0, 1)), present.max(axis=(0, 1))
+        middle = 0.5 * (low + high)
+        path = present.mean(axis=1)
+        if np.ptp(path[:, [0, 2]], axis=0).max() < _TRAVELS_M:
+            return np.repeat(middle[None], len(present), axis=0)
+        reach = min(_FIRST_SMOOTHED, (len(path) - 1) // 2)
+        padded = np.pad(path, ((reach, reach), (0, 0)), mode="edge")
+        sums = np.cumsum(np.pad(padded, ((1, 0), (0, 0))), axis=0)
+        smooth = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+        smooth[:, 1] = middle[1]
+        return smooth
+
+    def _flat(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points `[..., 3]` in metres from the view's middle -> their places `[..., 2]` before
+        zoom, y up, and how much nearer each is than the middle `[..., 1]`, as a factor of size."""
+        seen = points @ self.camera.T
         distance = 4.0 * max(self.span, 1.8)
-        return seen[:, :2] * (distance / np.maximum(distance - seen[:, 2:], 0.2 * distance))
+        nearer = distance / np.maximum(distance - seen[..., 2:], 0.2 * distance)
+        return seen[..., :2] * nearer, nearer
 
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """`[N, 3]` metres -> `[N, 2]` pixels of the enlarged drawing."""
-        width, height = self.size
-        flat = self._flat(points) * self.zoom
-        shift = (0.5 * width, 0.54 * height)
-        return (flat * (1, -1) + shift) * _SCALE
+    def project(self, points: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """`[..., 3]` metres -> pixels (x, y down, depth) and pixels per metre `[..., 1]`."""
+        near = points - self.centres[frame]
+        flat, nearer = self._flat(near)
+        places = (flat - self.middle) * self.zoom * (1, -1) + self.shift
+        depth = (near @ self.camera[2])[..., None] * self.zoom
+        return np.concatenate([places, depth], axis=-1), nearer * self.zoom
 
     @cached_property
-    def background(self) -> Image.Image:
-        """Floor grid and title, the same for all frames."""
+    def _first_floor(self) -> np.ndarray:
+        return self._draw_floor(0)
+
+    def _draw_floor(self, frame: int) -> np.ndarray:
+        """Floor grid and title `[H, W, 3]` uint8."""
         picture = Image.new("RGB", (self.size[0] * _SCALE, self.size[1] * _SCALE), _PAPER)
         draw = ImageDraw.Draw(picture)
         step = 0.5 if self.span < 6 else round(self.span / 6)
         half = np.ceil((0.5 * self.span + 0.4) / step) * step
-        middle = np.round(self.centre[[0, 2]] / step) * step
+        middle = np.round(self.centres[frame][[0, 2]] / step) * step
         for offset in np.arange(-half, half + 0.5 * step, step):
             for ends in (((offset, -half), (offset, half)), ((-half, offset), (half, offset))):
                 line = [(middle[0] + x, self.floor, middle[1] + z) for x, z in ends]
-                points = self.project(np.array(line, dtype=float))
+                points = self.project(np.array(line, dtype=float), frame)[0][:, :2] * _SCALE
                 draw.line([tuple(p) for p in points], fill=_GRID, width=_SCALE)
-        if self.title:
-            self._write_title(draw)
-        return picture
+        return np.minimum(np.asarray(picture.reduce(_SCALE)), self._title)
 
-    def _write_title(self, draw: ImageDraw.ImageDraw) -> None:
-        font = ImageFont.load_default(size=12 * _SCALE)
-        text, room = self.title, (self.size[0] - 12) * _SCALE
+    @cached_property
+    def _title(self) -> np.ndarray:
+        """The title on paper `[H, W, 3]`."""
+        picture = Image.new("RGB", self.size, _PAPER)
+        draw = ImageDraw.Draw(picture)
+        font = ImageFont.load_default(size=12)
+        text, room = self.title, self.size[0] - 12
         while len(text) > 1 and draw.textlength(text, font=font) > room:
             text = text[:-2].rstrip() + "…"
-        draw.text((6 * _SCALE, 4 * _SCALE), text, fill=_INK, font=font)
+        draw.text((6, 4), text, fill=_INK, font=font)
+        return np.asarray(picture)
 
     def draw(self, frame: int) -> Image.Image:
         """The picture of a frame; a motion that is over keeps its last one."""
         frame = min(frame, len(self.motion) - 1)
-        picture = self.background.copy()
-        draw = ImageDraw.Draw(picture)
-        self.draw_trail(draw, frame)
-        self.draw_figure(draw, frame)
-        return picture.reduce(_SCALE)
+        canvas = Canvas(self._first_floor if self.is_still else self._draw_floor(frame))
+        self._draw_shadow(canvas, frame)
+        limbs = self.limbs
+        starts, size = self.project(limbs.starts[frame], frame)
+        ends, end_size = self.project(limbs.ends[frame], frame)
+        radii = limbs.radii * np.concatenate([size, end_size], axis=-1)
+        if body_shape.has_torso(self.joint_mask):
+            one = slice(frame, frame + 1)
+            points, normals = body_shape.torso(self.motion[one], self.joint_mask)
+            places, _ = self.project(points[0], frame)
+            places[..., 2] += _TRUNK_FIRST_M * self.zoom
+            turned = (normals[0] @ self.camera.T) * (1, -1, 1)
+            canvas.surface(places, turned, np.array(COLOURS["middle"]))
+        order = np.argsort(starts[:, 2] + ends[:, 2])
+        colours = np.array([COLOURS[side] for side in limbs.sides])
+        radii = np.maximum(radii, 0.5)
+        canvas.capsules(starts[order], ends[order], radii[order], colours[order])
+        return Image.fromarray(canvas.pixels())
 
-    def draw_trail(self, draw: ImageDraw.ImageDraw, frame: int) -> None:
-        """Where the pelvis has been, on the floor, and a shadow where it is."""
-        if not self.joint_mask[0]:
-            return
-        trail = self.motion[: frame + 1, 0].copy()
-        trail[:, 1] = self.floor
-        points = self.project(trail)
-        radius = 0.16 * self.zoom * _SCALE
-        x, y = points[-1]
-        draw.ellipse((x - radius, y - radius / 3, x + radius, y + radius / 3), fill=_SHADOW)
-        if len(points) > 1:
-            draw.line([tuple(p) for p in points], fill=_TRAIL, width=2 * _SCALE)
-
-    def draw_figure(self, draw: ImageDraw.ImageDraw, frame: int, fade: float = 0.0) -> None:
-        """The figure, far limbs first; `fade` in [0, 1] moves its colours towards the paper."""
-        joints = np.where(self.joint_mask[:, None], self.motion[frame], self.centre)
-        points = self.project(joints)
-        depth = (joints - self.centre) @ self.camera[2]
-        thick = max(1.0, 0.019 * self.zoom) * _SCALE
-        colours = {}
-        for side, colour in COLOURS.items():
-            mixed = [round(c + fade * (p - c)) for c, p in zip(colour, _PAPER)]
-            colours[side] = (mixed[0], mixed[1], mixed[2])
-        for joint, parent in sorted(self.bones, key=lambda b: float(depth[list(b)].sum())):
-            width = thick if joint < NUM_BODY_JOINTS else max(1.0, 0.3 * thick)
-            ends = [tuple(points[parent]), tuple(points[joint])]
-            colour = colours[_side(joint)]
-            draw.line(ends, fill=colour, width=round(width))
-            if joint < NUM_BODY_JOINTS:
-                for x, y in ends:
-                    r = 0.5 * width
-                    draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
-        head = INDEX["head"]
-        if self.joint_mask[head]:
-            self._draw_head(draw, frame, colours["middle"])
-
-    def _draw_head(self, draw: ImageDraw.ImageDraw, frame: int, colour: tuple) -> None:
-        """A disc above the head joint, which lies at the base of the skull."""
-        head, neck = self.motion[frame, INDEX["head"]], self.motion[frame, INDEX["neck"]]
-        up = np.array([0.0, 1.0, 0.0])
-        if self.joint_mask[INDEX["neck"]]:
-            bone = head - neck
-            up = bone / max(float(np.linalg.norm(bone)), 1e-6) + 0.5 * up
-        x, y = self.project((head + 0.05 * up)[None])[0]
-        radius = 0.085 * self.zoom * _SCALE
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    def _draw_shadow(self, canvas: Canvas, frame: int) -> None:
+        """A soft disc on the floor below the body's middle."""
+        root = self.motion[frame, self.joint_mask][0] * (1, 0, 1) + (0, self.floor, 0)
+        (x, y, _), size = self.project(root, frame)
+        across, down = 0.3 * float(size[0]), 0.12 * float(size[0])
+        left, right = (int(np.clip(x + sign * 2 * across, 0, self.size[0])) for sign in (-1, 1))
+        top, bottom = (int(np.clip(y + sign * 2 * down, 0, self.size[1])) for sign in (-1, 1))
+        columns = (np.arange(left, right, dtype=np.float32) + 0.5 - np.float32(x)) / across
+        rows = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - np.float32(y)) / down
+        dark = np.exp(-1.5 * (columns**2 + rows**2))[..., None]
+        part = canvas.colour[top:bottom, left:right]
+        part += dark * (np.array(_SHADOW, np.float32) - np.array(_PAPER, np.float32))
 
 
 def _panels(
@@ -331,16 +325,22 @@ def render_strip(path: str | Path, motion: np.ndarray, num_poses: int = 8, **opt
 
 
 def _palette() -> Image.Image:
-    """Every colour used and its shades towards the others, for smooth edges without a search."""
-    inks = [_GRID, _TRAIL, _SHADOW, *COLOURS.values()]
-    shades = [_PAPER]
-    for ink in inks:
-        for under in (_PAPER, _GRID, *COLOURS.values()):
-            for weight in (1.0, 0.75, 0.5, 0.25):
-                shades.append(
-                    tuple(round(u + weight * (i - u)) for i, u in zip(ink, under))  # type: ignore
-                )
+    """The colours of a body in light and shade, of the floor, and of edges between the two."""
+    greys = [tuple(round(p + w * (i - p)) for p, i in zip(_PAPER, _INK)) for w in _steps(0, 1, 22)]
+    greys += [tuple(round(p + w * (g - p)) for p, g in zip(_PAPER, _GRID)) for w in _steps(0, 1, 8)]
+    shades: list[tuple[int, ...]] = [_PAPER, *greys]
+    for colour in COLOURS.values():
+        for light in _steps(0.5, 1.1, 30):
+            shades.append(tuple(min(255, round(light * c)) for c in colour))
+        for light in (0.65, 0.95):
+            for weight in _steps(0.15, 0.85, 7):
+                lit = [min(255.0, light * c) for c in colour]
+                shades.append(tuple(round(p + weight * (c - p)) for c, p in zip(lit, _PAPER)))
     unique = list(dict.fromkeys(shades))[:256]
     image = Image.new("P", (1, 1))
     image.putpalette([channel for shade in unique for channel in shade])
     return image
+
+
+def _steps(low: float, high: float, num: int) -> list[float]:
+    return [float(value) for value in np.linspace(low, high, num)]

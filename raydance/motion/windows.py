@@ -17,6 +17,9 @@ import numpy as np
 from raydance.errors import InputError
 from raydance.motion.skeleton import INDEX
 
+_MOST_REST_FRAMES: Final = 3
+_REST_STILL_M: Final = 0.01
+_REST_JUMP_M: Final = 0.15
 _SPLITS: Final = (("train", 0.70), ("val", 0.85), ("test", 1.0))
 
 
@@ -77,6 +80,33 @@ def unbroken_pieces(
     is_jump = ~(furthest <= (max_speed_m_s / fps) ** 2)  # what is not a number jumps too
     cuts = [0, *(np.flatnonzero(is_jump) + 1).tolist(), len(positions)]
     return list(zip(cuts[:-1], cuts[1:]))
+
+
+def num_rest_frames(positions: np.ndarray, joint_mask: np.ndarray) -> int:
+    """How many frames at the start are a T-pose that a converter put before the motion.
+
+    Those frames (at most three) stand still with level arms, and the wrists jump from them into
+    the motion.
+
+    Args:
+        positions: `[T, 50, 3]`, metres, at the source's rate.
+        joint_mask: `[50]`.
+    """
+    names = [f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "wrist")]
+    if not all(joint_mask[INDEX[name]] for name in names):
+        return 0
+    places = positions[: _MOST_REST_FRAMES + 2, [INDEX[name] for name in names]]
+    moved = np.linalg.norm(np.diff(places[:, [1, 3]], axis=0), axis=-1).max(axis=1)
+    arms = places[0, [1, 3]] - places[0, [0, 2]]
+    arms = arms / np.maximum(np.linalg.norm(arms, axis=-1, keepdims=True), 1e-6)
+    if np.abs(arms[:, 1]).max() > 0.25 or arms[0] @ arms[1] > -0.85:
+        return 0
+    for frame in range(min(_MOST_REST_FRAMES, len(moved) - 1)):
+        if moved[frame] > _REST_JUMP_M:
+            return frame + 1 if moved[frame + 1] < moved[frame] / 3 else 0
+        if moved[frame] > _REST_STILL_M:
+            return 0
+    return 0
 
 
 def cut(positions: np.ndarray, length: int = 50, stride: int = 20) -> tuple[np.ndarray, np.ndarray]:

@@ -19,13 +19,14 @@ class Describer(Part):
         """Captions of the whole clip and of each of its windows.
 
         Raises:
-            InputError: shorter than one window, or a skeleton that cannot be mapped.
+            InputError: much shorter than one window, or a skeleton that cannot be mapped.
         """
         opened = self.run_cache.open(model)
         segments = opened.system.describe(clip, k)
         return {
             "model": opened.entry.name,
             "seconds": clip.duration_s,
+            "notices": [notice] if (notice := opened.system.short_notice(clip)) else [],
             "segments": [asdict(segment) for segment in segments],
         }
 
@@ -36,8 +37,12 @@ class Describer(Part):
             InputError: as for `describe`.
         """
         opened = self.run_cache.open(model)
-        motion, mask, starts = opened.system.windows(clip)
+        motion, mask, starts = opened.system.windows(clip, pads_short=True)
         points = opened.system.encode_motion(motion, mask)["motion_embedding"]
         return ClipPoints(
-            entry=opened.entry, metric=opened.system.metric, points=points, start_s=starts
+            entry=opened.entry,
+            metric=opened.system.metric,
+            points=points,
+            start_s=starts,
+            notice=opened.system.short_notice(clip),
         )

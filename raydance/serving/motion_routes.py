@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 
 from raydance.errors import InputError
 from raydance.motion import skeleton
@@ -21,6 +22,7 @@ from raydance.motion.clip import Clip
 from raydance.motion.contacts import clean_feet
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.render import strip
+from raydance.motion.windows import num_rest_frames
 from raydance.serving import replies, schema
 from raydance.serving.context import (
     LONGEST_S,
@@ -37,11 +39,28 @@ from raydance.serving.docs import OF_GENERATED, motion_content, multipart
 from raydance.serving.motions import ClipPart
 from raydance.serving.parts import EncodedText, GeneratedMotion
 from raydance.serving.problems import Problem
+from raydance.serving.uploads import number
 
 router = APIRouter(prefix="/v1", tags=["motion"])
 
 _POSES: Final = 4
-_THUMBNAIL: Final = (72, 96)
+_THUMBNAIL: Final = (144, 176)  # sharp also on screens of two pixels for one
+_CHANGE_RANGES: Final = {
+    "start_s": (0.0, LONGEST_S),
+    "end_s": (0.0, LONGEST_S),
+    "out_fps": (1.0, 240.0),
+}
+_CHANGE_FIELDS: Final[dict[str, Any]] = {
+    **{
+        name: {"type": "number", "minimum": low, "maximum": high}
+        for name, (low, high) in _CHANGE_RANGES.items()
+    },
+    "in_place": {"type": "boolean"},
+    "loop": {"type": "boolean"},
+    "names": {"type": "string", "enum": ["own", "mixamo"]},
+}
+"""Fields of a form that say how a written file differs from the one sent; see `FileChanges`."""
+
 IsJson = Depends(check_json)
 FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
 
@@ -62,7 +81,12 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
         clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
         notices = encoded.notices + _in_words(skate)
         return await replies.file_response(
-            clip, asked.format, asked.text[:60], notices, _facts_in_headers(made, encoded)
+            clip,
+            asked.format,
+            asked.text[:60],
+            notices,
+            _facts_in_headers(made, encoded),
+            asked.file,
         )
     samples = await replies.prepare(_samples, made, asked.clean_feet)
     now = time.perf_counter()
@@ -127,8 +151,8 @@ def _known(value: float) -> float | None:
 
 def _samples(made: GeneratedMotion, clean: bool) -> list[dict[str, Any]]:
     samples = []
-    for number in range(len(made.motion)):
-        motion, skate = _finish(made, number, clean)
+    for i in range(len(made.motion)):
+        motion, skate = _finish(made, i, clean)
         samples.append(replies.motion_facts(motion, made.joint_mask, made.fps) | skate)
     return samples
 
@@ -156,26 +180,54 @@ async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
             "maxLength": 200,
             "description": "Of no use: no run is asked",
         },
+        **_CHANGE_FIELDS,
     ),
 )
 async def convert(request: Request, service: Service) -> Response:
-    """A motion file of any readable format into another, or into JSON to be shown."""
-    async with service.uploads.form(request, "format") as form:
+    """A motion file of any readable format into another, or into JSON to be shown.
+
+    In JSON a T-pose that a converter put before the motion is left out.
+    """
+    async with service.uploads.form(request, "format", *_CHANGE_FIELDS) as form:
         format = text_field(form, "format", 10) or "json"
         if format not in replies.FORMATS:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
         await replies.check_format(format)
+        changes = _changes(form)
         clip = await service.uploads.clip(form)
     if format == "json":
         return await replies.prepare(_as_json, clip)
-    return await replies.file_response(clip, format, clip.clip_id)
+    return await replies.file_response(clip, format, clip.clip_id, changes=changes)
+
+
+def _changes(form: FormData) -> schema.FileChanges | None:
+    """How a form wants motion changed; None where it says nothing of it.
+
+    Raises:
+        Problem: a value that is not allowed.
+    """
+    given: dict[str, Any] = {name: text_field(form, name, 20) for name in _CHANGE_FIELDS}
+    given = {name: text for name, text in given.items() if text}
+    for name, text in given.items():
+        kind = _CHANGE_FIELDS[name]["type"]
+        if kind == "boolean":
+            if text not in ("true", "false"):
+                raise Problem(422, f"{name}: {text!r}; allowed: true, false")
+            given[name] = text == "true"
+        elif kind == "number":
+            given[name] = number(form, name, *_CHANGE_RANGES[name])
+        elif text not in _CHANGE_FIELDS[name]["enum"]:
+            raise Problem(
+                422, f"{name}: {text!r}; allowed: {', '.join(_CHANGE_FIELDS[name]['enum'])}"
+            )
+    given["fps"] = given.pop("out_fps", None)
+    return schema.FileChanges(**given) if any(given.values()) else None
 
 
 def _as_json(clip: Clip) -> Response:
     mapped = map_to_canonical(clip)
-    return replies.json_response(
-        replies.motion_facts(mapped.positions, mapped.joint_mask, clip.fps)
-    )
+    motion = mapped.positions[num_rest_frames(mapped.positions, mapped.joint_mask) :]
+    return replies.json_response(replies.motion_facts(motion, mapped.joint_mask, clip.fps))
 
 
 def _part_as_json(part: ClipPart) -> Response:

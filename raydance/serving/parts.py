@@ -85,12 +85,14 @@ class ClipPoints:
         entry, metric: the run and its space, as for `EncodedText`.
         points: `[N, Z]`.
         start_s: `[N]` seconds.
+        notice: what the caller should know of the points; empty where there is nothing.
     """
 
     entry: Entry
     metric: str
     points: np.ndarray
     start_s: np.ndarray
+    notice: str = ""
 
 
 class Failed:

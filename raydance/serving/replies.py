@@ -17,9 +17,11 @@ from fastapi.responses import Response
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.export import is_writable, write_clip
+from raydance.motion.export import check_suffix, is_writable, write_clip
+from raydance.motion.export.edits import Edits, edited
 from raydance.motion.export.written_file import WrittenFile
 from raydance.serving.parts import Answer
+from raydance.serving.schema import FileChanges
 from raydance.serving.uploads import safe_stem
 
 FORMATS: Final[dict[str, str]] = {
@@ -123,23 +125,33 @@ async def file_response(
     name: str,
     notices: Sequence[str] = (),
     facts: Mapping[str, str] = MappingProxyType({}),
+    changes: FileChanges | None = None,
 ) -> Response:
     """A clip as a file to download; notices go into the header `X-Raydance-Note`, and how far its
     joints are off into `X-Raydance-Residual-Cm`.
 
     Args:
         facts: further headers and their texts.
+        changes: how the motion is changed before it is written.
 
     Raises:
         InputError: a format that is not here, or motion too long for pictures.
     """
+    suffix = f".{format}"
+    options: dict[str, Any] = {}
+    if changes is not None:
+        if changes.names != "own":
+            options["names"] = changes.names
+            check_suffix(f"motion{suffix}", **options)
+        # The largest first: a rate multiplies the frames.
+        check_size(_num_frames(clip, changes), len(clip.joint_names), "a file")
+        clip = await prepare(edited, clip, Edits(**changes.model_dump(exclude={"names"})))
     if format in _PICTURES and clip.num_frames > MAX_PICTURE_FRAMES:
         raise InputError(
             f"{format}: {clip.num_frames} frames; allowed: {MAX_PICTURE_FRAMES} (ask for a part)"
         )
     check_size(clip.num_frames, len(clip.joint_names), "a file")
-    suffix = f".{format}"
-    content, written = await prepare(_write, clip, suffix)
+    content, written = await prepare(_write, clip, suffix, options)
     note = "; ".join([*notices, *_told(written)])
     headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
     headers |= {header: _header_text(text) for header, text in facts.items()}
@@ -155,10 +167,14 @@ def _header_text(note: str) -> str:
     return " ".join(note.encode("ascii", "replace").decode().split())[:_LONGEST_NOTE]
 
 
-def _write(clip: Clip, suffix: str) -> tuple[bytes, WrittenFile]:
+def _num_frames(clip: Clip, changes: FileChanges) -> int:
+    return round(clip.num_frames * (changes.fps or clip.fps) / clip.fps)
+
+
+def _write(clip: Clip, suffix: str, options: dict[str, Any]) -> tuple[bytes, WrittenFile]:
     with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
-        written = write_clip(path, clip)
+        written = write_clip(path, clip, **options)
         return path.read_bytes(), written
 
 

@@ -13,6 +13,7 @@ from raydance.serving.motions import ClipPart
 from raydance.serving.parts import EncodedText, Failed, Part
 from raydance.serving.runs import Entry, OpenRun, RunCache
 from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
+from raydance.systems.dance_language.training_summary import summarise
 
 
 class Retriever(Part):
@@ -57,6 +58,7 @@ class Retriever(Part):
             "library": {"num_windows": counts["windows"], "num_files": counts["read"]}
             if counts
             else None,
+            "trained_on": asdict(summarise(system.library, system.captions.texts)),
         }
 
     def find_together(

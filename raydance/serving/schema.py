@@ -38,6 +38,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class FileChanges(_Strict):
+    """How motion is changed when it is written into a file; `names` is for bvh and glb."""
+
+    start_s: Seconds | None = Field(default=None, description="The part that is kept")
+    end_s: Seconds | None = None
+    in_place: bool = Field(default=False, description="Stay on one spot of the floor")
+    fps: float | None = Field(default=None, ge=1, le=240, allow_inf_nan=False)
+    loop: bool = Field(default=False, description="Bring the last frame to the pose of the first")
+    names: Literal["own", "mixamo"] = Field(default="own", description="Of joints")
+
+
 class Generate(_Strict):
     """A sentence to be danced."""
 
@@ -67,6 +78,7 @@ class Generate(_Strict):
         description="Motions that the flow makes for each sample; the one that fits best is kept",
     )
     format: Format = Field(default="json", description="Files hold one sample")
+    file: FileChanges | None = Field(default=None, description="Of a file; JSON stays as it is")
     clean_feet: bool = Field(
         default=True,
         description="Keep feet that stand from sliding; steered motion always does",
@@ -80,7 +92,7 @@ class Generate(_Strict):
 
     def options(self) -> dict[str, Any]:
         """What the generator takes beside the sentence."""
-        return self.model_dump(exclude={"text", "format", "clean_feet", "model"})
+        return self.model_dump(exclude={"text", "format", "file", "clean_feet", "model"})
 
 
 class Search(_Strict):
@@ -225,6 +237,7 @@ class Described(BaseModel):
     model: str
     file: str
     seconds: float
+    notices: list[str] = Field(description="What the caller should know of the answer")
     segments: list[Segment]
 
 
@@ -319,6 +332,14 @@ class FlowSettings(BaseModel):
     candidates: int
 
 
+class TrainedOn(BaseModel):
+    """The training clips of a run."""
+
+    num_clips: int
+    seconds: float
+    movements: list[str] = Field(description="What is done in them, the commonest first")
+
+
 class ModelFacts(BaseModel):
     """A served run."""
 
@@ -336,6 +357,7 @@ class ModelFacts(BaseModel):
     flow: FlowSettings | None = Field(description="Null where the run has no motion flow")
     max_frames: int
     library: LibraryFacts | None
+    trained_on: TrainedOn
 
 
 class LimitFacts(BaseModel):

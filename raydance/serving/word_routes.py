@@ -77,6 +77,7 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
             library = _boolean(text_field(form, "library", 10))
             clip = await service.uploads.clip(form)
         placed = await service.backend.embed(model, clip)
+        notices = [placed.notice] if placed.notice else []
         point = placed.points.mean(axis=0)
         found = await service.backend.search(placed.entry, point, k, library)
         name = placed.entry.name
@@ -122,6 +123,7 @@ async def embed(request: Request, service: Service) -> Response:
         placed = await service.backend.embed(model, clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
+        notices = [placed.notice] if placed.notice else []
     else:
         asked = await json_body(request, schema.Embed)
         encoded = await service.backend.speak_all(asked.model, asked.texts)

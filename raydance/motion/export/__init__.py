@@ -9,6 +9,7 @@ from typing import Any, Final
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
 from raydance.motion.export import bvh, glb, npz, video
+from raydance.motion.export.edits import Edits, edited
 from raydance.motion.export.written_file import WrittenFile
 
 WRITERS: Final[Mapping[str, Callable[..., WrittenFile]]] = {
@@ -23,6 +24,7 @@ WRITERS: Final[Mapping[str, Callable[..., WrittenFile]]] = {
 OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "unit": frozenset({".bvh"}),
     "up": frozenset({".bvh"}),
+    "names": frozenset({".bvh", ".glb"}),
     "limits": frozenset({".npz", ".bvh", ".glb"}),
 }
 """What can be chosen -> the suffixes whose writers take it; see those for the meaning."""
@@ -50,12 +52,15 @@ def check_suffix(path: str | Path, **options: Any) -> None:
             raise InputError(f"{path}: {option} is for {allowed}, not for {suffix}")
 
 
-def write_clip(path: str | Path, clip: Clip, **options: Any) -> WrittenFile:
+def write_clip(
+    path: str | Path, clip: Clip, edits: Edits | None = None, **options: Any
+) -> WrittenFile:
     """Write a motion file of the format that its suffix names, whole or not at all.
 
     Args:
         path: the file; replaced where it exists, its folder is made.
         clip: what is written.
+        edits: what is changed about it before.
         options: of `OPTIONS`.
 
     Returns:
@@ -65,6 +70,8 @@ def write_clip(path: str | Path, clip: Clip, **options: Any) -> WrittenFile:
         InputError: as `check_suffix`, or a clip or value that the format cannot have.
     """
     check_suffix(path, **options)
+    if edits is not None:
+        clip = edited(clip, edits)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return WRITERS[path.suffix.lower()](path, clip, **options)

@@ -16,6 +16,7 @@ from raydance.errors import InputError
 from raydance.files import replacing
 from raydance.motion import rotations as rot
 from raydance.motion.clip import Clip
+from raydance.motion.export.joint_naming import named
 from raydance.motion.export.pose import Pose, pose_of
 from raydance.motion.export.written_file import WrittenFile
 from raydance.motion.units import LENGTHS
@@ -35,6 +36,7 @@ def write(
     *,
     unit: str = "cm",
     up: str = "y",
+    names: str = "own",
     limits: bool = True,
     joint_mask: Sequence[bool] | np.ndarray | None = None,
 ) -> WrittenFile:
@@ -47,6 +49,7 @@ def write(
         clip: with rotations and offsets, or with positions alone.
         unit: of `raydance.motion.units.LENGTHS`.
         up: the axis that points up, `y` or `z`.
+        names: of joints, see `joint_naming.NAMINGS`.
         limits, joint_mask: see `pose_of`.
 
     Raises:
@@ -57,11 +60,12 @@ def write(
     if up not in UP:
         raise InputError(f"up: found {up!r}; allowed: {', '.join(UP)}")
     pose = pose_of(clip, limits=limits, joint_mask=joint_mask)
+    written_names = _names(named(pose.joint_names, names))
     turn = UP[up]
     # A change of basis: in the new frame everything is where it was, seen from the new axes.
     rotations = rot.multiply(rot.multiply(turn, pose.rotations), rot.conjugate(turn))
     text = _text(
-        _names(pose),
+        written_names,
         pose,
         rotations,
         rot.rotate(turn, pose.offsets) / LENGTHS[unit],
@@ -73,10 +77,10 @@ def write(
     return pose.written()
 
 
-def _names(pose: Pose) -> list[str]:
+def _names(joint_names: Sequence[str]) -> list[str]:
     """Joint names as BVH can have them: without blanks and braces, all different."""
     names: list[str] = []
-    for joint, given in enumerate(pose.joint_names):
+    for joint, given in enumerate(joint_names):
         name = re.sub(r"[\s{}]+", "_", given) or "joint"
         names.append(name if name not in names else f"{name}_{joint}")
     return names

@@ -18,6 +18,7 @@ from raydance.files import replacing
 from raydance.motion import units
 from raydance.motion.clip import Clip
 from raydance.motion.export.body_mesh import Mesh, body_mesh
+from raydance.motion.export.joint_naming import named
 from raydance.motion.export.pose import Pose, pose_of
 from raydance.motion.export.written_file import WrittenFile
 from raydance.motion.render import COLOURS
@@ -35,6 +36,7 @@ def write(
     path: str | Path,
     clip: Clip,
     *,
+    names: str = "own",
     limits: bool = True,
     joint_mask: Sequence[bool] | np.ndarray | None = None,
 ) -> WrittenFile:
@@ -43,18 +45,20 @@ def write(
     Args:
         path: the file; replaced where it exists.
         clip: with rotations and offsets, or with positions alone.
+        names: of joints, see `joint_naming.NAMINGS`.
         limits, joint_mask: see `pose_of`.
 
     Raises:
         InputError: a clip that `pose_of` refuses.
     """
     pose = pose_of(clip, limits=limits, joint_mask=joint_mask)
+    document = _document(pose, clip, named(pose.joint_names, names))
     with replacing(Path(path)) as temporary:
-        temporary.write_bytes(_document(pose, clip))
+        temporary.write_bytes(document)
     return pose.written()
 
 
-def _document(pose: Pose, clip: Clip) -> bytes:
+def _document(pose: Pose, clip: Clip, names: Sequence[str]) -> bytes:
     import pygltflib as gl  # here, for it takes a moment that other formats need not wait for
 
     gltf = gl.GLTF2(asset=gl.Asset(version="2.0", generator="raydance"))
@@ -64,7 +68,7 @@ def _document(pose: Pose, clip: Clip) -> bytes:
     offsets = pose.offsets.copy()
     offsets[0] -= floor
     rest = rest - floor
-    for joint, name in enumerate(pose.joint_names):
+    for joint, name in enumerate(names):
         children = [i for i, parent in enumerate(pose.parents) if parent == joint]
         gltf.nodes.append(
             gl.Node(name=name, translation=_plain(offsets[joint]), children=children or None)

@@ -31,7 +31,7 @@ _SIZE: Final = (480, 480)  # even numbers, as H.264 needs them
 
 
 def write_gif(path: str | Path, clip: Clip) -> WrittenFile:
-    """Write an animation of a stick figure that loops, whole or not at all.
+    """Write an animation of a body that loops, whole or not at all.
 
     Raises:
         InputError: a clip without a body (see `map_to_canonical`) or that `render` refuses.
@@ -43,7 +43,7 @@ def write_gif(path: str | Path, clip: Clip) -> WrittenFile:
 
 
 def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) -> WrittenFile:
-    """Write a video of a stick figure, whole or not at all.
+    """Write a video of a body, whole or not at all.
 
     Above 60 frames per second some frames are left out and the speed stays true.
 

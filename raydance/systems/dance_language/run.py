@@ -189,13 +189,30 @@ class DanceLanguage:
 
     # Into the spaces
 
-    def windows(self, clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def windows(
+        self, clip: Clip, *, pads_short: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A clip's windows `[N, T, 50, 3]` (metres), joint masks `[N, 50]` and start times `[N]` s.
+
+        Args:
+            pads_short: see `windows_of_clip`.
 
         Raises:
             InputError: shorter than one window, or a skeleton that cannot be mapped.
         """
-        return windows_of_clip(clip, fps=self.fps, length=self.window, stride=self.stride)
+        return windows_of_clip(
+            clip, fps=self.fps, length=self.window, stride=self.stride, pads_short=pads_short
+        )
+
+    def short_notice(self, clip: Clip) -> str:
+        """What is to be said of a clip that is shorter than a window; empty of others."""
+        seconds, length_s = clip.duration_s, self.window / self.fps
+        if seconds * self.fps >= self.window - 0.5:
+            return ""
+        return (
+            f"the motion is {seconds:.1f} s long, and what was learned are parts of {length_s:.1f} "
+            "s: its last pose was held for the rest, so take the words with care"
+        )
 
     def encode_motion(self, motion: np.ndarray, joint_mask: np.ndarray) -> dict[str, np.ndarray]:
         """What the stages make of windows `[N, T, 50, 3]` in metres.
@@ -259,8 +276,13 @@ class DanceLanguage:
     # Motion to text
 
     def describe(self, clip: Clip, k: int = 3) -> list[Segment]:
-        """The k best captions of the whole clip first, then of each of its windows."""
-        motion, mask, starts = self.windows(clip)
+        """The k best captions of the whole clip first, then of each of its windows.
+
+        A clip shorter than a window is padded (see `short_notice`): its captions have no
+        confidence, which was calibrated on motion that fills its window.
+        """
+        motion, mask, starts = self.windows(clip, pads_short=True)
+        is_padded = bool(self.short_notice(clip))
         found = self.encode_motion(motion, mask)
         length_s = self.window / self.fps
         whole_D = index.unit(found["text"]).mean(axis=0)
@@ -268,14 +290,15 @@ class DanceLanguage:
         text_ND = np.concatenate([whole_D[None], found["text"]])
         cluster_N = np.array([main, *found["cluster"]])
         judged = self.judge.judge_clip(text_ND, cluster_N, found["motion_embedding"])
-        times = [(0.0, clip.duration_s), *((float(s), float(s + length_s)) for s in starts)]
+        ends = [clip.duration_s if is_padded else float(s + length_s) for s in starts]
+        times = [(0.0, clip.duration_s), *zip(starts.tolist(), ends)]
         return [
             Segment(
                 start_s=start,
                 end_s=end,
                 cluster=int(cluster),
                 captions=self.caption_base.describe(text_D, int(cluster), k),
-                confidence=judged.confidence[i],
+                confidence=None if is_padded else judged.confidence[i],
                 is_unlike_training=judged.is_unlike_training[i],
             )
             for i, ((start, end), text_D, cluster) in enumerate(
@@ -389,7 +412,7 @@ class DanceLanguage:
     def point_of(self, query: str | Clip) -> np.ndarray:
         """Where a sentence or a clip lies in the shared space, `[Z]`."""
         if isinstance(query, Clip):
-            motion, mask, _ = self.windows(query)
+            motion, mask, _ = self.windows(query, pads_short=True)
             return self.encode_motion(motion, mask)["motion_embedding"].mean(axis=0)
         return self.encode_text([query])["text_projection"][0]
 

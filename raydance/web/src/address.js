@@ -3,7 +3,7 @@
 import { announce, byId, make } from "./dom.js";
 import { fillForm, firstExample, readForm } from "./generate-panel.js";
 import { fromHash, toHash } from "./link.js";
-import { setTrails } from "./view.js";
+import { setLook, setShown } from "./view.js";
 
 const REST_MS = 150; // a slider that moves is written once
 const TOAST_MS = 2200;
@@ -12,7 +12,10 @@ export class Address {
   constructor(app) {
     this.app = app;
     app.player.addEventListener("change", () => this.remember());
-    app.stage.onView = () => this.remember();
+    app.stage.onView = () => {
+      byId("look").value = app.stage.look;
+      this.remember();
+    };
     addEventListener("hashchange", () => {
       if (location.hash !== this.written) this.restore();
     });
@@ -27,8 +30,9 @@ export class Address {
       this.app.chooseModel(state.model);
       player.setSpeed(state.speed);
       player.setLooping(state.loop);
-      setTrails(stage, state.trails);
+      setShown(stage, { trails: state.trails, ghosts: state.ghosts, skeleton: state.skeleton });
       stage.layout = state.layout;
+      setLook(stage, state.look);
       this.resume = { time_s: state.time_s, camera: state.camera };
       tabs.choose(state.tab);
       const isNothing = !state.text && !state.clips && !state.start;
@@ -37,11 +41,22 @@ export class Address {
       if (state.start && state.end) await dances.blend(state.start, state.end, state.share, state.side_by_side);
       else if (state.clips && !state.text) await dances.playClips(state.clips);
       else await dances.generate(readForm(), state.clips ?? []);
+      if (!isNothing && !this.app.cast.takes.length) await this.repair();
       if (!state.query) search.again(state);
     } finally {
       this.isRestoring = false;
     }
     this.remember();
+  }
+
+  /** What a link named is not here: says so, over an example. */
+  async repair() {
+    const { dances, jobs } = this.app;
+    const why = byId("problem").textContent;
+    this.resume = undefined;
+    fillForm({ text: firstExample });
+    await dances.generate(readForm());
+    jobs.tell(`The link could not be shown, this is an example. ${why}`);
   }
 
   /** Where the dancers now shown begin: the time for the first of them, the camera for all. */
@@ -71,11 +86,12 @@ export class Address {
       tab: tabs.current(),
       ...search.shown,
       layout: stage.layout,
+      look: stage.look,
       speed: player.speed,
-      trails: stage.hasTrails,
+      ...stage.shown,
       loop: player.isLooping,
       time_s: player.isPlaying || !cast.takes.length ? undefined : Number(player.time_s.toFixed(3)),
-      camera: stage.isFrontView ? undefined : stage.readView(),
+      camera: stage.isAsGiven ? undefined : stage.readView(),
     };
   }
 

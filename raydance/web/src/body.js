@@ -1,4 +1,7 @@
 // How thick a body is: a skeleton's joints into limbs (tapered capsules), left, right or middle.
+// `raydance/motion/body_shape.py` has the same numbers for pictures; a test compares them.
+
+import { hasTorso } from "./torso.js";
 
 /** Radii in metres (at the parent, at the joint) of the bone that ends in a joint. */
 const RADII = {
@@ -20,18 +23,8 @@ const FINGER = [0.0105, 0.009];
 const PALM = [0.022, 0.0125];
 const UNKNOWN = [0.03, 0.03];
 
-/**
- * Extra volume where no bone runs: [one end, other end, radii], each end a mixture of joints. Four
- * strands side by side make a trunk of pelvis, waist and ribs that is wider than deep.
- */
-const TRUNK = [
-  [{ left_hip: 1 }, { right_hip: 1 }, [0.09, 0.09]],
-  [{ left_shoulder: 0.55, spine3: 0.45 }, { right_shoulder: 0.55, spine3: 0.45 }, [0.1, 0.1]],
-  ...["left", "right"].flatMap((side) => [
-    [{ [`${side}_hip`]: 0.7, pelvis: 0.3 }, { [`${side}_shoulder`]: 0.52, spine3: 0.48 }, [0.088, 0.1]],
-    [{ [`${side}_hip`]: 0.3, pelvis: 0.7 }, { [`${side}_shoulder`]: 0.22, spine3: 0.78 }, [0.096, 0.108]],
-  ]),
-];
+/** Bones that the trunk hides where there is one (`torso.js`). */
+const IN_TORSO = new Set(["spine1", "spine2", "spine3", "hip"]);
 
 const isFinger = (name) => /_(index|middle|pinky|ring|thumb)\d$/.test(name);
 const sideOf = (name) => (name.startsWith("left_") ? "left" : name.startsWith("right_") ? "right" : "middle");
@@ -42,29 +35,33 @@ const bare = (name) => name.replace(/^(left|right)_/, "");
  *
  * `from` and `to` are lists of [joint, weight]; `radii` are those at the two ends. With `beyond`, a
  * limb does not join the two but goes on from `to` by `start` to `beyond` metres (a head, toes).
- * Those that are bones have the joint's `name`, without its side.
+ * Those that are bones have the joint's `name`, without its side; `isHidden` are those in the trunk.
  */
 export function limbsOf(joints, parents) {
   const limbs = [];
-  const index = new Map(joints.map((name, i) => [name, i]));
+  const hides = hasTorso(joints);
   joints.forEach((name, joint) => {
     if (parents[joint] < 0) return;
     const part = bare(name);
     const side = part === "hip" || part === "collar" ? "middle" : sideOf(name);
     const bone = { from: [[parents[joint], 1]], to: [[joint, 1]], side };
     const fingers = isFinger(joints[parents[joint]]) ? FINGER : PALM;
-    limbs.push({ ...bone, radii: isFinger(name) ? fingers : (RADII[part] ?? UNKNOWN), isThin: isFinger(name), name: part });
+    limbs.push({ ...bone, radii: isFinger(name) ? fingers : (RADII[part] ?? UNKNOWN), isThin: isFinger(name), isHidden: hides && IN_TORSO.has(part), name: part });
     if (name === "head") limbs.push({ ...bone, start: 0.05, beyond: 0.115, radii: [0.078, 0.086] });
     if (part === "foot") limbs.push({ ...bone, start: 0, beyond: 0.06, radii: [0.032, 0.026], isFlat: true });
     const hasFingers = joints.some((other, i) => parents[i] === joint && isFinger(other));
     if (part === "wrist" && !hasFingers) limbs.push({ ...bone, start: 0, beyond: 0.12, radii: [0.032, 0.022] });
   });
-  for (const [first, second, radii] of TRUNK) {
-    const ends = [first, second].map((mixture) => Object.entries(mixture).map(([name, weight]) => [index.get(name), weight]));
-    if (ends.flat().some(([joint]) => joint === undefined)) continue;
-    limbs.push({ from: ends[0], to: ends[1], radii, side: "middle" });
-  }
   return limbs;
+}
+
+/** The skeleton itself: a thin bone to each joint, in the colour of its side. */
+export function bonesOf(joints, parents) {
+  const bones = joints.map((name, joint) => {
+    const thin = isFinger(name) ? 0.006 : 0.014;
+    return { from: [[parents[joint], 1]], to: [[joint, 1]], side: sideOf(name), radii: [thin, 1.6 * thin] };
+  });
+  return bones.filter((_, joint) => parents[joint] >= 0);
 }
 
 /** One coordinate (0, 1 or 2) of a limb's end in a pose [J * 3]. */

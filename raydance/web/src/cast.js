@@ -27,6 +27,7 @@ export class Cast {
     this.shown = shown;
     this.chosen = takes.includes(this.chosen) ? this.chosen : takes[0];
     this.app.map.showBlend(shown.start ? shown : null);
+    stage.prefersSplit = takes.filter((take) => take.kind === "generated").length > 1;
     stage.show(takes.map((take) => take.motion), { keepsView });
     this.showLabels();
     this.markLayout();
@@ -52,7 +53,8 @@ export class Cast {
 
   showLabels() {
     const labels = this.takes.map((take) => {
-      const label = make("button", { type: "button", title: "Choose for download and search" }, make("strong", {}, take.label), make("span", {}, take.note));
+      const said = this.isSaidOnce(take) ? null : make("span", {}, take.note);
+      const label = make("button", { type: "button", title: "Choose for download and search" }, make("strong", {}, take.label), said);
       label.dataset.kind = take.kind;
       label.addEventListener("click", () => {
         this.chosen = take;
@@ -61,7 +63,15 @@ export class Cast {
       return label;
     });
     byId("labels").replaceChildren(...labels);
+    const said = this.takes.find((take) => this.isSaidOnce(take));
+    byId("sentence-shown").textContent = said ? said.note : "";
     this.markChosen();
+  }
+
+  /** Whether a sample shares its sentence with others, so that it stands above them all. */
+  isSaidOnce(take) {
+    const alike = this.takes.filter((other) => other.kind === "generated" && other.note === take.note);
+    return take.kind === "generated" && alike.length > 1;
   }
 
   markChosen() {

@@ -86,14 +86,15 @@ export class DescribePanel {
     byId("neighbours-title").hidden = true;
   }
 
-  showWords({ file, seconds, segments }) {
+  showWords({ file, seconds, segments, notices = [] }) {
     const [whole] = segments;
     const words = whole?.captions ?? [];
     this.clear();
     byId("description").append(
       make("h2", {}, file),
-      make("p", { className: "quiet" }, `${inSeconds(seconds)} s, ${Math.max(0, segments.length - 1)} windows`),
-      make("p", { className: "confidence" }, sureness(whole)),
+      make("p", { className: "quiet" }, `${inSeconds(seconds)} s, ${inParts(segments.length - 1)}`),
+      make("ul", { className: "notices" }, ...notices.map((notice) => make("li", {}, notice))),
+      sureness(whole) ? make("p", { className: `confidence ${whole.is_unlike_training ? "is-unlike" : ""}` }, sureness(whole)) : "",
       make("ul", { className: "captions" }, ...words.map((caption) => captionItem(caption))),
     );
     if (words.length) announce(`${file}: ${words[0].text}`);
@@ -101,12 +102,14 @@ export class DescribePanel {
 }
 
 function captionItem({ text, derived }) {
-  return make("li", {}, make("span", {}, text), derived ? make("small", { className: "quiet" }, "derived from kinematics") : "");
+  return make("li", {}, make("span", {}, text), derived ? make("small", { className: "quiet" }, "measured from the motion, not written by a person") : "");
 }
+
+const inParts = (num) => (num > 1 ? `described in ${num} parts` : "described as a whole");
 
 /** How far the captions of a part can be trusted: {confidence, is_unlike_training}. */
 export function sureness(part) {
-  if (part?.is_unlike_training) return "This motion is unlike the training data: the words below say little about it.";
+  if (part?.is_unlike_training) return "This motion is unlike what was learned: the words below say little about it.";
   if (part?.confidence === undefined || part.confidence === null) return "";
-  return `The first caption is right with a probability of ${Math.round(100 * part.confidence)} %.`;
+  return `The first line is right in about ${Math.round(10 * part.confidence)} of 10 cases like this.`;
 }

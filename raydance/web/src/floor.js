@@ -1,6 +1,6 @@
 // A soft floor: a pool of light with a half-metre grid that fades into the paper.
 
-import { CircleGeometry, Color, Mesh, ShaderMaterial } from "three";
+import { CircleGeometry, Color, Mesh, ShaderMaterial, Vector2 } from "three";
 
 const VERTEX = `
 varying vec2 place;
@@ -14,9 +14,10 @@ uniform vec3 paper;
 uniform vec3 light;
 uniform vec3 grid;
 uniform float reach;
+uniform vec2 middle;
 varying vec2 place;
 float lines(float step) {
-  vec2 cell = place / step;
+  vec2 cell = (place + middle) / step;
   vec2 width = fwidth(cell);
   vec2 near = abs(fract(cell - 0.5) - 0.5) / max(width, vec2(1e-5));
   vec2 shown = (1.0 - min(near, 1.0)) * (1.0 - smoothstep(0.3, 0.9, width));
@@ -40,7 +41,7 @@ export class Floor {
     const material = new ShaderMaterial({
       vertexShader: VERTEX,
       fragmentShader: FRAGMENT,
-      uniforms: { paper: colour(), light: colour(), grid: colour(), reach: { value: 4 } },
+      uniforms: { paper: colour(), light: colour(), grid: colour(), reach: { value: 4 }, middle: { value: new Vector2() } },
       depthWrite: false,
     });
     this.mesh = new Mesh(geometry, material);
@@ -51,6 +52,11 @@ export class Floor {
   setReach(reach) {
     this.mesh.material.uniforms.reach.value = reach;
     this.mesh.scale.set(2 * reach, 1, 2 * reach); // further out nothing is left of it
+  }
+
+  /** What lies under the camera, metres: the grid moves, the pool of light does not. */
+  setMiddle(x, z) {
+    this.mesh.material.uniforms.middle.value.set(x, z);
   }
 
   setColours(colours) {

@@ -1,6 +1,7 @@
 // The sentence field and the tab with what can be chosen about a generation.
 
 import { byId, make } from "./dom.js";
+import { isRight, wrongSentence } from "./form-check.js";
 import { keptInWords } from "./steering-fields.js";
 
 const EXAMPLES = [
@@ -13,8 +14,8 @@ const EXAMPLES = [
 ];
 const SOURCES = {
   flow: "the motion flow",
-  prior: "the decoder, from chance",
-  cluster: "the decoder, from the cluster that fits",
+  prior: "the decoder, from a random start",
+  cluster: "the decoder, from similar movements",
   nearest: "the decoder, from the nearest clip",
 };
 const OF_FLOW = ["steps", "guidance", "candidates"];
@@ -33,28 +34,41 @@ export function attachGenerate(app) {
   const sentence = byId("sentence");
   byId("sentence-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    app.dances.generate(readForm());
+    ask(app);
   });
   byId("examples").append(
     ...EXAMPLES.map((text) => {
       const button = make("button", { type: "button" }, text);
       button.addEventListener("click", () => {
         sentence.value = text;
-        app.dances.generate(readForm());
+        ask(app);
       });
       return make("li", {}, button);
     }),
   );
   byId("next-seed").addEventListener("click", () => {
-    byId("seed").value = String(Number(byId("seed").value || 0) + 1);
-    app.dances.generate(readForm());
+    byId("seed").value = String(Math.round(Number(byId("seed").value || 0)) + 1);
+    ask(app);
   });
   byId("source").addEventListener("change", showFlowFields);
   for (const id of Object.keys(NUMBERS)) {
     byId(id).addEventListener("keydown", (event) => {
-      if (event.key === "Enter") app.dances.generate(readForm());
+      if (event.key === "Enter") ask(app);
     });
+    byId(id).addEventListener("change", () => isRight(byId(id)));
   }
+}
+
+/** Has the sentence danced, or says beside the fields what is wrong with them. */
+function ask(app) {
+  const wrong = Object.keys(NUMBERS).filter((id) => !isRight(byId(id)));
+  if (OF_FLOW.some((id) => wrong.includes(id))) byId("advanced").open = true;
+  const problem = wrongSentence(byId("sentence").value, app.limits?.text_characters);
+  const first = problem ? "sentence" : wrong[0];
+  if (!first) return app.dances.generate(readForm());
+  if (wrong.length) app.tabs.choose("generate");
+  byId(first).focus();
+  if (problem) app.jobs.fail(new Error(problem));
 }
 
 export const firstExample = EXAMPLES[0];
@@ -75,7 +89,13 @@ export function fillForm(state) {
   byId("sentence").value = state.text ?? "";
   byId("source").value = state.source ?? "";
   byId("with-nearest").checked = state.nearest ?? true;
-  for (const [id, name] of Object.entries(NUMBERS)) byId(id).value = state[name] ?? "";
+  for (const [id, name] of Object.entries(NUMBERS)) {
+    const { min, max } = byId(id);
+    // A link may ask for more than this run or this service gives.
+    const [low, high] = [min === "" ? -Infinity : Number(min), max === "" ? Infinity : Number(max)];
+    byId(id).value = state[name] === undefined ? "" : String(Math.min(Math.max(state[name], low), high));
+    isRight(byId(id));
+  }
   if (["source", ...OF_FLOW].some((name) => state[name] !== undefined)) byId("advanced").open = true;
   showFlowFields();
 }
@@ -89,7 +109,7 @@ function showFlowFields() {
 /** Offers the sources that a model has, and its limits. */
 export function offer(model, limits) {
   byId("source").replaceChildren(
-    make("option", { value: "" }, "as usual"),
+    make("option", { value: "" }, `${plain(model.default_source)} (this run's choice)`),
     ...model.sources.map((source) => make("option", { value: source }, SOURCES[source] ?? source)),
   );
   usualSource = model.default_source;
@@ -97,7 +117,20 @@ export function offer(model, limits) {
   showFlowFields();
   byId("num-samples").max = String(limits.samples);
   byId("seconds").max = String(model.max_frames / model.fps);
+  byId("knows").hidden = !model.trained_on;
+  byId("knows").textContent = model.trained_on ? trainedOn(model.trained_on) : "";
+  byId("knows").title = model.trained_on?.movements.join(", ") ?? "";
   byId("seconds").placeholder = `${model.window / model.fps}`;
+}
+
+const plain = (source) => (SOURCES[source] ?? source).replace(/^the /, "");
+
+/** What a run was trained on, for who has to guess what it can do: {num_clips, seconds, movements}. */
+export function trainedOn({ num_clips, seconds, movements }, most = 8) {
+  const minutes = seconds < 90 ? `${Math.round(seconds)} seconds` : seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
+  const named = movements.slice(0, most).join(", ");
+  const others = movements.length > most ? ` and ${movements.length - most} more` : "";
+  return `Trained on ${num_clips} ${num_clips === 1 ? "recording" : "recordings"} (${minutes}).${named ? ` It knows: ${named}${others}.` : ""}`;
 }
 
 export function showAnswer({ notices, made, understood_as, timings_ms }) {

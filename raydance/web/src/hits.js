@@ -17,7 +17,7 @@ function item(hit, app) {
   const words = hit.captions.length ? marked(hit.captions[0], hit.derived[0]) : hit.clip_id;
   const picture = make("span", { className: "strip", "aria-hidden": "true" });
   if (hit.has_motion) loadPicture(picture, ref, app);
-  const facts = `${hit.clip_id} · ${inSeconds(hit.start_s)}–${inSeconds(hit.end_s)} s${hit.split ? ` · ${hit.split}` : ""}`;
+  const facts = `${hit.clip_id} · ${inSeconds(hit.start_s)}–${inSeconds(hit.end_s)} s${hit.split ? ` · ${hit.split === "train" ? "learned from" : "not learned from"}` : ""}`;
   const play = make(
     "button",
     { type: "button", className: "hit", disabled: !hit.has_motion },

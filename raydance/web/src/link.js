@@ -1,6 +1,8 @@
 // What is shown, as the part of the address behind `#`: a link reproduces it. Names are short but
 // readable, and what is as usual is left out.
 
+import { SPEEDS } from "./player.js";
+
 /** {clip_id, start_s?, end_s?, library?} -> `id@0-2.5`, with a `@l` where it lies in the library. */
 export function refToText({ clip_id, start_s, end_s, library }) {
   return `${clip_id}@${start_s ?? ""}-${end_s ?? ""}${library ? "@l" : ""}`;
@@ -11,49 +13,73 @@ export function refFromText(text) {
   if (!parts) return { clip_id: text };
   const [, clip_id, start, end, library] = parts;
   const ref = { clip_id };
-  if (start) ref.start_s = Number(start);
-  if (end) ref.end_s = Number(end);
+  if (Number.isFinite(Number(start || NaN))) ref.start_s = Number(start);
+  if (Number(end) > (ref.start_s ?? 0)) ref.end_s = Number(end);
   if (library) ref.library = true;
   return ref;
 }
 
-const number = { write: String, read: (text) => (Number.isFinite(Number(text)) ? Number(text) : undefined) };
+/** A number of a range; one outside of it is brought to its end, so that a link never asks for what is refused. */
+const between = (low, high, isWhole = false) => ({
+  write: String,
+  read: (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (!Number.isFinite(value)) return undefined;
+    const kept = Math.min(Math.max(value, low), high);
+    return isWhole ? Math.round(kept) : kept;
+  },
+});
+const whole = (low, high) => between(low, high, true);
+const oneOf = (...words) => ({ write: String, read: (text) => (words.includes(text) ? text : undefined) });
 const word = { write: String, read: String };
+const MOST_SEED = 2 ** 31 - 1;
+const nearestOf = (values) => ({
+  write: String,
+  read: (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value)) return undefined;
+    return values.reduce((best, one) => (Math.abs(one - value) < Math.abs(best - value) ? one : best));
+  },
+});
 const flag = { write: (value) => (value ? "1" : "0"), read: (text) => text === "1" };
 const ref = { write: refToText, read: refFromText };
 const camera = {
   write: ({ yaw, pitch, zoom }) => [yaw, pitch, zoom].map((value) => value.toFixed(3)).join(","),
   read: (text) => {
     const [yaw, pitch, zoom] = text.split(",").map(Number);
-    return [yaw, pitch, zoom].every(Number.isFinite) && zoom > 0 ? { yaw, pitch, zoom } : undefined;
+    if (![yaw, pitch, zoom].every(Number.isFinite)) return undefined;
+    return { yaw, pitch: Math.min(Math.max(pitch, -0.05), 1.5), zoom: Math.min(Math.max(zoom, 0.2), 8) };
   },
 };
 
 /** Key -> [name in the link, how it is written, the usual value]. */
 const FIELDS = {
   text: ["text", word],
-  seed: ["seed", number, 0],
-  num_samples: ["n", number, 1],
-  seconds: ["seconds", number],
-  source: ["from", word],
-  steps: ["steps", number],
-  guidance: ["guidance", number],
-  candidates: ["candidates", number],
+  seed: ["seed", whole(0, MOST_SEED), 0],
+  num_samples: ["n", whole(1, 8), 1],
+  seconds: ["seconds", between(0.1, 60)],
+  source: ["from", oneOf("flow", "prior", "cluster", "nearest")],
+  steps: ["steps", whole(1, 100)],
+  guidance: ["guidance", between(0, 10)],
+  candidates: ["candidates", whole(1, 32)],
   nearest: ["nearest", flag, true],
   start: ["a", ref],
   end: ["b", ref],
-  share: ["share", number],
+  share: ["share", between(0, 1)],
   side_by_side: ["side", flag, false],
   model: ["model", word],
-  tab: ["tab", word, "generate"],
+  tab: ["tab", oneOf("generate", "search", "describe", "map"), "generate"],
   query: ["q", word],
-  like: ["like", number],
+  like: ["like", whole(0, 8)],
   in_library: ["library", flag, false],
-  layout: ["view", word, "auto"],
-  speed: ["speed", number, 1],
+  layout: ["view", oneOf("auto", "split", "together"), "auto"],
+  look: ["look", oneOf("follow", "front", "side", "free"), "follow"],
+  speed: ["speed", nearestOf(SPEEDS), 1],
   trails: ["trails", flag, false],
+  ghosts: ["ghosts", flag, false],
+  skeleton: ["bones", flag, false],
   loop: ["loop", flag, true],
-  time_s: ["t", number],
+  time_s: ["t", between(0, 86400)],
   camera: ["camera", camera],
 };
 

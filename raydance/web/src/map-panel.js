@@ -38,7 +38,7 @@ export class MapPanel {
       if (this.loaded !== wanted) return; // another model was chosen meanwhile
       this.scatter.show(map.points, map.clusters);
       const explained = map.explained.map((share) => `${Math.round(100 * share)} %`).join(" and ");
-      byId("map-summary").textContent = `${map.points.length} windows; the two axes (${map.method.toUpperCase()}) hold ${explained} of the variance.`;
+      byId("map-summary").textContent = `${map.points.length} moments. The picture is flat, what was learned is not: the two directions show ${explained} of the differences.`;
       byId("legend").replaceChildren(...map.clusters.map((cluster) => this.legendItem(cluster)));
       this.markEnds();
     } catch (error) {
@@ -55,9 +55,9 @@ export class MapPanel {
 
   legendItem(cluster) {
     const { scatter } = this;
-    const mark = make("span", { className: "mark" }, String(cluster.id));
+    const mark = make("span", { className: "mark" }, String(cluster.id + 1));
     mark.style.background = clusterColour(cluster.id);
-    const button = make("button", { type: "button", title: "Show or hide" }, mark, make("span", {}, cluster.description || `cluster ${cluster.id}`), make("small", {}, String(cluster.num_windows)));
+    const button = make("button", { type: "button", title: "Show or hide" }, mark, make("span", {}, cluster.description || `Group ${cluster.id + 1}`), make("small", {}, String(cluster.num_windows)));
     setPressed(button, true);
     scatter.hidden = new Set();
     button.addEventListener("click", () => {
@@ -117,7 +117,7 @@ export class MapPanel {
     this.scatter.focus = point;
     this.scatter.draw();
     this.hover(point);
-    if (point) announce(`${point.caption || point.clip_id}, cluster ${point.cluster}, from ${inSeconds(point.start_s)} seconds`);
+    if (point) announce(`${point.caption || point.clip_id}, group ${point.cluster + 1}, from ${inSeconds(point.start_s)} seconds`);
   }
 
   key(event) {

@@ -12,8 +12,11 @@ export class Player extends EventTarget {
   speed = 1;
   isLooping = true;
   isPlaying = false;
+  in_s = undefined; // the part that is played and downloaded: all where undefined
+  out_s = undefined;
 
   load(duration_s, fps) {
+    if (duration_s !== this.duration_s) this.in_s = this.out_s = undefined;
     this.duration_s = duration_s;
     this.fps = fps;
     this.time_s = clamp(this.time_s, 0, duration_s);
@@ -25,14 +28,34 @@ export class Player extends EventTarget {
   advance(elapsed_s) {
     if (!this.isPlaying || this.duration_s === 0) return;
     let time_s = this.time_s + elapsed_s * this.speed;
-    if (time_s >= this.duration_s) {
-      if (this.isLooping) time_s %= this.duration_s;
+    const [first_s, last_s] = [this.in_s ?? 0, this.out_s ?? this.duration_s];
+    // Behind the part, where the viewer has gone by hand, it goes on to the end.
+    const end_s = this.time_s > last_s ? this.duration_s : last_s;
+    if (time_s >= end_s) {
+      if (this.isLooping) time_s = first_s + ((time_s - end_s) % Math.max(last_s - first_s, 1e-3));
       else {
-        time_s = this.duration_s;
+        time_s = end_s;
         this.pause();
       }
     }
     this.seek(time_s);
+  }
+
+  /** Makes the time the first or the last of the part that is played and downloaded. */
+  mark(name) {
+    const other = name === "in_s" ? "out_s" : "in_s";
+    this[name] = this.time_s;
+    const isEmpty = (this.out_s ?? this.duration_s) - (this.in_s ?? 0) < 1 / this.fps;
+    if (isEmpty) this[other] = undefined;
+    // A part that is all, or (the other end being here too) nothing, is no part.
+    if (this.in_s !== undefined && this.in_s < 1e-3) this.in_s = undefined;
+    if (this.out_s !== undefined && this.duration_s - this.out_s < 1e-3) this.out_s = undefined;
+    this.changed();
+  }
+
+  unmark() {
+    this.in_s = this.out_s = undefined;
+    this.changed();
   }
 
   seek(time_s) {
@@ -47,7 +70,7 @@ export class Player extends EventTarget {
   }
 
   play() {
-    if (this.time_s >= this.duration_s) this.seek(0);
+    if (this.time_s >= (this.out_s ?? this.duration_s)) this.seek(this.in_s ?? 0);
     this.isPlaying = true;
     this.changed();
   }

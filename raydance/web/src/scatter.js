@@ -143,9 +143,9 @@ export class Scatter extends EventTarget {
     for (const [cluster, [x, y, num]] of sums) {
       context.lineWidth = 4;
       context.strokeStyle = getComputedStyle(this.canvas).backgroundColor;
-      context.strokeText(String(cluster), x / num, y / num);
+      context.strokeText(String(cluster + 1), x / num, y / num);
       context.fillStyle = ink;
-      context.fillText(String(cluster), x / num, y / num);
+      context.fillText(String(cluster + 1), x / num, y / num);
     }
   }
 

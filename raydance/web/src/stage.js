@@ -1,20 +1,27 @@
 // The stage: dancers in one scene, all together or each in a view of their own, and the camera.
-// It draws only when something has changed.
+// It draws only when something has changed. A camera that follows stands still: the world with the
+// dancers is moved under it.
 
-import { Color, DirectionalLight, HemisphereLight, PerspectiveCamera, Scene, Vector3 } from "three";
+import { Color, DirectionalLight, Group, HemisphereLight, PerspectiveCamera, Scene, Vector3 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { clamp, isReducedMotion } from "./dom.js";
 import { Figure } from "./figure.js";
 import { Floor } from "./floor.js";
+import { boxAround } from "./follow.js";
 import { rendererFor } from "./renderer.js";
+import { Sharpness } from "./sharpness.js";
 
 const FIELD_OF_VIEW = 30;
-const FRONT = { yaw: 0.42, pitch: 0.2, zoom: 1 };
+/** Name -> from where the dancer is seen at first. All but `free` go along with the dancer. */
+export const LOOKS = {
+  follow: { yaw: 0.42, pitch: 0.2, zoom: 1 },
+  front: { yaw: 0, pitch: 0.1, zoom: 1 },
+  side: { yaw: Math.PI / 2, pitch: 0.1, zoom: 1 },
+  free: { yaw: 0.42, pitch: 0.2, zoom: 1 },
+};
 const NARROWEST_PX = 180; // a dancer's width on the screen below which views are split
-const SLOW_MS = 36;
-const PATIENCE_MS = 1200;
-const LEAST_RATIO = 0.6;
 const LABEL_PX = 64;
+const TOOLS_PX = 56; // the buttons at the top
 
 export class Stage {
   /** @param onFrame (elapsed_s) called before every frame while `isRunning`; @param onDrawn after. */
@@ -26,15 +33,14 @@ export class Stage {
     this.canDraw = canDraw;
     this.renderer = renderer;
     this.renderer.setScissorTest(true);
-    this.sharpest = isSoftware ? 1 : Math.min(devicePixelRatio, 2);
-    this.ratio = this.sharpest;
+    this.sharpness = new Sharpness(isSoftware ? 1 : Math.min(devicePixelRatio, 2));
     this.scene = new Scene();
     this.scene.background = new Color();
     this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, 120);
     this.controls = new OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enableDamping: !isReducedMotion(), dampingFactor: 0.12, maxPolarAngle: 1.62, minDistance: 0.6, maxDistance: 60 });
     this.controls.addEventListener("change", () => this.invalidate());
-    this.controls.addEventListener("start", () => (this.isViewed = true));
+    this.controls.addEventListener("start", () => this.markViewed());
     this.controls.addEventListener("end", () => this.onView?.());
     this.floor = new Floor();
     this.sky = new HemisphereLight();
@@ -42,13 +48,16 @@ export class Stage {
     this.key.position.set(1.6, 4, 3);
     this.rim = new DirectionalLight();
     this.rim.position.set(-2.5, 2.5, -4);
-    this.scene.add(this.floor.mesh, this.sky, this.key, this.rim);
+    this.world = new Group();
+    this.scene.add(this.world, this.floor.mesh, this.sky, this.key, this.rim);
     this.figures = [];
     this.layout = "auto";
-    this.hasTrails = false;
+    this.prefersSplit = false; // where the layout is `auto`
+    this.look = "follow";
+    this.time_s = 0;
+    this.shown = { trails: false, ghosts: false, skeleton: false };
     this.isRunning = false;
-    this.view = { ...FRONT };
-    this.frame_ms = 16;
+    this.view = { ...LOOKS.follow };
     this.num_drawn = 0;
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
     this.resize();
@@ -70,23 +79,23 @@ export class Stage {
   /** Puts dancers on the stage in place of those there. */
   show(motions, { keepsView = false } = {}) {
     for (const figure of this.figures) {
-      this.scene.remove(figure.group);
+      this.world.remove(figure.group);
       figure.dispose();
     }
     this.figures = motions.map((motion) => new Figure(motion));
     for (const figure of this.figures) {
       figure.setColours(this.colours);
-      figure.trails.setVisible(this.hasTrails);
-      this.scene.add(figure.group);
+      figure.setShown(this.shown);
+      this.world.add(figure.group);
     }
-    if (!keepsView) this.view = { ...FRONT };
+    if (!keepsView) this.view = { ...LOOKS[this.look] };
     this.arrange();
   }
 
-  setTrails(isVisible) {
-    this.hasTrails = isVisible;
-    for (const figure of this.figures) figure.trails.setVisible(isVisible);
-    this.invalidate();
+  setShown(shown) {
+    Object.assign(this.shown, shown);
+    for (const figure of this.figures) figure.setShown(this.shown);
+    this.moveTo(this.time_s);
   }
 
   setLayout(layout) {
@@ -97,10 +106,33 @@ export class Stage {
 
   get isSplit() {
     if (this.figures.length < 2 || this.layout === "together") return false;
-    return this.layout === "split" || this.width / this.figures.length < NARROWEST_PX;
+    return this.layout === "split" || this.prefersSplit || this.look === "side" || this.width / this.figures.length < NARROWEST_PX;
+  }
+
+  /** Looks at the dancers as one of `LOOKS`. */
+  setLook(look) {
+    this.look = LOOKS[look] ? look : "follow";
+    this.view = { ...LOOKS[this.look] };
+    this.isViewed = false;
+    this.arrange();
+    this.onView?.();
+  }
+
+  /** The viewer turned the camera: it is no longer the front or the side. */
+  markViewed() {
+    this.isViewed = true;
+    if (this.look === "front" || this.look === "side") this.look = "follow";
+  }
+
+  /** [x, z] on the stage that a view shows in its middle, at a time. */
+  focusOf(figures, time_s) {
+    if (this.look === "free" || !figures.length) return [0, 0];
+    const places = figures.map((figure) => figure.placeAt(time_s));
+    return [0, 1].map((axis) => places.reduce((sum, place) => sum + place[axis], 0) / places.length);
   }
 
   moveTo(time_s) {
+    this.time_s = time_s;
     for (const figure of this.figures) figure.moveTo(time_s);
     this.invalidate();
   }
@@ -114,12 +146,27 @@ export class Stage {
       figure.group.position.x = this.isSplit ? 0 : x + widths[i] / 2;
       x += widths[i];
     });
+    this.box = this.look === "free" ? this.boxOfAll(widths, total) : this.boxFollowed();
+    this.floor.setReach(2.2 + Math.max(this.box.width, this.box.depth));
+    this.applyView();
+  }
+
+  /** What a camera that stands still has to show: all places that the dancers come to. */
+  boxOfAll(widths, total) {
     const depth = Math.max(1, ...this.figures.map((figure) => figure.size[2]));
     const height = Math.max(1.5, ...this.figures.map((figure) => figure.size[1])) + 0.2;
-    const width = this.isSplit ? Math.max(1, ...widths) : Math.max(1, total);
-    this.box = { width, height, depth };
-    this.floor.setReach(2.2 + Math.max(width, depth));
-    this.applyView();
+    return { width: this.isSplit ? Math.max(1, ...widths) : Math.max(1, total), height, depth };
+  }
+
+  /** What one that goes along has to show. */
+  boxFollowed() {
+    const views = this.isSplit ? this.figures.map((figure) => [figure]) : [this.figures];
+    const boxes = views.map((figures) => {
+      const dancers = figures.map((figure) => ({ motion: figure.motion, place: figure.origin }));
+      return boxAround(dancers, (time_s) => this.focusOf(figures, time_s));
+    });
+    const [width, height, depth] = [0, 1, 2].map((axis) => Math.max(...boxes.map((box) => box[axis])));
+    return { width: Math.max(1, width + 0.3), height: Math.max(1.5, height) + 0.25, depth: Math.max(1, depth) };
   }
 
   /** The distance at which everything fits into a view. */
@@ -129,7 +176,7 @@ export class Stage {
     const seen = Math.abs(Math.cos(yaw)) * width + Math.abs(Math.sin(yaw)) * depth;
     const nearer = 0.5 * (Math.abs(Math.sin(yaw)) * width + Math.abs(Math.cos(yaw)) * depth);
     const rect = this.rects()[0];
-    const usable = Math.max(0.4, 1 - (LABEL_PX + 24) / rect.height);
+    const usable = Math.max(0.4, 1 - (LABEL_PX + TOOLS_PX) / rect.height);
     return Math.max((0.5 * height) / usable / tall, (0.5 * seen * 1.04) / (tall * (rect.width / rect.height))) + 0.6 * nearer + 0.25;
   }
 
@@ -138,7 +185,7 @@ export class Stage {
     if (!this.box) return;
     const { yaw, pitch, zoom } = this.view;
     // Many dancers in a row are seen from nearer the front, so that none hides another.
-    const turned = yaw === FRONT.yaw && !this.isSplit ? yaw / Math.max(1, this.figures.length * 0.8) : yaw;
+    const turned = yaw === LOOKS.follow.yaw && !this.isSplit ? yaw / Math.max(1, this.figures.length * 0.8) : yaw;
     const distance = this.fitDistance(turned) / zoom;
     const target = this.controls.target.set(0, 0.46 * this.box.height, 0);
     this.camera.position.set(Math.sin(turned) * Math.cos(pitch), Math.sin(pitch), Math.cos(turned) * Math.cos(pitch));
@@ -157,13 +204,15 @@ export class Stage {
   }
 
   setView(view) {
-    this.view = { ...FRONT, ...view };
+    this.view = { ...LOOKS[this.look], ...view };
     this.applyView();
   }
 
-  get isFrontView() {
+  /** Whether the viewer has not turned the camera. */
+  get isAsGiven() {
     const view = this.readView();
-    return Object.keys(FRONT).every((name) => Math.abs(view[name] - FRONT[name]) < 1e-3);
+    const given = LOOKS[this.look];
+    return Object.keys(given).every((name) => Math.abs(view[name] - given[name]) < 1e-3);
   }
 
   /** Turns and zooms by keys. */
@@ -174,7 +223,7 @@ export class Stage {
     const height = clamp(Math.asin(clamp(away.y / away.length(), -1, 1)) + pitch, -0.05, 1.5);
     away.set(Math.sin(angle) * Math.cos(height), Math.sin(height), Math.cos(angle) * Math.cos(height)).multiplyScalar(distance);
     this.camera.position.copy(this.controls.target).add(away);
-    this.isViewed = true;
+    this.markViewed();
     this.controls.update();
     this.onView?.();
   }
@@ -184,15 +233,20 @@ export class Stage {
     const view = this.box && this.width ? this.readView() : this.view;
     this.width = Math.max(1, clientWidth);
     this.height = Math.max(1, clientHeight);
-    this.setSize();
     this.view = view;
     if (this.figures.length) this.arrange();
-    else this.invalidate();
+    // Now, and not with the next frame: a canvas that changes its size is shown empty until then.
+    if (this.num_drawn) this.draw();
+    this.invalidate();
   }
 
-  setSize() {
-    const ratio = this.isRunning ? this.ratio : this.sharpest;
-    this.renderer.setPixelRatio(ratio); // both calls clear the picture
+  /** Gives the canvas its size where it has another: that clears the picture, so only before drawing. */
+  fitCanvas() {
+    const ratio = this.isRunning ? this.sharpness.ratio : this.sharpness.sharpest; // what stands still is sharp
+    const size = [this.width, this.height, ratio].join();
+    if (size === this.size) return;
+    this.size = size;
+    this.renderer.setPixelRatio(ratio);
     this.renderer.setSize(this.width, this.height, false);
   }
 
@@ -219,22 +273,28 @@ export class Stage {
   labelPlaces() {
     const rects = this.rects();
     if (this.isSplit) return rects.map((rect) => ({ x: rect.x + rect.width / 2, y: rect.y + rect.height - 8, room: rect.width - 16 }));
+    const [focus_x, focus_z] = this.focusOf(this.figures, this.time_s);
     const places = this.figures.map((figure) => {
-      const { x } = figure.group.position;
-      const across = new Vector3(x, 0, 0).project(this.camera).x;
-      const down = new Vector3(x, 0, 0.5 * figure.size[2]).project(this.camera).y;
-      return { x: ((across + 1) / 2) * this.width, y: ((1 - down) / 2) * this.height };
+      const [x, z] = figure.placeAt(this.time_s);
+      const at = new Vector3(x - focus_x, 0, z - focus_z);
+      const across = at.clone().project(this.camera).x;
+      at.z += 0.45; // in front of the feet
+      return { x: ((across + 1) / 2) * this.width, y: ((1 - at.project(this.camera).y) / 2) * this.height };
     });
     // As wide as the gap to the nearest neighbour on the screen, all on one line.
     const gaps = places.flatMap((a, i) => places.slice(i + 1).map((b) => Math.abs(a.x - b.x)));
-    const room = clamp(Math.min(...gaps, this.width - 16) - 8, 80, 280);
+    const room = clamp(Math.min(...gaps, this.width - 16) - 8, Math.min(80, this.width / places.length), 280);
     const y = clamp(Math.max(...places.map((place) => place.y)) + LABEL_PX, LABEL_PX, this.height - 8);
-    return places.map(({ x }) => ({ x: clamp(x, room / 2 + 4, this.width - room / 2 - 4), y, room }));
+    const xs = apart(
+      places.map(({ x }) => x),
+      room,
+      this.width,
+    );
+    return xs.map((x) => ({ x, y, room }));
   }
 
   setRunning(isRunning) {
     this.isRunning = isRunning;
-    this.setSize(); // a picture that stands still is sharp again
     this.last_ms = undefined;
     this.invalidate();
   }
@@ -251,19 +311,23 @@ export class Stage {
     this.last_ms = now_ms;
     if (this.isRunning) this.onFrame(Math.min(elapsed_ms, 250) / 1000);
     this.controls.update();
+    if (this.isRunning) this.sharpness.note(elapsed_ms);
     this.draw();
-    if (this.isRunning) this.adapt(elapsed_ms);
     if (this.isRunning || this.isDue) this.invalidate();
     else this.last_ms = undefined;
   }
 
   draw() {
+    this.fitCanvas();
     const rects = this.rects();
     rects.forEach((rect, i) => {
+      const [x, z] = this.focusOf(this.isSplit ? [this.figures[i]] : this.figures, this.time_s);
+      this.world.position.set(-x, 0, -z);
+      this.floor.setMiddle(x, z);
       this.figures.forEach((figure, k) => (figure.group.visible = !this.isSplit || k === i));
       this.camera.aspect = rect.width / rect.height;
       // Labels lie at the bottom: the picture's middle is a little above the view's.
-      this.camera.setViewOffset(rect.width, rect.height, 0, LABEL_PX / 3, rect.width, rect.height);
+      this.camera.setViewOffset(rect.width, rect.height, 0, (LABEL_PX - TOOLS_PX) / 2 + 8, rect.width, rect.height);
       const y = this.height - rect.y - rect.height;
       this.renderer.setViewport(rect.x, y, rect.width, rect.height);
       this.renderer.setScissor(rect.x, y, rect.width, rect.height);
@@ -272,14 +336,13 @@ export class Stage {
     this.num_drawn++;
     this.onDrawn();
   }
+}
 
-  /** Fewer pixels where the machine is slow: smooth motion matters more than sharp edges. */
-  adapt(elapsed_ms) {
-    this.frame_ms += 0.15 * (Math.min(elapsed_ms, 500) - this.frame_ms);
-    this.slow_ms = this.frame_ms > SLOW_MS ? (this.slow_ms ?? 0) + elapsed_ms : 0;
-    if (this.slow_ms < PATIENCE_MS || this.ratio <= LEAST_RATIO) return;
-    this.slow_ms = 0;
-    this.ratio = Math.max(LEAST_RATIO, this.ratio * 0.75);
-    this.setSize();
-  }
+/** Moves places on a line as little as labels need that are so wide. */
+function apart(xs, room, width) {
+  const order = xs.map((_, i) => i).sort((a, b) => xs[a] - xs[b]);
+  const moved = [...xs];
+  order.forEach((i, k) => (moved[i] = Math.max(moved[i], k ? moved[order[k - 1]] + room : room / 2 + 4)));
+  order.reverse().forEach((i, k) => (moved[i] = Math.min(moved[i], k ? moved[order[k - 1]] - room : width - room / 2 - 4)));
+  return moved;
 }

@@ -6,11 +6,15 @@ import { motionFile } from "./npz.js";
 
 const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "motion";
 
-/** Saves the motion as it is seen: the service turns the page's own `.npz` into other formats. */
+/**
+ * Saves the motion as it is seen: the service turns the page's own `.npz` into other formats.
+ * `changes` are fields of `/v1/convert`, such as `out_fps`.
+ */
 function saveShown(service, motion, stem) {
-  return async (format) => {
+  return async (format, changes = {}) => {
     const file = motionFile(motion, stem);
-    return format === "npz" ? { blob: file, name: file.name } : service.convertTo(file, format);
+    const isAsShown = Object.keys(changes).length === 0;
+    return format === "npz" && isAsShown ? { blob: file, name: file.name } : service.convertTo(file, format, changes);
   };
 }
 
@@ -36,13 +40,14 @@ export function blendTake(service, data, index) {
 export function clipTake(service, data, ref, label = data.captions?.[0] ?? "Clip") {
   const part = ref.start_s === undefined ? "" : ` · ${inSeconds(ref.start_s)}${ref.end_s === undefined ? " s on" : `–${inSeconds(ref.end_s)} s`}`;
   const made = take("clip", data, label, `${ref.clip_id}${part}`, plain(ref.clip_id), { ref, captions: data.captions ?? [] });
-  made.save = (format) => service.clipTo(ref, format);
+  const saveChanged = saveShown(service, made.motion, made.stem);
+  made.save = (format, changes = {}) => (Object.keys(changes).length ? saveChanged(format, changes) : service.clipTo(ref, format));
   return made;
 }
 
 export function fileTake(service, data, file, fields) {
   const made = take("file", data, "File", file.name, plain(file.name.replace(/\.\w+$/, "")), { file, fields });
-  made.save = (format) => service.convertTo(file, format, fields);
+  made.save = (format, changes = {}) => service.convertTo(file, format, { ...fields, ...changes });
   return made;
 }
 

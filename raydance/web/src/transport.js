@@ -24,10 +24,21 @@ export function attachTransport(player, stage) {
     play.setAttribute("aria-label", player.isPlaying ? "Pause" : "Play");
     play.classList.toggle("is-on", player.isPlaying);
     speed.value = String(player.speed);
+    const share = (time_s) => (player.duration_s ? time_s / player.duration_s : 0);
+    scrub.style.setProperty("--in", share(player.in_s ?? 0));
+    scrub.style.setProperty("--out", player.out_s === undefined ? 1 : share(player.out_s));
+    const isPart = player.in_s !== undefined || player.out_s !== undefined;
+    scrub.classList.toggle("is-part", isPart);
+    byId("mark-none").hidden = !isPart;
+    setPressed(byId("mark-in"), player.in_s !== undefined);
+    setPressed(byId("mark-out"), player.out_s !== undefined);
     setPressed(loop, player.isLooping);
     if (stage.isRunning !== player.isPlaying) stage.setRunning(player.isPlaying);
   });
   play.addEventListener("click", () => player.toggle());
+  byId("mark-in").addEventListener("click", () => player.mark("in_s"));
+  byId("mark-out").addEventListener("click", () => player.mark("out_s"));
+  byId("mark-none").addEventListener("click", () => player.unmark());
   loop.addEventListener("click", () => player.setLooping(!player.isLooping));
   speed.addEventListener("change", () => player.setSpeed(Number(speed.value)));
   scrub.addEventListener("input", () => {
@@ -52,6 +63,9 @@ export function attachKeys(player, stage, more) {
     const actions = {
       "[": () => player.shiftSpeed(-1),
       "]": () => player.shiftSpeed(1),
+      i: () => player.mark("in_s"),
+      o: () => player.mark("out_s"),
+      x: () => player.unmark(),
       "+": () => stage.nudge({ zoom: 1.15 }),
       "-": () => stage.nudge({ zoom: 1 / 1.15 }),
       ...more,

@@ -3,22 +3,35 @@
 import { byId, setPressed } from "./dom.js";
 import { attachKeys } from "./transport.js";
 
-export function setTrails(stage, isVisible) {
-  stage.setTrails(isVisible);
-  setPressed(byId("trails"), isVisible);
+const SHOWN = ["trails", "ghosts", "skeleton"];
+
+/** What is shown of a dancer: `trails`, `ghosts` and whether it is a `skeleton`. */
+export function setShown(stage, shown) {
+  stage.setShown(shown);
+  for (const name of SHOWN) setPressed(byId(name), stage.shown[name]);
+}
+
+export function setLook(stage, look) {
+  stage.setLook(look);
+  byId("look").value = stage.look;
 }
 
 export function attachView(app) {
   const { address, cast, player, stage } = app;
-  const toggleTrails = () => {
-    setTrails(stage, !stage.hasTrails);
+  const toggle = (name) => () => {
+    setShown(stage, { [name]: !stage.shown[name] });
     address.remember();
   };
+  const help = byId("help-dialog");
+  const showHelp = () => (help.open ? help.close() : help.showModal());
+  byId("help").addEventListener("click", showHelp);
   const recentre = () => {
     stage.setView({});
     address.remember();
   };
-  byId("trails").addEventListener("click", toggleTrails);
+  const look = (name) => () => setLook(stage, name);
+  byId("look").addEventListener("change", () => setLook(stage, byId("look").value));
+  for (const name of SHOWN) byId(name).addEventListener("click", toggle(name));
   byId("camera-reset").addEventListener("click", recentre);
   byId("layout").addEventListener("click", () => {
     stage.setLayout(stage.isSplit ? "together" : "split");
@@ -28,7 +41,14 @@ export function attachView(app) {
   byId("copy-link").addEventListener("click", () => address.copy());
   attachKeys(player, stage, {
     0: recentre,
-    t: toggleTrails,
+    1: look("follow"),
+    2: look("front"),
+    3: look("side"),
+    4: look("free"),
+    t: toggle("trails"),
+    g: toggle("ghosts"),
+    b: toggle("skeleton"),
+    "?": showHelp,
     l: () => player.setLooping(!player.isLooping),
     "/": () => byId("sentence").focus(),
   });
