@@ -117,6 +117,22 @@ def test_pt_files_execute_nothing_and_take_no_more_than_they_hold(tmp_path: Path
     assert "executed" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_pt_members_that_are_damaged_are_refused(tmp_path: Path, points, way: int):
+    torch.save({"tracks": torch.tensor(points)}, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as old, zipfile.ZipFile(tmp_path / "b.pt", "w") as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member), way)
+    assert read_tracks(tmp_path / "b.pt", SIZE).tracks
+    whole = (tmp_path / "b.pt").read_bytes()
+    for place in range(30, len(whole) - 200, 7):
+        (tmp_path / "b.pt").write_bytes(whole[:place] + b"\xff\xff\xff" + whole[place + 3 :])
+        try:
+            read_tracks(tmp_path / "b.pt", SIZE)
+        except FormatError as error:
+            assert "b.pt" in str(error)
+
+
 def test_tapvid(tmp_path: Path, points, visible, capsys):
     share = points.swapaxes(0, 1) / (64, 48)
     picture = io.BytesIO()
