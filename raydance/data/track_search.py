@@ -51,7 +51,7 @@ def find_parts(place: Path) -> Iterator[TrackPart]:
             problem = f"a folder that cannot be searched ({error.strerror})"
             yield TrackPart(path=folder, name=one_line(prefix or folder.name), problem=problem)
             continue
-        folders = []
+        folders: list[tuple[Path, str]] = []
         for path in entries:
             if path.name.startswith("."):
                 continue
@@ -61,8 +61,8 @@ def find_parts(place: Path) -> Iterator[TrackPart]:
             elif path.is_symlink() and not path.exists():
                 yield TrackPart(path=path, name=one_line(name), problem="a link that leads nowhere")
             elif path.suffix.lower() in SUFFIXES and not _is_beside_tracks(path):
-                problem = None if path.is_file() else "not a regular file"
-                yield TrackPart(path=path, name=one_line(name), problem=problem)
+                wrong = None if path.is_file() else "not a regular file"
+                yield TrackPart(path=path, name=one_line(name), problem=wrong)
         waiting += folders[::-1]
 
 
