@@ -213,6 +213,20 @@ def test_mevis(tmp_path: Path):
     assert sorted("2 objects" in s.reason for s in read.skipped) == [False, True]
 
 
+def test_any_text_may_name_a_video_and_an_object(tmp_path: Path):
+    write_mevis(tmp_path)
+    for name, key in (("mask_dict.json", '"7"'), ("meta_expressions.json", '"v"')):
+        content = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(content.replace(key, '"\\udc80\\u001b[2J"'))
+    content = (tmp_path / "meta_expressions.json").read_text()
+    (tmp_path / "meta_expressions.json").write_text(content.replace("[7]", '["\\udc80\\u001b[2J"]'))
+    read = read_tracks(tmp_path)
+    (track,) = read.tracks
+    assert (track.video, track.object_id) == ("\\x80\\x1b[2J", "\\x80\\x1b[2J")
+    for text in (track.track_id, *map(str, read.skipped)):
+        assert text.encode().isascii() and "\x1b" not in text
+
+
 def test_run_lengths_are_those_of_pycocotools():
     coco = pytest.importorskip("pycocotools.mask")
     random = np.random.default_rng(0)
