@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import fuzz_seeds as seeds
+import fuzz_seeds_text
+import fuzz_seeds_tracks
 import numpy as np
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -183,6 +185,12 @@ def read_music(path: Path) -> None:
         assert np.isfinite(music_features(samples, rate, fps=20.0).values).all()
 
 
+def read_song_beats(path: Path) -> None:
+    """The beats of a song."""
+    beats_s = read_beats(path)
+    assert np.isfinite(beats_s).all() and (np.diff(beats_s) > 0).all()
+
+
 def _layout(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         layouts.recognise(layouts.Tree([folder]))
@@ -306,13 +314,13 @@ def _motion(suffix: str, *beside: str) -> Target:
 
 
 def _tracks(kind: str, *files: str, is_folder: bool = False) -> Target:
-    make = seeds.TRACKS[kind]
+    make = fuzz_seeds_tracks.TRACKS[kind]
     return Target(files=files, seeds=make, read=read_tracks, is_folder=is_folder)
 
 
 def _set(name: str) -> Target:
-    files = seeds.SET_FILES[name]
-    make = seeds.of_set(name)
+    files = fuzz_seeds_text.SET_FILES[name]
+    make = fuzz_seeds_text.of_set(name)
     return Target(files=files, seeds=make, read=_layout(name), is_folder=True)
 
 
@@ -347,18 +355,18 @@ TARGETS: Final[Mapping[str, Target]] = {
         "img/1.png",
         is_folder=True,
     ),
-    "wav": Target(files=("case.wav",), seeds=seeds.audio, read=read_music),
+    "wav": Target(files=("case.wav",), seeds=fuzz_seeds_text.audio, read=read_music),
     "humanml3d": _set("humanml3d"),
     "aist++": _set("aist++"),
     "finedance": _set("finedance"),
     "babel": _set("babel"),
     "100style": _set("100style"),
-    "names": Target(files=("names.txt",), seeds=seeds.names, read=read_names),
-    "captions": Target(files=("captions.jsonl",), seeds=seeds.caption_files, read=read_captions),
-    "yaml": Target(files=("case.yaml",), seeds=seeds.yaml_files, read=read_yaml),
-    "beats": Target(
-        files=("case.json",), seeds=seeds.beats, read=lambda path: np.asarray(read_beats(path))[0:0]
+    "names": Target(files=("names.txt",), seeds=fuzz_seeds_text.names, read=read_names),
+    "captions": Target(
+        files=("captions.jsonl",), seeds=fuzz_seeds_text.caption_files, read=read_captions
     ),
-    "form": Target(files=("case.form",), seeds=seeds.forms, read=read_upload),
-    "mask": Target(files=("case.png",), seeds=seeds.pictures, read=read_mask),
+    "yaml": Target(files=("case.yaml",), seeds=fuzz_seeds_text.yaml_files, read=read_yaml),
+    "beats": Target(files=("case.json",), seeds=fuzz_seeds_text.beats, read=read_song_beats),
+    "form": Target(files=("case.form",), seeds=fuzz_seeds_text.forms, read=read_upload),
+    "mask": Target(files=("case.png",), seeds=fuzz_seeds_text.pictures, read=read_mask),
 }
