@@ -14,13 +14,16 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 
 from raydance.errors import ConfigError, InputError
 
 T = TypeVar("T")
+
+_MIN_VALUES: Final = 10_000
+_MAX_BITS: Final = 2048
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -74,8 +77,8 @@ def override(config: T, assignments: Iterable[str]) -> T:
         if last not in node:
             raise ConfigError(f"unknown key {path}; known here: {', '.join(sorted(node))}")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse_yaml(text)
+        except ValueError:
             raise ConfigError(f"{assignment!r}: the value is not readable as YAML") from None
         nested = isinstance(node[last], dict) and isinstance(value, dict)
         node[last] = _lay(node[last], value) if nested else value
@@ -91,6 +94,37 @@ def merge(config: T, changes: Mapping[str, Any]) -> T:
     return from_dict(type(config), _lay(to_dict(config), changes))
 
 
+def parse_yaml(text: str) -> Any:
+    """Plain data of YAML or JSON text.
+
+    Raises:
+        ValueError: not YAML, nested too deep, larger than it looks because its aliases repeat each
+            other, or with a number of more digits than any configuration needs.
+    """
+    try:
+        data = yaml.safe_load(text)
+        _check_values(data, max(_MIN_VALUES, len(text)))
+    except (yaml.YAMLError, RecursionError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return data
+
+
+def _check_values(data: Any, most: int) -> None:
+    """Count the values of plain data as if aliases were written out, and bound whole numbers."""
+    waiting, count = [data], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise ValueError(f"a whole number of {value.bit_length()} bits")
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, (list, tuple, set)):
+            waiting += value
+        if count + len(waiting) > most:
+            raise ValueError(f"aliases that stand for more than {most} values")
+
+
 def read_small_yaml(path: Path, what: str, most_bytes: int) -> Any:
     """What a user's small YAML or JSON file holds.
 
@@ -100,8 +134,10 @@ def read_small_yaml(path: Path, what: str, most_bytes: int) -> Any:
     try:
         if path.stat().st_size > most_bytes:
             raise InputError(f"{path}: larger than {most_bytes} bytes; not {what}")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not readable as YAML or JSON ({error})") from None
 
 
@@ -112,8 +148,8 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
         ConfigError: an unreadable file, or one that is not a mapping.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = parse_yaml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not readable as YAML or JSON ({error})") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a mapping of keys is needed, found {type(data).__name__}")

@@ -7,9 +7,17 @@ line and exits with code 2.
 
 from __future__ import annotations
 
+from raydance.plain_text import well_formed
+
 
 class RaydanceError(Exception):
-    """Anything that raydance itself refuses or cannot go on with."""
+    """Anything that raydance itself refuses or cannot go on with.
+
+    Its text is fit for any UTF-8 file, whatever it quotes.
+    """
+
+    def __str__(self) -> str:
+        return well_formed(super().__str__())
 
 
 class InputError(RaydanceError, ValueError):
@@ -45,9 +53,9 @@ class FormatError(InputError):
     def __init__(self, path: str, reason: str, line: int | None = None) -> None:
         super().__init__(path, reason, line)
         self.path = str(path)
-        self.reason = reason
+        self.reason = well_formed(reason)
         self.line = line
 
     def __str__(self) -> str:
         place = self.path if self.line is None else f"{self.path} line {self.line}"
-        return f"{place}: {self.reason}"
+        return well_formed(f"{place}: {self.reason}")

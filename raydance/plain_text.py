@@ -6,6 +6,7 @@ surrogates, which no UTF-8 file takes, and control characters, which a terminal 
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,13 @@ from typing import Final
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # with what ends a line
+_KANA: Final = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_MARKS: Final = {  # UTF-32's begins like UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _ESCAPED_BYTE: Final = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
@@ -38,6 +46,31 @@ def repaired(text: str) -> str:
 def sentence(text: str) -> str:
     """Words as they are read: `repaired`, with spaces for control characters."""
     return _CONTROL.sub(" ", repaired(text)).strip()
+
+
+def decoded(data: bytes) -> tuple[str, str]:
+    """Text of any encoding, and the encoding's name; nothing is lost and nothing fails.
+
+    Marked UTF-16 and UTF-32 and all UTF-8 are certain. Other bytes are Shift-JIS where that gives
+    kana, as names of joints in Japanese do, and otherwise Windows-1252, whose gaps are Latin-1's.
+    """
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return data.decode(encoding, "replace"), encoding
+    try:
+        return data.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = data.decode("shift_jis")
+        if _KANA.search(text):
+            return text, "shift_jis"
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "latin-1"
 
 
 def existing_path(text: str) -> Path:

@@ -133,6 +133,22 @@ def test_facts_that_make_no_sense_are_left_out_aloud(
         assert read_clip(tmp_path / "a.npy").fps == 20
 
 
+@pytest.mark.parametrize("parents", [1.5, True, "root", {"a": 1}, [-1.0] * 22, [None] * 22])
+def test_parents_that_are_no_indices_are_refused(tmp_path: Path, parents: object) -> None:
+    np.save(tmp_path / "a.npy", standing(22))
+    names = [f"j{i}" for i in range(22)]
+    (tmp_path / "a.json").write_text(json.dumps({"joint_names": names, "parents": parents}))
+    with pytest.raises(FormatError, match="parents: one index per joint"):
+        read_clip(tmp_path / "a.npy")
+
+
+def test_any_text_may_name_a_joint(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", standing(22))
+    names = ["\udc80", "a\x1b[2J", *(f"j{i}" for i in range(20))]
+    (tmp_path / "a.json").write_text(json.dumps({"joint_names": names, "fps": 30}))
+    assert read_clip(tmp_path / "a.npy").joint_names[:2] == ("\\x80", "a\\x1b[2J")
+
+
 @pytest.mark.parametrize("order", ["COCO", "Human3.6M"])
 def test_seventeen_joints_are_the_order_that_makes_a_body(tmp_path: Path, order: str) -> None:
     body = dict(zip(joint_orders.SMPLH_JOINTS, np.moveaxis(standing(), 1, 0)))

@@ -249,11 +249,24 @@ def test_two_end_sites_and_their_names(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("cp1252", "T\u00eate"), ("utf-16", "T\u00eate"), ("shift_jis", "\u5de6\u3072\u3056")],
+)
+def test_names_of_other_encodings_are_read_with_a_warning(
+    tmp_path: Path, encoding: str, name: str
+) -> None:
+    path = tmp_path / "other.bvh"
+    path.write_bytes(TINY.replace("Head", name).encode(encoding))
+    with pytest.warns(UserWarning, match="other.bvh: not UTF-8 text; read as"):
+        clip = bvh.read(path)
+    assert name in clip.joint_names
+
+
 BROKEN = {
     "empty": ("", None, "empty"),
     "blank": (" \n\n", None, "empty"),
-    "not-utf8": (TINY.encode().replace(b"Head", b"T\xeate"), 6, "not UTF-8"),
-    "utf16": (TINY.encode("utf-16"), 1, "not UTF-8"),
+    "no-text": (bytes(range(1, 256)), 1, "HIERARCHY"),
     "zero-byte": (TINY.replace("Head", "He\0d"), 6, "zero byte"),
     "other-format": ("# obj\nv 1 2 3\n", 1, "HIERARCHY"),
     "no-motion": (HEADER, 34, "MOTION"),

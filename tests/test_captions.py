@@ -141,9 +141,20 @@ def test_files_that_are_no_caption_files(tmp_path: Path) -> None:
         read_captions(tmp_path / "none.jsonl")
     with pytest.raises(FormatError, match="no captions"):
         read_captions(_write(tmp_path / "empty.jsonl", ""))
-    (tmp_path / "latin.jsonl").write_bytes(b'{"file": "a", "captions": ["\xe4"]}')
-    with pytest.raises(FormatError, match="line 1: not UTF-8"):
-        read_captions(tmp_path / "latin.jsonl")
+
+
+def test_captions_of_another_encoding_are_read_with_a_warning(tmp_path: Path) -> None:
+    line = '{"file": "a", "captions": ["tanzt schön"]}\n'
+    (tmp_path / "latin.jsonl").write_bytes(line.encode() + 2 * line.encode("cp1252"))
+    with pytest.warns(UserWarning, match="not UTF-8 text in line 2") as told:
+        rows = read_captions(tmp_path / "latin.jsonl")
+    assert len(told) == 1 and {row.captions for row in rows} == {("tanzt schön",)}
+
+
+def test_numbers_too_large_for_a_float_are_refused(tmp_path: Path) -> None:
+    row = {"file": "a", "captions": ["ok"], "fps": 10**400}
+    with pytest.raises(FormatError, match="fps: found 1000"):
+        read_captions(_write(tmp_path / "c.jsonl", row))
 
 
 def test_unknown_keys_are_said_once(tmp_path: Path) -> None:

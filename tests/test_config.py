@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydance import config
-from raydance.errors import ConfigError
+from raydance.errors import ConfigError, InputError
 from raydance.stages.base import TrainConfig
 from raydance.stages.clusters import ClustersConfig
 from raydance.stages.contrastive import ContrastiveConfig
@@ -210,3 +210,28 @@ def test_load_mapping_reads_yaml_and_json_and_nothing_else(tmp_path: Path) -> No
         config.load_mapping(path)
     with pytest.raises(ConfigError, match="absent.yaml"):
         config.load_mapping(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("a: 2001-99-99", "month"),
+        ("a: " + "9" * 5000, "digits"),
+        (f"a: 0x{'f' * 600}", "a whole number of 2400 bits"),
+        ("[" * 5000, "recursion"),
+        ("a: &a [1, *a]", "aliases that stand for more than"),
+        ("\n".join(f"a{i + 1}: &a{i + 1} [{f'*a{i}, ' * 9}1]" for i in range(9)), "a1"),
+        (
+            "a0: &a0 [1]\n"
+            + "\n".join(f"a{i + 1}: &a{i + 1} [{f'*a{i}, ' * 9}1]" for i in range(9)),
+            "aliases that stand for more than",
+        ),
+    ],
+)
+def test_yaml_that_python_cannot_hold_is_refused(tmp_path: Path, content: str, part: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=part):
+        config.load_mapping(path)
+    with pytest.raises(InputError, match=part):
+        config.read_small_yaml(path, "small", 1 << 20)

@@ -163,6 +163,7 @@ def test_song_beats_and_motion_lie_side_by_side(library):
         ('{"beats_s": [1, "x"]}', r"beats_s\[1\] is 'x'"),
         ('{"beats_s": [2, 1]}', "not rising"),
         ('{"beats_s": [1, NaN]}', "not rising"),
+        (f'{{"beats_s": [1, 1{"0" * 400}]}}', "seconds are needed"),
     ],
 )
 def test_damaged_beats_are_refused(tmp_path, text, words):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +325,24 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
             InputError, match=rf"need the package .*pip install 'raydance\[{kind}\]'"
         ):
             read_clip(tmp_path / f"a.{kind}")
+
+
+@needs_ufbx
+def test_scenes_are_let_go_without_a_crash(clip: Clip, tmp_path: Path):
+    """ufbx frees a scene with the first of its parts: which one that is, the memory decides."""
+    path = scene_files.write_fbx(tmp_path / "a.fbx", clip)
+    code = (
+        "import scipy.signal, scipy.stats, PIL.Image, sys, os\n"
+        "from raydance.motion.formats import native_child\n"
+        "names = [len(native_child.read_fbx(sys.argv[1])['names']) for _ in range(3)]\n"
+        "print(names, flush=True)\n"
+        "os._exit(0)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{[len(clip.joint_names) + 1] * 3}\n"), (
+        done.stderr
+    )
 
 
 @needs_ufbx

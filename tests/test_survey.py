@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import public_sets
 import pytest
 from small_recordings import walk, write_npz
@@ -54,3 +55,19 @@ def test_a_folder_without_motion_is_refused(call, tmp_path: Path):
     assert code != 0 and err.count("\n") == 1
     code, _, err = call("ingest", tmp_path, "--out", tmp_path / "d", "--layout", "mocap")
     assert code == 2 and "layout mocap; allowed: auto, humanml3d" in err
+
+
+def test_a_folder_of_tracks_is_told_from_one_of_motion(call, tmp_path: Path):
+    points = np.random.default_rng(0).uniform(0, 40, (5, 6, 2)).astype(np.float32)
+    (tmp_path / "lib/inner").mkdir(parents=True)
+    np.savez(tmp_path / "lib/inner/a.npz", pred_tracks=points, frame_size=[64, 48])
+    code, out, _ = call("info", tmp_path / "lib")
+    assert code == 0 and "1 files would be skipped" in out
+    assert "it holds 2-D tracks; `raydance ingest --modality tracks` reads them" in out
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes/groundtruth.txt").write_text("0,0,10,10\n2,0,10,10\n")
+    (tmp_path / "boxes/nlp.txt").write_text("a cat walks\n")
+    code, _, err = call("info", tmp_path / "boxes")
+    assert code == 2 and "it holds 2-D tracks" in err
+    write_npz(tmp_path / "lib/b.npz", walk(120))
+    assert "it holds 2-D tracks" not in call("info", tmp_path / "lib")[1]

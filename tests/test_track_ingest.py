@@ -103,3 +103,22 @@ def test_captions_beside_tracks_are_refused(tmp_path: Path) -> None:
         TrackSettings().find_jobs([tmp_path], [tmp_path / "c.jsonl"])
     with pytest.raises(InputError, match="no tracks in"):
         TrackSettings().find_jobs([tmp_path])
+
+
+def test_nothing_below_a_folder_is_left_out_in_silence(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(0, 40, (5, 6, 2)).astype(np.float32)
+    lib, store = tmp_path / "lib", tmp_path / "store"
+    for path in (lib / "a.npz", lib / "deep/er/a.npz", store / "c.npz", lib / ".hidden.npz"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, pred_tracks=points, frame_size=[64, 48])
+    (lib / "a.json").write_text('{"captions": ["a side-car"]}')
+    (lib / "linked").symlink_to(store)
+    (lib / "deep/round").symlink_to(lib)
+    (lib / "gone.npz").symlink_to(tmp_path / "nowhere")
+    write_boxes(lib / "deep/boxes", ("train",))
+    made = Dataset.open(ingest_here([lib], [], tmp_path / "made", TrackSettings()))
+    clips = {clip["clip_id"] for clip in made.clips()}
+    assert {"a", "deep/er/a", "linked/c", "deep/v0/0"} <= clips and len(clips) == 83
+    assert {clip["recording"] for clip in made.clips()} >= {"a", "deep/er/a", "linked/c"}
+    (gone,) = made.skipped()
+    assert gone["file"].endswith("gone.npz") and "leads nowhere" in gone["reason"]

@@ -117,6 +117,22 @@ def test_pt_files_execute_nothing_and_take_no_more_than_they_hold(tmp_path: Path
     assert "executed" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_pt_members_that_are_damaged_are_refused(tmp_path: Path, points, way: int):
+    torch.save({"tracks": torch.tensor(points)}, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as old, zipfile.ZipFile(tmp_path / "b.pt", "w") as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member), way)
+    assert read_tracks(tmp_path / "b.pt", SIZE).tracks
+    whole = (tmp_path / "b.pt").read_bytes()
+    for place in range(30, len(whole) - 200, 7):
+        (tmp_path / "b.pt").write_bytes(whole[:place] + b"\xff\xff\xff" + whole[place + 3 :])
+        try:
+            read_tracks(tmp_path / "b.pt", SIZE)
+        except FormatError as error:
+            assert "b.pt" in str(error)
+
+
 def test_tapvid(tmp_path: Path, points, visible, capsys):
     share = points.swapaxes(0, 1) / (64, 48)
     picture = io.BytesIO()
@@ -195,6 +211,20 @@ def test_mevis(tmp_path: Path):
     assert np.allclose(moved[..., 0], 6 * np.arange(4)[:, None], atol=1e-4)
     assert np.allclose(moved[..., 1], 0, atol=1e-4)
     assert sorted("2 objects" in s.reason for s in read.skipped) == [False, True]
+
+
+def test_any_text_may_name_a_video_and_an_object(tmp_path: Path):
+    write_mevis(tmp_path)
+    for name, key in (("mask_dict.json", '"7"'), ("meta_expressions.json", '"v"')):
+        content = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(content.replace(key, '"\\udc80\\u001b[2J"'))
+    content = (tmp_path / "meta_expressions.json").read_text()
+    (tmp_path / "meta_expressions.json").write_text(content.replace("[7]", '["\\udc80\\u001b[2J"]'))
+    read = read_tracks(tmp_path)
+    (track,) = read.tracks
+    assert (track.video, track.object_id) == ("\\x80\\x1b[2J", "\\x80\\x1b[2J")
+    for text in (track.track_id, *map(str, read.skipped)):
+        assert text.encode().isascii() and "\x1b" not in text
 
 
 def test_run_lengths_are_those_of_pycocotools():

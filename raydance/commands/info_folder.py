@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from raydance.errors import FormatError, InputError
+
 _SHOWN = 20
+_TRIED = 5
+_TRACKS = "it holds 2-D tracks; `raydance ingest --modality tracks` reads them"
 
 
 def folder_facts(
@@ -25,8 +30,31 @@ def folder_facts(
     from raydance.data.survey import survey
 
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    facts = survey([path], layout=layout, settings=settings, seconds=seconds or None)
+    try:
+        facts = survey([path], layout=layout, settings=settings, seconds=seconds or None)
+    except InputError as error:
+        if not _holds_tracks(path):
+            raise
+        raise InputError(f"{error}; {_TRACKS}") from None
+    if len(facts["skipped"]) == facts["read"] and _holds_tracks(path):
+        facts["notes"] = [*facts["notes"], _TRACKS]
     return {"kind": "folder", "path": path, **facts}
+
+
+def _holds_tracks(path: Path) -> bool:
+    """Whether one of the first files or folders that may be 2-D tracks is."""
+    from raydance.data.track_search import find_parts
+    from raydance.tracks.formats import ReadOptions, iter_tracks
+    from raydance.tracks.track import Track
+
+    options = ReadOptions(frame_size=(640, 480))  # any: only whether there are some counts
+    for part in islice(find_parts(path), _TRIED):
+        try:
+            if part.problem is None and isinstance(next(iter_tracks(part.path, options)), Track):
+                return True
+        except (FormatError, StopIteration):
+            continue
+    return False
 
 
 def folder_text(facts: dict[str, Any]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def split_choices(choices: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: one without a name or `=`.
     """
-    import yaml
+    from raydance.config import parse_yaml
 
     found: dict[str, Any] = {}
     for choice in choices:
@@ -128,8 +128,8 @@ def split_choices(choices: Sequence[str]) -> dict[str, Any]:
         if not mark or not name:
             raise InputError(f"--option {choice}: NAME=VALUE is needed")
         try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[name] = parse_yaml(value)
+        except ValueError:
             found[name] = value
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,11 @@ import numpy as np
 from raydance.data.dataset import Shard, write_shard
 from raydance.data.schema import TRACKS, Modality
 from raydance.data.sources import FileJob
+from raydance.data.track_search import find_parts
 from raydance.errors import FormatError, InputError
 from raydance.motion import windows
 from raydance.plain_text import one_line, well_formed
-from raydance.tracks.formats import FOLDERS, SUFFIXES, ReadOptions, iter_tracks
+from raydance.tracks.formats import SUFFIXES, ReadOptions, iter_tracks
 from raydance.tracks.track import Track, normalised, resampled
 
 SHARD_ROWS: Final = 512
@@ -98,16 +99,23 @@ class TrackSettings:
         for place in places:
             if not place.exists():
                 raise InputError(f"{place}: no such file or folder")
-            for path in _parts(place):
-                files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
-                size = sum(file.stat().st_size for file in files)
-                name = well_formed(path.name)
+            for part in find_parts(place):
+                files = _files_of(part.path) if part.problem is None else ()
                 jobs.append(
-                    FileJob(path=str(path), clip_id=name, recording=name, split="", size=size)
+                    FileJob(
+                        path=str(part.path),
+                        clip_id=part.name,
+                        recording=part.name,
+                        split="",
+                        size=sum(file.stat().st_size for file in files),
+                        problem=part.problem,
+                    )
                 )
-        if not jobs:
+        if all(job.problem is not None for job in jobs):
+            why = "".join(f"; {job.path}: {job.problem}" for job in jobs[:1])
             raise InputError(
-                f"no tracks in {', '.join(map(str, places))}; files end in {', '.join(SUFFIXES)}"
+                f"no tracks in {', '.join(map(str, places))}; files end in "
+                f"{', '.join(SUFFIXES)}{why}"
             )
         return jobs
 
@@ -148,18 +156,9 @@ class TrackSettings:
             yield last
 
 
-def _parts(place: Path) -> list[Path]:
-    """What is read at once: the place itself, or each file and folder of a mixed one."""
-    if place.is_file() or any(is_of(place) for is_of, _ in FOLDERS):
-        return [place]
-    found = []
-    for path in sorted(place.iterdir()):
-        is_folder = path.is_dir() and any(is_of(path) for is_of, _ in FOLDERS)
-        has_arrays = any(path.with_suffix(s).is_file() for s in (".npz", ".pt", ".pth"))
-        is_sidecar = path.suffix.lower() == ".json" and has_arrays
-        if is_folder or (path.suffix.lower() in SUFFIXES and path.is_file() and not is_sidecar):
-            found.append(path)
-    return found
+def _files_of(path: Path) -> Iterator[Path]:
+    """The file, or the files of a folder that is read as a whole."""
+    return iter((path,)) if path.is_file() else (f for f in path.rglob("*") if f.is_file())
 
 
 def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any], list[Track]]:
@@ -167,10 +166,19 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
     record: dict[str, Any] = {"file": well_formed(job.path), "status": "read", "windows": 0}
     notes: list[str] = []
     tracks: list[Track] = []
+    if job.problem is not None:
+        return record | {"status": "skipped", "line": None, "reason": job.problem}, []
     options = ReadOptions(frame_size=settings.frame_size, fps=settings.fps)
+    folder, slash, _ = job.clip_id.rpartition("/")
     try:
         for found in iter_tracks(job.path, options):
             if isinstance(found, Track):
+                if slash:  # files of one name in different folders are different videos
+                    found = replace(
+                        found,
+                        track_id=f"{folder}/{found.track_id}",
+                        video=f"{folder}/{found.video}",
+                    )
                 tracks.append(resampled(found, frames=settings.frames, points=settings.points))
             else:
                 notes.append(one_line(str(found)))

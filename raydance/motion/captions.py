@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ from typing import Any, Final
 from raydance.config import read_small_yaml
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
-from raydance.plain_text import one_line, sentence
+from raydance.plain_text import decoded, one_line, sentence
 
 SPLITS: Final = ("train", "val", "test")
 
@@ -102,6 +101,7 @@ def read_captions(path: str | Path) -> tuple[CaptionRow, ...]:
     rows: list[CaptionRow] = []
     unknown: set[str] = set()
     splits: dict[Path, tuple[str | None, int]] = {}
+    encodings: dict[str, int] = {}  # -> first line
     try:
         with open(path, "rb") as stream:
             number = 0
@@ -115,7 +115,8 @@ def read_captions(path: str | Path) -> tuple[CaptionRow, ...]:
                     continue
                 if len(rows) >= _MAX_ROWS:
                     raise FormatError(str(path), f"more than {_MAX_ROWS} lines", number)
-                row, extra = _parse(path, block, number)
+                row, extra, encoding = _parse(path, block, number)
+                encodings.setdefault(encoding, number)
                 split, line = splits.setdefault(row.file, (row.split, number))
                 if split != row.split:
                     reason = (
@@ -129,6 +130,10 @@ def read_captions(path: str | Path) -> tuple[CaptionRow, ...]:
         raise FormatError(str(path), f"cannot be read ({error.strerror or error})") from None
     if not rows:
         raise FormatError(str(path), "no captions: one JSON object per line is needed")
+    for encoding, number in encodings.items():
+        if encoding != "utf-8":
+            reason = f"not UTF-8 text in line {number}; such lines are read as {encoding}"
+            warnings.warn(f"{path}: {reason}", stacklevel=2)
     if unknown:
         names = ", ".join(sorted(unknown))
         warnings.warn(f"{path}: keys that mean nothing here: {names}", stacklevel=2)
@@ -249,7 +254,7 @@ def read_sidecar(path: str | Path) -> dict[str, Any]:
     try:
         if sidecar.stat().st_size > _MAX_SIDECAR_BYTES:
             raise FormatError(name, f"larger than {_MAX_SIDECAR_BYTES} bytes; not a side-car")
-        data = json.loads(sidecar.read_bytes())  # UTF-8, -16 or -32
+        data = _json_of(sidecar.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(name, f"not readable as JSON ({error})") from None
     if not isinstance(data, dict):
@@ -257,13 +262,20 @@ def read_sidecar(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def _parse(path: Path, block: bytes, line: int) -> tuple[CaptionRow, set[str]]:
-    """A row, and the keys in it that are unknown."""
+def _json_of(data: bytes) -> Any:
+    """JSON of any encoding."""
+    try:
+        return json.loads(data)  # UTF-8, -16 or -32
+    except UnicodeDecodeError:
+        return json.loads(decoded(data)[0])
+
+
+def _parse(path: Path, block: bytes, line: int) -> tuple[CaptionRow, set[str], str]:
+    """A row, the keys in it that are unknown, and its encoding."""
     name = str(path)
     try:
-        data = json.loads(block.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise FormatError(name, "not UTF-8 text", line) from None
+        text, encoding = decoded(block)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError(name, f"not a JSON object ({error})", line) from None
     if not isinstance(data, dict):
@@ -296,7 +308,7 @@ def _parse(path: Path, block: bytes, line: int) -> tuple[CaptionRow, set[str]]:
         num_derived=_num_derived(data),
         line=line,
     )
-    return row, unknown
+    return row, unknown, encoding
 
 
 def _num_derived(data: Mapping[str, Any]) -> int:
@@ -319,7 +331,7 @@ def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:
     if key in ("start_frame", "end_frame"):
         start = row.get("start_frame", 0) if key == "end_frame" else -1
         return type(value) is int and type(start) is int and value > start
-    return type(value) in (int, float) and math.isfinite(value) and 0 < value < 1e9
+    return type(value) in (int, float) and 0 < value < 1e9  # false for NaN, too
 
 
 def _is_path(text: str) -> bool:

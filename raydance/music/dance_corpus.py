@@ -19,6 +19,7 @@ from raydance.music.synthesis import Song, make_song
 
 MAX_SONGS: Final = 10_000
 _MAX_BEATS_BYTES: Final = 4 << 20
+_MAX_SECONDS: Final = 1e9
 
 
 def make_dances(
@@ -115,6 +116,8 @@ def read_beats(path: str | Path) -> np.ndarray:
     for i, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise FormatError(name, f"beats_s[{i}] is {str(value)[:40]!r}; a number is needed")
+        if abs(value) > _MAX_SECONDS:
+            raise FormatError(name, f"beats_s[{i}] is {str(value)[:40]}; seconds are needed")
     beats = np.array(values, dtype=np.float64)
     if not np.isfinite(beats).all() or (np.diff(beats) <= 0).any():
         raise FormatError(name, "beats_s is not rising; seconds from the first beat on are needed")

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.errors import InputError
+from raydance.plain_text import one_line
 from raydance.tracks import resampling
 
 SPLITS: Final = ("train", "val", "test")
@@ -60,6 +61,8 @@ class Track:
         assert self.split is None or self.split in SPLITS
         if not self.video:
             object.__setattr__(self, "video", self.track_id)
+        for name in ("track_id", "video", "object_id"):  # files may call them anything
+            object.__setattr__(self, name, one_line(getattr(self, name)))
 
     @property
     def num_frames(self) -> int:

@@ -7,6 +7,7 @@ and small text files only; motion is read later, file by file, as of any other l
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,10 +109,15 @@ class Tree:
 def read_small_text(path: Path, notes: Notes) -> str:
     """A text file of a data set; empty, with a note, if it cannot be read."""
     try:
-        return read_text(path, _MAX_TEXT_BYTES)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            text = read_text(path, _MAX_TEXT_BYTES)
     except FormatError as error:
         notes.count("text files cannot be read", error)
         return ""
+    for warning in caught:
+        notes.count("text files are in another encoding than UTF-8", warning.message)
+    return text
 
 
 def read_small_json(path: Path, notes: Notes) -> Any:

@@ -25,6 +25,7 @@ from raydance.motion.formats import text as tx
 from raydance.motion.formats.joint_orders import SKELETONS, order_of
 from raydance.motion.formats.numpy_file import NpzReader, read_npy
 from raydance.motion.formats.sidecar import facts_beside
+from raydance.plain_text import one_line
 
 POSITION_KEYS: Final = (
     "positions",
@@ -245,6 +246,7 @@ def _skeleton(
         parents = known_parents if parents is None else parents
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise FormatError(place, "joint_names: a list of text is needed")
+    names = [one_line(name) for name in names]
     longest = max(map(len, names), default=0)
     if longest > tx.MAX_NAME:
         reason = f"joint_names: {longest} characters; at most {tx.MAX_NAME} are allowed"
@@ -255,8 +257,10 @@ def _skeleton(
     if parents is None:
         # A tree is unknown: joints that hang from nothing draw as points and map by name.
         parents = (-1,) * num_joints
-    valid = len(parents) == num_joints and all(
-        isinstance(p, int) and -1 <= p < i for i, p in enumerate(parents)
+    valid = (
+        isinstance(parents, (list, tuple))
+        and len(parents) == num_joints
+        and all(type(p) is int and -1 <= p < i for i, p in enumerate(parents))
     )
     if not valid:
         reason = "parents: one index per joint is needed, -1 or that of an earlier joint"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import os
 import resource
 import signal
 import sys
@@ -21,6 +23,10 @@ _MEMORY: Final = 4 << 30
 _MAX_VALUES: Final = 100_000_000
 _MAX_NAME: Final = 200
 _MAX_SECONDS: Final = 4 * 3600.0
+
+_KEPT: Final[list[object]] = []
+"""Parts of a scene, which are never freed: in ufbx 0.0.5 the garbage collector frees a scene while
+parts of it are in use, which crashes. So it is off, too; this process ends with its file."""
 
 Arrays = dict[str, Any]
 
@@ -64,17 +70,17 @@ def read_fbx(path: str) -> Arrays:
     """Local transforms of the nodes over the longest animation, the rest pose first."""
     import ufbx
 
-    # Everything that is taken from the scene keeps a name: in ufbx 0.0.5 an object that is let go
-    # takes the scene with it.
+    gc.disable()
     scene = ufbx.load_file(path, ignore_geometry=True, load_external_files=False)
     nodes = list(scene.nodes)
     stacks = list(scene.anim_stacks)
+    settings = scene.settings
+    _KEPT.extend((scene, nodes, stacks, settings))
     if not stacks:
         raise Refused("no animation in the file")
     spans = [_span(stack) for stack in stacks]
     best = max(range(len(stacks)), key=lambda i: spans[i][1] - spans[i][0])
     begin, end = spans[best]
-    settings = scene.settings
     rate = float(settings.frames_per_second)
     if not 1.0 <= rate <= 2000.0 or not 0.0 <= end - begin <= _MAX_SECONDS:
         raise Refused(f"{rate:g} frames per second, from {begin:g} to {end:g} s")
@@ -85,11 +91,12 @@ def read_fbx(path: str) -> Arrays:
     values = np.empty((len(times) + 1, len(nodes), 10))
     index = {node.typed_id: at for at, node in enumerate(nodes)}
     above = [node.parent for node in nodes]
+    axes = settings.axes
+    _KEPT.extend((anim, above, axes))
     for at, node in enumerate(nodes):
         values[0, at] = _transform(node.local_transform)
         for row, time in enumerate(times, start=1):
             values[row, at] = _transform(ufbx.evaluate_transform(anim, node, float(time)))
-    axes = settings.axes
     return {
         "names": _texts([str(node.name) for node in nodes]),
         "parents": np.array([-1 if node is None else index[node.typed_id] for node in above]),
@@ -156,4 +163,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # nothing is freed, see `_KEPT`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.errors import FormatError, InputError
+from raydance.plain_text import decoded
 
 MAX_BYTES: Final = 128 * 2**20
 MAX_FRAMES: Final = 1_000_000
@@ -30,8 +32,10 @@ _COMMA_NUMBER: Final = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 def read_text(path: str | Path, max_bytes: int = MAX_BYTES) -> str:
     """The text of a file with `\\n` line ends and without a byte order mark.
 
+    Other encodings than UTF-8 are read with a warning (see `decoded`).
+
     Raises:
-        FormatError: no such file, larger than `max_bytes`, empty, or not UTF-8 text.
+        FormatError: no such file, larger than `max_bytes`, empty, or not text.
     """
     name = str(path)
     try:
@@ -44,12 +48,9 @@ def read_text(path: str | Path, max_bytes: int = MAX_BYTES) -> str:
         raise FormatError(name, f"larger than the {max_bytes // 2**20} MiB allowed")
     if not data.strip():
         raise FormatError(name, "the file is empty")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        reason = f"not UTF-8 text (byte 0x{data[error.start]:02x})"
-        raise FormatError(name, reason, line) from None
+    text, encoding = decoded(data)
+    if encoding != "utf-8":
+        warnings.warn(f"{name}: not UTF-8 text; read as {encoding}", stacklevel=3)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise FormatError(name, "not text (a zero byte)", line)

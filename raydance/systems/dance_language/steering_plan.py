@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from raydance.config import parse_yaml
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
 from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
@@ -148,8 +148,8 @@ def read_plan(path: Path) -> SteeringPlan:
             allowed.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a steering file ({error})") from None
     try:
         return SteeringPlan.model_validate(data if data is not None else {})

@@ -26,6 +26,7 @@ from raydance.tracks.formats.base import Read, Reader, ReadOptions, Skipped
 from raydance.tracks.track import Track
 
 __all__ = [
+    "ARRAY_SUFFIXES",
     "FOLDERS",
     "SUFFIXES",
     "ReadOptions",
@@ -72,6 +73,9 @@ SUFFIXES: Final[Mapping[str, Callable[[Path], Reader]]] = {
     ".json": _json_reader,
 }
 """Suffix (lower case) -> which reader a file of that suffix needs."""
+
+ARRAY_SUFFIXES: Final = (".npz", ".pt", ".pth")
+"""Of files beside which a .json is a side-car."""
 
 FOLDERS: Final[tuple[tuple[Callable[[Path], bool], Reader], ...]] = (
     (vid_sentence.is_vid_sentence, vid_sentence.read),
@@ -159,4 +163,4 @@ def _each_file(folder: Path, options: ReadOptions) -> Read:
 
 
 def _has_tracks_beside(path: Path) -> bool:
-    return any(path.with_suffix(s).is_file() for s in (".npz", ".pt", ".pth"))
+    return any(path.with_suffix(suffix).is_file() for suffix in ARRAY_SUFFIXES)

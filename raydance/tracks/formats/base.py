@@ -72,7 +72,7 @@ class Skipped:
         return cls(place, error.reason)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.reason}"
+        return one_line(f"{self.place}: {self.reason}")
 
 
 Read = Iterator[Track | Skipped]

@@ -7,8 +7,10 @@ for functions that check every size; all others are refused and reported.
 
 from __future__ import annotations
 
+import lzma
 import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +22,9 @@ from raydance.motion.formats import safe_pickle
 MAX_BYTES: Final = 1 << 30
 _MAX_MEMBERS: Final = 10_000
 _MAX_PICKLE_BYTES: Final = 16 << 20
+
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+"""Errors of reading a member whose bytes make no sense."""
 
 _STORAGES: Final = {
     "FloatStorage": "<f4",
@@ -62,7 +67,7 @@ def load(path: str | Path) -> Any:
             return _Archive(archive, name).load()
     except OSError as error:
         raise FormatError(name, f"cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
+    except (*_DAMAGED, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
         reason = f"not a .pt file of torch 1.6 or later ({str(error)[:100]})"
