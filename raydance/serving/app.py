@@ -69,6 +69,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         uploads = Uploads(settings.limits)
         app.state.context = Context(backend(), uploads, settings.limits)
+        app.state.ready = app.state.context.backend.ready
         try:
             yield
         finally:

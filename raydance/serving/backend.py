@@ -77,9 +77,17 @@ class InProcess:
 
     Args:
         waiting: requests that may wait for the one thread that computes; more are turned away.
+        report: told what is being loaded.
     """
 
-    def __init__(self, run_cache: RunCache, *, waiting: int = 64) -> None:
+    def __init__(
+        self,
+        run_cache: RunCache,
+        *,
+        waiting: int = 64,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._report = report
         self._speech, self._generator = SentenceEncoder(run_cache), Generator(run_cache)
         self._describer, self._retriever = Describer(run_cache), Retriever(run_cache)
         # One thread: torch spreads a computation over the processors itself.
@@ -103,7 +111,14 @@ class InProcess:
         """Load all parts, once, however many ask."""
         async with self._loading:
             if not self._is_loaded:
-                for part in (self._speech, self._generator, self._describer, self._retriever):
+                parts = {
+                    "text encoder": self._speech,
+                    "motion decoder": self._generator,
+                    "captions": self._describer,
+                    "library": self._retriever,
+                }
+                for number, (name, part) in enumerate(parts.items(), 1):
+                    self._report(f"loading {number} of {len(parts)}: {name}")
                     await self._do(part.warm_up)
                 self._is_loaded = True
 

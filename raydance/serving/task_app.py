@@ -97,7 +97,8 @@ class TaskBody(BaseModel):
 class _Runs:
     """The runs, loaded, and the one thread that computes."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], report: Callable[[str], None]) -> None:
+        self._report = report
         self.entries = {entry.name: entry for entry in entries}
         self.default = entries[0].name
         self._loaded: dict[str, LoadedSystem] = {}
@@ -122,8 +123,9 @@ class _Runs:
     async def ready(self) -> None:
         """Load all runs, once, however many ask."""
         async with self._loading:
-            for name, entry in self.entries.items():
+            for number, (name, entry) in enumerate(self.entries.items(), 1):
                 if name not in self._loaded:
+                    self._report(f"loading {number} of {len(self.entries)}: {name}")
                     self._loaded[name] = await self.do(load_run, entry.run)
 
     async def system(self, model: str | None) -> tuple[str, LoadedSystem]:
@@ -139,12 +141,21 @@ class _Runs:
         return name, self._loaded[name]
 
 
-def create_task_app(entries: Sequence[Entry], settings: Settings) -> FastAPI:
-    """The application."""
+def create_task_app(
+    entries: Sequence[Entry],
+    settings: Settings,
+    report: Callable[[str], None] = lambda line: None,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        report: told what is being loaded.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.runs = _Runs(entries)
+        app.state.runs = _Runs(entries, report)
+        app.state.ready = app.state.runs.ready
         app.state.uploads = Uploads(settings.limits)
         try:
             yield
