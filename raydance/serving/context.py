@@ -67,7 +67,10 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
     try:
         return kind.model_validate_json(await request.body())
     except ValidationError as error:
-        mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        mistakes = [
+            {**one, "loc": ("body", *one["loc"]), "ctx": {**(one.get("ctx") or {}), "kind": kind}}
+            for one in error.errors()
+        ]
         raise RequestValidationError(mistakes) from None
 
 
