@@ -270,6 +270,12 @@ class Deployments:
 
         return await _steadily(call)
 
+    async def generate_all(
+        self, model: str | None, texts: Sequence[str], **wanted: Any
+    ) -> list[tuple[EncodedText, GeneratedMotion]]:
+        """See `Backend`; what arrives together the replicas make together."""
+        return await asyncio.gather(*(self.generate(model, text, **wanted) for text in texts))
+
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
     ) -> GeneratedMotion:

@@ -15,7 +15,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from raydance.serving import docs, motion_routes, problems, schema, word_routes
+from raydance.serving import (
+    docs,
+    generation_routes,
+    motion_routes,
+    problems,
+    schema,
+    word_routes,
+)
 from raydance.serving.access_control import AccessControl
 from raydance.serving.backend import Backend
 from raydance.serving.bounds import BODY_S, Bounds
@@ -32,8 +39,14 @@ _DESCRIPTION: Final = (
 )
 # Named only in bodies that a route reads by itself, so FastAPI does not see them.
 _MORE_SCHEMAS: Final = (schema.Search, schema.Embed, problems.ProblemDetails)
-_ROUTERS: Final = (motion_routes.router, word_routes.router)
-_ANSWERS_AS_FILES: Final = (schema.Generated, schema.Motion, schema.ClipMotion)
+_ROUTERS: Final = (generation_routes.router, motion_routes.router, word_routes.router)
+_ANSWERS_AS_FILES: Final = (
+    schema.Generated,
+    schema.GeneratedMany,
+    schema.Motion,
+    schema.ClipMotion,
+    schema.Embedded,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

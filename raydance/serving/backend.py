@@ -42,6 +42,11 @@ class Backend(Protocol):
     ) -> tuple[EncodedText, GeneratedMotion]:
         """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
 
+    async def generate_all(
+        self, model: str | None, texts: Sequence[str], **wanted: Any
+    ) -> list[tuple[EncodedText, GeneratedMotion]]:
+        """Motion for several sentences, each as `generate` would make it."""
+
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
     ) -> GeneratedMotion:
@@ -136,6 +141,14 @@ class InProcess:
     ) -> tuple[EncodedText, GeneratedMotion]:
         """See `Backend`."""
         return only(await self._do(self._generator.generate_together, [((model, text), wanted)]))
+
+    async def generate_all(
+        self, model: str | None, texts: Sequence[str], **wanted: Any
+    ) -> list[tuple[EncodedText, GeneratedMotion]]:
+        """See `Backend`."""
+        asked = [((model, text), wanted) for text in texts]
+        answers = await self._do(self._generator.generate_together, asked)
+        return [only([answer]) for answer in answers]
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]

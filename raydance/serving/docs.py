@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from raydance.motion.units import AXES, LENGTHS
 from raydance.serving.problems import MEDIA_TYPE
-from raydance.serving.replies import FORMATS
+from raydance.serving.replies import FORMATS, NPZ, ZIP
 
 _FILES: Final = {
     "file": {
@@ -125,21 +125,40 @@ def or_multipart(body: type[BaseModel], **fields: Any) -> dict[str, Any]:
 
 
 def motion_content(
-    body: type[BaseModel], headers: Mapping[str, Any] = MappingProxyType({})
+    body: type[BaseModel],
+    headers: Mapping[str, Any] = MappingProxyType({}),
+    also: Sequence[type[BaseModel]] = (),
 ) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that answers motion as JSON or as a file.
 
     Args:
         headers: further ones of the files.
+        also: other bodies that JSON may be; with them a zip is possible too.
     """
     binary = {"schema": {"type": "string", "format": "binary"}}
     content: dict[str, Any] = {media.partition(";")[0]: binary for media in FORMATS.values()}
-    content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+    kinds = [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (body, *also)]
+    content["application/json"] = {"schema": {"anyOf": kinds} if also else kinds[0]}
+    if also:
+        content[ZIP] = binary
     return {
         200: {
             "description": "The motion, in the format asked for",
             "content": content,
             "headers": copy.deepcopy(_OF_FILES | dict(headers)),
+        }
+    }
+
+
+def points_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that answers points as JSON or as arrays."""
+    return {
+        200: {
+            "description": "The points, in the format asked for",
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}},
+                NPZ: {"schema": {"type": "string", "format": "binary"}},
+            },
         }
     }
 

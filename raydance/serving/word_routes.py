@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
@@ -19,7 +20,7 @@ from raydance.serving.context import (
     json_body,
     text_field,
 )
-from raydance.serving.docs import multipart, or_multipart, whole
+from raydance.serving.docs import multipart, or_multipart, points_content, whole
 from raydance.serving.parts import ClipPoints, EncodedText
 from raydance.serving.uploads import whole_number
 from raydance.version import VERSION
@@ -110,24 +111,39 @@ def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[s
     }
 
 
-@router.post("/embed", response_model=schema.Embedded, openapi_extra=or_multipart(schema.Embed))
+@router.post(
+    "/embed",
+    responses=points_content(schema.Embedded),
+    openapi_extra=or_multipart(
+        schema.Embed, format={"type": "string", "enum": ["json", "npz"], "default": "json"}
+    ),
+)
 async def embed(request: Request, service: Service) -> Response:
     """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
     starts: list[float] | None = None
     notices: list[str] = []
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request) as form:
+        async with service.uploads.form(request, "format") as form:
             model = text_field(form, "model", _LONGEST_NAME)
+            format = text_field(form, "format", 10) or "json"
+            if format not in ("json", "npz"):
+                raise InputError(f"format: {format!r}; allowed: json, npz")
             clip = await service.uploads.clip(form)
         placed = await service.backend.embed(model, clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
     else:
         asked = await json_body(request, schema.Embed)
+        format = asked.format
         encoded = await service.backend.speak_all(asked.model, asked.texts)
         space = encoded[0]
         rows = [one.words["text_projection"] for one in encoded]
         notices = [f"text {i + 1}: {n}" for i, one in enumerate(encoded) for n in one.notices]
+    if format == "npz":
+        arrays = {"vectors": np.asarray(rows, np.float32)}
+        if starts is not None:
+            arrays["start_s"] = np.asarray(starts, np.float32)
+        return replies.npz_response("points", **arrays)
     return replies.json_response(
         {
             "model": space.entry.name,
