@@ -40,6 +40,9 @@ OPERATIONS = (
     "GET /metrics",
     "GET /readyz",
     "GET /v1/clips/{clip_id}",
+    "DELETE /v1/jobs/{job}",
+    "GET /v1/jobs/{job}",
+    "GET /v1/jobs/{job}/result",
     "GET /v1/map",
     "GET /v1/models",
     "GET /v1/thumbnails/{clip_id}",
@@ -48,6 +51,7 @@ OPERATIONS = (
     "POST /v1/embed",
     "POST /v1/generate",
     "POST /v1/interpolate",
+    "POST /v1/jobs",
     "POST /v1/search",
 )
 WITHOUT_INPUT = ("GET /healthz", "GET /metrics", "GET /readyz", "GET /v1/models")

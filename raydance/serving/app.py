@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from raydance.serving import (
     docs,
     generation_routes,
+    job_routes,
     motion_routes,
     problems,
     schema,
@@ -29,6 +30,7 @@ from raydance.serving.bounds import BODY_S, Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import Context
 from raydance.serving.head_method import HeadMethod
+from raydance.serving.jobs import JobLimits
 from raydance.serving.reader import Limits
 from raydance.serving.request_metrics import RequestMetrics
 from raydance.serving.uploads import Uploads
@@ -38,7 +40,13 @@ _DESCRIPTION: Final = (
     "Dance and words in one space: motion from a sentence, words for motion, and clips near either."
 )
 # Named only in bodies that a route reads by itself, so FastAPI does not see them.
-_MORE_SCHEMAS: Final = (schema.Search, schema.Embed, problems.ProblemDetails)
+_MORE_SCHEMAS: Final = (
+    schema.Search,
+    schema.Embed,
+    job_routes.JobRequest,
+    problems.ProblemDetails,
+)
+_JOB_ROUTES: Final = ("generate", "interpolate", "convert", "describe", "embed", "search", "clips/")
 _ROUTERS: Final = (generation_routes.router, motion_routes.router, word_routes.router)
 _ANSWERS_AS_FILES: Final = (
     schema.Generated,
@@ -60,6 +68,9 @@ class Settings:
         replica: of this process, for the metrics.
         most_requests: answered at once; more are turned away.
         body_s: until the body of a request must be here.
+        jobs: how many, how large and how long jobs may be.
+        has_jobs: whether there are jobs; not where several processes speak HTTP, since a job is
+            known to the one that took it.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -69,6 +80,8 @@ class Settings:
     replica: str = ""
     most_requests: int = 64
     body_s: float = BODY_S
+    jobs: JobLimits = field(default_factory=JobLimits)
+    has_jobs: bool = True
 
 
 def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
@@ -83,9 +96,11 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         uploads = Uploads(settings.limits)
         app.state.context = Context(backend(), uploads, settings.limits)
         app.state.ready = app.state.context.backend.ready
+        app.state.jobs = job_routes.jobs_of(app, settings.jobs)
         try:
             yield
         finally:
+            await app.state.jobs.close()
             await uploads.close()
 
     app = FastAPI(
@@ -101,6 +116,9 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     problems.install(app)
     for router in _ROUTERS:
         app.include_router(router)
+    routers = [*_ROUTERS]
+    if settings.has_jobs:
+        routers.append(job_routes.install(app, _JOB_ROUTES, settings.jobs))
     registry = CollectorRegistry()
     _add_state(app, registry)
     if settings.page is not None:
@@ -113,18 +131,19 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["X-API-Key", "Authorization", "Content-Type"],
             expose_headers=[
                 "X-Raydance-Note",
                 *docs.OF_GENERATED,
                 "X-Raydance-Residual-Cm",
                 "Content-Disposition",
+                "Location",
                 "Retry-After",
             ],
         )
     app.add_middleware(HeadMethod)
-    routes = [*(route for router in _ROUTERS for route in router.routes), *app.routes]
+    routes = [*(route for router in routers for route in router.routes), *app.routes]
     app.add_middleware(RequestMetrics, registry=registry, routes=routes, replica=settings.replica)
     app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
     return app

@@ -177,6 +177,8 @@ def complete(document: dict[str, Any], needs_key: bool) -> None:
             known = dict(_ANYWHERE)
             if path.startswith("/v1/"):
                 known |= _UNDER_V1
+            if path.endswith("/result"):
+                known[409] = "The job is not finished"
             if path == "/readyz":
                 known[503] = _UNDER_V1[503]
             if "parameters" in operation or "requestBody" in operation:

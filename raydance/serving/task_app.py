@@ -28,7 +28,7 @@ from raydance.errors import InputError
 from raydance.motion.export import write_clip
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
-from raydance.serving import bounds, problems, replies
+from raydance.serving import bounds, job_routes, problems, progress, replies
 from raydance.serving.access_control import AccessControl
 from raydance.serving.app import Settings
 from raydance.serving.bounds import Bounds
@@ -157,9 +157,11 @@ def create_task_app(
         app.state.runs = _Runs(entries, report)
         app.state.ready = app.state.runs.ready
         app.state.uploads = Uploads(settings.limits)
+        app.state.jobs = job_routes.jobs_of(app, settings.jobs)
         try:
             yield
         finally:
+            await app.state.jobs.close()
             await app.state.uploads.close()
 
     app = FastAPI(
@@ -174,6 +176,7 @@ def create_task_app(
     problems.install(app)
     registry = CollectorRegistry()
     _add_routes(app, settings, registry)
+    job_routes.install(app, ("tasks/",), settings.jobs)
     app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
@@ -280,8 +283,10 @@ async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, A
     if task.output == "motion":
         await replies.check_format(body.format)
     wanted = task.request(inputs, body.options)
+    progress.report(0, f"computing {name}")
     (answer,) = await runs.do(task.answer, [wanted])
     _check_size(answer, body.format)
+    progress.report(0.5, "writing it")
     if body.format == "json":
         plain = {"model": model, "task": name, **answer.to_dict()}
         return await replies.prepare(replies.json_response, plain)
