@@ -201,6 +201,37 @@ def test_search_finds_the_librarys_clips_and_shows_them(service_url: str, tiny_l
     assert shown.format == "PNG" and len(shown.getcolors(1 << 20) or []) > 10
 
 
+def test_a_search_is_paged(service_url: str):
+    body = {"text": TURN, "library": False}
+    whole = post(service_url, "/v1/search", body | {"limit": 7}).json()
+    found, cursor = [], None
+    for _ in range(4):
+        page = post(service_url, "/v1/search", body | {"limit": 2, "cursor": cursor}).json()
+        found += page["hits"]
+        cursor = page["next_cursor"]
+    assert found[:7] == whole["hits"] and len({hit["clip_id"] for hit in found}) == 8
+    other = post(service_url, "/v1/search", {"text": "kicks", "library": False, "cursor": cursor})
+    assert "of another question" in problem(other, 422)
+    assert "cursor:" in problem(post(service_url, "/v1/search", body | {"cursor": "x"}), 422)
+    last = post(service_url, "/v1/search", body | {"limit": 100}).json()
+    assert last["next_cursor"] is None
+
+
+def test_the_map_is_paged_without_repetition(service_url: str):
+    url = f"{service_url}/v1/map"
+    whole = requests.get(url, timeout=60).json()
+    assert whole["next_cursor"] is None and len(whole["points"]) == whole["num_windows"]
+    places, cursor, num_pages = [], None, 0
+    while cursor or not num_pages:
+        query = {"limit": 20, "cursor": cursor}
+        page = requests.get(url, params=query, timeout=60).json()
+        places += [(point["clip_id"], point["start_s"]) for point in page["points"]]
+        cursor, num_pages = page["next_cursor"], num_pages + 1
+    assert num_pages == -(-whole["num_windows"] // 20)
+    expected = {(point["clip_id"], point["start_s"]) for point in whole["points"]}
+    assert len(places) == len(set(places)) and set(places) == expected
+
+
 def test_search_by_motion_finds_the_same_motion_first(service_url: str, tiny_library: Path):
     path = next((tiny_library.parent / "files").rglob("*.bvh"))
     with path.open("rb") as file:

@@ -150,9 +150,9 @@ class AsyncClient:
         """See `Client.thumbnail`."""
         return await self._do(self._client.thumbnail, clip_id, path, **part)
 
-    async def map(self, limit: int | None = None) -> dict[str, Any]:
+    async def map(self, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
         """See `Client.map`."""
-        return await self._do(self._client.map, limit)
+        return await self._do(self._client.map, limit, cursor)
 
     async def task(
         self,

@@ -178,10 +178,10 @@ class Client:
             skeleton: the ASF file of an AMC file.
         """
         if isinstance(query, Path):
-            answer = self._send("/v1/search", query, skeleton, k=k, **wanted)
+            answer = self._send("/v1/search", query, skeleton, limit=k, **wanted)
         else:
             refuse_skeleton(skeleton)
-            answer = self._post("/v1/search", text=query, k=k, **wanted)
+            answer = self._post("/v1/search", text=query, limit=k, **wanted)
         found = answer.json()
         for notice in found["notices"]:
             warnings.warn(notice, stacklevel=2)
@@ -212,9 +212,13 @@ class Client:
         """A few poses of a clip of a library, as a PNG."""
         return write(path, self._get(f"/v1/thumbnails/{quote(clip_id)}", **part))
 
-    def map(self, limit: int | None = None) -> dict[str, Any]:
-        """Windows of the run's library on the two main axes of the latent space."""
-        found: dict[str, Any] = self._get("/v1/map", limit=limit).json()
+    def map(self, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+        """Windows of the run's library on the two main axes of the latent space.
+
+        Args:
+            limit: most windows; the others follow with `cursor`, the answer's `next_cursor`.
+        """
+        found: dict[str, Any] = self._get("/v1/map", limit=limit, cursor=cursor).json()
         return found
 
     def task(

@@ -47,9 +47,11 @@ class SearchOptions(ReadingOptions, total=False):
 
     Attributes:
         library: in the captioned library or not.
+        cursor: `next_cursor` of the page before.
     """
 
     library: bool
+    cursor: str
 
 
 class PartOptions(TypedDict, total=False):

@@ -316,9 +316,9 @@ class Deployments:
         """See `Backend`."""
         return await self._ask("Retriever", "part_of", model, model, clip_id, span, in_library)
 
-    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._ask("Retriever", "map", model, model, limit)
+        return await self._ask("Retriever", "map", model, model, limit, offset)
 
     def _handle(self, name: str, model: str | None) -> DeploymentHandle:
         handle = self._handles[name]

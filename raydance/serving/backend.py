@@ -73,7 +73,7 @@ class Backend(Protocol):
     ) -> ClipPart:
         """A clip's motion."""
 
-    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """The latent space."""
 
 
@@ -183,6 +183,6 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._retriever.part_of, model, clip_id, span, in_library)
 
-    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._do(self._retriever.map, model, limit)
+        return await self._do(self._retriever.map, model, limit, offset)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from raydance.errors import InputError
+from raydance.serving.paging import MAX_CURSOR
 from raydance.stages.motion_flow import MAX_GUIDANCE
 from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
 from raydance.systems.dance_language.generation import MAX_CANDIDATES
@@ -122,7 +123,16 @@ class Search(_Strict):
     """A sentence to search with."""
 
     text: Text = Field(examples=["sharp kicks"])
-    k: int = Field(default=5, ge=1, le=MAX_HITS)
+    limit: int = Field(
+        default=5,
+        ge=1,
+        le=MAX_HITS,
+        validation_alias=AliasChoices("limit", "k"),
+        description="Most hits of one page",
+    )
+    cursor: str | None = Field(
+        default=None, max_length=MAX_CURSOR, description="`next_cursor` of the page before"
+    )
     library: bool | None = Field(
         default=None, description="Search the captioned library; by default where there is one"
     )

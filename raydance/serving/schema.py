@@ -162,6 +162,7 @@ class Found(BaseModel):
     notices: list[str] = Field(description="What the caller should know of the answer")
     understood_as: UnderstoodAs | None = Field(description="Null for a search by motion")
     hits: list[Hit]
+    next_cursor: str | None = Field(description="Of the next page; null on the last one")
 
 
 class Embedded(BaseModel):
@@ -211,7 +212,9 @@ class Map(BaseModel):
     model: str
     method: Literal["pca"]
     explained: list[float] = Field(description="Share of the variance along x and along y")
-    points: list[Point]
+    points: list[Point] = Field(description="Of this page, spread evenly over the library")
+    num_windows: int = Field(description="Of all pages")
+    next_cursor: str | None = Field(description="Of the next page; null on the last one")
     clusters: list[Cluster]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from raydance.errors import InputError
 from raydance.motion.formats import SUFFIXES
-from raydance.serving import bounds, replies, schema
+from raydance.serving import bounds, paging, replies, schema
 from raydance.serving.context import (
     ModelName,
     Service,
@@ -64,7 +64,10 @@ async def describe(request: Request, service: Service) -> Response:
     "/search",
     response_model=schema.Found,
     openapi_extra=or_multipart(
-        schema.Search, k=whole(1, schema.MAX_HITS, 5), library={"type": "boolean"}
+        schema.Search,
+        limit=whole(1, schema.MAX_HITS, 5),
+        cursor={"type": "string", "maxLength": paging.MAX_CURSOR},
+        library={"type": "boolean"},
     ),
 )
 async def search(request: Request, service: Service) -> dict[str, Any]:
@@ -72,22 +75,64 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
     notices: list[str] = []
     understood: dict[str, Any] | None = None
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request, "k", "library") as form:
+        async with service.uploads.form(request, "limit", "k", "cursor", "library") as form:
             model = text_field(form, "model", _LONGEST_NAME)
-            k = whole_number(form, "k", 5, 1, schema.MAX_HITS)
+            limit = whole_number(form, "limit", 5, 1, schema.MAX_HITS)
+            limit = whole_number(form, "k", limit, 1, schema.MAX_HITS)
+            cursor = text_field(form, "cursor", paging.MAX_CURSOR)
             library = _boolean(text_field(form, "library", 10))
             clip = await service.uploads.clip(form)
+        page = _Page.of(limit, cursor, model, library, "motion")
         placed = await service.backend.embed(model, clip)
         point = placed.points.mean(axis=0)
-        found = await service.backend.search(placed.entry, point, k, library)
+        found = await service.backend.search(placed.entry, point, page.num_found, library)
         name = placed.entry.name
     else:
         asked = await json_body(request, schema.Search)
-        encoded, found = await service.backend.find(asked.model, asked.text, asked.k, asked.library)
+        page = _Page.of(asked.limit, asked.cursor, asked.model, asked.library, asked.text)
+        encoded, found = await service.backend.find(
+            asked.model, asked.text, page.num_found, asked.library
+        )
         notices, name = encoded.notices, encoded.entry.name
         understood = asdict(encoded.understood)
-    hits = [_with_addresses(hit, name, found["in_library"]) for hit in found["hits"]]
-    return {"model": name, "notices": notices, "understood_as": understood, "hits": hits}
+    rows, next_cursor = page.cut(found["hits"])
+    return {
+        "model": name,
+        "notices": notices,
+        "understood_as": understood,
+        "hits": [_with_addresses(hit, name, found["in_library"]) for hit in rows],
+        "next_cursor": next_cursor,
+    }
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page of hits."""
+
+    offset: int
+    limit: int
+    question: tuple[object, ...]
+
+    @classmethod
+    def of(cls, limit: int, cursor: str | None, *question: object) -> _Page:
+        """The page that a caller asks for.
+
+        Raises:
+            InputError: a cursor of another question.
+        """
+        return cls(paging.offset_of(cursor, *question), limit, question)
+
+    @property
+    def num_found(self) -> int:
+        """Hits to look for: of this page and those before, and one that tells of another."""
+        return min(self.offset + self.limit + 1, paging.MAX_DEPTH)
+
+    def cut(self, hits: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
+        """The page's hits, and the cursor of the next page."""
+        end = self.offset + self.limit
+        is_last = len(hits) <= end or end >= paging.MAX_DEPTH
+        cursor = None if is_last else paging.cursor_of(end, *self.question)
+        return hits[self.offset : end], cursor
 
 
 def _boolean(text: str | None) -> bool | None:
@@ -160,7 +205,17 @@ async def embed(request: Request, service: Service) -> Response:
 async def latent_map(
     service: Service,
     model: ModelName = None,
-    limit: Annotated[int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows")] = 2000,
+    limit: Annotated[
+        int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows of one page")
+    ] = 2000,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=paging.MAX_CURSOR, description="`next_cursor` of the page before"),
+    ] = None,
 ) -> dict[str, Any]:
     """Windows of the run's library on the two main axes of the latent space."""
-    return await service.backend.map(model, limit)
+    offset = paging.offset_of(cursor, "map", model)
+    found = await service.backend.map(model, limit, offset)
+    end = offset + limit
+    more = end < found["num_windows"]
+    return found | {"next_cursor": paging.cursor_of(end, "map", model) if more else None}
