@@ -10,10 +10,9 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.middleware.cors import CORSMiddleware
-from starlette.staticfiles import StaticFiles
 
 from raydance.serving import (
     docs,
@@ -25,6 +24,7 @@ from raydance.serving import (
     word_routes,
 )
 from raydance.serving.access_control import AccessControl
+from raydance.serving.assets import add_page
 from raydance.serving.backend import Backend
 from raydance.serving.bounds import BODY_S, Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
@@ -122,7 +122,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     registry = CollectorRegistry()
     _add_state(app, registry)
     if settings.page is not None:
-        _add_page(app, Path(settings.page))
+        add_page(app, Path(settings.page))
     app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
@@ -138,6 +138,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
                 *docs.OF_GENERATED,
                 "X-Raydance-Residual-Cm",
                 "Content-Disposition",
+                "X-Raydance-Upload",
                 "Location",
                 "Retry-After",
             ],
@@ -165,14 +166,6 @@ def _add_state(app: FastAPI, registry: CollectorRegistry) -> None:
     async def metrics() -> PlainTextResponse:
         """Figures for Prometheus."""
         return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_page(app: FastAPI, folder: Path) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
-
-    app.mount("/assets", StaticFiles(directory=folder / "assets"), name="assets")
 
 
 def _document(app: FastAPI, needs_key: bool) -> dict[str, Any]:

@@ -35,6 +35,13 @@ _READING: Final[dict[str, Any]] = {
     "units": {"type": "string", "enum": list(LENGTHS), "description": "Detected"},
     "up": {"type": "string", "enum": list(AXES), "description": "Detected"},
 }
+_UPLOAD: Final = {
+    "upload": {
+        "type": "string",
+        "maxLength": 64,
+        "description": "In place of a file: the header `X-Raydance-Upload` of the answer to it",
+    }
+}
 _MODEL: Final = {"model": {"type": "string", "maxLength": 200, "description": "A served run"}}
 _PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
 _ANYWHERE: Final = {
@@ -106,8 +113,7 @@ def multipart(**fields: Any) -> dict[str, Any]:
     """`openapi_extra` of a route that takes a motion file."""
     schema = {
         "type": "object",
-        "required": ["file"],
-        "properties": _FILES | _READING | _MODEL | fields,
+        "properties": _FILES | _UPLOAD | _READING | _MODEL | fields,
         "additionalProperties": False,
     }
     return {

@@ -59,7 +59,7 @@ async def convert(request: Request, service: Service) -> Response:
         if format not in replies.FORMATS:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
         await replies.check_format(format)
-        clip = await service.uploads.clip(form)
+        clip = await service.uploads.clip(request, form)
     if format == "json":
         return await replies.prepare(_as_json, clip)
     return await replies.file_response(clip, format, clip.clip_id)

@@ -54,7 +54,7 @@ async def describe(request: Request, service: Service) -> Response:
     async with service.uploads.form(request, "k") as form:
         model = text_field(form, "model", _LONGEST_NAME)
         k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
-        clip = await service.uploads.clip(form)
+        clip = await service.uploads.clip(request, form)
     found = await service.backend.describe(model, clip, k)
     body = {"file": clip.clip_id, **found}
     return await replies.prepare(replies.json_response, body)
@@ -81,7 +81,7 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
             limit = whole_number(form, "k", limit, 1, schema.MAX_HITS)
             cursor = text_field(form, "cursor", paging.MAX_CURSOR)
             library = _boolean(text_field(form, "library", 10))
-            clip = await service.uploads.clip(form)
+            clip = await service.uploads.clip(request, form)
         page = _Page.of(limit, cursor, model, library, "motion")
         placed = await service.backend.embed(model, clip)
         point = placed.points.mean(axis=0)
@@ -173,7 +173,7 @@ async def embed(request: Request, service: Service) -> Response:
             format = text_field(form, "format", 10) or "json"
             if format not in ("json", "npz"):
                 raise InputError(f"format: {format!r}; allowed: json, npz")
-            clip = await service.uploads.clip(form)
+            clip = await service.uploads.clip(request, form)
         placed = await service.backend.embed(model, clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
