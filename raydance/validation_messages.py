@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, Final
 
 _SHOWN_CHARACTERS: Final = 40
@@ -52,7 +52,7 @@ def message_of(error: Mapping[str, Any], fields: Sequence[str] = ()) -> str:
     if allowed is None:
         text = str(error["msg"])
         return f"{shown(value)}; {text[:1].lower()}{text[1:]}"
-    if kind in _SIZES and hasattr(value, "__len__"):
+    if kind in _SIZES and isinstance(value, Sized):
         return f"{len(value)} {_SIZES[kind][2]}; allowed: {allowed}"
     return f"{shown(value)}; allowed: {allowed}"
 

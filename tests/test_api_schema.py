@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,17 @@ def test_the_document_is_well_formed_and_names_every_operation(document: dict[st
         f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
     }
     assert found == set(OPERATIONS)
+
+
+def test_the_document_is_a_page_too(service_url: str, document: dict[str, Any]):
+    answer = requests.get(f"{service_url}/docs", timeout=60)
+    assert answer.ok and answer.headers["content-type"].startswith("text/html")
+    for name in OPERATIONS:
+        assert f"<code>{name}</code></h2>" in answer.text
+    assert "up to 2000 characters" in answer.text and "<script" not in answer.text
+    assert not re.search(r"(src|href)=.(https?:)?//", answer.text)  # nothing from elsewhere
+    style = requests.get(f"{service_url}/docs/style.css", timeout=60)
+    assert style.headers["content-type"].startswith("text/css")
 
 
 @pytest.fixture(scope="module")

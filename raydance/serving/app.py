@@ -29,6 +29,7 @@ from raydance.serving.backend import Backend
 from raydance.serving.bounds import BODY_S, Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import Context
+from raydance.serving.docs_page import add_docs
 from raydance.serving.head_method import HeadMethod
 from raydance.serving.jobs import JobLimits
 from raydance.serving.reader import Limits
@@ -121,6 +122,7 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         routers.append(job_routes.install(app, _JOB_ROUTES, settings.jobs))
     registry = CollectorRegistry()
     _add_state(app, registry)
+    add_docs(app)
     if settings.page is not None:
         add_page(app, Path(settings.page))
     app.add_middleware(problems.ErrorHandler)

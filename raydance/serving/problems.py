@@ -187,7 +187,8 @@ async def _of_the_framework(request: Request, error: HTTPException) -> JSONRespo
 
 async def _of_a_value(request: Request, error: RequestValidationError) -> JSONResponse:
     found = error.errors()
-    mistakes, lines = [], []
+    mistakes: list[Mistake] = []
+    lines = []
     for one in found[:_MISTAKES]:
         place = [str(part) for part in one["loc"]]
         allowed = _fields(request, one) if not mistakes else []  # once is enough

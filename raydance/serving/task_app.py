@@ -34,6 +34,7 @@ from raydance.serving.app import Settings
 from raydance.serving.bounds import Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import json_body, text_field
+from raydance.serving.docs_page import add_docs
 from raydance.serving.head_method import HeadMethod
 from raydance.serving.problems import Busy, NotHere, Problem
 from raydance.serving.request_metrics import RequestMetrics
@@ -177,6 +178,7 @@ def create_task_app(
     registry = CollectorRegistry()
     _add_routes(app, settings, registry)
     job_routes.install(app, ("tasks/",), settings.jobs)
+    add_docs(app)
     app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
