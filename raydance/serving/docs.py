@@ -10,8 +10,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from raydance.motion.units import AXES, LENGTHS
+from raydance.serving import examples
+from raydance.serving.examples import EXAMPLES
 from raydance.serving.problems import MEDIA_TYPE
 from raydance.serving.replies import FORMATS, NPZ, ZIP
+from raydance.serving.uploads import MAX_UPLOAD_NAME
 
 _FILES: Final = {
     "file": {
@@ -38,7 +41,7 @@ _READING: Final[dict[str, Any]] = {
 _UPLOAD: Final = {
     "upload": {
         "type": "string",
-        "maxLength": 64,
+        "maxLength": MAX_UPLOAD_NAME,
         "description": "In place of a file: the header `X-Raydance-Upload` of the answer to it",
     }
 }
@@ -196,15 +199,28 @@ def complete(document: dict[str, Any], needs_key: bool) -> None:
             if is_guarded and needs_key:
                 operation["security"] = [{name: []} for name in _KEYS]
             own = {code: answer for code, answer in operation["responses"].items() if code < "3"}
+            for answer in own.values():
+                _add_example(answer)
             operation["responses"] = own | {
                 str(status): _problem(status, words) for status, words in sorted(known.items())
             }
 
 
+def _add_example(answer: dict[str, Any]) -> None:
+    """Show an answer of JSON, where there is one."""
+    content = answer.get("content", {}).get("application/json")
+    if content is None:
+        return
+    choices = content["schema"].get("anyOf", [content["schema"]])
+    name = str(choices[0].get("$ref", "")).rpartition("/")[2]
+    if name in EXAMPLES:
+        content["example"] = copy.deepcopy(EXAMPLES[name])
+
+
 def _problem(status: int, words: str) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": words,
-        "content": {MEDIA_TYPE: copy.deepcopy(_PROBLEM)},
+        "content": {MEDIA_TYPE: copy.deepcopy(_PROBLEM) | {"example": examples.problem(status)}},
     }
     if status in _HEADERS:
         answer["headers"] = copy.deepcopy(_HEADERS[status])

@@ -55,6 +55,7 @@ FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or 
 async def convert(request: Request, service: Service) -> Response:
     """A motion file of any readable format into another, or into JSON to be shown."""
     async with service.uploads.form(request, "format") as form:
+        text_field(form, "model", 200)
         format = text_field(form, "format", 10) or "json"
         if format not in replies.FORMATS:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")

@@ -11,6 +11,7 @@ from raydance.serving.paging import MAX_CURSOR
 from raydance.stages.motion_flow import MAX_GUIDANCE
 from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
 from raydance.systems.dance_language.generation import MAX_CANDIDATES
+from raydance.systems.dance_language.long_motion import MAX_SECONDS
 from raydance.systems.dance_language.steering_plan import SteeringPlan
 
 MAX_TEXT: Final = 2000
@@ -60,8 +61,12 @@ class Generate(_Strict):
         description=f"Several sentences, worked on together; with samples at most {MAX_MOTIONS} "
         "motions",
     )
-    frames: int | None = Field(default=None, ge=2, description="Length; or give `seconds`")
-    seconds: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
+    frames: int | None = Field(
+        default=None,
+        ge=2,
+        description="Length, at most the model's `max_frames`; or give `seconds`",
+    )
+    seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS, allow_inf_nan=False)
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Another seed, another motion")
     num_samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
     source: Literal["flow", "prior", "cluster", "nearest"] | None = Field(

@@ -25,6 +25,7 @@ from raydance.serving.reader import Limits, Reader
 
 _FILES: Final = ("file", "skeleton")
 _TEXTS: Final = ("model", "fps", "units", "up", "upload")
+MAX_UPLOAD_NAME: Final = 64
 _CHARSETS: Final = ("utf-8", "us-ascii")
 
 
@@ -110,6 +111,10 @@ class Uploads:
         sent = self._sent(form, "file", tuple(SUFFIXES))
         named = form.get("upload")
         if named:
+            if len(str(named)) > MAX_UPLOAD_NAME:
+                raise Problem(
+                    422, f"upload: {len(str(named))} characters; allowed: up to {MAX_UPLOAD_NAME}"
+                )
             if sent is not None or options or form.get("skeleton"):
                 raise Problem(422, "upload: it was read already; leave out what belongs to a file")
             clip = self._read_before.find(str(named))
