@@ -197,7 +197,8 @@ def service_start(folder: Path, num_windows: int) -> dict[str, Any]:
 
     Of each way `start_s`, seconds until `/readyz` answers; `cpu_s`, the processors' seconds until
     then, which a busy machine does not stretch; `mib`, resident memory of all its processes after
-    the load, pages that several share counted once; `processes`; `motions_per_s` at 32 clients.
+    the load, pages that several share counted once; `processes`; `motions_per_s` at 32 clients,
+    and `cpu_ms_per_motion`, the processors' time for each.
 
     Args:
         num_windows: stands for the number of requests: a fifth of it.
@@ -213,8 +214,13 @@ def service_start(folder: Path, num_windows: int) -> dict[str, Any]:
             found[f"{way}_start_s"] = time.monotonic() - started
             found[f"{way}_cpu_s"] = _cpu_seconds(_tree())
             _in_turns((port,), request, 5)
+            before = _cpu_seconds(_tree())
             found[f"{way}_motions_per_s"] = _throughput(port, request, count)
             processes = _tree()
+            num_motions = _CLIENTS * _each(count)
+            found[f"{way}_cpu_ms_per_motion"] = (
+                1000.0 * (_cpu_seconds(processes) - before) / num_motions
+            )
             found[f"{way}_processes"] = len(processes)
             found[f"{way}_mib"] = sum(map(_own_mib, processes))
     return found
@@ -301,9 +307,14 @@ def _in_turns(ports: Sequence[int], request: Request, count: int) -> np.ndarray:
     return times
 
 
+def _each(count: int) -> int:
+    """Questions of each client."""
+    return max(2, 4 * count // _CLIENTS)
+
+
 def _throughput(port: int, request: Request, count: int) -> float:
     """Answers per second to many clients at once."""
-    each = max(2, 4 * count // _CLIENTS)
+    each = _each(count)
 
     def client(_: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
