@@ -31,9 +31,16 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "job_overhead": overhead.job_overhead,
     "generation": generation.generation,
     "serving": serving.serving,
+    "service_start": serving.service_start,
     "library_search": serving.library_search,
 }
-WITH_CLUSTERS_OF_THEIR_OWN = ("generation", "serving", "job_overhead", "library_search")
+WITH_CLUSTERS_OF_THEIR_OWN = (
+    "generation",
+    "serving",
+    "service_start",
+    "job_overhead",
+    "library_search",
+)
 
 
 def main(arguments: list[str]) -> None:

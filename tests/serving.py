@@ -23,6 +23,7 @@ from raydance.motion import synthetic
 from raydance.motion.export import bvh
 from raydance.serving.app import Settings, create_app
 from raydance.serving.backend import InProcess
+from raydance.serving.problems import TYPES
 from raydance.serving.runs import Entry, RunCache
 from raydance.systems import load_run
 
@@ -182,6 +183,7 @@ def problem(answer: requests.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    assert body["status"] == status and body["title"] and body["type"] == "about:blank"
+    assert body["status"] == status and body["title"]
+    assert body["type"] == f"urn:raydance:{TYPES[status]}"
     detail: str = body["detail"]
     return detail

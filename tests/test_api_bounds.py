@@ -284,3 +284,31 @@ def test_figures_for_prometheus(service_url: str):
     text = requests.get(f"{service_url}/metrics", timeout=60).text
     assert 'route="/v1/models",status="200"' in text.replace('replica="",', "")
     assert "raydance_http_request_seconds_bucket" in text
+
+
+def test_assets_are_compressed_and_kept(tiny_run: Path, tmp_path: Path):
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    script = "let x = 0;\n" * 5000
+    (tmp_path / "index.html").write_text("<html></html>")
+    (assets / "page-ABCD2345.js").write_text(script)
+    (assets / "plain.txt").write_text("x")
+    (tmp_path / "secret.txt").write_text("secret")
+    with plain_service(tiny_run, None, page=str(tmp_path)) as url:
+        page = requests.get(url, timeout=10)
+        assert page.headers["cache-control"] == "no-cache"
+        place = f"{url}/assets/page-ABCD2345.js"
+        packed = requests.get(place, headers={"Accept-Encoding": "br, gzip"}, timeout=10)
+        assert packed.headers["content-encoding"] == "gzip" and packed.text == script
+        assert int(packed.headers["content-length"]) < len(script) / 20
+        assert "immutable" in packed.headers["cache-control"]
+        assert packed.headers["vary"] == "Accept-Encoding"
+        for accepted in ("identity", "gzip;q=0", "br"):
+            plain = requests.get(place, headers={"Accept-Encoding": accepted}, timeout=10)
+            assert "content-encoding" not in plain.headers and plain.text == script
+        named = requests.get(f"{url}/assets/plain.txt", timeout=10)
+        assert named.headers["cache-control"] == "no-cache"
+        for name in ("none.js", "..%2Fsecret.txt", ".."):
+            answer = requests.get(f"{url}/assets/{name}", timeout=10)
+            assert answer.status_code == 404 or answer.url == f"{url}/", name
+            assert "secret" not in answer.text

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ OPERATIONS = (
     "GET /metrics",
     "GET /readyz",
     "GET /v1/clips/{clip_id}",
+    "DELETE /v1/jobs/{job}",
+    "GET /v1/jobs/{job}",
+    "GET /v1/jobs/{job}/result",
     "GET /v1/map",
     "GET /v1/models",
     "GET /v1/thumbnails/{clip_id}",
@@ -48,6 +52,7 @@ OPERATIONS = (
     "POST /v1/embed",
     "POST /v1/generate",
     "POST /v1/interpolate",
+    "POST /v1/jobs",
     "POST /v1/search",
 )
 WITHOUT_INPUT = ("GET /healthz", "GET /metrics", "GET /readyz", "GET /v1/models")
@@ -67,6 +72,17 @@ def test_the_document_is_well_formed_and_names_every_operation(document: dict[st
         f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
     }
     assert found == set(OPERATIONS)
+
+
+def test_the_document_is_a_page_too(service_url: str, document: dict[str, Any]):
+    answer = requests.get(f"{service_url}/docs", timeout=60)
+    assert answer.ok and answer.headers["content-type"].startswith("text/html")
+    for name in OPERATIONS:
+        assert f"<code>{name}</code></h2>" in answer.text
+    assert "up to 2000 characters" in answer.text and "<script" not in answer.text
+    assert not re.search(r"(src|href)=.(https?:)?//", answer.text)  # nothing from elsewhere
+    style = requests.get(f"{service_url}/docs/style.css", timeout=60)
+    assert style.headers["content-type"].startswith("text/css")
 
 
 @pytest.fixture(scope="module")

@@ -192,7 +192,7 @@ def test_every_form_says_that_it_takes_a_skeleton(service_url: str):
         body = document["paths"][f"/v1/{path}"]["post"]["requestBody"]["content"]
         form = body["multipart/form-data"]["schema"]
         assert form["properties"]["skeleton"]["format"] == "binary", path
-        assert form["required"] == ["file"]
+        assert "required" not in form and form["properties"]["upload"]["type"] == "string"
 
 
 def test_the_process_that_reads_takes_a_skeleton_and_tells_no_folder(tmp_path: Path):
@@ -256,7 +256,9 @@ def test_how_a_form_comes_is_checked(service_url: str, headers: dict[str, str], 
 def test_fields_that_are_unknown_or_there_twice_are_refused(service_url: str, take: Path):
     file = {"file": ("a.bvh", take.read_bytes())}
     unknown = post(service_url, "/v1/describe", files=file, data={"kk": "2"})
-    assert "'kk'; allowed: file, skeleton, model, fps, units, up, k" in problem(unknown, 422)
+    assert "'kk'; allowed: file, skeleton, model, fps, units, up, upload, k" in problem(
+        unknown, 422
+    )
     twice = post(service_url, "/v1/describe", files=file, data={"k": ["2", "3"]})
     assert "k: given 2 times" in problem(twice, 422)
 
@@ -280,3 +282,57 @@ def test_a_files_name_stays_out_of_headers_and_paths(service_url: str, take: Pat
             problem(answer, 422)
         else:
             assert answer.headers["content-disposition"] == f'attachment; filename="{stem}.bvh"'
+
+
+def test_a_file_is_read_once_and_named(service_url: str, take: Path, monkeypatch):
+    from raydance.serving.reader import Reader
+
+    reads = []
+    read = Reader.read
+
+    async def counted(self: Reader, *arguments: object) -> object:
+        reads.append(arguments)
+        return await read(self, *arguments)
+
+    monkeypatch.setattr(Reader, "read", counted)
+    content = take.read_bytes() + b"\n"  # not what another test sent
+    sent = {"file": ("once.bvh", content)}
+    described = post(service_url, "/v1/describe", files=sent, data={"k": "2"})
+    name = described.headers["x-raydance-upload"]
+    assert len(name) == 32 and len(reads) == 1
+    for path in ("describe", "embed", "convert", "search"):
+        by_file = post(service_url, f"/v1/{path}", files=sent)
+        by_name = post(service_url, f"/v1/{path}", files={"upload": (None, name)})
+        assert by_name.ok and by_name.json() == by_file.json(), path
+        assert by_name.headers["x-raydance-upload"] == name
+    assert len(reads) == 1
+    other = post(service_url, "/v1/convert", files=sent, data={"fps": "30"})
+    assert other.headers["x-raydance-upload"] != name and len(reads) == 2
+    gone = post(service_url, "/v1/convert", files={"upload": (None, "0" * 32)})
+    assert "send the file again" in problem(gone, 404)
+    both = post(service_url, "/v1/convert", files={**sent, "upload": (None, name)})
+    assert "it was read already" in problem(both, 422)
+
+
+def test_files_that_were_read_make_room():
+    import asyncio
+
+    from raydance.motion import synthetic
+    from raydance.serving.problems import NotHere
+    from raydance.serving.read_cache import ReadCache
+
+    clip = synthetic.make_clip(synthetic.MOVEMENTS[0], 0)
+    size = clip.positions.nbytes
+
+    async def read() -> object:
+        return clip
+
+    async def fill() -> None:
+        cache = ReadCache(max_bytes=3 * size)
+        for number in range(5):
+            await cache.get(str(number), read)
+        assert cache.find("4") is clip
+        with pytest.raises(NotHere):
+            cache.find("0")
+
+    asyncio.run(fill())

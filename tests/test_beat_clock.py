@@ -20,13 +20,13 @@ def heard(beats_s: np.ndarray, num_frames: int) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize(("bpm", "ticks"), [(70, 16), (100, 16), (120, 8), (170, 8)])
+@pytest.mark.parametrize(("bpm", "ticks"), [(50, 16), (75, 8), (120, 8), (190, 8)])
 def test_every_beat_is_on_the_same_tick_of_a_patch(bpm: float, ticks: int) -> None:
     beats = 0.33 + np.arange(40) * 60 / bpm
     clock = BeatClock.of_music(heard(beats, 200), FPS)
     on_beat = clock.frame_of_tick[::ticks] / FPS
     inside = on_beat[(on_beat > beats[0]) & (on_beat < 9.5)]
-    assert len(inside) > 8
+    assert len(inside) > 6
     assert np.abs(inside[:, None] - beats).min(axis=1).max() < 0.01
     assert clock.num_ticks <= most_ticks(200)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from serving import free_port
 
 from raydance.errors import RaydanceError
@@ -24,7 +25,14 @@ def test_what_has_no_nodes_is_refused(refused, monkeypatch):
         assert "--replicas-per-node" in refused("serve", "runs/none", "--replicas-per-node", number)
     more = ("--replicas", "2:4", "--replicas-per-node")
     assert "--replicas needs 2 of each part; give --address" in refused("serve", "x", *more, 1)
-    elsewhere = ("serve", "runs/none", "--port", free_port(), *more)  # the run is looked for next
+    elsewhere = (
+        "serve",
+        "runs/none",
+        "--quiet",
+        "--port",
+        free_port(),
+        *more,
+    )  # the run is looked for next
     assert "not a finished run" in refused(*elsewhere, 2)
     assert "not a finished run" in refused(*elsewhere, 1, "--address", "auto")
     monkeypatch.setenv("RAY_ADDRESS", "auto")
@@ -32,7 +40,7 @@ def test_what_has_no_nodes_is_refused(refused, monkeypatch):
 
 
 def test_what_cannot_be_offered_is_refused(refused, tiny_run):
-    here = ("serve", "--no-ray", "--no-page", "--port", free_port())
+    here = ("serve", "--no-page", "--quiet", "--port", free_port())
     assert "RUN or NAME=RUN" in refused(*here, f"={tiny_run}")
     assert "without a path" in refused(*here, tiny_run, "--cors", "studio.example/page")
     assert "another --host" in refused("serve", tiny_run, "--no-ray", "-q", "--host", "192.0.2.1")
@@ -53,3 +61,39 @@ def test_the_scale_is_handed_on(refused, tiny_run, monkeypatch):
     assert str(wanted) in refused(*command, *flags, code=1)
     assert "'replicas_per_node': None" in refused(*command, code=1)
     assert "'encoder_apart': True" in refused(*command, "--encoder-apart", code=1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "way"),
+    [
+        ([], {}, "plain"),
+        (["--no-ray"], {"RAY_ADDRESS": "auto"}, "plain"),
+        (["--ray"], {}, "ray"),
+        (["--replicas", "2"], {}, "ray"),
+        (["--replicas", "1:3"], {}, "ray"),
+        (["--batch", 4], {}, "ray"),
+        (["--encoder-apart"], {}, "ray"),
+        (["--address", "auto"], {}, "ray"),
+        ([], {"RAY_ADDRESS": "auto"}, "ray"),
+        ([], {"RAY_JOB_ID": "01000000"}, "ray"),
+    ],
+)
+def test_ray_serves_where_something_asks_for_it(
+    refused, tiny_run, monkeypatch, flags, variables, way
+):
+    from raydance.commands import service
+
+    def answer(name):
+        def start(*arguments: object, **more: object) -> None:
+            raise RaydanceError(f"served by {name}")
+
+        return start
+
+    for name in ("RAY_ADDRESS", "RAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(service, "serve_plain", answer("plain"))
+    monkeypatch.setattr(service, "serve_with_ray", answer("ray"))
+    command = ("serve", tiny_run, "--no-page", "--quiet", "--port", free_port(), *flags)
+    assert refused(*command, code=1) == f"raydance: served by {way}"

@@ -158,9 +158,9 @@ def test_files_tell_it_in_headers(service_url: str, system: DanceLanguage):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"steps": 101}, "body.steps"),
-        ({"guidance": -1}, "body.guidance"),
-        ({"candidates": 0}, "body.candidates"),
+        ({"steps": 101}, "steps: 101; allowed: up to 100"),
+        ({"guidance": -1}, "guidance: -1; allowed: 0 or more"),
+        ({"candidates": 0}, "candidates: 0; allowed: 1 or more"),
         ({"candidates": 2, "source": "prior"}, "allowed with source 'flow', not 'prior'"),
     ],
 )

@@ -15,7 +15,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "files", "version", "plain_text", "data.schema", "training.kept_epoch"),
+    (
+        "errors",
+        "config",
+        "files",
+        "version",
+        "plain_text",
+        "validation_messages",
+        "data.schema",
+        "training.kept_epoch",
+    ),
     ("nn", "metrics", "motion", "music", "tracks", "data.index"),
     ("text",),
     ("data.layouts", "data.file_search", "data.sources", "data.dataset", "data.storage"),

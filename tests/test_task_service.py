@@ -14,6 +14,7 @@ from PIL import Image
 from serving import running
 from small_dataset import ingest_here
 
+from raydance.client import Client
 from raydance.data.ingest import Settings as IngestSettings
 from raydance.data.track_ingest import TrackSettings
 from raydance.motion import synthetic
@@ -112,6 +113,22 @@ def test_an_uploaded_song_and_motion(address: str, folder: Path) -> None:
     found = answer.json()
     assert answer.ok, found
     assert len(found["samples"][0]["positions"]) == 60 and len(found["beats_s"]) > 2
+
+
+def test_a_dance_to_a_song_is_a_job(address: str, folder: Path, tmp_path: Path) -> None:
+    song = next((folder / "dances").glob("*.wav"))
+    with Client(address) as client:
+        job = client.start_with_file(
+            "tasks/generate", "music", song, options='{"seconds": 3}', format="bvh"
+        )
+        assert job.save(tmp_path / "dance.bvh").read_text().startswith("HIERARCHY")
+        assert job.state()["state"] == "done"
+        answer = client.task("generate", {"seconds": 3}, music=song, text="turns slowly")
+        assert isinstance(answer, dict) and len(answer["samples"][0]["positions"]) == 60
+        saved = client.task("generate", {"seconds": 2}, path=tmp_path / "x.npz", text="a turn")
+        assert isinstance(saved, Path) and np.load(saved)["positions"].shape[0] == 40
+    page = requests.get(f"{address}/docs", timeout=30)
+    assert "/v1/tasks/{name}" in page.text
 
 
 def test_tracks_from_a_box_a_mask_and_an_example(address: str, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -27,13 +28,14 @@ _CLIENTS = 32
 _START_S = 180.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # what Ray gives a replica
 _WAYS: dict[str, tuple[list[str] | None, dict[str, str]]] = {
-    "serve": ([], {}),
+    "serve": (["--ray"], {}),
     "apart": (["--encoder-apart"], {}),
     "proxy": (None, {}),
     "haproxy": (None, {"RAY_SERVE_ENABLE_HA_PROXY": "1"}),
 }
 """Each way to serve: options, or None for the way of a cluster, and more in its environment."""
-_LOADED = {"uvicorn": ["--no-ray"], "serve": [], "unbatched": ["--batch", "1"]}
+_LOADED = {"uvicorn": ["--no-ray"], "serve": ["--ray"], "unbatched": ["--batch", "1"]}
+_STARTED = {"plain": ["--no-ray"], "ray": ["--ray"]}
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -190,6 +192,71 @@ def library_search(folder: Path, num_windows: int) -> dict[str, Any]:
     return found | {"p50_ms": float(np.median(times)), "p99_ms": float(np.quantile(times, 0.99))}
 
 
+def service_start(folder: Path, num_windows: int) -> dict[str, Any]:
+    """What `raydance serve` takes on one machine: one plain process, its default, beside Ray Serve.
+
+    Of each way `start_s`, seconds until `/readyz` answers; `cpu_s`, the processors' seconds until
+    then, which a busy machine does not stretch; `mib`, resident memory of all its processes after
+    the load, pages that several share counted once; `processes`; `motions_per_s` at 32 clients,
+    and `cpu_ms_per_motion`, the processors' time for each.
+
+    Args:
+        num_windows: stands for the number of requests: a fifth of it.
+    """
+    with ray_session():
+        run = make_run(folder)
+    request = _bodies(folder)["generate"]
+    count = max(20, num_windows // 5)
+    found: dict[str, Any] = {"start_target_s": 15.0, "memory_target_mib": 1024.0}
+    for way, arguments in _STARTED.items():
+        started = time.monotonic()
+        with _service(run, arguments, _ONE_THREAD) as port:
+            found[f"{way}_start_s"] = time.monotonic() - started
+            found[f"{way}_cpu_s"] = _cpu_seconds(_tree())
+            _in_turns((port,), request, 5)
+            before = _cpu_seconds(_tree())
+            found[f"{way}_motions_per_s"] = _throughput(port, request, count)
+            processes = _tree()
+            num_motions = _CLIENTS * _each(count)
+            found[f"{way}_cpu_ms_per_motion"] = (
+                1000.0 * (_cpu_seconds(processes) - before) / num_motions
+            )
+            found[f"{way}_processes"] = len(processes)
+            found[f"{way}_mib"] = sum(map(_own_mib, processes))
+    return found
+
+
+def _tree() -> list[int]:
+    """This process's descendants, which are those of the one service that runs."""
+    parents = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parents[int(place.parent.name)] = int(place.read_text().rpartition(")")[2].split()[1])
+    found = [os.getpid()]
+    for parent in found:
+        found += [child for child, its_parent in parents.items() if its_parent == parent]
+    return found[1:]
+
+
+def _own_mib(process: int) -> float:
+    """Resident memory; of pages that several processes map, this one's share."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return float(line.split()[1]) / 1024
+    return 0.0
+
+
+def _cpu_seconds(processes: Sequence[int]) -> float:
+    """Seconds of processors that they have used, each with its ended children."""
+    ticks = 0
+    for process in processes:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 Request = tuple[str, bytes, dict[str, str]]
 
 
@@ -240,9 +307,14 @@ def _in_turns(ports: Sequence[int], request: Request, count: int) -> np.ndarray:
     return times
 
 
+def _each(count: int) -> int:
+    """Questions of each client."""
+    return max(2, 4 * count // _CLIENTS)
+
+
 def _throughput(port: int, request: Request, count: int) -> float:
     """Answers per second to many clients at once."""
-    each = max(2, 4 * count // _CLIENTS)
+    each = _each(count)
 
     def client(_: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)

@@ -270,6 +270,12 @@ class Deployments:
 
         return await _steadily(call)
 
+    async def generate_all(
+        self, model: str | None, texts: Sequence[str], **wanted: Any
+    ) -> list[tuple[EncodedText, GeneratedMotion]]:
+        """See `Backend`; what arrives together the replicas make together."""
+        return await asyncio.gather(*(self.generate(model, text, **wanted) for text in texts))
+
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
     ) -> GeneratedMotion:
@@ -310,9 +316,9 @@ class Deployments:
         """See `Backend`."""
         return await self._ask("Retriever", "part_of", model, model, clip_id, span, in_library)
 
-    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._ask("Retriever", "map", model, model, limit)
+        return await self._ask("Retriever", "map", model, model, limit, offset)
 
     def _handle(self, name: str, model: str | None) -> DeploymentHandle:
         handle = self._handles[name]

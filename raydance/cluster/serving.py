@@ -81,7 +81,8 @@ def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.A
 
     def application() -> Any:
         replica = serve.get_replica_context().replica_id.unique_id
-        return create_app(backend, replace(settings, replica=replica))
+        is_alone = scale.replicas == (1, 1)
+        return create_app(backend, replace(settings, replica=replica, has_jobs=is_alone))
 
     ingress = serve.deployment(
         name="Ingress",

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import re
-import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raydance.commands import service
 from raydance.commands.options import AddressOption, QuietOption, local
+from raydance.commands.service import Say
 from raydance.config import parse_range
-from raydance.errors import ArtifactError, InputError, RaydanceError
-from raydance.plain_text import one_line
+from raydance.errors import ArtifactError, InputError
 
 if TYPE_CHECKING:
-    from raydance.serving.app import Settings
-    from raydance.serving.backend import Backend
-    from raydance.serving.runs import Entry
-
-Say = Callable[[str], None]
+    from raydance.serving.runs import Entry, RunCache
 
 _KEYS_VARIABLE = "RAYDANCE_API_KEYS_FILE"
 _BATCH = 32
@@ -100,17 +92,23 @@ def serve(
     ] = _BATCH,
     page: Annotated[bool, typer.Option(help="Offer the web page at /.")] = True,
     ray: Annotated[
-        bool, typer.Option("--ray/--no-ray", help="Ray Serve, or one plain process without Ray.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--ray/--no-ray",
+            help="Ray Serve, or one plain process without Ray; by default Ray on a cluster, and "
+            "where replicas or another option of Ray ask for it.",
+        ),
+    ] = None,
     address: AddressOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Serve runs over HTTP: generate, describe, search, and a page to do it on.
 
     Listens until Ctrl-C or SIGTERM, and then answers what it has begun. The API's document is at
-    /v1/openapi.json. On a running cluster (--address) the same command rolls new runs out over the
-    old ones; there, prefer `serve deploy` with a file (see deploy/serve.yaml), which does not need
-    this process.
+    /v1/openapi.json. On one machine it is one plain process, unless --replicas or another option
+    of Ray asks for more. On a running cluster (--address) the same command rolls new runs out over
+    the old ones; there, prefer `serve deploy` with a file (see deploy/serve.yaml), which does not
+    need this process.
 
     \b
     Examples:
@@ -119,11 +117,10 @@ def serve(
       raydance serve new=runs/b old=runs/a --replicas 1:4 --keys keys.txt --host 0.0.0.0
       raydance serve runs/mine --address auto --replicas 2:8 --replicas-per-node 1
     """
+    started = time.monotonic()
     from raydance.cluster.session import is_embedded
     from raydance.data.storage import is_uri
     from raydance.serving.access_control import read_keys
-    from raydance.serving.app import Settings
-    from raydance.serving.reader import Limits
 
     pool = parse_range("--replicas", replicas)
     of_ray = {
@@ -133,39 +130,47 @@ def serve(
         "--batch": batch != _BATCH,
         "--address": address is not None,
     }
-    if not ray and any(of_ray.values()):
+    if ray is False and any(of_ray.values()):
         given = ", ".join(option for option, is_given in of_ray.items() if is_given)
         raise InputError(f"{given}: for Ray alone; leave it out, or --no-ray")
     if replicas_per_node is not None and replicas_per_node < pool[0]:
         _need_nodes(replicas_per_node, pool[0], address)
-    say = _silent if quiet else _say
+    say = service.say_nothing if quiet else service.say
     digests = read_keys(keys) if keys else []
     _check_origins(origins or ())
     if host not in _LOCAL and not digests:
         say(f"warning: {host} is reached from elsewhere, and no API key is asked for (--keys)")
     if is_embedded(address):  # on a cluster it may be our own service that listens there
         _check_free(host, port)
+    say(f"starting {', '.join(runs)}")
+    from raydance.serving.app import Settings  # loads torch, which takes a while
+    from raydance.serving.reader import Limits
+
     fetched = [_fetched(run, say) for run in runs]
     of_tasks = _declare_tasks(fetched)
-    if of_tasks and (library or data or any(of_ray.values())):
+    if of_tasks and (library or data or ray or any(of_ray.values())):
         raise InputError(
             "runs that declare tasks are served by one plain process: leave out --library, --data "
             "and the options of Ray"
         )
-    entries = _entries(fetched) if of_tasks else _opened(fetched, library, data, say)
-    settings = Settings(
-        limits=Limits(upload_bytes=max_upload << 20),
-        key_digests=digests,
-        origins=tuple(origins or ()),
-        page=_page(say) if page and not of_tasks else None,
-        most_requests=max_requests,
+    run_cache = None if of_tasks else _opened(fetched, library, data, say)
+    offer = service.Offer(
+        entries=list(run_cache.entries.values()) if run_cache else _entries(fetched),
+        settings=Settings(
+            limits=Limits(upload_bytes=max_upload << 20),
+            key_digests=digests,
+            origins=tuple(origins or ()),
+            page=_page(say) if page and not of_tasks else None,
+            most_requests=max_requests,
+        ),
+        host=host,
+        port=port,
+        say=say,
+        started=started,
     )
-    offer = _Offer(entries=entries, settings=settings, host=host, port=port, say=say)
-    if of_tasks:
-        from raydance.serving.task_app import create_task_app
-
-        _listen(offer, create_task_app(entries, settings))
-    elif ray:
+    if run_cache is None:
+        service.serve_tasks(offer)
+    elif ray or (ray is None and (any(of_ray.values()) or not is_embedded(address))):
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
         scale = {
             "replicas": pool,
@@ -173,29 +178,9 @@ def serve(
             "batch": batch,
             "encoder_apart": encoder_apart,
         }
-        _with_ray(offer, scale, address, is_copied=any(map(is_uri, places)))
+        service.serve_with_ray(offer, scale, address, is_copied=any(map(is_uri, places)))
     else:
-        _plain(offer)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Offer:
-    """What is served, where, and who is told."""
-
-    entries: Sequence[Entry]
-    settings: Settings
-    host: str
-    port: int
-    say: Say
-
-    @property
-    def names(self) -> str:
-        """Of the runs."""
-        return ", ".join(entry.name for entry in self.entries)
-
-    def announce(self) -> None:
-        """Say where it is."""
-        self.say(f"serving {self.names} at http://{self.host}:{self.port} (Ctrl-C ends it)")
+        service.serve_plain(offer, run_cache)
 
 
 def _entries(fetched: list[str]) -> list[Entry]:
@@ -232,22 +217,24 @@ def _declare_tasks(fetched: list[str]) -> bool:
     return kinds.pop()
 
 
-def _opened(fetched: list[str], library: str | None, data: str | None, say: Say) -> list[Entry]:
+def _opened(fetched: list[str], library: str | None, data: str | None, say: Say) -> RunCache:
     """The runs, on this machine; a mistake is told here, not in the log of a replica.
 
     Raises:
         RaydanceError: what the first one lacks.
     """
-    from raydance.serving.runs import OpenRun, entries_of
+    from raydance.serving.runs import RunCache, entries_of
 
-    entries = entries_of(
-        fetched,
-        str(local(library, say)) if library else None,
-        str(local(data, say)) if data else None,
+    run_cache = RunCache(
+        entries_of(
+            fetched,
+            str(local(library, say)) if library else None,
+            str(local(data, say)) if data else None,
+        )
     )
-    for entry in entries:
-        OpenRun(entry)
-    return entries
+    for name in run_cache.entries:
+        run_cache.open(name)
+    return run_cache
 
 
 def _need_nodes(per_node: int, fewest: int, address: str | None) -> None:
@@ -283,106 +270,6 @@ def _page(say: Say) -> str | None:
         return None
 
 
-def _with_ray(
-    offer: _Offer, scale: dict[str, Any], address: str | None, *, is_copied: bool
-) -> None:
-    from raydance.cluster.session import is_embedded, ray_session, require_shared_cache
-
-    on_this_machine = is_embedded(address)
-    if on_this_machine:
-        # Before Serve is imported: handles are used in uvicorn's loop alone, and may route in it.
-        os.environ.setdefault("RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP", "0")
-    # Parts wait for each other more than they compute: more of them than processors.
-    with ray_session(address, num_cpus=max(8, 2 * (os.cpu_count() or 1))):
-        if is_copied:
-            require_shared_cache()
-        offer.say(f"starting {offer.names}")
-        if on_this_machine:
-            _beside_parts(offer, scale)
-        else:
-            _on_cluster(offer, scale)
-
-
-def _beside_parts(offer: _Offer, scale: dict[str, Any]) -> None:
-    """Speak HTTP in this process, which the embedded cluster does not outlive anyway."""
-    from raydance.cluster import serving
-
-    backend = serving.start_parts(offer.entries, offer.settings, serving.Scale(**scale))
-    _listen(offer, _application(offer, backend))
-
-
-def _on_cluster(offer: _Offer, scale: dict[str, Any]) -> None:
-    """Deploy everything, also what speaks HTTP."""
-    from raydance.cluster import serving
-
-    host, port = offer.host, offer.port
-    application = serving.build(offer.entries, offer.settings, serving.Scale(**scale))
-    started = serving.start(application, host=host, port=port, everywhere=True)
-    # A command in the background ignores Ctrl-C unless it says otherwise; a job gets SIGTERM.
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.default_int_handler)
-    try:
-        if not _answers(host, port):
-            offer.say(
-                f"warning: nothing answers at {host}:{port}; Serve keeps the address that it was "
-                "first started with on a cluster"
-            )
-        offer.announce()
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        offer.say("ending: requests that are being answered are finished first")
-    finally:
-        serving.stop(started)
-
-
-def _plain(offer: _Offer) -> None:
-    from raydance.serving.backend import InProcess
-    from raydance.serving.runs import RunCache
-
-    _listen(offer, _application(offer, lambda: InProcess(RunCache(offer.entries))))
-
-
-def _application(offer: _Offer, backend: Callable[[], Backend]) -> Any:
-    from raydance.serving.app import create_app
-
-    return create_app(backend, offer.settings)
-
-
-def _listen(offer: _Offer, application: Any) -> None:
-    """Answer until Ctrl-C, and what is being answered then."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                offer.announce()
-
-    config = uvicorn.Config(
-        application,
-        host=offer.host,
-        port=offer.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=30,
-    )
-    server = Server(config)
-    with contextlib.suppress(KeyboardInterrupt, SystemExit):
-        server.run()
-    if not server.started:
-        raise RaydanceError(f"the service did not come up at {offer.host}:{offer.port}")
-
-
-def _answers(host: str, port: int) -> bool:
-    """Whether somebody listens there, in a while."""
-    for _ in range(20):
-        with contextlib.suppress(OSError), socket.create_connection((host, port), 1.0):
-            return True
-        time.sleep(0.5)
-    return False
-
-
 def _check_origins(origins: Sequence[str]) -> None:
     """Refuse what no browser sends as the origin of a page.
 
@@ -408,11 +295,3 @@ def _check_free(host: str, port: int) -> None:
         except OSError as error:
             other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
             raise InputError(f"{host}:{port}: {error.strerror}; choose another {other}") from None
-
-
-def _say(line: str) -> None:
-    print(f"raydance: {one_line(line)}", file=sys.stderr, flush=True)
-
-
-def _silent(line: str) -> None:
-    pass

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from raydance.motion.export.written_file import WrittenFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,19 @@ class Clip:
     @property
     def num_frames(self) -> int:
         return int(self.positions.shape[0])
+
+    def save(self, path: str | Path) -> WrittenFile:
+        """Write it as a file; the suffix (npz, bvh, glb, gif, mp4) says the format.
+
+        Returns:
+            How far the file's joints are off, and what its reader should know.
+
+        Raises:
+            InputError: a suffix that is not written, or a program for it is missing.
+        """
+        from raydance.motion.export import write_clip
+
+        return write_clip(path, self)
 
     @property
     def duration_s(self) -> float:

@@ -15,7 +15,7 @@ from raydance.errors import InputError
 from raydance.serving import problems
 
 _SHORTEST: Final = 16
-_GUARDED: Final = ("/v1", "/metrics")
+_GUARDED: Final = ("/v1", "/metrics", "/docs")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -34,7 +34,7 @@ def digest(key: str) -> bytes:
 
 
 class AccessControl:
-    """Asks for a key under `/v1` and `/metrics`, and sets the headers.
+    """Asks for a key under `/v1`, `/metrics` and `/docs`, and sets the headers.
 
     Args:
         app: what is guarded.

@@ -10,18 +10,28 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.middleware.cors import CORSMiddleware
-from starlette.staticfiles import StaticFiles
 
-from raydance.serving import docs, motion_routes, problems, schema, word_routes
+from raydance.serving import (
+    docs,
+    generation_routes,
+    job_routes,
+    motion_routes,
+    problems,
+    schema,
+    word_routes,
+)
 from raydance.serving.access_control import AccessControl
+from raydance.serving.assets import add_page
 from raydance.serving.backend import Backend
 from raydance.serving.bounds import BODY_S, Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import Context
+from raydance.serving.docs_page import add_docs
 from raydance.serving.head_method import HeadMethod
+from raydance.serving.jobs import JobLimits
 from raydance.serving.reader import Limits
 from raydance.serving.request_metrics import RequestMetrics
 from raydance.serving.uploads import Uploads
@@ -31,9 +41,21 @@ _DESCRIPTION: Final = (
     "Dance and words in one space: motion from a sentence, words for motion, and clips near either."
 )
 # Named only in bodies that a route reads by itself, so FastAPI does not see them.
-_MORE_SCHEMAS: Final = (schema.Search, schema.Embed, problems.ProblemDetails)
-_ROUTERS: Final = (motion_routes.router, word_routes.router)
-_ANSWERS_AS_FILES: Final = (schema.Generated, schema.Motion, schema.ClipMotion)
+_MORE_SCHEMAS: Final = (
+    schema.Search,
+    schema.Embed,
+    job_routes.JobRequest,
+    problems.ProblemDetails,
+)
+_JOB_ROUTES: Final = ("generate", "interpolate", "convert", "describe", "embed", "search", "clips/")
+_ROUTERS: Final = (generation_routes.router, motion_routes.router, word_routes.router)
+_ANSWERS_AS_FILES: Final = (
+    schema.Generated,
+    schema.GeneratedMany,
+    schema.Motion,
+    schema.ClipMotion,
+    schema.Embedded,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +69,9 @@ class Settings:
         replica: of this process, for the metrics.
         most_requests: answered at once; more are turned away.
         body_s: until the body of a request must be here.
+        jobs: how many, how large and how long jobs may be.
+        has_jobs: whether there are jobs; not where several processes speak HTTP, since a job is
+            known to the one that took it.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -56,6 +81,8 @@ class Settings:
     replica: str = ""
     most_requests: int = 64
     body_s: float = BODY_S
+    jobs: JobLimits = field(default_factory=JobLimits)
+    has_jobs: bool = True
 
 
 def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
@@ -69,9 +96,12 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         uploads = Uploads(settings.limits)
         app.state.context = Context(backend(), uploads, settings.limits)
+        app.state.ready = app.state.context.backend.ready
+        app.state.jobs = job_routes.jobs_of(app, settings.jobs)
         try:
             yield
         finally:
+            await app.state.jobs.close()
             await uploads.close()
 
     app = FastAPI(
@@ -87,10 +117,14 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
     problems.install(app)
     for router in _ROUTERS:
         app.include_router(router)
+    routers = [*_ROUTERS]
+    if settings.has_jobs:
+        routers.append(job_routes.install(app, _JOB_ROUTES, settings.jobs))
     registry = CollectorRegistry()
     _add_state(app, registry)
+    add_docs(app)
     if settings.page is not None:
-        _add_page(app, Path(settings.page))
+        add_page(app, Path(settings.page))
     app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
@@ -99,18 +133,20 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["X-API-Key", "Authorization", "Content-Type"],
             expose_headers=[
                 "X-Raydance-Note",
                 *docs.OF_GENERATED,
                 "X-Raydance-Residual-Cm",
                 "Content-Disposition",
+                "X-Raydance-Upload",
+                "Location",
                 "Retry-After",
             ],
         )
     app.add_middleware(HeadMethod)
-    routes = [*(route for router in _ROUTERS for route in router.routes), *app.routes]
+    routes = [*(route for router in routers for route in router.routes), *app.routes]
     app.add_middleware(RequestMetrics, registry=registry, routes=routes, replica=settings.replica)
     app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
     return app
@@ -132,14 +168,6 @@ def _add_state(app: FastAPI, registry: CollectorRegistry) -> None:
     async def metrics() -> PlainTextResponse:
         """Figures for Prometheus."""
         return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_page(app: FastAPI, folder: Path) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
-
-    app.mount("/assets", StaticFiles(directory=folder / "assets"), name="assets")
 
 
 def _document(app: FastAPI, needs_key: bool) -> dict[str, Any]:

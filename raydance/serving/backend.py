@@ -42,6 +42,11 @@ class Backend(Protocol):
     ) -> tuple[EncodedText, GeneratedMotion]:
         """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
 
+    async def generate_all(
+        self, model: str | None, texts: Sequence[str], **wanted: Any
+    ) -> list[tuple[EncodedText, GeneratedMotion]]:
+        """Motion for several sentences, each as `generate` would make it."""
+
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
     ) -> GeneratedMotion:
@@ -68,7 +73,7 @@ class Backend(Protocol):
     ) -> ClipPart:
         """A clip's motion."""
 
-    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """The latent space."""
 
 
@@ -77,9 +82,17 @@ class InProcess:
 
     Args:
         waiting: requests that may wait for the one thread that computes; more are turned away.
+        report: told what is being loaded.
     """
 
-    def __init__(self, run_cache: RunCache, *, waiting: int = 64) -> None:
+    def __init__(
+        self,
+        run_cache: RunCache,
+        *,
+        waiting: int = 64,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._report = report
         self._speech, self._generator = SentenceEncoder(run_cache), Generator(run_cache)
         self._describer, self._retriever = Describer(run_cache), Retriever(run_cache)
         # One thread: torch spreads a computation over the processors itself.
@@ -103,7 +116,14 @@ class InProcess:
         """Load all parts, once, however many ask."""
         async with self._loading:
             if not self._is_loaded:
-                for part in (self._speech, self._generator, self._describer, self._retriever):
+                parts = {
+                    "text encoder": self._speech,
+                    "motion decoder": self._generator,
+                    "captions": self._describer,
+                    "library": self._retriever,
+                }
+                for number, (name, part) in enumerate(parts.items(), 1):
+                    self._report(f"loading {number} of {len(parts)}: {name}")
                     await self._do(part.warm_up)
                 self._is_loaded = True
 
@@ -121,6 +141,14 @@ class InProcess:
     ) -> tuple[EncodedText, GeneratedMotion]:
         """See `Backend`."""
         return only(await self._do(self._generator.generate_together, [((model, text), wanted)]))
+
+    async def generate_all(
+        self, model: str | None, texts: Sequence[str], **wanted: Any
+    ) -> list[tuple[EncodedText, GeneratedMotion]]:
+        """See `Backend`."""
+        asked = [((model, text), wanted) for text in texts]
+        answers = await self._do(self._generator.generate_together, asked)
+        return [only([answer]) for answer in answers]
 
     async def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
@@ -155,6 +183,6 @@ class InProcess:
         """See `Backend`."""
         return await self._do(self._retriever.part_of, model, clip_id, span, in_library)
 
-    async def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """See `Backend`."""
-        return await self._do(self._retriever.map, model, limit)
+        return await self._do(self._retriever.map, model, limit, offset)

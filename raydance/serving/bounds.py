@@ -6,7 +6,7 @@ import asyncio
 from email.message import Message
 from typing import Any, Final
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -57,7 +57,10 @@ class Bounds:
         self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, counting what it brings, or refuse it."""
+        """Let a request in, counting what it brings, or refuse it.
+
+        The answer to a file names the upload, by which it can be asked for again.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,4 +97,11 @@ class Bounds:
                 raise HTTPException(413, too_large)
             return message
 
-        await self._app(scope, counted, send)
+        state = scope.setdefault("state", {})
+
+        async def named(message: Any) -> None:
+            if message["type"] == "http.response.start" and "upload" in state:
+                MutableHeaders(scope=message)["X-Raydance-Upload"] = state["upload"]
+            await send(message)
+
+        await self._app(scope, counted, named)

@@ -67,7 +67,10 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
     try:
         return kind.model_validate_json(await request.body())
     except ValidationError as error:
-        mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        mistakes = [
+            {**one, "loc": ("body", *one["loc"]), "ctx": {**(one.get("ctx") or {}), "kind": kind}}
+            for one in error.errors()
+        ]
         raise RequestValidationError(mistakes) from None
 
 
@@ -80,8 +83,10 @@ def text_field(form: FormData, name: str, longest: int) -> str | None:
     value = form.get(name)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or len(value) > longest:
-        raise Problem(422, f"{name}: text of at most {longest} characters is needed")
+    if not isinstance(value, str):
+        raise Problem(422, f"{name}: a file; allowed: text")
+    if len(value) > longest:
+        raise Problem(422, f"{name}: {len(value)} characters; allowed: up to {longest}")
     return value
 
 

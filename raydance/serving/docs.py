@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from raydance.motion.units import AXES, LENGTHS
+from raydance.serving import examples
+from raydance.serving.examples import EXAMPLES
 from raydance.serving.problems import MEDIA_TYPE
-from raydance.serving.replies import FORMATS
+from raydance.serving.replies import FORMATS, NPZ, ZIP
+from raydance.serving.uploads import MAX_UPLOAD_NAME
 
 _FILES: Final = {
     "file": {
@@ -34,6 +37,13 @@ _READING: Final[dict[str, Any]] = {
     },
     "units": {"type": "string", "enum": list(LENGTHS), "description": "Detected"},
     "up": {"type": "string", "enum": list(AXES), "description": "Detected"},
+}
+_UPLOAD: Final = {
+    "upload": {
+        "type": "string",
+        "maxLength": MAX_UPLOAD_NAME,
+        "description": "In place of a file: the header `X-Raydance-Upload` of the answer to it",
+    }
 }
 _MODEL: Final = {"model": {"type": "string", "maxLength": 200, "description": "A served run"}}
 _PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
@@ -106,8 +116,7 @@ def multipart(**fields: Any) -> dict[str, Any]:
     """`openapi_extra` of a route that takes a motion file."""
     schema = {
         "type": "object",
-        "required": ["file"],
-        "properties": _FILES | _READING | _MODEL | fields,
+        "properties": _FILES | _UPLOAD | _READING | _MODEL | fields,
         "additionalProperties": False,
     }
     return {
@@ -125,21 +134,40 @@ def or_multipart(body: type[BaseModel], **fields: Any) -> dict[str, Any]:
 
 
 def motion_content(
-    body: type[BaseModel], headers: Mapping[str, Any] = MappingProxyType({})
+    body: type[BaseModel],
+    headers: Mapping[str, Any] = MappingProxyType({}),
+    also: Sequence[type[BaseModel]] = (),
 ) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that answers motion as JSON or as a file.
 
     Args:
         headers: further ones of the files.
+        also: other bodies that JSON may be; with them a zip is possible too.
     """
     binary = {"schema": {"type": "string", "format": "binary"}}
     content: dict[str, Any] = {media.partition(";")[0]: binary for media in FORMATS.values()}
-    content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+    kinds = [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (body, *also)]
+    content["application/json"] = {"schema": {"anyOf": kinds} if also else kinds[0]}
+    if also:
+        content[ZIP] = binary
     return {
         200: {
             "description": "The motion, in the format asked for",
             "content": content,
             "headers": copy.deepcopy(_OF_FILES | dict(headers)),
+        }
+    }
+
+
+def points_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that answers points as JSON or as arrays."""
+    return {
+        200: {
+            "description": "The points, in the format asked for",
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}},
+                NPZ: {"schema": {"type": "string", "format": "binary"}},
+            },
         }
     }
 
@@ -158,6 +186,8 @@ def complete(document: dict[str, Any], needs_key: bool) -> None:
             known = dict(_ANYWHERE)
             if path.startswith("/v1/"):
                 known |= _UNDER_V1
+            if path.endswith("/result"):
+                known[409] = "The job is not finished"
             if path == "/readyz":
                 known[503] = _UNDER_V1[503]
             if "parameters" in operation or "requestBody" in operation:
@@ -169,15 +199,28 @@ def complete(document: dict[str, Any], needs_key: bool) -> None:
             if is_guarded and needs_key:
                 operation["security"] = [{name: []} for name in _KEYS]
             own = {code: answer for code, answer in operation["responses"].items() if code < "3"}
+            for answer in own.values():
+                _add_example(answer)
             operation["responses"] = own | {
                 str(status): _problem(status, words) for status, words in sorted(known.items())
             }
 
 
+def _add_example(answer: dict[str, Any]) -> None:
+    """Show an answer of JSON, where there is one."""
+    content = answer.get("content", {}).get("application/json")
+    if content is None:
+        return
+    choices = content["schema"].get("anyOf", [content["schema"]])
+    name = str(choices[0].get("$ref", "")).rpartition("/")[2]
+    if name in EXAMPLES:
+        content["example"] = copy.deepcopy(EXAMPLES[name])
+
+
 def _problem(status: int, words: str) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": words,
-        "content": {MEDIA_TYPE: copy.deepcopy(_PROBLEM)},
+        "content": {MEDIA_TYPE: copy.deepcopy(_PROBLEM) | {"example": examples.problem(status)}},
     }
     if status in _HEADERS:
         answer["headers"] = copy.deepcopy(_HEADERS[status])

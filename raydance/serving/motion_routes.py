@@ -1,4 +1,4 @@
-"""Routes that answer motion: generate, interpolate, convert, and the clips of a library.
+"""Routes that answer motion: convert, and the clips of a library and their pictures.
 
 Motion leaves through `orjson` instead of FastAPI's response models, which only describe it in the
 OpenAPI document: checking thirty thousand numbers one by one takes longer than making them.
@@ -7,8 +7,6 @@ OpenAPI document: checking thirty thousand numbers one by one takes longer than 
 from __future__ import annotations
 
 import io
-import time
-from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -19,7 +17,6 @@ from starlette.datastructures import FormData
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
-from raydance.motion.contacts import clean_feet
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.render import strip
 from raydance.motion.windows import num_rest_frames
@@ -32,12 +29,10 @@ from raydance.serving.context import (
     ModelName,
     Service,
     StartS,
-    check_json,
     text_field,
 )
-from raydance.serving.docs import OF_GENERATED, motion_content, multipart
+from raydance.serving.docs import motion_content, multipart
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import EncodedText, GeneratedMotion
 from raydance.serving.problems import Problem
 from raydance.serving.uploads import number
 
@@ -61,113 +56,7 @@ _CHANGE_FIELDS: Final[dict[str, Any]] = {
 }
 """Fields of a form that say how a written file differs from the one sent; see `FileChanges`."""
 
-IsJson = Depends(check_json)
 FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
-
-
-@router.post(
-    "/generate", dependencies=[IsJson], responses=motion_content(schema.Generated, OF_GENERATED)
-)
-async def generate(asked: schema.Generate, service: Service) -> Response:
-    """A sentence into motion. Files hold one sample; JSON holds all of them."""
-    started = time.perf_counter()
-    if asked.format != "json" and asked.num_samples > 1:
-        raise InputError(f"num_samples: {asked.num_samples}; a {asked.format} file holds one")
-    await replies.check_format(asked.format)
-    encoded, made = await service.backend.generate(asked.model, asked.text, **asked.options())
-    finishing = time.perf_counter()
-    if asked.format != "json":
-        sample, skate = await replies.prepare(_finish, made, 0, asked.clean_feet)
-        clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [asked.text])
-        notices = encoded.notices + _in_words(skate)
-        return await replies.file_response(
-            clip,
-            asked.format,
-            asked.text[:60],
-            notices,
-            _facts_in_headers(made, encoded),
-            asked.file,
-        )
-    samples = await replies.prepare(_samples, made, asked.clean_feet)
-    now = time.perf_counter()
-    timings = {
-        "text": encoded.ms,
-        "motion": made.ms,
-        "finish": 1000.0 * (now - finishing),
-        "total": 1000.0 * (now - started),
-    }
-    return replies.json_response(
-        {
-            "model": made.entry.name,
-            "text": asked.text,
-            "seed": asked.seed,
-            "notices": encoded.notices,
-            "made": made.facts,
-            "understood_as": asdict(encoded.understood),
-            "samples": samples,
-            "timings_ms": {name: round(value, 3) for name, value in timings.items()},
-        }
-    )
-
-
-def _facts_in_headers(made: GeneratedMotion, encoded: EncodedText) -> dict[str, str]:
-    """How motion was made and its sentence understood, for those who get a file."""
-    settings = {name: value for name, value in made.facts.items() if name != "constraints"}
-    if kept := made.facts.get("constraints"):
-        settings["constraints"] = len(kept)
-        settings["residual_cm"] = max(constraint["residual_cm"] for constraint in kept)
-    facts = {"X-Raydance-Made": "; ".join(f"{k}={v}" for k, v in settings.items())}
-    understood = encoded.understood
-    facts["X-Raydance-Understood-As"] = f"{understood.caption} ({understood.similarity:.2f})"
-    if understood.understanding is not None:
-        facts["X-Raydance-Understanding"] = f"{understood.understanding:.2f}"
-    return facts
-
-
-def _finish(
-    made: GeneratedMotion, number: int, clean: bool
-) -> tuple[np.ndarray, dict[str, float | None]]:
-    motion = made.motion[number]
-    if not clean or "constraints" in made.facts:  # steered: clean already
-        return motion, {"skate_before": None, "skate_after": None}
-    cleaned, report = clean_feet(motion, made.fps, made.joint_mask)
-    return cleaned, {
-        "skate_before": _known(report.skate_before_m_s),
-        "skate_after": _known(report.skate_after_m_s),
-    }
-
-
-def _in_words(skate: dict[str, float | None]) -> list[str]:
-    """What the clean-up of feet did, for those who get a file; nothing where no foot stood."""
-    before, after = skate["skate_before"], skate["skate_after"]
-    if before is None or after is None:
-        return []
-    return [f"feet that stand slid {before:.3f} m/s before they were held, {after:.3f} after"]
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _samples(made: GeneratedMotion, clean: bool) -> list[dict[str, Any]]:
-    samples = []
-    for i in range(len(made.motion)):
-        motion, skate = _finish(made, i, clean)
-        samples.append(replies.motion_facts(motion, made.joint_mask, made.fps) | skate)
-    return samples
-
-
-@router.post("/interpolate", dependencies=[IsJson], response_model=schema.Interpolated)
-async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
-    """Motion on the line between two windows of the run's library, in the latent space."""
-    if (asked.share is None) == (asked.steps is None):
-        raise InputError("share or steps: one of them is needed")
-    shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 0)
-    places = [(place.clip_id, place.start_s) for place in (asked.start, asked.end)]
-    made = await service.backend.between(asked.model, places, [float(s) for s in shares])
-    motions = await replies.prepare(_samples, made, asked.clean_feet)
-    samples = [motion | {"share": float(share)} for motion, share in zip(motions, shares)]
-    return replies.json_response({"model": made.entry.name, "samples": samples})
 
 
 @router.post(
@@ -189,12 +78,13 @@ async def convert(request: Request, service: Service) -> Response:
     In JSON a T-pose that a converter put before the motion is left out.
     """
     async with service.uploads.form(request, "format", *_CHANGE_FIELDS) as form:
+        text_field(form, "model", 200)
         format = text_field(form, "format", 10) or "json"
         if format not in replies.FORMATS:
             raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
         await replies.check_format(format)
         changes = _changes(form)
-        clip = await service.uploads.clip(form)
+        clip = await service.uploads.clip(request, form)
     if format == "json":
         return await replies.prepare(_as_json, clip)
     return await replies.file_response(clip, format, clip.clip_id, changes=changes)

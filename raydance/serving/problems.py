@@ -1,7 +1,8 @@
 """Errors over HTTP: one JSON shape, RFC 9457 (problem details), whatever went wrong.
 
-{"type": "about:blank", "title": "Unprocessable Content", "status": 422,
- "detail": "frames: 0; allowed: 2 to 1200", "errors": [{"where": "body.frames", ...}]}
+{"type": "urn:raydance:invalid-value", "title": "Unprocessable Content", "status": 422,
+ "detail": "frames: 0; allowed: 2 or more",
+ "errors": [{"where": "body.frames", "type": "greater_than_equal", "message": ...}]}
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, get_type_hints
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raydance.errors import InputError, RaydanceError
+from raydance.validation_messages import message_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
@@ -30,17 +32,39 @@ _BUSY: Final = {"Retry-After": str(RETRY_AFTER_S)}
 _log = logging.getLogger(__name__)
 
 
+TYPES: Final = {
+    400: "malformed-request",
+    401: "key-needed",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "request-too-slow",
+    409: "not-finished",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid-value",
+    500: "internal-fault",
+    503: "busy",
+}
+"""Status -> the end of the type of its problems, `urn:raydance:...`, for programs to tell apart."""
+
+
 class Mistake(BaseModel):
     """One value that is not allowed."""
 
     where: str = Field(description="Its place in the request", examples=["body.frames"])
-    message: str
+    type: str = Field(description="Kind of mistake", examples=["greater_than_equal"])
+    message: str = Field(
+        description="The value; what is allowed", examples=["0; allowed: 2 or more"]
+    )
 
 
 class ProblemDetails(BaseModel):
     """What every error looks like (RFC 9457), as `application/problem+json`."""
 
-    type: str = "about:blank"
+    type: str = Field(
+        description="Kind of problem, for programs",
+        json_schema_extra={"enum": [f"urn:raydance:{name}" for name in TYPES.values()]},
+    )
     title: str
     status: int
     detail: str = Field(description="What was wrong, and what is allowed")
@@ -81,6 +105,7 @@ def response(
 ) -> JSONResponse:
     """A problem as a response."""
     body = ProblemDetails(
+        type=f"urn:raydance:{TYPES.get(status, 'other')}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=_sendable(detail),
@@ -162,18 +187,38 @@ async def _of_the_framework(request: Request, error: HTTPException) -> JSONRespo
 
 async def _of_a_value(request: Request, error: RequestValidationError) -> JSONResponse:
     found = error.errors()
-    mistakes = [
-        Mistake(
-            where=_sendable(".".join(map(str, one["loc"])))[:_WHERE_CHARACTERS],
-            message=_sendable(str(one["msg"])),
+    mistakes: list[Mistake] = []
+    lines = []
+    for one in found[:_MISTAKES]:
+        place = [str(part) for part in one["loc"]]
+        allowed = _fields(request, one) if not mistakes else []  # once is enough
+        message = _sendable(message_of(one, allowed))
+        # A mistake of JSON's grammar has a character's number for its place.
+        name = "body" if one["type"] == "json_invalid" else ".".join(place[1:] or place)
+        mistakes.append(
+            Mistake(
+                where=_sendable(".".join(place))[:_WHERE_CHARACTERS],
+                type=one["type"],
+                message=message,
+            )
         )
-        for one in found[:_MISTAKES]
-    ]
+        lines.append(f"{_sendable(name)[:_WHERE_CHARACTERS]}: {message}")
     is_syntax = any(one["type"] == "json_invalid" for one in found)
-    detail = "; ".join(f"{mistake.where}: {mistake.message}" for mistake in mistakes)
+    detail = "; ".join(lines)
     if len(found) > _MISTAKES:
         detail += f"; and {len(found) - _MISTAKES} more"
     return response(400 if is_syntax else 422, detail, mistakes)
+
+
+def _fields(request: Request, error: Mapping[str, Any]) -> list[str]:
+    """Names that a body may have at its top, where an unknown one was found there."""
+    if len(error["loc"]) != 2:
+        return []
+    kind = (error.get("ctx") or {}).get("kind")
+    endpoint = request.scope.get("endpoint")
+    kinds = [kind] if kind else list(get_type_hints(endpoint).values()) if endpoint else []
+    bodies = [one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)]
+    return list(bodies[0].model_fields) if bodies else []
 
 
 async def _raised(request: Request, error: Exception) -> JSONResponse:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +36,8 @@ FORMATS: Final[dict[str, str]] = {
 }
 """Format -> media type."""
 
+ZIP: Final = "application/zip"
+NPZ: Final = "application/octet-stream"
 _LONGEST_NOTE: Final = 1000
 _DECIMALS: Final = 4  # a tenth of a millimetre
 _PICTURES: Final = ("gif", "mp4")
@@ -72,6 +76,14 @@ def json_response(body: Any) -> Response:
     """A JSON response in which arrays are written as lists."""
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(content, media_type="application/json")
+
+
+def npz_response(name: str, **arrays: np.ndarray) -> Response:
+    """Named arrays as an `.npz`, which NumPy reads without pickle."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}.npz"'}
+    return Response(content.getvalue(), media_type=NPZ, headers=headers)
 
 
 def motion_facts(motion: np.ndarray, joint_mask: np.ndarray, fps: float) -> dict[str, Any]:
@@ -137,6 +149,67 @@ async def file_response(
     Raises:
         InputError: a format that is not here, or motion too long for pictures.
     """
+    content, written = await _changed_file(clip, format, changes)
+    note = "; ".join([*notices, *_told(written)])
+    headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}.{format}"'}
+    headers |= {header: _header_text(text) for header, text in facts.items()}
+    if note:
+        headers["X-Raydance-Note"] = _header_text(note)
+    if written.residual is not None:
+        headers["X-Raydance-Residual-Cm"] = f"{100 * written.residual.max_m:.1f}"
+    return Response(content, media_type=FORMATS[format], headers=headers)
+
+
+class Archive:
+    """Motion files of one format, gathered into a zip.
+
+    Args:
+        format: of `FORMATS`, without JSON.
+        changes: how motion is changed before it is written.
+    """
+
+    def __init__(self, format: str, changes: FileChanges | None = None) -> None:
+        self.num_files = 0
+        self._format, self._changes = format, changes
+        self._bytes = io.BytesIO()
+        # Stored as they are: pictures and numbers hardly shrink, and the text of BVH leaves
+        # compressed where the caller can read that.
+        self._zip = zipfile.ZipFile(self._bytes, "w", zipfile.ZIP_STORED)
+
+    async def add(self, clip: Clip, name: str) -> dict[str, Any]:
+        """Write a clip.
+
+        Returns:
+            `file`, `notes`, and `residual_cm`, how far its joints are off at most, or None.
+
+        Raises:
+            InputError: motion that is too long for the format.
+        """
+        content, written = await _changed_file(clip, self._format, self._changes)
+        file = f"{safe_stem(name)}.{self._format}"
+        self._zip.writestr(file, content)
+        self.num_files += 1
+        residual = None if written.residual is None else round(100 * written.residual.max_m, 1)
+        return {"file": file, "notes": _told(written), "residual_cm": residual}
+
+    async def response(self, record: Mapping[str, Any], name: str) -> Response:
+        """The zip, with `generation.json` that holds a record."""
+        self._zip.writestr(
+            "generation.json", orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+        )
+        self._zip.close()
+        headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}.zip"'}
+        return Response(self._bytes.getvalue(), media_type=ZIP, headers=headers)
+
+
+async def _changed_file(
+    clip: Clip, format: str, changes: FileChanges | None
+) -> tuple[bytes, WrittenFile]:
+    """A clip in a format, changed as wanted.
+
+    Raises:
+        InputError: a change that the format does not know, or motion that is too long.
+    """
     suffix = f".{format}"
     options: dict[str, Any] = {}
     if changes is not None:
@@ -146,20 +219,21 @@ async def file_response(
         # The largest first: a rate multiplies the frames.
         check_size(_num_frames(clip, changes), len(clip.joint_names), "a file")
         clip = await prepare(edited, clip, Edits(**changes.model_dump(exclude={"names"})))
+    _check_clip(clip, format)
+    return await prepare(_write, clip, suffix, options)
+
+
+def _check_clip(clip: Clip, format: str) -> None:
+    """Bound what one file takes.
+
+    Raises:
+        InputError: motion that is too long.
+    """
     if format in _PICTURES and clip.num_frames > MAX_PICTURE_FRAMES:
         raise InputError(
             f"{format}: {clip.num_frames} frames; allowed: {MAX_PICTURE_FRAMES} (ask for a part)"
         )
     check_size(clip.num_frames, len(clip.joint_names), "a file")
-    content, written = await prepare(_write, clip, suffix, options)
-    note = "; ".join([*notices, *_told(written)])
-    headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}{suffix}"'}
-    headers |= {header: _header_text(text) for header, text in facts.items()}
-    if note:
-        headers["X-Raydance-Note"] = _header_text(note)
-    if written.residual is not None:
-        headers["X-Raydance-Residual-Cm"] = f"{100 * written.residual.max_m:.1f}"
-    return Response(content, media_type=FORMATS[format], headers=headers)
 
 
 def _header_text(note: str) -> str:

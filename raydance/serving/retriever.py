@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from raydance.serving.parts import EncodedText, Failed, Part
 from raydance.serving.runs import Entry, OpenRun, RunCache
 from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
 from raydance.systems.dance_language.training_summary import summarise
+
+_GOLDEN: Final = 0.5 * (5.0**0.5 - 1.0)
 
 
 class Retriever(Part):
@@ -113,11 +115,12 @@ class Retriever(Part):
         """
         return self.run_cache.open(model).motions(in_library).part(clip_id, *span)
 
-    def map(self, model: str | None, limit: int) -> dict[str, Any]:
+    def map(self, model: str | None, limit: int, offset: int = 0) -> dict[str, Any]:
         """Windows of the run's library on the two main axes of the latent space (PCA).
 
         Args:
             limit: most windows to give; spread evenly over the library.
+            offset: windows that earlier pages gave; pages have none in common.
         """
         opened = self.run_cache.open(model)
         library = opened.system.library
@@ -126,7 +129,9 @@ class Retriever(Part):
         axes = vectors[:, ::-1][:, :2]
         # The sign of an axis is arbitrary: its largest entry is positive, so maps stay as they are.
         axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
-        rows = np.unique(np.linspace(0, len(centred) - 1, min(limit, len(centred))).astype(int))
+        # Rows with a small fractional part of a golden multiple lie evenly among all rows.
+        order = np.argsort((np.arange(len(centred)) * _GOLDEN) % 1.0, kind="stable")
+        rows = np.sort(order[offset : offset + limit])
         flat = centred[rows] @ axes
         windows, texts = library.windows, opened.system.captions.texts
         points = []
@@ -149,6 +154,7 @@ class Retriever(Part):
             "method": "pca",
             "explained": [float(value) / total for value in values[::-1][:2]],
             "points": points,
+            "num_windows": len(centred),
             "clusters": _clusters(opened),
         }
 

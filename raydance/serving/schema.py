@@ -1,136 +1,29 @@
-"""What the API takes and gives, typed: the source of its OpenAPI document."""
+"""What the API gives, typed: with `request_schema`, the source of its OpenAPI document."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from raydance.stages.motion_flow import MAX_GUIDANCE
-from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
-from raydance.systems.dance_language.generation import MAX_CANDIDATES
-from raydance.systems.dance_language.steering_plan import SteeringPlan
-
-MAX_TEXT: Final = 2000
-"""Characters of a sentence."""
-
-MAX_SAMPLES: Final = 8
-MAX_HITS: Final = 100
-MAX_TEXTS: Final = 64
-MAX_CAPTIONS: Final = 20
-MAX_STEPS: Final = 9
-MAX_POINTS: Final = 5000
-MAX_SEED: Final = 2**31 - 1
-
-Format = Literal["json", "npz", "bvh", "glb", "gif", "mp4"]
-"""What motion can be answered as."""
-
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
-Model = Annotated[
-    str | None, Field(default=None, max_length=200, description="A served run; the first if absent")
-]
-
-
-class _Strict(BaseModel):
-    """Unknown keys are refused by name, and so is text where a number is needed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class FileChanges(_Strict):
-    """How motion is changed when it is written into a file; `names` is for bvh and glb."""
-
-    start_s: Seconds | None = Field(default=None, description="The part that is kept")
-    end_s: Seconds | None = None
-    in_place: bool = Field(default=False, description="Stay on one spot of the floor")
-    fps: float | None = Field(default=None, ge=1, le=240, allow_inf_nan=False)
-    loop: bool = Field(default=False, description="Bring the last frame to the pose of the first")
-    names: Literal["own", "mixamo"] = Field(default="own", description="Of joints")
-
-
-class Generate(_Strict):
-    """A sentence to be danced."""
-
-    text: Text = Field(examples=["a dancer turns slowly"])
-    frames: int | None = Field(default=None, ge=2, description="Length; or give `seconds`")
-    seconds: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
-    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Another seed, another motion")
-    num_samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
-    source: Literal["flow", "prior", "cluster", "nearest"] | None = Field(
-        default=None,
-        description="Where motion comes from, one of the model's `sources`; its default if absent",
-    )
-    steps: int | None = Field(
-        default=None, ge=1, le=MAX_FLOW_STEPS, description="Of the flow's sampler"
-    )
-    guidance: float | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_GUIDANCE,
-        allow_inf_nan=False,
-        description="How much the flow stresses the sentence: 1 as it was trained, above 1 more",
-    )
-    candidates: int | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_CANDIDATES,
-        description="Motions that the flow makes for each sample; the one that fits best is kept",
-    )
-    format: Format = Field(default="json", description="Files hold one sample")
-    file: FileChanges | None = Field(default=None, description="Of a file; JSON stays as it is")
-    clean_feet: bool = Field(
-        default=True,
-        description="Keep feet that stand from sliding; steered motion always does",
-    )
-    steering: SteeringPlan | None = Field(
-        default=None,
-        description="What the flow keeps to: keyframes, paths, a loop, clips, a timeline of "
-        "sentences. Clips are motion as this route answers it",
-    )
-    model: Model
-
-    def options(self) -> dict[str, Any]:
-        """What the generator takes beside the sentence."""
-        return self.model_dump(exclude={"text", "format", "file", "clean_feet", "model"})
-
-
-class Search(_Strict):
-    """A sentence to search with."""
-
-    text: Text = Field(examples=["sharp kicks"])
-    k: int = Field(default=5, ge=1, le=MAX_HITS)
-    library: bool | None = Field(
-        default=None, description="Search the captioned library; by default where there is one"
-    )
-    model: Model
-
-
-class Embed(_Strict):
-    """Sentences to be placed in the shared space."""
-
-    texts: list[Text] = Field(min_length=1, max_length=MAX_TEXTS)
-    model: Model
-
-
-class Place(_Strict):
-    """A window of a clip of the run's own library."""
-
-    clip_id: str = Field(min_length=1, max_length=1000)
-    start_s: Seconds = 0.0
-
-
-class Interpolate(_Strict):
-    """Two windows, and what lies between them in the latent space."""
-
-    start: Place
-    end: Place
-    share: float | None = Field(
-        default=None, ge=0, le=1, allow_inf_nan=False, description="0 the start, 1 the end"
-    )
-    steps: int | None = Field(default=None, ge=2, le=MAX_STEPS, description="Evenly spaced shares")
-    clean_feet: bool = Field(default=True, description="Keep feet that stand from sliding")
-    model: Model
+from raydance.serving.request_schema import MAX_CAPTIONS as MAX_CAPTIONS
+from raydance.serving.request_schema import MAX_HITS as MAX_HITS
+from raydance.serving.request_schema import MAX_MOTIONS as MAX_MOTIONS
+from raydance.serving.request_schema import MAX_POINTS as MAX_POINTS
+from raydance.serving.request_schema import MAX_PROMPTS as MAX_PROMPTS
+from raydance.serving.request_schema import MAX_SAMPLES as MAX_SAMPLES
+from raydance.serving.request_schema import MAX_SEED as MAX_SEED
+from raydance.serving.request_schema import MAX_STEPS as MAX_STEPS
+from raydance.serving.request_schema import MAX_TEXT as MAX_TEXT
+from raydance.serving.request_schema import MAX_TEXTS as MAX_TEXTS
+from raydance.serving.request_schema import ArrayFormat as ArrayFormat
+from raydance.serving.request_schema import Embed as Embed
+from raydance.serving.request_schema import FileChanges as FileChanges
+from raydance.serving.request_schema import Format as Format
+from raydance.serving.request_schema import Generate as Generate
+from raydance.serving.request_schema import Interpolate as Interpolate
+from raydance.serving.request_schema import Place as Place
+from raydance.serving.request_schema import Search as Search
 
 
 class Motion(BaseModel):
@@ -190,6 +83,13 @@ class Generated(BaseModel):
     timings_ms: dict[str, float] = Field(
         description="Where the time went: text, motion, finish; total"
     )
+
+
+class GeneratedMany(BaseModel):
+    """Motion for several sentences, in their order."""
+
+    model: str
+    generations: list[Generated]
 
 
 class Between(Sample):
@@ -264,6 +164,7 @@ class Found(BaseModel):
     notices: list[str] = Field(description="What the caller should know of the answer")
     understood_as: UnderstoodAs | None = Field(description="Null for a search by motion")
     hits: list[Hit]
+    next_cursor: str | None = Field(description="Of the next page; null on the last one")
 
 
 class Embedded(BaseModel):
@@ -313,7 +214,9 @@ class Map(BaseModel):
     model: str
     method: Literal["pca"]
     explained: list[float] = Field(description="Share of the variance along x and along y")
-    points: list[Point]
+    points: list[Point] = Field(description="Of this page, spread evenly over the library")
+    num_windows: int = Field(description="Of all pages")
+    next_cursor: str | None = Field(description="Of the next page; null on the last one")
     clusters: list[Cluster]
 
 

@@ -28,12 +28,13 @@ from raydance.errors import InputError
 from raydance.motion.export import write_clip
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
-from raydance.serving import bounds, problems, replies
+from raydance.serving import bounds, job_routes, problems, progress, replies
 from raydance.serving.access_control import AccessControl
 from raydance.serving.app import Settings
 from raydance.serving.bounds import Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import json_body, text_field
+from raydance.serving.docs_page import add_docs
 from raydance.serving.head_method import HeadMethod
 from raydance.serving.problems import Busy, NotHere, Problem
 from raydance.serving.request_metrics import RequestMetrics
@@ -96,7 +97,8 @@ class TaskBody(BaseModel):
 class _Runs:
     """The runs, loaded, and the one thread that computes."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], report: Callable[[str], None]) -> None:
+        self._report = report
         self.entries = {entry.name: entry for entry in entries}
         self.default = entries[0].name
         self._loaded: dict[str, LoadedSystem] = {}
@@ -121,8 +123,9 @@ class _Runs:
     async def ready(self) -> None:
         """Load all runs, once, however many ask."""
         async with self._loading:
-            for name, entry in self.entries.items():
+            for number, (name, entry) in enumerate(self.entries.items(), 1):
                 if name not in self._loaded:
+                    self._report(f"loading {number} of {len(self.entries)}: {name}")
                     self._loaded[name] = await self.do(load_run, entry.run)
 
     async def system(self, model: str | None) -> tuple[str, LoadedSystem]:
@@ -138,16 +141,27 @@ class _Runs:
         return name, self._loaded[name]
 
 
-def create_task_app(entries: Sequence[Entry], settings: Settings) -> FastAPI:
-    """The application."""
+def create_task_app(
+    entries: Sequence[Entry],
+    settings: Settings,
+    report: Callable[[str], None] = lambda line: None,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        report: told what is being loaded.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.runs = _Runs(entries)
+        app.state.runs = _Runs(entries, report)
+        app.state.ready = app.state.runs.ready
         app.state.uploads = Uploads(settings.limits)
+        app.state.jobs = job_routes.jobs_of(app, settings.jobs)
         try:
             yield
         finally:
+            await app.state.jobs.close()
             await app.state.uploads.close()
 
     app = FastAPI(
@@ -162,6 +176,8 @@ def create_task_app(entries: Sequence[Entry], settings: Settings) -> FastAPI:
     problems.install(app)
     registry = CollectorRegistry()
     _add_routes(app, settings, registry)
+    job_routes.install(app, ("tasks/",), settings.jobs)
+    add_docs(app)
     app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
@@ -268,8 +284,10 @@ async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, A
     if task.output == "motion":
         await replies.check_format(body.format)
     wanted = task.request(inputs, body.options)
+    progress.report(0, f"computing {name}")
     (answer,) = await runs.do(task.answer, [wanted])
     _check_size(answer, body.format)
+    progress.report(0.5, "writing it")
     if body.format == "json":
         plain = {"model": model, "task": name, **answer.to_dict()}
         return await replies.prepare(replies.json_response, plain)

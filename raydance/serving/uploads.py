@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -19,10 +20,12 @@ from raydance.motion.units import AXES, LENGTHS
 from raydance.serving import bounds
 from raydance.serving.form import read_form
 from raydance.serving.problems import Busy, Problem
+from raydance.serving.read_cache import ReadCache
 from raydance.serving.reader import Limits, Reader
 
 _FILES: Final = ("file", "skeleton")
-_TEXTS: Final = ("model", "fps", "units", "up")
+_TEXTS: Final = ("model", "fps", "units", "up", "upload")
+MAX_UPLOAD_NAME: Final = 64
 _CHARSETS: Final = ("utf-8", "us-ascii")
 
 
@@ -42,6 +45,7 @@ class Uploads:
             self._free.put_nowait(reader)
         self._allowed = num_readers + waiting
         self._present = 0
+        self._read_before = ReadCache()
 
     async def close(self) -> None:
         """End the processes."""
@@ -91,28 +95,54 @@ class Uploads:
         finally:
             self._present -= 1
 
-    async def clip(self, form: FormData) -> Clip:
+    async def clip(self, request: Request, form: FormData) -> Clip:
         """The motion in the field `file`, with `fps`, `units` and `up` where they are given.
 
-        An AMC file's skeleton is in the field `skeleton`.
+        An AMC file's skeleton is in the field `skeleton`. In place of all of these, the field
+        `upload` names a file that was sent before; `request.state.upload` is set to this one's
+        name.
 
         Raises:
             Problem: no such field, or a skeleton that is missing or has no use.
             InputError: a file that cannot be read, or an option that is not allowed.
+            NotHere: an upload that was not sent to this process, or long ago.
         """
+        options = _options(form)
         sent = self._sent(form, "file", tuple(SUFFIXES))
+        named = form.get("upload")
+        if named:
+            if len(str(named)) > MAX_UPLOAD_NAME:
+                raise Problem(
+                    422, f"upload: {len(str(named))} characters; allowed: up to {MAX_UPLOAD_NAME}"
+                )
+            if sent is not None or options or form.get("skeleton"):
+                raise Problem(422, "upload: it was read already; leave out what belongs to a file")
+            clip = self._read_before.find(str(named))
+            request.state.upload = str(named)
+            return clip
         if sent is None:
             raise Problem(422, "file: a motion file is needed, as a part of multipart/form-data")
         bones = self._sent(form, "skeleton", tuple(SKELETONS.values()))
         _check_skeleton(sent[1], None if bones is None else bones[1])
-        options = _options(form)
+        every = [sent] if bones is None else [sent, bones]
+        files = [(_file_name(*one), await one[0].read()) for one in every]
+        key = await asyncio.to_thread(_hash, files, options)
+        request.state.upload = key
+        return await self._read_before.get(key, lambda: self._read_files(files, options))
+
+    async def _read_files(
+        self, files: Sequence[tuple[str, bytes]], options: dict[str, Any]
+    ) -> Clip:
+        """Read a motion file, and its skeleton if there is one, in a process of its own."""
         with tempfile.TemporaryDirectory(prefix="raydance-upload-") as folder:
-            path = await _put(Path(folder), *sent)
-            if bones is not None:
-                options["skeleton"] = str(await _put(Path(folder), *bones))
+            paths = [Path(folder) / name for name, _ in files]
+            for path, (_, content) in zip(paths, files):
+                await asyncio.to_thread(path.write_bytes, content)
+            if len(paths) > 1:
+                options = options | {"skeleton": str(paths[1])}
             reader = await self._free.get()
             try:
-                clip: Clip = await reader.read(path, options)
+                clip: Clip = await reader.read(paths[0], options)
             finally:
                 self._free.put_nowait(reader)
         return clip
@@ -190,10 +220,24 @@ def _check_skeleton(suffix: str, given: str | None) -> None:
 
 
 async def _put(folder: Path, upload: UploadFile, suffix: str) -> Path:
-    """Write a file that was sent under a name of our own: the caller's never becomes a path."""
-    path = folder / f"{safe_stem(upload.filename or '')}{suffix}"
+    """Write a file that was sent."""
+    path = folder / _file_name(upload, suffix)
     await asyncio.to_thread(path.write_bytes, await upload.read())
     return path
+
+
+def _file_name(upload: UploadFile, suffix: str) -> str:
+    """A name of our own for a file that was sent: the caller's never becomes a path."""
+    return f"{safe_stem(upload.filename or '')}{suffix}"
+
+
+def _hash(files: Sequence[tuple[str, bytes]], options: dict[str, Any]) -> str:
+    """What an upload holds and how it is read, in 32 characters."""
+    found = hashlib.sha256(repr(sorted(options.items())).encode())
+    for name, content in files:
+        found.update(f"/{name}/{len(content)}/".encode())
+        found.update(content)
+    return found.hexdigest()[:32]
 
 
 def safe_stem(name: str) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from raydance.errors import InputError
 from raydance.motion.formats import SUFFIXES
-from raydance.serving import bounds, replies, schema
+from raydance.serving import bounds, paging, replies, schema
 from raydance.serving.context import (
     ModelName,
     Service,
@@ -19,7 +20,7 @@ from raydance.serving.context import (
     json_body,
     text_field,
 )
-from raydance.serving.docs import multipart, or_multipart, whole
+from raydance.serving.docs import multipart, or_multipart, points_content, whole
 from raydance.serving.parts import ClipPoints, EncodedText
 from raydance.serving.uploads import whole_number
 from raydance.version import VERSION
@@ -53,7 +54,7 @@ async def describe(request: Request, service: Service) -> Response:
     async with service.uploads.form(request, "k") as form:
         model = text_field(form, "model", _LONGEST_NAME)
         k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
-        clip = await service.uploads.clip(form)
+        clip = await service.uploads.clip(request, form)
     found = await service.backend.describe(model, clip, k)
     body = {"file": clip.clip_id, **found}
     return await replies.prepare(replies.json_response, body)
@@ -63,7 +64,10 @@ async def describe(request: Request, service: Service) -> Response:
     "/search",
     response_model=schema.Found,
     openapi_extra=or_multipart(
-        schema.Search, k=whole(1, schema.MAX_HITS, 5), library={"type": "boolean"}
+        schema.Search,
+        limit=whole(1, schema.MAX_HITS, 5),
+        cursor={"type": "string", "maxLength": paging.MAX_CURSOR},
+        library={"type": "boolean"},
     ),
 )
 async def search(request: Request, service: Service) -> dict[str, Any]:
@@ -71,23 +75,65 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
     notices: list[str] = []
     understood: dict[str, Any] | None = None
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request, "k", "library") as form:
+        async with service.uploads.form(request, "limit", "k", "cursor", "library") as form:
             model = text_field(form, "model", _LONGEST_NAME)
-            k = whole_number(form, "k", 5, 1, schema.MAX_HITS)
+            limit = whole_number(form, "limit", 5, 1, schema.MAX_HITS)
+            limit = whole_number(form, "k", limit, 1, schema.MAX_HITS)
+            cursor = text_field(form, "cursor", paging.MAX_CURSOR)
             library = _boolean(text_field(form, "library", 10))
-            clip = await service.uploads.clip(form)
+            clip = await service.uploads.clip(request, form)
+        page = _Page.of(limit, cursor, model, library, "motion")
         placed = await service.backend.embed(model, clip)
         notices = [placed.notice] if placed.notice else []
         point = placed.points.mean(axis=0)
-        found = await service.backend.search(placed.entry, point, k, library)
+        found = await service.backend.search(placed.entry, point, page.num_found, library)
         name = placed.entry.name
     else:
         asked = await json_body(request, schema.Search)
-        encoded, found = await service.backend.find(asked.model, asked.text, asked.k, asked.library)
+        page = _Page.of(asked.limit, asked.cursor, asked.model, asked.library, asked.text)
+        encoded, found = await service.backend.find(
+            asked.model, asked.text, page.num_found, asked.library
+        )
         notices, name = encoded.notices, encoded.entry.name
         understood = asdict(encoded.understood)
-    hits = [_with_addresses(hit, name, found["in_library"]) for hit in found["hits"]]
-    return {"model": name, "notices": notices, "understood_as": understood, "hits": hits}
+    rows, next_cursor = page.cut(found["hits"])
+    return {
+        "model": name,
+        "notices": notices,
+        "understood_as": understood,
+        "hits": [_with_addresses(hit, name, found["in_library"]) for hit in rows],
+        "next_cursor": next_cursor,
+    }
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page of hits."""
+
+    offset: int
+    limit: int
+    question: tuple[object, ...]
+
+    @classmethod
+    def of(cls, limit: int, cursor: str | None, *question: object) -> _Page:
+        """The page that a caller asks for.
+
+        Raises:
+            InputError: a cursor of another question.
+        """
+        return cls(paging.offset_of(cursor, *question), limit, question)
+
+    @property
+    def num_found(self) -> int:
+        """Hits to look for: of this page and those before, and one that tells of another."""
+        return min(self.offset + self.limit + 1, paging.MAX_DEPTH)
+
+    def cut(self, hits: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
+        """The page's hits, and the cursor of the next page."""
+        end = self.offset + self.limit
+        is_last = len(hits) <= end or end >= paging.MAX_DEPTH
+        cursor = None if is_last else paging.cursor_of(end, *self.question)
+        return hits[self.offset : end], cursor
 
 
 def _boolean(text: str | None) -> bool | None:
@@ -111,25 +157,40 @@ def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[s
     }
 
 
-@router.post("/embed", response_model=schema.Embedded, openapi_extra=or_multipart(schema.Embed))
+@router.post(
+    "/embed",
+    responses=points_content(schema.Embedded),
+    openapi_extra=or_multipart(
+        schema.Embed, format={"type": "string", "enum": ["json", "npz"], "default": "json"}
+    ),
+)
 async def embed(request: Request, service: Service) -> Response:
     """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
     starts: list[float] | None = None
     notices: list[str] = []
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request) as form:
+        async with service.uploads.form(request, "format") as form:
             model = text_field(form, "model", _LONGEST_NAME)
-            clip = await service.uploads.clip(form)
+            format = text_field(form, "format", 10) or "json"
+            if format not in ("json", "npz"):
+                raise InputError(f"format: {format!r}; allowed: json, npz")
+            clip = await service.uploads.clip(request, form)
         placed = await service.backend.embed(model, clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
         notices = [placed.notice] if placed.notice else []
     else:
         asked = await json_body(request, schema.Embed)
+        format = asked.format
         encoded = await service.backend.speak_all(asked.model, asked.texts)
         space = encoded[0]
         rows = [one.words["text_projection"] for one in encoded]
         notices = [f"text {i + 1}: {n}" for i, one in enumerate(encoded) for n in one.notices]
+    if format == "npz":
+        arrays = {"vectors": np.asarray(rows, np.float32)}
+        if starts is not None:
+            arrays["start_s"] = np.asarray(starts, np.float32)
+        return replies.npz_response("points", **arrays)
     return replies.json_response(
         {
             "model": space.entry.name,
@@ -146,7 +207,17 @@ async def embed(request: Request, service: Service) -> Response:
 async def latent_map(
     service: Service,
     model: ModelName = None,
-    limit: Annotated[int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows")] = 2000,
+    limit: Annotated[
+        int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows of one page")
+    ] = 2000,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=paging.MAX_CURSOR, description="`next_cursor` of the page before"),
+    ] = None,
 ) -> dict[str, Any]:
     """Windows of the run's library on the two main axes of the latent space."""
-    return await service.backend.map(model, limit)
+    offset = paging.offset_of(cursor, "map", model)
+    found = await service.backend.map(model, limit, offset)
+    end = offset + limit
+    more = end < found["num_windows"]
+    return found | {"next_cursor": paging.cursor_of(end, "map", model) if more else None}

@@ -17,6 +17,7 @@ from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.tracks.track import Track
+from raydance.validation_messages import message_of
 
 InputKind = Literal["text", "motion", "music", "tracks", "box", "mask"]
 """A sentence; a `Clip`; a file or `MusicFeatures`; a `Track`; left, top, right, bottom; a mask
@@ -218,7 +219,7 @@ def _first_mistake(error: ValidationError, options: type[TaskOptions]) -> str:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"no option {name}; options: {', '.join(options.model_fields) or 'none'}"
-    return f"{name}: {str(first.get('input'))[:40]}; {first['msg'].lower()}"
+    return f"{name}: {message_of(first)}"
 
 
 class LoadedSystem(Protocol):

@@ -79,7 +79,7 @@ def test_a_killed_part_costs_no_request(command: tuple[subprocess.Popen[str], st
 
 
 def test_what_is_being_answered_at_the_end_is_answered(
-    command: tuple[subprocess.Popen[str], str],
+    command: tuple[subprocess.Popen[str], str], tiny_run: Path
 ) -> None:
     process, url = command
     found: list[int] = []
@@ -100,7 +100,8 @@ def test_what_is_being_answered_at_the_end_is_answered(
     _, told = process.communicate(timeout=60)
     assert found == [200]
     assert process.returncode == 0
-    assert [line for line in told.splitlines() if not line.startswith("[20")] == [
-        "raydance: starting run",
-        f"raydance: serving run at {url} (Ctrl-C ends it)",
-    ]
+    first, second, ready, last = [line for line in told.splitlines() if not line.startswith("[20")]
+    assert first == f"raydance: starting {tiny_run}"
+    assert second == "raydance: starting the parts of the service on Ray Serve"
+    assert ready.startswith("raydance: ready after ")
+    assert last == f"raydance: serving run at {url} (Ctrl-C ends it)"
