@@ -79,7 +79,9 @@ def clips_of(items: list[str]) -> pa.Table:
 
 def commit(store: CaptionStore, session: int, versions: dict[str, str], points: np.ndarray) -> str:
     """Put items of one window each into a library; returns the unit's name."""
-    name = units._name([units.Item(name=n, version=v, size=1) for n, v in versions.items()], "s")
+    name = units.unit_name(
+        [units.Item(name=n, version=v, size=1) for n, v in versions.items()], "s"
+    )
     files = [
         {"name": n, "version": v, "status": "read", "windows": 1, "file": n}
         for n, v in versions.items()
