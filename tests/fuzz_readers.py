@@ -242,7 +242,7 @@ def fuzz(name: str, seconds: float, folder: Path | None) -> None:
         sys.argv[0],
         str(corpus),
         f"-max_len={max(LEAST_BYTES, 2 * max(map(len, seeds)))}",
-        "-timeout=0",  # by the clock; hangs are told by processor time
+        "-timeout=86400",  # by the clock; hangs are told by processor time
         f"-rss_limit_mb={MOST_MIB + 100}",
         f"-artifact_prefix={FINDINGS}/{name}-",
         "-len_control=0",
