@@ -138,10 +138,8 @@ def mutate_json(data: bytes, most: int, seed: int) -> bytes:
         elif action == 1 and isinstance(holder, list):
             holder.append(json.loads(json.dumps(holder[key])))
         elif action == 1:
-            words = list(holder)
-            holder[words[rng.integers(len(words))] if rng.random() < 0.7 else "\udc80"] = holder[
-                key
-            ]
+            words = [*holder, "\udc80"]
+            holder[words[rng.integers(len(words))]] = json.loads(json.dumps(holder[key]))
         elif action == 2:
             other, there = places[rng.integers(len(places))]
             holder[key] = json.loads(json.dumps(other[there]))

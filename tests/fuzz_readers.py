@@ -267,7 +267,9 @@ def main() -> int:
         while left > 1.0:
             child = os.fork()  # what is imported is instrumented once, for all
             if child == 0:
-                fuzz(name, left, folder)
+                with contextlib.suppress(Exception):
+                    fuzz(name, left, folder)
+                os._exit(2)  # the fuzzer itself failed
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             worst = max(worst, abs(code))
             left = seconds - (time.monotonic() - start)
