@@ -191,7 +191,7 @@ def mutate_npy(data: bytes, most: int, seed: int) -> bytes:
         return mutate_bytes(data, most, seed)
     try:
         array = _changed(array, int(action), rng)
-    except ValueError:  # text that is no number, shapes that do not fit
+    except (ValueError, SystemError):  # text that is no number or no text, shapes that do not fit
         return mutate_bytes(data, most, seed)
     stream = io.BytesIO()
     np.save(stream, array)
