@@ -138,10 +138,8 @@ def mutate_json(data: bytes, most: int, seed: int) -> bytes:
         elif action == 1 and isinstance(holder, list):
             holder.append(json.loads(json.dumps(holder[key])))
         elif action == 1:
-            words = list(holder)
-            holder[words[rng.integers(len(words))] if rng.random() < 0.7 else "\udc80"] = holder[
-                key
-            ]
+            words = [*holder, "\udc80"]
+            holder[words[rng.integers(len(words))]] = json.loads(json.dumps(holder[key]))
         elif action == 2:
             other, there = places[rng.integers(len(places))]
             holder[key] = json.loads(json.dumps(other[there]))
@@ -193,7 +191,7 @@ def mutate_npy(data: bytes, most: int, seed: int) -> bytes:
         return mutate_bytes(data, most, seed)
     try:
         array = _changed(array, int(action), rng)
-    except ValueError:  # text that is no number, shapes that do not fit
+    except (ValueError, SystemError):  # text that is no number or no text, shapes that do not fit
         return mutate_bytes(data, most, seed)
     stream = io.BytesIO()
     np.save(stream, array)

@@ -242,7 +242,7 @@ def fuzz(name: str, seconds: float, folder: Path | None) -> None:
         sys.argv[0],
         str(corpus),
         f"-max_len={max(LEAST_BYTES, 2 * max(map(len, seeds)))}",
-        "-timeout=0",  # by the clock; hangs are told by processor time
+        "-timeout=86400",  # by the clock; hangs are told by processor time
         f"-rss_limit_mb={MOST_MIB + 100}",
         f"-artifact_prefix={FINDINGS}/{name}-",
         "-len_control=0",
@@ -267,7 +267,9 @@ def main() -> int:
         while left > 1.0:
             child = os.fork()  # what is imported is instrumented once, for all
             if child == 0:
-                fuzz(name, left, folder)
+                with contextlib.suppress(Exception):
+                    fuzz(name, left, folder)
+                os._exit(2)  # the fuzzer itself failed
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             worst = max(worst, abs(code))
             left = seconds - (time.monotonic() - start)

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,8 @@ def _as_the_library_gives(found: Mapping[str, np.ndarray]) -> bool:
             return False
         if array.ndim != _NUM_DIMENSIONS.get(key, 1):
             return False
+        if array.dtype.kind == "U" and not _is_text(array):
+            return False
     if any(not len(found[key]) for key in ("unit", "up", "stacks") if key in found):
         return False
     if "points" in found:
@@ -152,6 +155,12 @@ def _as_the_library_gives(found: Mapping[str, np.ndarray]) -> bool:
         and all(len(found[key]) == count for key in ("names", "parents", "is_bone"))
         and 0 <= int(found["stack"]) < len(found["stacks"])
     )
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """Whether all characters are some, which NumPy does not check."""
+    codes = np.ascontiguousarray(array).view("u4")
+    return not ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))).any()
 
 
 def read_tracks(path: Path) -> None:

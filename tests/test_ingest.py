@@ -91,7 +91,7 @@ def test_windows_never_span_a_jump(tmp_path: Path):
     [
         (b"", ""),
         (b"HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 6", ""),
-        (b"HIERARCHY\n\xff\xfe\x00nonsense", "UTF-8"),
+        (b"HIERARCHY\n\xff\xfe\x00nonsense", "zero byte"),
         (b"HIERARCHY\n" + b"{" * 100_000, ""),
     ],
 )

@@ -342,6 +342,16 @@ def test_damaged_text_costs_lines_and_not_the_set(
     assert all(file.path.is_file() for file in found.files)
 
 
+def test_names_of_a_set_may_be_any_bytes(miniatures: dict[str, Path], tmp_path: Path):
+    shutil.copytree(miniatures["finedance"], tmp_path / "set")
+    (tmp_path / "set/motion/001.npy").rename(tmp_path / "set/motion/h\udced.npy")
+    jobs = find_jobs([tmp_path / "set"], layout="finedance")
+    assert {(job.recording, job.labels["music"]) for job in jobs} == {
+        ("set/h\\xed", "h\\xed"),
+        ("set/002", "002"),
+    }
+
+
 # Real samples
 
 

@@ -45,6 +45,12 @@ class FoundFile:
     labels: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.recording is not None:  # of a file's name, whose bytes may be any
+            object.__setattr__(self, "recording", one_line(self.recording))
+        labels = {one_line(key): one_line(value) for key, value in self.labels.items()}
+        object.__setattr__(self, "labels", labels)
+
 
 def find_files(sources: Sequence[str | Path], *, only_motion: bool = True) -> Iterator[FoundFile]:
     """Files among and below the sources, those of motion if not told otherwise; hidden ones
