@@ -217,7 +217,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, points: np.ndarray, text: str
 
 def test_two_writers_are_refused(tmp_path: Path):
     store = CaptionStore.create(tmp_path / "c", FACTS)
-    with store.locked(), pytest.raises(InputError, match="another captioning"):
+    with store.locked(), pytest.raises(InputError, match="another process writes to it"):
         with CaptionStore.open(tmp_path / "c").locked():
             pass
 

@@ -152,7 +152,7 @@ def test_the_reference_of_the_api_has_every_route(hooks: ModuleType):
 
 def test_routes_in_the_guide_exist(hooks: ModuleType):
     text = text_of(DOCS / "guides" / "developer.md")
-    named = set(re.findall(r"`(GET|POST) (/[\w/{}.]+)`", text))
+    named = set(re.findall(r"`(GET|POST|DELETE) (/[\w/{}.]+)`", text))
     there = {
         (method.upper(), path)
         for path, operations in hooks.openapi()["paths"].items()

@@ -49,6 +49,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "model": "mine",
         "file": "take",
         "seconds": 2.5,
+        "notices": [],
         "segments": [
             {
                 "start_s": 0.0,
@@ -133,6 +134,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 "flow": {"steps": 8, "guidance": 2.0, "candidates": 1},
                 "max_frames": 1200,
                 "library": None,
+                "trained_on": {
+                    "num_clips": 302,
+                    "seconds": 2416.0,
+                    "movements": ["slow turn", "kick"],
+                },
             }
         ],
         "limits": {

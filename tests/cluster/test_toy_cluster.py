@@ -41,7 +41,10 @@ def run(ray_cluster: None, dataset: Path) -> Path:
 
     watcher = threading.Thread(target=kill_one)
     watcher.start()
-    config = toy_system.SYSTEM.resolve("default", ["namer.train.epochs=40", "namer.train.patience=0"])
+    changes = ["namer.train.epochs=40", "namer.train.patience=0"]
+    config = toy_system.SYSTEM.resolve("default", changes)
+        "default", ["namer.train.epochs=40", "namer.train.patience=0"]
+    )
     toy_system.SYSTEM.train(out, dataset, config, RayRunner(2, checkpoint_every_s=0.0))
     watcher.join()
     assert killed

@@ -253,15 +253,17 @@ class Everything2Motion:
             raise InputError("this run cannot go on from a motion; one with the patch basis can")
         mapped = map_to_canonical(clip)
         motion = windows.resample(mapped.positions, clip.fps, self.fps)
-        given = self.config.sequence_flow.most_before
         lead = (LENGTH - HOP) // 2
-        frames = clock.frames_at(np.arange(-(given + 1) * HOP, lead))
-        frames = frames - frames[-1] + len(motion) - 1
-        if frames[0] < 0:
-            need = (len(motion) - frames[0]) / self.fps
+        # As much as the network has learned to go on from, or less where the clip is short.
+        for given in range(self.config.sequence_flow.most_before, 0, -1):
+            frames = clock.frames_at(np.arange(-(given + 1) * HOP, lead))
+            frames = frames - frames[-1] + len(motion) - 1
+            if frames[0] >= 0:
+                break
+        else:
             raise InputError(
                 f"{clip.clip_id}: {len(motion) / self.fps:.1f} s; to go on from it, "
-                f"{need:.1f} s are needed"
+                f"{(len(motion) - frames[0]) / self.fps:.1f} s are needed"
             )
         first = int(frames[0])
         mask = mapped.joint_mask[None]
