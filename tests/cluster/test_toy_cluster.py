@@ -43,8 +43,6 @@ def run(ray_cluster: None, dataset: Path) -> Path:
     watcher.start()
     changes = ["namer.train.epochs=40", "namer.train.patience=0"]
     config = toy_system.SYSTEM.resolve("default", changes)
-        "default", ["namer.train.epochs=40", "namer.train.patience=0"]
-    )
     toy_system.SYSTEM.train(out, dataset, config, RayRunner(2, checkpoint_every_s=0.0))
     watcher.join()
     assert killed
