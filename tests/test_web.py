@@ -115,6 +115,8 @@ def test_the_camera_follows_and_a_resized_stage_is_never_empty(visit: Visit) -> 
             }).observe(canvas.parentElement);
         }"""
     )
+    # The observer is called once at its start; both in one frame would be one call.
+    wait(page, lambda: len(page.evaluate("alphas")) > 0)
     page.set_viewport_size({"width": 700, "height": 500})
     wait(page, lambda: len(page.evaluate("alphas")) > 1)
     assert set(page.evaluate("alphas")[1:]) == {255}
