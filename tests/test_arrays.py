@@ -339,6 +339,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     [
         ({"joint_names": np.array([[1 << 30, 97]], "u4").view("U2")[0]}, "0x40000000 is no char"),
         ({"joint_names": np.array(["\ud800"])}, "0xd800 is no character"),
+        ({"parents": np.array([1 << 30], "u4").view("U1")}, "parents.*0x40000000 is no char"),
         ({"joint_names": np.array(["n" * 201])}, "joint_names: 201 characters; at most 200"),
         ({"up": np.array([], "U1")}, "up nothing; allowed: x, y, z"),
         ({"up": np.array(["y", "z"])}, "up 'y', 'z'; allowed"),

@@ -9,7 +9,6 @@ nothing can be mapped without.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -222,10 +221,6 @@ def _texts(array: np.ndarray, place: str, key: str) -> list[str]:
         raise FormatError(place, f"{key}: {width} characters; at most {tx.MAX_NAME} are allowed")
     if array.dtype.kind == "S":
         return [bytes(v).decode("utf-8", "replace") for v in array]
-    codes = np.ascontiguousarray(array).view(array.dtype.byteorder.replace("|", "=") + "u4")
-    wrong = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))
-    if wrong.any():  # NumPy keeps any number there; Python and UTF-8 do not
-        raise FormatError(place, f"{key}: {int(codes[wrong][0]):#x} is no character")
     return [str(v) for v in array]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -205,4 +206,14 @@ def _read_array(stream: IO[bytes], size: int, place: str, packed: int | None = N
             raise FormatError(place, f"{data.tell()} of {num_bytes} bytes; the file is truncated")
         data.write(block)
     array = np.frombuffer(data.getvalue(), dtype=dtype)
+    if dtype.kind == "U":
+        _check_characters(array, place)
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _check_characters(array: np.ndarray, place: str) -> None:
+    """NumPy keeps any number as a character; Python and UTF-8 do not."""
+    codes = array.view(array.dtype.byteorder.replace("|", "=") + "u4")
+    wrong = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))
+    if wrong.any():
+        raise FormatError(place, f"{int(codes[wrong][0]):#x} is no character")
