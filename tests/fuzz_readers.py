@@ -163,7 +163,7 @@ def _place(trace: types.TracebackType | None) -> str:
 
 def _forked(command: list[str], *, timeout: float, **_: Any) -> subprocess.CompletedProcess[bytes]:
     """A fork of this process in place of one that starts: many times as fast."""
-    out = Path(command[-1]).with_name("stderr")
+    out = Path(command[-2]).with_name("stderr")
     child = os.fork()
     if child == 0:
         for name in _CRASHES:  # as without a fuzzer
@@ -174,8 +174,7 @@ def _forked(command: list[str], *, timeout: float, **_: Any) -> subprocess.Compl
             os.dup2(stream, 2)
             os.dup2(stream, 1)
             sys.stderr = os.fdopen(2, "w")
-            resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-            sys.argv = [native_child.__file__, *command[-3:]]
+            sys.argv = [native_child.__file__, *command[-4:]]
             code = native_child.main()
             sys.stderr.flush()
         os._exit(code)
@@ -267,9 +266,12 @@ def main() -> int:
         while left > 1.0:
             child = os.fork()  # what is imported is instrumented once, for all
             if child == 0:
-                with contextlib.suppress(Exception):
+                try:
                     fuzz(name, left, folder)
-                os._exit(2)  # the fuzzer itself failed
+                except Exception:  # the fuzzer itself failed
+                    traceback.print_exc()
+                    sys.stderr.flush()
+                os._exit(2)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             worst = max(worst, abs(code))
             left = seconds - (time.monotonic() - start)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from raydance.motion.formats import native_child
 from raydance.motion.formats.numpy_file import NpzReader
 
 SECONDS: Final = 120.0
+PROCESSOR_S: Final = {"c3d": (5.0, 2.0), "fbx": (60.0, 20.0)}
+"""Processor time that a file may take, and how much more for each MiB of it."""
 _PACKAGES: Final = {"c3d": "ezc3d", "fbx": "ufbx"}
 
 
@@ -43,6 +46,11 @@ def read_natively(kind: str, path: str | Path) -> dict[str, np.ndarray]:
     # This very package, wherever it was imported from, and nothing of the working folder (`-P`).
     places = [str(Path(native_child.__file__).parents[3]), *filter(None, sys.path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    least, per_mib = PROCESSOR_S[kind]
+    try:
+        allowed_s = least + per_mib * os.path.getsize(path) / (1 << 20)
+    except OSError as error:
+        raise FormatError(name, f"cannot be read ({error.strerror or error})") from None
     with tempfile.TemporaryDirectory(prefix="raydance-") as folder:
         out = Path(folder) / "found.npz"
         command = [
@@ -53,6 +61,7 @@ def read_natively(kind: str, path: str | Path) -> dict[str, np.ndarray]:
             kind,
             os.path.abspath(path),
             str(out),
+            str(allowed_s),
         ]
         try:
             done = subprocess.run(
@@ -60,6 +69,8 @@ def read_natively(kind: str, path: str | Path) -> dict[str, np.ndarray]:
             )
         except subprocess.TimeoutExpired:
             raise FormatError(name, f"{package} took more than {SECONDS:g} s") from None
+        if done.returncode == -signal.SIGXCPU:
+            raise FormatError(name, f"{package} took too long for a file of this size")
         if done.returncode == native_child.REFUSED:
             reason = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
             raise FormatError(name, reason[:500])

@@ -1,4 +1,7 @@
-"""The process in which a library reads a file for `native`: `KIND PATH OUT.npz`."""
+"""The process in which a library reads a file for `native`: `KIND PATH OUT.npz SECONDS`.
+
+SECONDS: of processor time, after which the system ends the process.
+"""
 
 from __future__ import annotations
 
@@ -142,13 +145,24 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _processor_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
 def main() -> int:
-    kind, path, out = sys.argv[1:]
+    kind, path, out, allowed_s = sys.argv[1:]
     _end_with_parent()
-    for what, limit in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CORE, 0)):
+    seconds = int(_processor_s() + float(allowed_s)) + 1
+    for what, limit, hard in (
+        (resource.RLIMIT_AS, _MEMORY, _MEMORY),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_CPU, seconds, seconds + 1),  # at the hard one there is no SIGXCPU
+    ):
         most = resource.getrlimit(what)[1]
-        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
-        resource.setrlimit(what, (limit, limit))
+        if most != resource.RLIM_INFINITY:
+            limit, hard = min(limit, most), min(hard, most)
+        resource.setrlimit(what, (limit, hard))
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise Refused(f"larger than {MAX_BYTES} bytes")
