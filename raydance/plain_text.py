@@ -43,6 +43,15 @@ def repaired(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a file could have the name: most surrogates stand for no byte of one."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def sentence(text: str) -> str:
     """Words as they are read: `repaired`, with spaces for control characters."""
     return _CONTROL.sub(" ", repaired(text)).strip()

@@ -154,6 +154,7 @@ def test_gltf_interpolations_by_hand(tmp_path: Path, way: str, at_a_quarter: flo
         ({"buffers": [{"uri": "/etc/hostname"}]}, "not in the folder"),
         ({"buffers": [{"uri": "http://x/y"}]}, "not in the folder"),
         ({"buffers": [{"uri": "gone.bin"}]}, "cannot be read"),
+        ({"buffers": [{"uri": "\ud83d.bin"}]}, "the uri is not text"),
         ({"buffers": [{}]}, "no binary chunk"),
         ({"asset": {"version": "1.0"}}, "glTF version 1.0"),
         ({"nodes": "x"}, "a list of objects"),
@@ -359,6 +360,7 @@ def test_nothing_of_the_working_folder_is_imported(clip: Clip, tmp_path: Path, m
     [
         ("import os; os.abort()", "crashed on it"),
         ("import time; time.sleep(60)", "took more than 1 s"),
+        ("while True: pass", "too long for a file of this size"),
         ("bytearray(1 << 40)", "more memory than any recording"),
         ("raise SystemExit(7)", "failed on it"),
         ("raise ValueError('bad\\nheader')", "bad header"),
@@ -368,6 +370,7 @@ def test_what_a_library_does_costs_one_line(tmp_path: Path, monkeypatch, code: s
     (tmp_path / "ufbx.py").write_text(f"def load_file(*a, **b):\n    {code}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(native, "SECONDS", 1.0 if "sleep" in code else 60.0)
+    monkeypatch.setitem(native.PROCESSOR_S, "fbx", (0.5, 0.0) if "while" in code else (60.0, 0.0))
     (tmp_path / "a.fbx").write_bytes(b"x")
     with pytest.raises(FormatError, match=message):
         read_clip(tmp_path / "a.fbx")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from typing import Any, Final
 from raydance.config import read_small_yaml
 from raydance.errors import FormatError, InputError
 from raydance.motion.clip import Clip
-from raydance.plain_text import decoded, one_line, sentence
+from raydance.plain_text import decoded, is_file_name, one_line, sentence
 
 SPLITS: Final = ("train", "val", "test")
 
@@ -319,7 +318,7 @@ def _num_derived(data: Mapping[str, Any]) -> int:
 def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:
     if key in ("file", "skeleton", "clip"):
         is_text = isinstance(value, str) and bool(value.strip()) and "\0" not in value
-        return is_text and (key == "clip" or _is_path(value))
+        return is_text and (key == "clip" or is_file_name(value))
     if key == "captions":
         return (
             isinstance(value, list)
@@ -332,15 +331,6 @@ def _is_allowed(key: str, value: Any, row: Mapping[str, Any]) -> bool:
         start = row.get("start_frame", 0) if key == "end_frame" else -1
         return type(value) is int and type(start) is int and value > start
     return type(value) in (int, float) and 0 < value < 1e9  # false for NaN, too
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file could have the name: most surrogates stand for no byte of one."""
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _number(value: float | None) -> float | None:

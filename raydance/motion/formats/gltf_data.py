@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from raydance.errors import FormatError
+from raydance.plain_text import is_file_name
 
 MAX_BYTES: Final = 512 << 20
 _MAX_JSON_BYTES: Final = 64 << 20
@@ -159,7 +160,7 @@ class GltfData:
                 raise FormatError(self.name, f"{place} has no uri, and there is no binary chunk")
             return self._binary
         uri = buffer["uri"]
-        if not isinstance(uri, str) or "\0" in uri:
+        if not isinstance(uri, str) or not is_file_name(uri):
             raise FormatError(self.name, f"{place}: the uri is not text")
         if uri.startswith("data:"):
             head, _, body = uri.partition(",")
