@@ -104,7 +104,7 @@ def sequence_flow(**changes: object) -> SequenceFlow:
     config = SequenceFlowConfig(width=H, num_blocks=1, dropout=0.0, conditioning=CONDITIONING)
     config = replace(config, **changes)  # type: ignore[arg-type]
     codes = {"basis": K, "mp_vae": 2 * Z, "both": K + 2 * Z}[config.prior]
-    return SequenceFlow(config, codes, torch.ones(codes), D, FEATURES)
+    return SequenceFlow(config, torch.ones(2, codes), D, FEATURES)
 
 
 def motion_prior(**changes: object) -> MotionPrior:

@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 from small_dataset import ingest_here
 
+from raydance.data.columns import read_columns
 from raydance.data.dataset import Dataset
 from raydance.data.ingest import Settings
 from raydance.errors import ConfigError, InputError
 from raydance.evaluation.general import evaluate_system
 from raydance.motion import synthetic
+from raydance.motion.patch_basis import HOP
 from raydance.music.beat_clock import BeatClock
 from raydance.music.dance_corpus import write_dances
 from raydance.music.features import NAMES
 from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
+from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import ClipRows
 from raydance.systems.everything2motion.run import Condition
 from raydance.systems.everything2motion.search import MEASURED
@@ -106,6 +109,33 @@ def test_one_run_takes_words_music_and_both(run: Run, datasets: dict[str, Path])
     assert whole.motion.shape[1] == 180  # the song's nine seconds
 
 
+def test_patches_of_frames_and_of_beats_have_bases_of_their_own(
+    run: Run, datasets: dict[str, Path]
+) -> None:
+    bases = patches.bases_of(run)
+    assert not np.allclose(bases["frames"].mean, bases["beats"].mean)
+    for role, path in datasets.items():
+        data, spreads = Dataset.open(path), []
+        for index, shard in enumerate(data.shards("train")):
+            rows = patches.read_clips(data, "train", index, "beats")
+            assert rows["in_beats"].all() == (role == "music")
+            folder = run.columns(patches.column_folder(patches.STEP, role))
+            codes = read_columns(folder / f"{shard.name}.parquet", ["patch_codes"])["patch_codes"]
+            spreads += [c[: -(-n // HOP)] for c, n in zip(codes, rows["length"])]
+        spread = np.concatenate(spreads).std(axis=0)
+        assert 0.7 < spread[:8].min() and spread[:8].max() < 1.3
+    assert run.config["sequence_flow"]["music_dropout"] == 0.0  # words alone come from frames
+
+
+def test_joints_that_no_motion_without_music_has_are_absent_from_what_words_make(run: Run) -> None:
+    system = load_run(run.path)
+    system.joint_masks["frames"] = system.joint_mask & (np.arange(50) < 22)
+    generate = system.tasks["generate"]
+    (answer,) = generate.answer([generate.request({"text": "a kick"}, {"seconds": 2.0})])
+    assert answer.joint_mask.sum() < system.joint_mask.sum()
+    assert not answer.motion[:, :, ~answer.joint_mask].any()
+
+
 def test_music_changes_motion_and_the_same_seed_repeats_it(run: Run) -> None:
     system = load_run(run.path)
     made = [system.make([Condition(num_frames=64, text="a kick", seed=s)]) for s in (1, 1, 2)]
@@ -123,8 +153,8 @@ def test_motion_longer_than_a_part_has_no_seam_by_construction(run: Run) -> None
 def test_it_goes_on_from_a_motion(run: Run) -> None:
     system = load_run(run.path)
     clip = synthetic.make_clip(synthetic.MOVEMENTS[2], 5)
-    codes = system.codes_before(clip, BeatClock.of_frames(64))
-    assert codes.shape == (2, system.basis.num_components)
+    codes = system.codes_before(clip, BeatClock.of_frames(64), False)
+    assert codes.shape == (2, system.bases["frames"].num_components)
     generate = system.tasks["generate"]
     inputs = {"text": "a slow turn", "motion": clip}
     (answer,) = generate.answer([generate.request(inputs, {"seconds": 2.0})])

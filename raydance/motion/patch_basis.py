@@ -62,10 +62,19 @@ class PatchBasis:
             joint_mask: `[N, J]`; absent joints count as the mean.
         """
         patches = _patches_of(local)
-        known = values_known(joint_mask)[:, None, None]
+        rows = np.repeat(joint_mask, patches.shape[1], axis=0)
+        codes = self.project(patches.reshape(-1, *patches.shape[2:]), rows)
+        return codes.reshape(*patches.shape[:2], -1)
+
+    def project(self, patches: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
+        """Coefficients `[R, K]` float32 of patches `[R, L, F]` with joints `[R, J]`."""
+        known = values_known(joint_mask)[:, None]
         centred = np.where(known, patches - self.mean, 0.0) * np.square(self.weight)
-        flat = self.components.reshape(self.num_components, -1) / np.square(self.scale)[:, None]
-        return (centred.reshape(*patches.shape[:2], -1) @ flat.T).astype(np.float32)
+        flat = (
+            self.components.reshape(self.num_components, -1)
+            / np.square(self.scale).clip(min=1e-12)[:, None]
+        )
+        return (centred.reshape(len(patches), -1) @ flat.T).astype(np.float32)
 
     def decode(self, coefficients: np.ndarray, num_frames: int) -> np.ndarray:
         """Values `[N, T, F]` float32 of coefficients `[N, P, K]`."""
@@ -81,6 +90,15 @@ class PatchBasis:
             weight[part] += fade
         out /= weight[:, None]
         return out[:, _LEAD : _LEAD + num_frames]
+
+    def padded(self, num: int) -> PatchBasis:
+        """The same with components of nothing, `num` in all."""
+        more = num - self.num_components
+        return replace(
+            self,
+            components=np.pad(self.components, ((0, more), (0, 0), (0, 0))),
+            scale=np.pad(self.scale, (0, more)),
+        )
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Arrays to store."""
@@ -105,17 +123,15 @@ def _patches_of(local: np.ndarray) -> np.ndarray:
     return local[:, np.clip(frames, 0, local.shape[1] - 1)]
 
 
-def patch_rows(
-    local: np.ndarray, joint_mask: np.ndarray, lengths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """All patches `[R, L, F]` of rows that differ in length, and the joints of each, `[R, J]`."""
-    parts, masks = [], []
+def patch_rows(local: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All patches `[R, L, F]` of rows that differ in length, and the row of each, `[R]`."""
+    parts, owners = [], []
     for length in np.unique(lengths):
-        rows = lengths == length
+        rows = np.flatnonzero(lengths == length)
         patches = _patches_of(local[rows][:, :length])
         parts.append(patches.reshape(-1, LENGTH, local.shape[-1]))
-        masks.append(np.repeat(joint_mask[rows], patches.shape[1], axis=0))
-    return np.concatenate(parts), np.concatenate(masks)
+        owners.append(np.repeat(rows, patches.shape[1]))
+    return np.concatenate(parts), np.concatenate(owners)
 
 
 def values_known(joint_mask: np.ndarray) -> np.ndarray:

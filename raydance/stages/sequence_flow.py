@@ -160,8 +160,8 @@ class SequenceFlow(Stage):
     """The flow over patch codes.
 
     Args:
-        codes: K.
-        weight: `[K]`, how much each value of a code counts in the loss.
+        weight: `[2, K]`, how much each value of a code counts in the loss, of clips without music
+            and of those with it.
         token_width: of text tokens; features: of music.
     """
 
@@ -182,18 +182,17 @@ class SequenceFlow(Stage):
     def __init__(
         self,
         config: SequenceFlowConfig,
-        codes: int,
         weight: Tensor,
         token_width: int,
         features: int,
     ) -> None:
         super().__init__()
         self.config = config
-        self.num_codes = codes
-        self.network = _Network(config, codes, token_width, features)
+        self.num_codes = weight.shape[1]
+        self.network = _Network(config, self.num_codes, token_width, features)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("weight", weight / weight.mean(), persistent=False)
+        self.register_buffer("weight", weight / weight.mean(dim=1, keepdim=True), persistent=False)
 
     @classmethod
     def columns_read(cls, config: SequenceFlowConfig) -> tuple[str, ...]:
@@ -257,8 +256,9 @@ class SequenceFlow(Stage):
         error_BPK = (output["codes"] - output["wanted"]).square()
         counted_BP1 = output["counted"][..., None]
         total = counted_BP1.sum().clamp(min=1.0)
+        weight_B1K = self.weight[batch["has_music"].long()][:, None]
         return {
-            "total": (error_BPK * self.weight * counted_BP1).mean(dim=2).sum() / total,
+            "total": (error_BPK * weight_B1K * counted_BP1).mean(dim=2).sum() / total,
             "plain": (error_BPK * counted_BP1).mean(dim=2).sum() / total,
         }
 

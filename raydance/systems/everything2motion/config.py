@@ -19,7 +19,8 @@ class PatchBasisConfig:
     """How many components describe a patch of motion.
 
     Attributes:
-        explained: share of the training patches' variance that is enough; most: at most so many.
+        explained: share of the training patches' variance that is enough; patches of frames and of
+            beats have bases of their own. most: at most so many components.
         sample_clips: training clips that the basis is fitted to, of all datasets together.
         clock: what patches of clips with music count: `beats`, so many samples in each, or
             `frames`, as clips without music.
@@ -90,9 +91,9 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     },
     "quick": {
         "sequence_flow": {
-            "width": 160,
-            "num_blocks": 3,
-            "train": {"epochs": 120, "batch_size": 32, "lr": 1.5e-3},
+            "width": 256,
+            "num_blocks": 4,
+            "train": {"epochs": 75, "batch_size": 32, "lr": 1.5e-3},
         },
     },
 }

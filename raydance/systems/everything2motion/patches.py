@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,7 @@ from raydance.systems.everything2motion.config import PatchBasisConfig
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 STEP: Final = "patch_basis"
+CLOCKS: Final = ("frames", "beats")
 PATCH_CODES: Final = Column(
     name="patch_codes",
     dtype="float32",
@@ -42,14 +44,15 @@ class SampleClips:
         self.dataset, self.share, self.seed = Dataset.open(dataset), share, seed
         self.clock = clock
 
-    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Patches `[R, L, F]` in the order of the clips' names, and the joints of each, `[R, J]`;
+    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Patches `[R, L, F]`, the joints of each, `[R, J]`, and whether it counts beats, `[R]`;
         with the sum, sum of squares and number of frames of all values, `[3, F]`."""
         rows = read_clips(self.dataset, "train", index, self.clock)
         keys = augment.window_keys(rows["window_id"])
         chosen = augment.uniforms(keys, seed=self.seed, epoch=0, stream=89) < self.share
         parts: list[np.ndarray] = []
         masks: list[np.ndarray] = []
+        beats: list[np.ndarray] = []
         sums = np.zeros((3, 1))
         for is_mirrored in (False, True):
             motion, mask = rows["motion"][chosen], rows["joint_mask"][chosen]
@@ -59,21 +62,24 @@ class SampleClips:
                 continue
             local = to_local(motion, mask)
             lengths = rows["length"][chosen]
-            found, its_mask = patch_rows(local, mask, lengths)
+            found, owners = patch_rows(local, lengths)
             parts.append(found)
-            masks.append(its_mask)
+            masks.append(mask[owners])
+            beats.append(rows["in_beats"][chosen][owners])
             there = np.arange(local.shape[1]) < lengths[:, None]
             frames = local[there].astype(np.float64)
             ones = np.full(local.shape[2], float(len(frames)))
             sums = sums + np.stack([frames.sum(0), np.square(frames).sum(0), ones])
         empty = np.zeros((0, 0, 0), dtype=np.float32)
         if not parts:
-            return empty, np.zeros((0, rows["joint_mask"].shape[1]), dtype=bool), sums
-        return np.concatenate(parts), np.concatenate(masks), sums
+            nothing = np.zeros((0, rows["joint_mask"].shape[1]), dtype=bool)
+            return empty, nothing, nothing[:, 0], sums
+        return np.concatenate(parts), np.concatenate(masks), np.concatenate(beats), sums
 
 
 def read_clips(dataset: Dataset, split: str, index: int, clock: str = "frames") -> dict[str, Any]:
-    """Motion, masks, lengths and names of a shard; see `PatchBasisConfig.clock`."""
+    """Motion, masks, lengths and names of a shard, and which rows are sampled at beats,
+    `in_beats`; see `PatchBasisConfig.clock`."""
     shard = dataset.shards(split)[index]
     is_danced = clock == "beats" and "music" in dataset.arrays
     names = ["window_id", "motion", "joint_mask"]
@@ -82,6 +88,8 @@ def read_clips(dataset: Dataset, split: str, index: int, clock: str = "frames") 
     rows: dict[str, Any] = dict(dataset.read_shard(shard, columns=names))
     if "length" not in rows:
         rows["length"] = np.full(shard.num_windows, dataset.frames, dtype=np.int64)
+    nowhere = np.zeros(shard.num_windows, dtype=bool)
+    rows["in_beats"] = np.asarray(rows["has_music"]) if is_danced else nowhere
     return at_beats(rows, dataset.fps) if is_danced else rows
 
 
@@ -90,7 +98,7 @@ class PatchCodeWriter:
 
     def __init__(self, run_path: str, role: str) -> None:
         self.run, self.role = Run.open(run_path), role
-        self.basis = basis_of(self.run)
+        self.bases = bases_of(self.run)
         self.dataset = Dataset.open(self.run.datasets[role]["path"])
         self.clock = str(self.run.config["patch_basis"]["clock"])
 
@@ -99,10 +107,10 @@ class PatchCodeWriter:
         split, index = item
         rows = read_clips(self.dataset, split, index, self.clock)
         shard = self.dataset.shards(split)[index]
-        plain = codes_of(self.basis, rows["motion"], rows["joint_mask"], rows["length"])
-        swapped = codes_of(
-            self.basis, *augment.mirror(rows["motion"], rows["joint_mask"]), rows["length"]
-        )
+        motion, mask = rows["motion"], rows["joint_mask"]
+        told = rows["length"], rows["in_beats"]
+        plain = codes_of(self.bases, motion, mask, *told)
+        swapped = codes_of(self.bases, *augment.mirror(motion, mask), *told)
         path = self.run.columns(column_folder(STEP, self.role)) / f"{shard.name}.parquet"
         columns = dict(zip(PATCH_CODES.stored_names, (plain, swapped)))
         write_columns(path, list(rows["window_id"]), columns)
@@ -110,23 +118,37 @@ class PatchCodeWriter:
 
 
 def codes_of(
-    basis: PatchBasis, motion: np.ndarray, joint_mask: np.ndarray, lengths: np.ndarray
+    bases: Mapping[str, PatchBasis],
+    motion: np.ndarray,
+    joint_mask: np.ndarray,
+    lengths: np.ndarray,
+    in_beats: np.ndarray,
 ) -> np.ndarray:
-    """Codes `[N, P, K]` of clips `[N, T, J, 3]`, zero beyond each one's length."""
+    """Codes `[N, P, K]` of clips `[N, T, J, 3]`, zero beyond each one's length.
+
+    Args:
+        in_beats: `[N]` bool: the clip's frames are ticks of beats.
+    """
     local = to_local(motion, joint_mask)
-    out = np.zeros((len(local), num_patches(local.shape[1]), basis.num_components), np.float32)
-    for length in np.unique(lengths):
-        rows = lengths == length
-        found = basis.encode(local[rows][:, :length], joint_mask[rows])
+    num = bases["frames"].num_components
+    out = np.zeros((len(local), num_patches(local.shape[1]), num), np.float32)
+    for length, beats in sorted(set(zip(lengths.tolist(), in_beats.tolist()))):
+        rows = (lengths == length) & (in_beats == beats)
+        found = bases[clock_name(beats)].encode(local[rows][:, :length], joint_mask[rows])
         out[rows, : found.shape[1]] = found
     return out
 
 
+def clock_name(in_beats: bool) -> str:
+    """The key of `bases_of`."""
+    return CLOCKS[int(in_beats)]
+
+
 def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[str, Any]:
-    """Fit the basis to a bounded sample of all datasets, keep it, and code every clip.
+    """Fit the bases to a bounded sample of all datasets, keep them, and code every clip.
 
     Returns:
-        Facts: components, the share of variance that they explain.
+        Facts: components of each basis, the least share of variance that those of one explain.
 
     Raises:
         InputError: too few training clips, or all alike.
@@ -136,42 +158,51 @@ def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[st
         shard.num_windows for data in context.datasets.values() for shard in data.shards("train")
     )
     share = min(1.0, config.sample_clips / max(1, total))
-    patches, masks, groups, sums = [], [], [], []
+    patches, masks, groups, beats, sums = [], [], [], [], []
     for number, dataset in enumerate(context.datasets.values()):
         shards = list(range(len(dataset.shards("train"))))
         arguments = (str(dataset.path), share, seed, config.clock)
         found = context.runner.map(SampleClips, arguments, shards)
         # In a fixed order, whatever worker was first: sums of floats depend on it.
-        for part, its_mask, total_3F in sorted(found, key=lambda one: one[0].tobytes()):
+        for part, its_mask, in_beats, total_3F in sorted(found, key=lambda one: one[0].tobytes()):
             if part.size:
                 patches.append(part)
                 masks.append(its_mask)
+                beats.append(in_beats)
                 groups.append(np.full(len(part), number))
                 sums.append(total_3F)
     if not patches:
         raise InputError("no training clips: a basis of patches needs some")
     seen = np.concatenate(masks)
-    joint_mask = np.asarray(seen.any(axis=0))
-    basis = fit_patch_basis(
-        np.concatenate(patches),
-        seen,
-        metric(joint_mask),
-        group=np.concatenate(groups),
-        explained=config.explained,
-        most=config.most,
-        seed=seed,
-    )
+    all_patches, in_beats = np.concatenate(patches), np.concatenate(beats)
+    bases, joints = {}, {}
+    # Patches of frames and of beats are different things: what varies most in dances may hardly
+    # vary in other motion, and a flow cannot learn what is small beside its noise.
+    for clock, own in zip(CLOCKS, (~in_beats, in_beats)):
+        rows = own if own.any() else ~own
+        joints[clock] = np.asarray(seen[rows].any(axis=0))
+        bases[clock] = fit_patch_basis(
+            all_patches[rows],
+            seen[rows],
+            metric(joints[clock]),
+            group=np.concatenate(groups)[rows],
+            explained=config.explained,
+            most=config.most,
+            seed=seed,
+        )
+    most = max(basis.num_components for basis in bases.values())
     first, second, count = np.sum(sums, axis=0)
     mean = first / count
     std = np.sqrt((second / count - np.square(mean)).clip(min=0.0))
-    tensors = {name: torch.from_numpy(value) for name, value in basis.tensors().items()}
-    tensors |= {
-        "joint_mask": torch.from_numpy(joint_mask),
+    tensors = {
         "local_mean": torch.from_numpy(mean.astype(np.float32)),
         # Values that hardly change would turn rounding into motion.
         "local_std": torch.from_numpy(std.clip(min=1e-3).astype(np.float32)),
     }
-    facts = {"components": basis.num_components, "explained": basis.explained}
+    for clock, basis in bases.items():
+        arrays = basis.padded(most).tensors() | {"joint_mask": joints[clock]}
+        tensors |= {f"{clock}.{name}": torch.from_numpy(value) for name, value in arrays.items()}
+    facts = {"components": most, "explained": min(basis.explained for basis in bases.values())}
     save_bundle(run.bundle(STEP), tensors, facts)
     for role in context.datasets:
         context.clear_columns(column_folder(STEP, role))
@@ -179,11 +210,21 @@ def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[st
     return facts
 
 
-def basis_of(run: Run) -> PatchBasis:
-    """The patch basis of a run."""
+def bases_of(run: Run) -> dict[str, PatchBasis]:
+    """The bases of a run, of patches of frames and of those of beats, of as many components."""
     tensors, facts = load_bundle(run.bundle(STEP))
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return PatchBasis.of(arrays, facts["explained"])
+    bases = {}
+    for clock in CLOCKS:
+        start = f"{clock}."
+        arrays = {n.removeprefix(start): t.numpy() for n, t in tensors.items() if start in n}
+        bases[clock] = PatchBasis.of(arrays, facts["explained"])
+    return bases
+
+
+def joints_of(run: Run) -> dict[str, np.ndarray]:
+    """`[J]` bool: joints that patches of each clock have."""
+    tensors, _ = load_bundle(run.bundle(STEP))
+    return {clock: tensors[f"{clock}.joint_mask"].numpy() for clock in CLOCKS}
 
 
 def local_statistics(run: Run) -> tuple[np.ndarray, np.ndarray]:

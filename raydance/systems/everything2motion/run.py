@@ -88,9 +88,10 @@ class Everything2Motion:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.config = config_of(run)
-        self.basis = patches.basis_of(run)
+        self.bases = patches.bases_of(run)
         self.local_mean, self.local_std = patches.local_statistics(run)
-        self.joint_mask = load_bundle(run.bundle(patches.STEP))[0]["joint_mask"].numpy()
+        self.joint_masks = patches.joints_of(run)
+        self.joint_mask = np.any(list(self.joint_masks.values()), axis=0)
         self.fps = float(run.facts["dataset"]["fps"])
         self.genres = genres_of(run)
         self.texts = load_bundle(run.bundle(text_step.STEP))[1]
@@ -174,7 +175,8 @@ class Everything2Motion:
             genre = genre_number(options.genre, self.genres)
         before = None
         if "motion" in inputs:
-            before = self.codes_before(inputs["motion"], self.clock_of(music, num_frames))
+            clock = self.clock_of(music, num_frames)
+            before = self.codes_before(inputs["motion"], clock, music is not None)
         motion = self.make(
             [
                 Condition(
@@ -199,7 +201,7 @@ class Everything2Motion:
         beats = music.beats_s[music.beats_s < seconds].tolist() if music is not None else []
         return MotionAnswer(
             motion=motion,
-            joint_mask=self.joint_mask,
+            joint_mask=self.joints_of(music is not None),
             fps=self.fps,
             facts=facts,
             notices=notices,
@@ -240,11 +242,12 @@ class Everything2Motion:
             values[:, first : first + beats.shape[1]] = beats
         return BeatClock.of_music(values, self.fps)
 
-    def codes_before(self, clip: Clip, clock: BeatClock) -> np.ndarray:
+    def codes_before(self, clip: Clip, clock: BeatClock, has_music: bool) -> np.ndarray:
         """Codes `[G, K]` of the end of a clip, whose every frame is known.
 
         Args:
             clock: of the motion that goes on from it; the last half overlap is told twice.
+            has_music: whether that motion is to music.
 
         Raises:
             InputError: a skeleton that cannot be mapped, or too short.
@@ -270,8 +273,17 @@ class Everything2Motion:
         part = windows.normalise_window(motion[None, first:].astype(np.float32), mask)
         known = BeatClock(frame_of_tick=frames - first, tick_of_frame=np.zeros(0))
         ticks = known.to_ticks(part[0])[None]
-        codes = patches.codes_of(self.basis, ticks, mask, np.array([ticks.shape[1]]))
+        in_beats = np.array([self.is_in_beats(has_music)])
+        codes = patches.codes_of(self.bases, ticks, mask, np.array([ticks.shape[1]]), in_beats)
         return codes[0, 1 : 1 + given]
+
+    def joints_of(self, has_music: bool) -> np.ndarray:
+        """`[J]` bool: joints of motion that is made with music, or without."""
+        return self.joint_masks[patches.clock_name(self.is_in_beats(has_music))]
+
+    def is_in_beats(self, has_music: bool) -> bool:
+        """Whether codes of a motion are those of patches of beats."""
+        return has_music and self.config.patch_basis.clock == "beats"
 
     def make(
         self,
@@ -299,8 +311,8 @@ class Everything2Motion:
         motion = np.stack(
             [clock.to_frames(row[: clock.num_ticks]) for clock, row in zip(clocks, ticks)]
         )
-        motion = np.where(self.joint_mask[:, None], motion, 0.0).astype(np.float32)
-        mask = np.broadcast_to(self.joint_mask, (len(motion), len(self.joint_mask)))
+        mask = np.stack([self.joints_of(one.music is not None) for one in conditions])
+        motion = np.where(mask[:, None, :, None], motion, 0.0).astype(np.float32)
         # A motion begins where the first frame is, which need not be the first tick.
         return windows.normalise_window(motion, mask)
 
@@ -375,8 +387,14 @@ class Everything2Motion:
             assert self.prior is not None
             local_BTF = self.prior.decode(codes_BPK, total)
             return local_BTF.cpu().numpy() * self.local_std + self.local_mean
-        coefficients = codes_BPK[..., : self.basis.num_components].cpu().numpy()
-        return self.basis.decode(coefficients, total)
+        codes_BPK = codes_BPK[..., : self.bases["frames"].num_components].cpu()
+        in_beats = np.array([self.is_in_beats(one.music is not None) for one in conditions])
+        local = np.zeros((len(codes_BPK), total, len(self.local_mean)), dtype=np.float32)
+        for beats in np.unique(in_beats):
+            rows = in_beats == beats
+            basis = self.bases[patches.clock_name(beats)]
+            local[rows] = basis.decode(codes_BPK.numpy()[rows], total)
+        return local
 
     def _regression_local(self, conditions: Sequence[Condition], num_frames: int) -> np.ndarray:
         assert self.regression is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,15 @@ def build_stage(run: Run, name: str) -> Stage:
     width = load_bundle(run.bundle(text_step.STEP))[1]["width"]
     if name == "sequence_flow":
         flow = config.sequence_flow
-        weight = torch.from_numpy(patches.basis_of(run).scale).sqrt()
-        per_patch = 2 * config.motion_prior.latent  # two of the prior's patches in one of ours
-        even = torch.full((per_patch,), float(weight.mean()))
-        weights = {"basis": weight, "mp_vae": even, "both": torch.cat([weight, even])}
-        chosen = weights[flow.prior]
-        return SequenceFlow(flow, len(chosen), chosen, width, len(NAMES))
+        bases = patches.bases_of(run)
+        rows = []
+        for in_beats in (False, config.patch_basis.clock == "beats"):
+            weight = torch.from_numpy(bases[patches.clock_name(in_beats)].scale).sqrt()
+            per_patch = 2 * config.motion_prior.latent  # two of the prior's patches in one of ours
+            even = torch.full((per_patch,), float(weight.mean()))
+            weights = {"basis": weight, "mp_vae": even, "both": torch.cat([weight, even])}
+            rows.append(weights[flow.prior])
+        return SequenceFlow(flow, torch.stack(rows), width, len(NAMES))
     assert name == "sequence_regression", name
     most = max(int(facts["window"]) for facts in run.datasets.values())
     prior = load_stage(run, "motion_prior", build_stage) if config.motion_prior.enabled else None
@@ -223,7 +227,10 @@ STEPS = (
 def _check(
     config: Everything2MotionConfig, datasets: Mapping[str, Dataset]
 ) -> Everything2MotionConfig:
-    """Refuse datasets of different rates.
+    """Refuse datasets of different rates, and let music be dropped only where that is of use.
+
+    Patches of beats without their music would pass for patches of frames: where some clips have no
+    music, those are what motion from words alone is learned from.
 
     Raises:
         InputError: names both.
@@ -234,6 +241,10 @@ def _check(
         raise InputError(f"datasets differ in frames per second ({told}); ingest with one --fps")
     if "music" in datasets and "music" not in datasets["music"].arrays:
         raise InputError(f"{datasets['music'].path}: has no music; ingest it with --music FOLDER")
+    is_mixed = any("music" not in data.arrays for data in datasets.values())
+    if is_mixed and config.patch_basis.clock == "beats":
+        flow = replace(config.sequence_flow, music_dropout=0.0)
+        return replace(config, sequence_flow=flow)
     return config
 
 
