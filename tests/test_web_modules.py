@@ -226,14 +226,16 @@ def test_long_work_is_asked_for_as_a_job() -> None:
 def test_a_job_that_another_process_took_is_asked_for_at_once() -> None:
     """Its 404 stands for a service of several processes; any other failure is the reader's."""
     program = """await (async () => {
-        globalThis.document = { createElement: () => ({ append() {}, addEventListener() {}, remove() {} }),
-                                getElementById: () => ({ append() {} }) };
+        const bare = { append() {}, addEventListener() {}, remove() {} };
+        globalThis.document = { createElement: () => ({ ...bare }), getElementById: () => bare };
         const answers = [];
         for (const status of [404, 503]) {
             const asked = [];
-            const send = async (path) => (asked.push(path), { json: async () => ({ id: "x", state: "running" }) });
+            const begun = { json: async () => ({ id: "x", state: "running" }) };
+            const send = async (path) => (asked.push(path), begun);
             const json = async () => { throw Object.assign(new Error("gone"), { status }); };
-            await m.sendAsJob({ send, json }, "v1/generate", { body: "{}" }).catch((e) => asked.push(e.status));
+            await m.sendAsJob({ send, json }, "v1/generate", { body: "{}" })
+                .catch((error) => asked.push(error.status));
             answers.push(asked);
         }
         return answers;
