@@ -117,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _run(arguments)
         if code == _STOPPED:
             code = _tell("stopped", _TERMINATED if sigterm.came else _STOPPED)
+            # An interrupt that left an `exec` of text, as imports have them, marks the interpreter:
+            # `python -m` would end by SIGINT in place of the code. Another `exec` clears the mark.
+            exec("")
     sys.exit(code)
 
 

@@ -57,7 +57,7 @@ def test_a_long_text_is_read_whole_and_that_is_said(service_url: str):
 
 def test_every_answer_to_a_long_text_says_so(service_url: str):
     text = ", ".join(f"step {i} turns slowly to the left and bends low" for i in range(40))
-    found = post(service_url, "/v1/search", {"text": text, "k": 1}).json()
+    found = post(service_url, "/v1/search", {"text": text, "limit": 1}).json()
     assert "parts of it" in found["notices"][0] and len(found["hits"]) == 1
     placed = post(service_url, "/v1/embed", {"texts": ["a turn", text]}).json()
     assert placed["notices"][0].startswith("text 2:") and len(placed["notices"]) == 1
@@ -136,7 +136,7 @@ def test_unknown_places_and_methods_are_problems_too(service_url: str):
 
 
 def test_search_finds_the_librarys_clips_and_shows_them(service_url: str, tiny_library: Path):
-    hits = post(service_url, "/v1/search", {"text": TURN, "k": 3}).json()["hits"]
+    hits = post(service_url, "/v1/search", {"text": TURN, "limit": 3}).json()["hits"]
     known = {row["clip_id"] for row in CaptionStore.open(tiny_library).clips()}
     assert len(hits) == 3 and all(hit["clip_id"] in known for hit in hits)
     assert [hit["score"] for hit in hits] == sorted((h["score"] for h in hits), reverse=True)
@@ -152,12 +152,12 @@ def test_search_finds_the_librarys_clips_and_shows_them(service_url: str, tiny_l
 def test_search_by_motion_finds_the_same_motion_first(service_url: str, tiny_library: Path):
     path = next((tiny_library.parent / "files").rglob("*.bvh"))
     with path.open("rb") as file:
-        answer = post(service_url, "/v1/search", files={"file": file}, data={"k": "1"})
+        answer = post(service_url, "/v1/search", files={"file": file}, data={"limit": "1"})
     assert answer.json()["hits"][0]["clip_id"] == f"files/takes/{path.stem}"
 
 
 def test_the_runs_own_library_is_searched_on_request(service_url: str):
-    body = {"text": TURN, "k": 2, "library": False}
+    body = {"text": TURN, "limit": 2, "library": False}
     hits = post(service_url, "/v1/search", body).json()["hits"]
     assert all(hit["split"] in ("train", "val", "test") for hit in hits)
     assert requests.get(service_url + hits[0]["motion_url"], timeout=60).ok
@@ -291,7 +291,7 @@ def test_every_format_that_is_listed_can_be_had(service_url: str):
 def test_without_ffmpeg_mp4_is_not_listed_and_how_to_get_it_is_said(
     service_url: str, take: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    hits = post(service_url, "/v1/search", {"text": TURN, "k": 1}).json()["hits"]
+    hits = post(service_url, "/v1/search", {"text": TURN, "limit": 1}).json()["hits"]
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     answer = requests.get(f"{service_url}/v1/models", timeout=60).json()
     assert answer["formats"]["write"] == ["json", "npz", "bvh", "glb", "gif"]

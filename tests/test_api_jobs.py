@@ -62,7 +62,7 @@ def test_a_job_answers_as_its_route_does(service_url: str, take: Path):
 
 
 def test_a_librarys_clip_becomes_a_picture(service_url: str):
-    hit = post(service_url, "/v1/search", {"text": TURN, "k": 1}).json()["hits"][0]
+    hit = post(service_url, "/v1/search", {"text": TURN, "limit": 1}).json()["hits"][0]
     query = {"library": True, "start_s": 0.0, "end_s": 1.0, "format": "gif"}
     done = finished(service_url, begin(service_url, f"clips/{hit['clip_id']}", query))
     answer = requests.get(service_url + done["result_url"], timeout=60)

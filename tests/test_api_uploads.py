@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from serving import TURN, plain_service, post, problem, write_amc
 import raydance
 from raydance.client import Client
 from raydance.errors import InputError
+from raydance.motion.export import npz
 from raydance.motion.formats import read_clip
 from raydance.serving.reader import Limits, Reader
 
@@ -52,6 +55,48 @@ def test_a_short_clip_is_described_by_holding_its_last_pose(service_url: str, ta
         post(service_url, "/v1/convert", files={"file": take.open("rb")}, data=wrong), 422
     )
     assert "names is for .bvh, .glb" in said
+
+
+@pytest.mark.parametrize("num_rest", [1, 2])
+def test_a_t_pose_before_the_motion_is_left_out(service_url: str, take: Path, num_rest: int):
+    """As converters write it: the rest pose of the hierarchy, all angles zero."""
+    head, _, rows = take.read_text().partition("Frame Time:")
+    time, first, *others = rows.strip().splitlines()
+    rest = " ".join([*first.split()[:3], *["0"] * (len(first.split()) - 3)])
+    num_frames = len(others) + 1
+    assert f"Frames: {num_frames}\n" in head
+    head = head.replace(f"Frames: {num_frames}", f"Frames: {num_frames + num_rest}")
+    text = "\n".join([f"{head}Frame Time:{time}", *[rest] * num_rest, first, *others, ""])
+    sent = {"with": text.encode(), "without": take.read_bytes()}
+
+    def ask(route: str, which: str) -> dict[str, Any]:
+        files = {"file": ("take.bvh", sent[which])}
+        body: dict[str, Any] = post(service_url, f"/v1/{route}", files=files).json()
+        return body
+
+    shown, bare = ask("convert", "with"), ask("convert", "without")
+    assert shown["num_frames"] == bare["num_frames"] == num_frames
+    assert shown["positions"] == bare["positions"] and shown["notices"] == []
+    described, expected = ask("describe", "with"), ask("describe", "without")
+    assert [part["captions"] for part in described["segments"]] == [
+        part["captions"] for part in expected["segments"]
+    ]
+
+
+def test_a_body_that_cannot_be_is_doubted(service_url: str, take: Path, tmp_path: Path):
+    """The file says metres, so the size is not corrected."""
+    clip = read_clip(take)
+    npz.write(
+        tmp_path / "giant.npz",
+        replace(clip, positions=2 * clip.positions, rotations=None, offsets=None),
+    )
+    file = {"file": ("giant.npz", (tmp_path / "giant.npz").read_bytes())}
+    said = r"the body is 3\.\d+ m tall, judged by its legs; people are 0\.6 to 2\.6 m"
+    for route in ("describe", "search", "embed", "convert"):
+        (notice,) = post(service_url, f"/v1/{route}", files=file).json()["notices"]
+        assert re.fullmatch(said, notice), (route, notice)
+    written = post(service_url, "/v1/convert", files=file, data={"format": "bvh"})
+    assert re.match(said, written.headers["X-Raydance-Note"])
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,23 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(refused, monkeypatch, npz):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_an_interrupt_within_an_exec_ends_with_the_code_too(npz, tmp_path):
+    (tmp_path / "stopping.py").write_text(
+        "from raydance import cli\n"
+        "from raydance.motion import formats\n"
+        "formats.read_clip = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
+        f"cli.main(['info', {str(npz)!r}])\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "stopping"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert (done.returncode, done.stderr) == (130, "raydance: stopped\n")
+
+
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, npz):
     def fail(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError

@@ -16,8 +16,34 @@ import pytest
 from pyarrow import fs
 
 from raydance import cli
+from raydance.cluster import session
 from raydance.data import storage
 from raydance.errors import InputError, RaydanceError, UnreachableError
+
+TAKE_URIS = (
+    "info s3://b/x",
+    "ingest s3://b/x --out set",
+    "ingest tests --out s3://b/x",
+    "train dance-language --local --data s3://b/x --out run",
+    "train dance-language --data s3://b/x --out run",
+    "train dance-language --data s3://b/x --out s3://b/x",
+    "sweep beta --data s3://b/x --out sweep",
+    "ablate all --data s3://b/x --out ablations",
+    "caption s3://b/x --run run --out captions",
+    "caption tests --run s3://b/x --out captions",
+    "caption tests --run run --out s3://b/x",
+    "dance s3://b/x --run run --out dances",
+    "dance tests --run s3://b/x --out dances",
+    "index s3://b/x --run run --out index",
+    "task describe --run s3://b/x",
+    "describe s3://b/x --run run",
+    "generate turns --run s3://b/x --out x.npz",
+    "search turns --library s3://b/x",
+    "convert s3://b/x --out x.bvh",
+    "serve s3://b/x --port 1 -q",
+    "evaluate s3://b/x",
+    "report s3://b/x --out report",
+)
 
 
 @pytest.fixture
@@ -96,13 +122,38 @@ def test_a_store_that_does_not_answer_is_told(monkeypatch, refused, bucket, sile
     monkeypatch.setattr(storage, "ANSWER_S", 0.05)
     monkeypatch.setattr(storage.fs, "FileSystem", SimpleNamespace(from_uri=from_uri))
     monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(session, "ray_session", lambda *_: pytest.fail("starts Ray first"))
     try:
         for work in (storage.names_in, storage.fetch, lambda uri: storage.publish(bucket, uri)):
             with pytest.raises(UnreachableError, match=r"s3://b/x: .*not answered in 0\.05 s"):
                 work("s3://b/x")
-        assert "not answered" in refused("info", "s3://b/x", code=1)
+        for command in TAKE_URIS:
+            assert "s3://b/x: the store has not answered" in refused(*command.split(), code=1)
     finally:
         is_over.set()
+
+
+@pytest.mark.parametrize(
+    ("uri", "asked"),
+    [
+        ("gs://b/x", "gs://b/x?retry_limit_seconds=20"),
+        ("gs://b/x?scheme=http", "gs://b/x?scheme=http&retry_limit_seconds=20"),
+        ("gs://b/x?retry_limit_seconds=5", "gs://b/x?retry_limit_seconds=5"),
+        ("s3://b/x", "s3://b/x"),
+    ],
+)
+def test_google_gives_up_in_time(bucket, monkeypatch, uri, asked):
+    """It would try for a quarter hour: half-way through a copy too, where no time is kept."""
+    seen = []
+
+    def from_uri(place):
+        seen.append(place)
+        raise OSError("Status(UNAVAILABLE: no host error_info={reason=, domain=})")
+
+    monkeypatch.setattr(storage.fs, "FileSystem", SimpleNamespace(from_uri=from_uri))
+    with pytest.raises(InputError, match=r"\(Status\(UNAVAILABLE: no host\)$"):
+        storage.fetch(uri)
+    assert seen == [asked]
 
 
 def test_a_folder_is_fetched_whole_and_then_only_what_changed(bucket, copies):

@@ -59,7 +59,7 @@ def test_nonsense_is_named_everywhere(
     assert answer["notices"] == [notice] == [answer["understood_as"]["notice"]]
     headers = post(service_url, "/v1/generate", body | {"format": "npz"}).headers
     assert notice in headers["x-raydance-note"]
-    found = post(service_url, "/v1/search", {"text": NONSENSE, "k": 1}).json()
+    found = post(service_url, "/v1/search", {"text": NONSENSE, "limit": 1}).json()
     assert found["notices"] == [notice] and found["understood_as"]["unknown_words"]
     said = call("generate", NONSENSE, "--run", tiny_run, "--out", tmp_path / "a.npz")[1]
     assert f"not understood: {notice}" in said
@@ -71,7 +71,7 @@ def test_a_training_caption_is_understood(system: DanceLanguage, service_url: st
     caption = system.captions.texts[int(system.caption_base.ids[0])]
     (understood,) = system.understand([caption])
     assert understood.caption == caption and understood.notice == ""
-    assert post(service_url, "/v1/search", {"text": caption, "k": 1}).json()["notices"] == []
+    assert post(service_url, "/v1/search", {"text": caption, "limit": 1}).json()["notices"] == []
 
 
 @pytest.mark.slow

@@ -197,3 +197,47 @@ def test_the_trunk_is_closed_and_faces_outward() -> None:
     assert (outward[:, 2:-2] > 0.02).all()
     hips = motion[:, [INDEX["left_hip"], INDEX["right_hip"]]].mean(axis=1)
     assert (np.linalg.norm(middle[:, 3, 0] - hips, axis=-1) < 0.06).all()
+
+
+def test_long_work_is_asked_for_as_a_job() -> None:
+    """Pictures and long motion, whatever the route takes: JSON, a form or a query."""
+    found = run(
+        """[m.isLong({ format: "mp4" }), m.isLong({ format: "bvh" }), m.isLong({ seconds: 10 }),
+            m.isLong({ seconds: 30 }),
+            m.jobOf("v1/generate", { method: "POST", body: JSON.stringify({ text: "a turn" }) }),
+            m.jobOf("v1/clips/a%20b/c?format=gif&library=true"),
+            m.jobOf("v1/convert", { method: "POST", body: new FormData() })]""",
+        "long-work",
+    )
+    assert found[:4] == [True, False, False, True]
+    generate, clip, convert = found[4:]
+    assert json.loads(generate["request"]["body"]) == {
+        "route": "generate",
+        "request": {"text": "a turn"},
+    }
+    assert json.loads(clip["request"]["body"]) == {
+        "route": "clips/a b/c",
+        "request": {"format": "gif", "library": "true"},
+    }
+    assert clip["request"]["headers"]["Content-Type"] == "application/json"
+    assert convert["query"] == "?route=convert" and "headers" not in convert["request"]
+
+
+def test_a_job_that_another_process_took_is_asked_for_at_once() -> None:
+    """Its 404 stands for a service of several processes; any other failure is the reader's."""
+    program = """await (async () => {
+        const bare = { append() {}, addEventListener() {}, remove() {} };
+        globalThis.document = { createElement: () => ({ ...bare }), getElementById: () => bare };
+        const answers = [];
+        for (const status of [404, 503]) {
+            const asked = [];
+            const begun = { json: async () => ({ id: "x", state: "running" }) };
+            const send = async (path) => (asked.push(path), begun);
+            const json = async () => { throw Object.assign(new Error("gone"), { status }); };
+            await m.sendAsJob({ send, json }, "v1/generate", { body: "{}" })
+                .catch((error) => asked.push(error.status));
+            answers.push(asked);
+        }
+        return answers;
+    })()"""
+    assert run(program, "long-work") == [["v1/jobs", "v1/generate"], ["v1/jobs", 503]]

@@ -15,7 +15,7 @@ from raydance.commands.options import (
     QuietOption,
     SystemOption,
     WorkFolderOption,
-    datasets_by_role,
+    local_datasets,
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.progress import Progress
@@ -69,7 +69,7 @@ def ablate(
     with Progress(quiet=quiet) as progress:
         found = go(
             claim,
-            datasets_by_role(data, music),
+            local_datasets(data, music, progress.say),
             out,
             system=system,
             num_seeds=seeds,

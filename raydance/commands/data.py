@@ -103,7 +103,7 @@ def ingest(
     from raydance.data.ingest import Settings
     from raydance.data.layouts import check_name
     from raydance.data.schema import MODALITIES, TRACKS
-    from raydance.data.storage import is_uri, local_path, publish
+    from raydance.data.storage import check_answers, is_uri, local_path, publish
     from raydance.data.track_ingest import TrackSettings
     from raydance.motion.captions import load_label_names
     from raydance.motion.mapping import load_mapping
@@ -130,6 +130,7 @@ def ingest(
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
+    check_answers([*sources, *(captions or ())])
     if is_uri(out):
         _refuse_occupied(out, overwrite)
     from raydance.cluster.session import ray_session, require_shared_cache

@@ -89,7 +89,7 @@ def caption(
       raydance caption data/mine --run runs/mine --out captions/mine --actors 1:8 --address auto
       raydance caption mocap/ --run runs/mine --out captions/mocap --subtitles vtt --jsonl
     """
-    from raydance.data.storage import is_uri, publish
+    from raydance.data.storage import check_answers, is_uri, publish
     from raydance.library.subtitles import SUBTITLES
     from raydance.motion.mapping import load_mapping
     from raydance.progress import Progress
@@ -106,6 +106,7 @@ def caption(
         "up": check_up(up),
         "mapping": load_mapping(mapping) if mapping else None,
     }
+    check_answers([*library, run, out, *(clips or ())])
     from raydance.cluster.session import ray_session, require_shared_cache
 
     with Progress(quiet=quiet) as progress, ray_session(address):

@@ -126,6 +126,15 @@ def datasets_by_role(data: str, music: str | None) -> dict[str, str]:
     return {"data": data} | ({"music": music} if music is not None else {})
 
 
+def local_datasets(data: str, music: str | None, say: Callable[[str], None]) -> dict[str, Path]:
+    """The folders of `datasets_by_role`: those of URIs are copied here first.
+
+    Raises:
+        RaydanceError: as `local`.
+    """
+    return {role: local(place, say) for role, place in datasets_by_role(data, music).items()}
+
+
 def local(place: str, say: Callable[[str], None] = lambda line: None) -> Path:
     """The path that an argument names; for a URI, of its copy, which is fetched first.
 

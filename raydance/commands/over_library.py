@@ -130,12 +130,13 @@ def answer_library(
         InputError: a task, input or option that the run does not take, or nothing to read.
     """
     from raydance.cluster.session import ray_session, require_shared_cache
-    from raydance.data.storage import is_uri, publish
+    from raydance.data.storage import check_answers, is_uri, publish
     from raydance.library.task_worker import INDEX, Order, input_of
     from raydance.systems import SYSTEMS, system_of_run
     from raydance.systems.tasks import task_of
 
     pool = parse_range("--actors", actors) if actors else None
+    check_answers([*library, out])
     with Progress(quiet=quiet) as progress:
         place = local(run, progress.say).resolve()
         system = system_of_run(place)

@@ -15,7 +15,7 @@ from raydance.commands.options import (
     QuietOption,
     SystemOption,
     WorkFolderOption,
-    datasets_by_role,
+    local_datasets,
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.progress import Progress
@@ -70,7 +70,7 @@ def sweep(
     with Progress(quiet=quiet) as progress:
         summary = go(
             space,
-            datasets_by_role(data, music),
+            local_datasets(data, music, progress.say),
             out,
             system=system,
             num_trials=trials,

@@ -112,6 +112,7 @@ def train(
     num_workers = parse_range("--workers", workers)
     progress = Progress(quiet=quiet)
     uris = [place for place in (*places.values(), out) if storage.is_uri(place)]
+    storage.check_answers(uris)
     with progress, _runner(num_workers, gpu, local, address, progress, bool(uris)) as runner:
         datasets = {role: local_copy(place, progress.say) for role, place in places.items()}
         folder = destination(out, "run.json", "a run", keep_extra=True)

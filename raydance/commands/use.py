@@ -68,10 +68,11 @@ def describe(
         return
     segments = system.describe(clip, k)
     if as_json:
-        print_json({"file": file, "seconds": clip.duration_s, "segments": segments})
+        facts = {"file": file, "seconds": clip.duration_s, "notices": system.notices(clip)}
+        print_json({**facts, "segments": segments})
         return
     print_lines(f"{file}: {clip.duration_s:.1f} s, {len(segments) - 1} windows")
-    if notice := system.short_notice(clip):
+    for notice in system.notices(clip):
         print_lines(notice)
     for i, part in enumerate(segments):
         what = "the whole" if i == 0 else f"{part.start_s:.1f}-{part.end_s:.1f} s"

@@ -41,6 +41,8 @@ _LEFT_OUT: Final = ("checkpoints", "ray")
 """Folders of a run that mean something only while it is trained."""
 ANSWER_S = 45.0
 """How long a store may take to answer the first request."""
+_GCS_LIMIT: Final = "retry_limit_seconds"
+_RETRY_S: Final = 20.0
 _CHUNK_BYTES: Final = 8 << 20
 _COPIES_AT_ONCE: Final = 8
 
@@ -173,9 +175,21 @@ def names_in(uri: str) -> set[str]:
         return {info.base_name for info in filesystem.get_file_info(selector)}
 
 
+def check_answers(places: Sequence[str]) -> None:
+    """Refuse URIs at which nothing answers, before anything slow starts; paths are passed over.
+
+    Raises:
+        InputError: not a URI of a known store.
+        RaydanceError: a store failed or did not answer.
+    """
+    for place in places:
+        if is_uri(place):
+            _reach(place)
+
+
 def _open(uri: str) -> tuple[fs.FileSystem, str]:
     try:  # some ask the store already, such as S3 for a bucket's region
-        filesystem, path = _in_time(uri, fs.FileSystem.from_uri, uri)
+        filesystem, path = _in_time(uri, fs.FileSystem.from_uri, _with_limit(uri))
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{uri}: not a place that can be read ({_first_line(error)})") from None
     path = path.rstrip("/")
@@ -191,13 +205,25 @@ def _reach(uri: str) -> tuple[fs.FileSystem, str, fs.FileInfo]:
         InputError: not a URI of a known store.
         RaydanceError: the store failed or did not answer.
     """
-    filesystem, base = _open(uri)
+
+    def first_answer(uri: str) -> tuple[fs.FileSystem, str, fs.FileInfo]:
+        filesystem, base = _open(uri)
+        return filesystem, base, filesystem.get_file_info(base)
+
     with _told(uri):
-        return filesystem, base, _in_time(uri, filesystem.get_file_info, base)
+        return _in_time(uri, first_answer, uri)
+
+
+def _with_limit(uri: str) -> str:
+    """The URI with a limit for retries where its store would go on for a quarter hour."""
+    parts = urlsplit(uri)
+    if parts.scheme.lower() not in ("gs", "gcs") or _GCS_LIMIT in parts.query:
+        return uri
+    return f"{uri}{'&' if parts.query else '?'}{_GCS_LIMIT}={_RETRY_S:g}"
 
 
 def _in_time(uri: str, ask: Callable[[str], Any], place: str) -> Any:
-    """What a store answers, unless it takes longer than `ANSWER_S`: some try for a quarter hour.
+    """What a store answers, unless it takes longer than `ANSWER_S`.
 
     Raises:
         UnreachableError: no answer in time; the request goes on in a thread of its own.
@@ -304,4 +330,5 @@ def _told(uri: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return told.partition(" error_info=")[0]  # Google's list of its own functions

@@ -12,7 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from raydance.motion.mapping import MappedMotion
+from raydance.errors import InputError
+from raydance.motion.clip import Clip
+from raydance.motion.mapping import MappedMotion, map_to_canonical
 from raydance.motion.skeleton import INDEX
 
 HEIGHT_M: Final = (0.6, 2.6)
@@ -46,6 +48,14 @@ def doubts(mapped: MappedMotion) -> list[str]:
     if _lies_always(joints):
         found.append("the head is not above the feet in any frame (is another axis up?)")
     return found
+
+
+def clip_doubts(clip: Clip) -> list[str]:
+    """`doubts` of a clip; none where its joints cannot be mapped, which is refused elsewhere."""
+    try:
+        return doubts(map_to_canonical(clip))
+    except InputError:
+        return []
 
 
 def left_out(mapped: MappedMotion) -> str:

@@ -26,7 +26,7 @@ class Describer(Part):
         return {
             "model": opened.entry.name,
             "seconds": clip.duration_s,
-            "notices": [notice] if (notice := opened.system.short_notice(clip)) else [],
+            "notices": opened.system.notices(clip),
             "segments": [asdict(segment) for segment in segments],
         }
 
@@ -44,5 +44,5 @@ class Describer(Part):
             metric=opened.system.metric,
             points=points,
             start_s=starts,
-            notice=opened.system.short_notice(clip),
+            notices=tuple(opened.system.notices(clip)),
         )

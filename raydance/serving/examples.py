@@ -40,6 +40,8 @@ _CLUSTER: Final = {"id": 0, "description": "slow turns", "num_windows": 120}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "Status": {"status": "ok"},
     "Motion": _MOTION,
+    "Converted": _MOTION
+    | {"notices": ["the body is 3.4 m tall, judged by its legs; people are 0.6 to 2.6 m"]},
     "ClipMotion": _MOTION
     | {"clip_id": "takes/turn", "start_s": 0.0, "captions": ["a slow turn to the left"]},
     "Generated": _GENERATED,

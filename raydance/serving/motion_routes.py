@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 
 from raydance.errors import InputError
 from raydance.motion import skeleton
+from raydance.motion.body_check import clip_doubts, doubts
 from raydance.motion.clip import Clip
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.render import strip
@@ -61,7 +62,7 @@ FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or 
 
 @router.post(
     "/convert",
-    responses=motion_content(schema.Motion),
+    responses=motion_content(schema.Converted),
     openapi_extra=multipart(
         format={"type": "string", "enum": list(replies.FORMATS), "default": "json"},
         model={
@@ -87,7 +88,8 @@ async def convert(request: Request, service: Service) -> Response:
         clip = await service.uploads.clip(request, form)
     if format == "json":
         return await replies.prepare(_as_json, clip)
-    return await replies.file_response(clip, format, clip.clip_id, changes=changes)
+    notices = await replies.prepare(clip_doubts, clip)
+    return await replies.file_response(clip, format, clip.clip_id, notices, changes=changes)
 
 
 def _changes(form: FormData) -> schema.FileChanges | None:
@@ -117,7 +119,8 @@ def _changes(form: FormData) -> schema.FileChanges | None:
 def _as_json(clip: Clip) -> Response:
     mapped = map_to_canonical(clip)
     motion = mapped.positions[num_rest_frames(mapped.positions, mapped.joint_mask) :]
-    return replies.json_response(replies.motion_facts(motion, mapped.joint_mask, clip.fps))
+    facts = replies.motion_facts(motion, mapped.joint_mask, clip.fps)
+    return replies.json_response(facts | {"notices": doubts(mapped)})
 
 
 def _part_as_json(part: ClipPart) -> Response:

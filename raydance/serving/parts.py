@@ -85,14 +85,14 @@ class ClipPoints:
         entry, metric: the run and its space, as for `EncodedText`.
         points: `[N, Z]`.
         start_s: `[N]` seconds.
-        notice: what the caller should know of the points; empty where there is nothing.
+        notices: warnings about the clip for the caller.
     """
 
     entry: Entry
     metric: str
     points: np.ndarray
     start_s: np.ndarray
-    notice: str = ""
+    notices: tuple[str, ...] = ()
 
 
 class Failed:

@@ -22,6 +22,7 @@ from raydance.motion.clip import Clip
 from raydance.motion.export import check_suffix, is_writable, write_clip
 from raydance.motion.export.edits import Edits, edited
 from raydance.motion.export.written_file import WrittenFile
+from raydance.serving import progress
 from raydance.serving.parts import Answer
 from raydance.serving.schema import FileChanges
 from raydance.serving.uploads import safe_stem
@@ -220,6 +221,7 @@ async def _changed_file(
         check_size(_num_frames(clip, changes), len(clip.joint_names), "a file")
         clip = await prepare(edited, clip, Edits(**changes.model_dump(exclude={"names"})))
     _check_clip(clip, format)
+    progress.report(0, f"writing the {format}")
     return await prepare(_write, clip, suffix, options)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from raydance.errors import InputError
 from raydance.serving.paging import MAX_CURSOR
@@ -140,13 +140,7 @@ class Search(_Strict):
     """A sentence to search with."""
 
     text: Text = Field(examples=["sharp kicks"])
-    limit: int = Field(
-        default=5,
-        ge=1,
-        le=MAX_HITS,
-        validation_alias=AliasChoices("limit", "k"),
-        description="Most hits of one page",
-    )
+    limit: int = Field(default=5, ge=1, le=MAX_HITS, description="Most hits of one page")
     cursor: str | None = Field(
         default=None, max_length=MAX_CURSOR, description="`next_cursor` of the page before"
     )

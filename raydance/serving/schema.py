@@ -36,6 +36,12 @@ class Motion(BaseModel):
     positions: list[list[list[float]]] = Field(description="[frames, joints, 3]")
 
 
+class Converted(Motion):
+    """A motion that was sent."""
+
+    notices: list[str] = Field(description="What is doubtful about its body")
+
+
 class Sample(Motion):
     """A motion that was made."""
 

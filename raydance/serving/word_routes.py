@@ -75,16 +75,15 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
     notices: list[str] = []
     understood: dict[str, Any] | None = None
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request, "limit", "k", "cursor", "library") as form:
+        async with service.uploads.form(request, "limit", "cursor", "library") as form:
             model = text_field(form, "model", _LONGEST_NAME)
             limit = whole_number(form, "limit", 5, 1, schema.MAX_HITS)
-            limit = whole_number(form, "k", limit, 1, schema.MAX_HITS)
             cursor = text_field(form, "cursor", paging.MAX_CURSOR)
             library = _boolean(text_field(form, "library", 10))
             clip = await service.uploads.clip(request, form)
         page = _Page.of(limit, cursor, model, library, "motion")
         placed = await service.backend.embed(model, clip)
-        notices = [placed.notice] if placed.notice else []
+        notices = [*placed.notices]
         point = placed.points.mean(axis=0)
         found = await service.backend.search(placed.entry, point, page.num_found, library)
         name = placed.entry.name
@@ -178,7 +177,7 @@ async def embed(request: Request, service: Service) -> Response:
         placed = await service.backend.embed(model, clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
-        notices = [placed.notice] if placed.notice else []
+        notices = [*placed.notices]
     else:
         asked = await json_body(request, schema.Embed)
         format = asked.format

@@ -20,6 +20,7 @@ from raydance.data import index
 from raydance.data.ingest import windows_of_clip
 from raydance.errors import InputError
 from raydance.motion import normalise, skeleton
+from raydance.motion.body_check import clip_doubts
 from raydance.motion.clip import Clip
 from raydance.motion.rows import to_network
 from raydance.stages.clusters import assign
@@ -203,6 +204,11 @@ class DanceLanguage:
         return windows_of_clip(
             clip, fps=self.fps, length=self.window, stride=self.stride, pads_short=pads_short
         )
+
+    def notices(self, clip: Clip) -> list[str]:
+        """Warnings about a motion for its sender: its length, and a body that cannot be."""
+        short = [notice] if (notice := self.short_notice(clip)) else []
+        return short + clip_doubts(clip)
 
     def short_notice(self, clip: Clip) -> str:
         """What is to be said of a clip that is shorter than a window; empty of others."""

@@ -41,7 +41,7 @@ export class Dances {
     const { service } = this.app;
     const refs = clips.map((ref) => ({ ref, label: "Clip" }));
     if (nearest) {
-      const { hits } = await service.searchText({ text, k: 1 });
+      const { hits } = await service.searchText({ text, limit: 1 });
       const [hit] = hits;
       if (hit?.has_motion) refs.unshift({ ref: refOf(hit), label: "Nearest clip of the library" });
     }

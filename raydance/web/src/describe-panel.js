@@ -64,7 +64,7 @@ export class DescribePanel {
     return app.jobs.during(`Reading ${file.name}`, async (isCurrent) => {
       if (file.size > this.most_bytes) throw new Error(`${file.name} has ${file.size} bytes: at most ${this.most_bytes} are allowed.`);
       const describing = app.service.describe(file, fields);
-      const searching = app.service.searchFile(file, { ...fields, k: NUM_NEIGHBOURS });
+      const searching = app.service.searchFile(file, { ...fields, limit: NUM_NEIGHBOURS });
       for (const later of [describing, searching]) later.catch(() => {}); // told below, in order
       const data = await app.service.convert(file, fields);
       if (!isCurrent()) return;

@@ -19,7 +19,7 @@ export class Jobs {
     try {
       return await work(isCurrent);
     } catch (error) {
-      if (isCurrent()) this.fail(error);
+      if (isCurrent() && error.name !== "AbortError") this.fail(error);
     } finally {
       byId("busy").hidden = --this.num === 0;
     }

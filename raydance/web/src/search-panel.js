@@ -42,14 +42,14 @@ export class SearchPanel {
   byWords(text) {
     const library = this.inLibrary;
     byId("search-text").value = text;
-    const search = () => this.app.service.searchText({ text, k: NUM_HITS, library });
+    const search = () => this.app.service.searchText({ text, limit: NUM_HITS, library });
     return this.find(search, `like “${text}”`, { query: text, in_library: library });
   }
 
   byMotion(take = this.app.cast.chosen) {
     const library = this.inLibrary;
     if (!take) return this.app.jobs.fail(new Error("There is no dancer on the stage yet."));
-    const search = () => this.app.service.searchFile(fileOf(take), { k: NUM_HITS, ...take.fields, library });
+    const search = () => this.app.service.searchFile(fileOf(take), { limit: NUM_HITS, ...take.fields, library });
     return this.find(search, `like ${take.label.toLowerCase()}, ${take.note}`, { like: take, in_library: library });
   }
 

@@ -1,6 +1,8 @@
 // The service's HTTP contract, one method per route. Paths are relative, so that the page also works
 // behind a prefix. Every failure is a `Problem`, whose message is meant for the reader.
 
+import { isLong, sendAsJob } from "./long-work.js";
+
 const KEY_NAME = "raydance-api-key";
 const LONGEST_WAIT_S = 5;
 
@@ -30,15 +32,15 @@ export class Service {
   }
 
   models = () => this.json("v1/models");
-  generate = (body, signal) => this.post("v1/generate", body, signal);
+  generate = (body) => this.post("v1/generate", body, isLong(body));
   searchText = (body) => this.post("v1/search", body);
   searchFile = (file, fields = {}) => this.json("v1/search", this.form(file, fields));
   describe = (file, fields = {}) => this.json("v1/describe", this.form(file, fields));
   convert = (file, fields = {}) => this.json("v1/convert", this.form(file, { ...fields, format: "json" }));
-  convertTo = (file, format, fields = {}) => this.file("v1/convert", this.form(file, { ...fields, format }));
+  convertTo = (file, format, fields = {}) => this.file("v1/convert", this.form(file, { ...fields, format }), isLong({ format }));
   interpolate = (body) => this.post("v1/interpolate", body);
   clip = (ref) => this.json(clipPath(ref, { model: this.model }));
-  clipTo = (ref, format) => this.file(clipPath(ref, { model: this.model, format }));
+  clipTo = (ref, format) => this.file(clipPath(ref, { model: this.model, format }), {}, isLong({ format }));
   thumbnail = async (ref) => (await this.file(clipPath(ref, { model: this.model }, "thumbnails"))).blob;
   map = (limit) => this.json(`v1/map?${new URLSearchParams({ limit, ...(this.model && { model: this.model }) })}`);
 
@@ -50,17 +52,19 @@ export class Service {
     return { method: "POST", body };
   }
 
-  post(path, body, signal) {
+  post(path, body, asJob = false) {
     const text = JSON.stringify({ ...body, model: this.model });
-    return this.json(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: text, signal });
+    return this.json(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: text }, asJob);
   }
 
-  async json(path, request) {
-    return (await this.send(path, request)).json();
+  async json(path, request, asJob = false) {
+    return (await this.ask(path, request, asJob)).json();
   }
 
-  async file(path, request) {
-    const response = await this.send(path, request);
+  ask = (path, request, asJob) => (asJob ? sendAsJob(this, path, request) : this.send(path, request));
+
+  async file(path, request, asJob = false) {
+    const response = await this.ask(path, request, asJob);
     const named = /filename="?([^";]+)"?/.exec(response.headers.get("Content-Disposition") ?? "");
     const residual_cm = Number(response.headers.get("X-Raydance-Residual-Cm") ?? 0);
     return { blob: await response.blob(), name: named?.[1], residual_cm };
