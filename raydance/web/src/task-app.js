@@ -60,7 +60,8 @@ export class TaskApp {
     if (this.kind === "motion") attachView(this);
     else attachCommon(this);
     this.attachSentence();
-    attachDrop((files) => this.take(files), `Drop ${this.song_field ? "a song to dance to" : "a picture of the frame, or a file to start from"}`);
+    const dropped = this.song_field ? "a song to dance to" : this.pad ? "a picture of the frame" : "a file to go on from";
+    attachDrop((files) => this.take(files), `Drop ${dropped}`);
   }
 
   async start() {
