@@ -63,8 +63,9 @@ export class Player extends EventTarget {
   }
 
   seek(time_s) {
-    this.moveTo(time_s);
-    this.dispatchEvent(new Event("seek"));
+    this.time_s = clamp(time_s, 0, this.duration_s);
+    this.dispatchEvent(new Event("seek")); // first, so that the leader is there when it is shown
+    this.dispatchEvent(new Event("tick"));
   }
 
   moveTo(time_s) {
