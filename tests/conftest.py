@@ -18,7 +18,7 @@ import torch
 
 from raydance.systems.dance_language.config import TRAINED
 
-pytest_plugins = ("browsing", "command_line", "interrupted")
+pytest_plugins = ("browsing", "command_line", "interrupted", "small_task_runs")
 """Helpers with fixtures of their own."""
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -171,6 +171,7 @@ def test_a_run_without_music_says_that_songs_change_nothing(
         generate = load_run(done.path).tasks["generate"]
         (answer,) = generate.answer([generate.request({"music": song}, {"seconds": 1.0})])
         assert bool(answer.notices) == is_told
+        assert generate.inputs["music"].is_learned != is_told
 
 
 def test_mistakes_are_told_by_name(run: Run, datasets: dict[str, Path]) -> None:

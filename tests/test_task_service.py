@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,61 +11,24 @@ import pytest
 import requests
 from PIL import Image
 from serving import running
-from small_dataset import ingest_here
 
 from raydance.client import Client
-from raydance.data.ingest import Settings as IngestSettings
-from raydance.data.track_ingest import TrackSettings
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
 from raydance.music.audio import write_wav
-from raydance.music.dance_corpus import write_dances
 from raydance.serving.access_control import digest
 from raydance.serving.app import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
-from raydance.systems.base import LocalRunner
-from raydance.systems.everything2motion.system import SYSTEM as EVERYTHING
-from raydance.systems.lang2motion.system import SYSTEM as LANG
-from raydance.tracks.export import write_track
-from raydance.tracks.synthetic import make_scenes
-
-FLOW = ("width=32", "num_blocks=1", "train.epochs=1")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tasks")
+def folder(task_runs: Path) -> Path:
+    return task_runs
 
 
 @pytest.fixture(scope="module")
 def address(folder: Path):  # type: ignore[no-untyped-def]
-    write_dances(folder / "dances", 8, 8.0)
-    rows = (folder / "dances" / "captions.jsonl").read_text().splitlines()
-    splits = ["train"] * 6 + ["val", "test"]
-    told = [json.loads(row) | {"split": split} for row, split in zip(rows, splits)]
-    (folder / "dances" / "captions.jsonl").write_text("\n".join(map(json.dumps, told)))
-    settings = IngestSettings(whole_clips=True, window=160, music=str(folder / "dances"))
-    dances = ingest_here(
-        [folder / "dances"], [folder / "dances" / "captions.jsonl"], folder / "d", settings
-    )
-    config = EVERYTHING.resolve(
-        "quick", [*(f"sequence_flow.{c}" for c in FLOW), "patch_basis.most=16", "texts.tokens=8"]
-    )
-    EVERYTHING.train(folder / "dance", dances, config, LocalRunner())
-    (folder / "scenes").mkdir()
-    for number, scene in enumerate(make_scenes(24, seed=1)):
-        track = scene.track(6)
-        track = replace(track, captions=track.captions[:1])
-        write_track(folder / "scenes" / f"s{number:02d}.npz", track)
-    tracks = ingest_here([folder / "scenes"], [], folder / "t", TrackSettings())
-    changes = [
-        *(f"track_flow.{change}" for change in (*FLOW, "num_components=8")),
-        "track_text_space.train.epochs=1",
-        "track_path.train.epochs=1",
-        "texts.tokens=8",
-    ]
-    LANG.train(folder / "tracks", tracks, LANG.resolve("quick", changes), LocalRunner())
     entries = [Entry(name=name, run=str(folder / name)) for name in ("dance", "tracks")]
     with running(create_task_app(entries, Settings())) as found:
         yield found
@@ -78,6 +40,7 @@ def test_models_say_what_can_be_asked(address: str) -> None:
     assert by_name["dance"]["system"] == "everything2motion"
     (generate,) = by_name["dance"]["tasks"]
     assert generate["inputs"]["music"]["kind"] == "music"
+    assert generate["inputs"]["music"]["learned"] and generate["inputs"]["text"]["learned"]
     assert generate["options"]["properties"]["seconds"]["description"]
     assert [task["name"] for task in by_name["tracks"]["tasks"]] == [
         "generate",
@@ -100,9 +63,9 @@ def test_a_sentence_as_json_and_as_a_file(address: str) -> None:
     assert again.ok and again.text.startswith("HIERARCHY")
 
 
-def test_an_uploaded_song_and_motion(address: str, folder: Path) -> None:
+def test_an_uploaded_song_and_motion(address: str, folder: Path, tmp_path: Path) -> None:
     song = next((folder / "dances").glob("*.wav"))
-    take = folder / "take.bvh"
+    take = tmp_path / "take.bvh"
     bvh.write(take, synthetic.make_clip(synthetic.MOVEMENTS[2], 5))
     answer = requests.post(
         f"{address}/v1/tasks/generate",
@@ -155,9 +118,9 @@ def test_tracks_from_a_box_a_mask_and_an_example(address: str, folder: Path) -> 
     assert answer.ok and answer.json()["rows"][0]["score"] > 0.99
 
 
-def test_mistakes_are_problems(address: str, folder: Path) -> None:
+def test_mistakes_are_problems(address: str, tmp_path: Path) -> None:
     url = f"{address}/v1/tasks/generate"
-    silence = folder / "noise.wav"
+    silence = tmp_path / "noise.wav"
     write_wav(silence, np.zeros(100, np.float32), 8000)
     for answer, status, told in (
         (requests.post(url, json={}, timeout=30), 422, "Give a sentence or music"),

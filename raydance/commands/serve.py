@@ -160,7 +160,7 @@ def serve(
             limits=Limits(upload_bytes=max_upload << 20),
             key_digests=digests,
             origins=tuple(origins or ()),
-            page=_page(say) if page and not of_tasks else None,
+            page=_page(say) if page else None,
             most_requests=max_requests,
         ),
         host=host,

@@ -31,6 +31,7 @@ from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, job_routes, problems, progress, replies
 from raydance.serving.access_control import AccessControl
 from raydance.serving.app import Settings
+from raydance.serving.assets import add_page
 from raydance.serving.bounds import Bounds
 from raydance.serving.concurrency_limit import ConcurrencyLimit
 from raydance.serving.context import json_body, text_field
@@ -178,6 +179,8 @@ def create_task_app(
     _add_routes(app, settings, registry)
     job_routes.install(app, ("tasks/",), settings.jobs)
     add_docs(app)
+    if settings.page is not None:
+        add_page(app, Path(settings.page))
     app.add_middleware(problems.ErrorHandler)
     app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
     app.add_middleware(ConcurrencyLimit, most=settings.most_requests)

@@ -32,11 +32,16 @@ class TaskOptions(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """One input of a task."""
+    """One input of a task.
+
+    Attributes:
+        is_learned: False where the run was trained without such inputs: it changes nothing.
+    """
 
     kind: InputKind
     help: str
     is_optional: bool = False
+    is_learned: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +211,12 @@ class Task:
             "name": self.name,
             "help": self.help,
             "inputs": {
-                name: {"kind": one.kind, "help": one.help, "required": not one.is_optional}
+                name: {
+                    "kind": one.kind,
+                    "help": one.help,
+                    "required": not one.is_optional,
+                    "learned": one.is_learned,
+                }
                 for name, one in self.inputs.items()
             },
             "options": self.Options.model_json_schema(),

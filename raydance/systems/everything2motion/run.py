@@ -124,6 +124,11 @@ class Everything2Motion:
         return load_text_encoder(self.config.texts.encoder)
 
     @cached_property
+    def _has_music(self) -> bool:
+        """Whether it was trained with music."""
+        return bool(load_bundle(self.run.bundle("genres"))[1]["has_music"])
+
+    @cached_property
     def _known_texts(self) -> tuple[list[int], np.ndarray]:
         """Captions of training clips, and their embeddings, unit length."""
         known = [i for i, there in enumerate(self.texts["in_train"]) if there and i]
@@ -138,8 +143,15 @@ class Everything2Motion:
             name="generate",
             help="Motion from a sentence, from music, or from both",
             inputs={
-                "text": Input(kind="text", help="a sentence about movement", is_optional=True),
-                "music": Input(kind="music", help="a song", is_optional=True),
+                "text": Input(
+                    kind="text",
+                    help="a sentence about movement",
+                    is_optional=True,
+                    is_learned=any(self.texts["in_train"]),
+                ),
+                "music": Input(
+                    kind="music", help="a song", is_optional=True, is_learned=self._has_music
+                ),
                 "motion": Input(kind="motion", help="a motion to go on from", is_optional=True),
             },
             output="motion",
@@ -161,7 +173,7 @@ class Everything2Motion:
         if song is not None:
             is_read = isinstance(song, MusicFeatures)
             music = song if is_read else song_features(str(song), self.fps)
-            if not load_bundle(self.run.bundle("genres"))[1]["has_music"]:
+            if not self._has_music:
                 notices.append("this run was trained without music: the song changes nothing")
         seconds = options.seconds
         if seconds is None:

@@ -19,14 +19,13 @@ export class Cast {
     const { player, stage, address } = this.app;
     const resume = address.takeResume();
     if (!isAddition) {
-      this.app.timeline.show([]);
-      if (shown.what !== "file") this.app.description.clear();
+      this.app.clearBeside(shown);
       this.chosen = undefined;
     }
     this.takes = takes;
     this.shown = shown;
     this.chosen = takes.includes(this.chosen) ? this.chosen : takes[0];
-    this.app.map.showBlend(shown.start ? shown : null);
+    this.app.map?.showBlend(shown.start ? shown : null);
     stage.prefersSplit = takes.filter((take) => take.kind === "generated").length > 1;
     stage.show(takes.map((take) => take.motion), { keepsView });
     this.showLabels();
@@ -93,6 +92,7 @@ export class Cast {
       if (!places[i]) return;
       label.style.transform = `translate(-50%, -100%) translate(${places[i].x.toFixed(1)}px, ${places[i].y}px)`;
       label.style.maxWidth = `${places[i].room}px`;
+      label.style.setProperty("--colour", places[i].colour ?? "transparent");
     });
     this.markLayout();
   }

@@ -1,6 +1,7 @@
 // The tab for the reader's own files: drop one to see it, its captions in time and its neighbours.
 
 import { announce, byId, inSeconds, make } from "./dom.js";
+import { attachDrop } from "./drop.js";
 import { showHits } from "./hits.js";
 import { fileTake } from "./takes.js";
 
@@ -16,29 +17,7 @@ export class DescribePanel {
       this.openFiles([...byId("file").files]);
       byId("file").value = "";
     });
-    this.attachDrop();
-  }
-
-  attachDrop() {
-    const hint = byId("drop-hint");
-    const hasFile = (event) => event.dataTransfer?.types.includes("Files");
-    let depth = 0;
-    addEventListener("dragenter", (event) => {
-      if (hasFile(event)) hint.hidden = ++depth === 0;
-    });
-    addEventListener("dragleave", (event) => {
-      if (hasFile(event)) hint.hidden = --depth <= 0;
-    });
-    addEventListener("dragover", (event) => {
-      if (hasFile(event)) event.preventDefault();
-    });
-    addEventListener("drop", (event) => {
-      if (!hasFile(event)) return;
-      event.preventDefault();
-      depth = 0;
-      hint.hidden = true;
-      this.openFiles([...event.dataTransfer.files]);
-    });
+    attachDrop((files) => this.openFiles(files));
   }
 
   setLimits(formats, limits) {

@@ -8,7 +8,9 @@ const WORDS = {
   glb: "GLB: for 3-D scenes and the web",
   gif: "GIF: a moving picture",
   mp4: "MP4: a film",
+  svg: "SVG: a drawing",
   npz: "NPZ: for Python",
+  json: "JSON: numbers as text",
 };
 
 const WITH_NAMES = ["bvh", "glb"];
@@ -47,7 +49,7 @@ export function attachDownload(app) {
     if (!take) return app.jobs.fail(new Error("There is nothing on the stage to download yet."));
     const written = app.formats.filter((format) => WORDS[format]);
     list.replaceChildren(
-      make("p", { className: "quiet", role: "presentation" }, `${take.label}: ${take.note}${partInWords(app.player)}`),
+      make("p", { className: "quiet", role: "presentation" }, `${take.label}: ${take.note}${take.isWhole ? "" : partInWords(app.player)}`),
       ...written.map((format) => {
         const item = make("button", { type: "button", role: "menuitem", tabIndex: -1 }, WORDS[format]);
         item.dataset.format = format;
@@ -55,6 +57,7 @@ export function attachDownload(app) {
         return item;
       }),
     );
+    byId("download-options").hidden = Boolean(take.isWhole);
     difference.hidden = true;
     panel.hidden = false;
     button.setAttribute("aria-expanded", "true");
@@ -62,7 +65,7 @@ export function attachDownload(app) {
   };
   const save = async (take, format) => {
     close(true);
-    const options = readOptions(format, app.player);
+    const options = take.isWhole ? {} : readOptions(format, app.player);
     const write = async () => {
       const { blob, name, residual_cm = 0 } = await take.save(format, options);
       const url = URL.createObjectURL(blob);

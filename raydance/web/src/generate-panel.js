@@ -4,7 +4,7 @@ import { byId, make } from "./dom.js";
 import { isRight, wrongSentence } from "./form-check.js";
 import { keptInWords } from "./steering-fields.js";
 
-const EXAMPLES = [
+export const EXAMPLES = [
   "a slow turn with open arms",
   "two sharp punches with the right arm",
   "a wave goes through the whole body",

@@ -4,7 +4,11 @@ import { clamp } from "./dom.js";
 
 export const SPEEDS = [0.1, 0.25, 0.5, 0.75, 1, 1.5, 2];
 
-/** Fires `tick` when the time changes and `change` when anything else does. */
+/**
+ * Fires `tick` when the time changes, `seek` where it does so at once instead of in playing, and
+ * `change` when anything else does. A `leader` such as a song says the time while it plays:
+ * {timeAfter(time_s, elapsed_s)}.
+ */
 export class Player extends EventTarget {
   time_s = 0;
   duration_s = 0;
@@ -14,6 +18,7 @@ export class Player extends EventTarget {
   isPlaying = false;
   in_s = undefined; // the part that is played and downloaded: all where undefined
   out_s = undefined;
+  leader = undefined;
 
   load(duration_s, fps) {
     if (duration_s !== this.duration_s) this.in_s = this.out_s = undefined;
@@ -27,16 +32,15 @@ export class Player extends EventTarget {
   /** Moves on by seconds of the viewer's time. */
   advance(elapsed_s) {
     if (!this.isPlaying || this.duration_s === 0) return;
-    let time_s = this.time_s + elapsed_s * this.speed;
+    let time_s = this.leader?.timeAfter(this.time_s, elapsed_s * this.speed) ?? this.time_s + elapsed_s * this.speed;
     const [first_s, last_s] = [this.in_s ?? 0, this.out_s ?? this.duration_s];
     // Behind the part, where the viewer has gone by hand, it goes on to the end.
     const end_s = this.time_s > last_s ? this.duration_s : last_s;
-    if (time_s >= end_s) {
-      if (this.isLooping) time_s = first_s + ((time_s - end_s) % Math.max(last_s - first_s, 1e-3));
-      else {
-        time_s = end_s;
-        this.pause();
-      }
+    if (time_s < end_s) return this.moveTo(time_s);
+    if (this.isLooping) time_s = first_s + ((time_s - end_s) % Math.max(last_s - first_s, 1e-3));
+    else {
+      time_s = end_s;
+      this.pause();
     }
     this.seek(time_s);
   }
@@ -59,6 +63,12 @@ export class Player extends EventTarget {
   }
 
   seek(time_s) {
+    this.time_s = clamp(time_s, 0, this.duration_s);
+    this.dispatchEvent(new Event("seek")); // first, so that the leader is there when it is shown
+    this.dispatchEvent(new Event("tick"));
+  }
+
+  moveTo(time_s) {
     this.time_s = clamp(time_s, 0, this.duration_s);
     this.dispatchEvent(new Event("tick"));
   }

@@ -44,6 +44,22 @@ export class Service {
   thumbnail = async (ref) => (await this.file(clipPath(ref, { model: this.model }, "thumbnails"))).blob;
   map = (limit) => this.json(`v1/map?${new URLSearchParams({ limit, ...(this.model && { model: this.model }) })}`);
 
+  task = (name, asked) => this.json(`v1/tasks/${name}`, this.taskRequest(asked));
+  taskTo = (name, asked) => this.file(`v1/tasks/${name}`, this.taskRequest(asked));
+
+  /** `asked`: {text?, box?, options?, files?: {input: File}, format?, sample?}. */
+  taskRequest({ text, box, options = {}, files = {}, format, sample }) {
+    const fields = { text, box, options, format, sample, model: this.model };
+    if (!Object.keys(files).length) {
+      return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) };
+    }
+    const body = new FormData();
+    for (const [name, file] of Object.entries(files)) body.set(name, file, file.name);
+    const texts = { ...fields, box: box?.join(","), options: JSON.stringify(options) };
+    for (const [name, value] of Object.entries(texts)) if (value !== undefined && value !== "") body.set(name, value);
+    return { method: "POST", body };
+  }
+
   form(file, fields) {
     const body = new FormData();
     body.set("file", file, file.name);

@@ -8,6 +8,8 @@ import { clamp, isReducedMotion } from "./dom.js";
 import { Figure } from "./figure.js";
 import { Floor } from "./floor.js";
 import { boxAround } from "./follow.js";
+import { FrameLoop } from "./frame-loop.js";
+import { gridOf } from "./grid.js";
 import { rendererFor } from "./renderer.js";
 import { Sharpness } from "./sharpness.js";
 
@@ -23,12 +25,11 @@ const NARROWEST_PX = 180; // a dancer's width on the screen below which views ar
 const LABEL_PX = 64;
 const TOOLS_PX = 56; // the buttons at the top
 
-export class Stage {
+export class Stage extends FrameLoop {
   /** @param onFrame (elapsed_s) called before every frame while `isRunning`; @param onDrawn after. */
   constructor(canvas, onFrame, onDrawn) {
+    super(onFrame, onDrawn);
     this.canvas = canvas;
-    this.onFrame = onFrame;
-    this.onDrawn = onDrawn;
     const { renderer, canDraw, isSoftware } = rendererFor(canvas);
     this.canDraw = canDraw;
     this.renderer = renderer;
@@ -56,9 +57,7 @@ export class Stage {
     this.look = "follow";
     this.time_s = 0;
     this.shown = { trails: false, ghosts: false, skeleton: false };
-    this.isRunning = false;
     this.view = { ...LOOKS.follow };
-    this.num_drawn = 0;
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
     this.resize();
   }
@@ -252,21 +251,7 @@ export class Stage {
 
   /** Where each view is on the canvas, pixels from its top left. */
   rects() {
-    const { width, height } = this;
-    if (!this.isSplit) return [{ x: 0, y: 0, width, height }];
-    const num = this.figures.length;
-    let columns = 1;
-    for (let best = 0, n = 1; n <= num; n++) {
-      const size = Math.min(width / n, height / Math.ceil(num / n) / 1.25);
-      if (size > best) [best, columns] = [size, n];
-    }
-    const rows = Math.ceil(num / columns);
-    return this.figures.map((_, i) => ({
-      x: ((i % columns) * width) / columns,
-      y: (Math.floor(i / columns) * height) / rows,
-      width: width / columns,
-      height: height / rows,
-    }));
+    return gridOf(this.isSplit ? this.figures.length : 1, this.width, this.height);
   }
 
   /** Where each dancer's label belongs: centre and bottom in pixels, and the room it has. */
@@ -293,28 +278,9 @@ export class Stage {
     return xs.map((x) => ({ x, y, room }));
   }
 
-  setRunning(isRunning) {
-    this.isRunning = isRunning;
-    this.last_ms = undefined;
-    this.invalidate();
-  }
-
-  invalidate() {
-    this.isDue = true;
-    this.request ??= requestAnimationFrame((now_ms) => this.loop(now_ms));
-  }
-
-  loop(now_ms) {
-    this.request = undefined;
-    this.isDue = false;
-    const elapsed_ms = this.last_ms === undefined ? 0 : now_ms - this.last_ms;
-    this.last_ms = now_ms;
-    if (this.isRunning) this.onFrame(Math.min(elapsed_ms, 250) / 1000);
+  beforeDraw(elapsed_ms) {
     this.controls.update();
     if (this.isRunning) this.sharpness.note(elapsed_ms);
-    this.draw();
-    if (this.isRunning || this.isDue) this.invalidate();
-    else this.last_ms = undefined;
   }
 
   draw() {
@@ -333,8 +299,7 @@ export class Stage {
       this.renderer.setScissor(rect.x, y, rect.width, rect.height);
       this.renderer.render(this.scene, this.camera);
     });
-    this.num_drawn++;
-    this.onDrawn();
+    this.noteDrawn();
   }
 }
 

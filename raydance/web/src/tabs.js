@@ -2,15 +2,16 @@
 
 import { byId } from "./dom.js";
 
-export const TABS = ["generate", "search", "describe", "map"];
+const USUAL = ["generate", "search", "describe", "map"];
 
-export function attachTabs(onChange) {
-  const buttons = TABS.map((name) => byId(`tab-${name}`));
-  let current = TABS[0];
+/** @param onChange (name); @param names of the tabs `tab-NAME` and their panels `panel-NAME`. */
+export function attachTabs(onChange, names = USUAL) {
+  const buttons = names.map((name) => byId(`tab-${name}`));
+  let current = names[0];
   const choose = (name) => {
-    if (!TABS.includes(name)) name = TABS[0];
+    if (!names.includes(name)) name = names[0];
     current = name;
-    TABS.forEach((other, i) => {
+    names.forEach((other, i) => {
       const isChosen = other === name;
       buttons[i].setAttribute("aria-selected", String(isChosen));
       buttons[i].tabIndex = isChosen ? 0 : -1;
@@ -19,14 +20,14 @@ export function attachTabs(onChange) {
     onChange(name);
   };
   buttons.forEach((button, i) => {
-    button.addEventListener("click", () => choose(TABS[i]));
+    button.addEventListener("click", () => choose(names[i]));
     button.addEventListener("keydown", (event) => {
-      const moves = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: TABS.length - 1 };
+      const moves = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: names.length - 1 };
       if (!(event.key in moves)) return;
       event.preventDefault();
-      const next = (moves[event.key] + TABS.length) % TABS.length;
+      const next = (moves[event.key] + names.length) % names.length;
       buttons[next].focus();
-      choose(TABS[next]);
+      choose(names[next]);
     });
   });
   return { choose, current: () => current };

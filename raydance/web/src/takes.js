@@ -4,7 +4,7 @@ import { inSeconds } from "./dom.js";
 import { Motion } from "./motion.js";
 import { motionFile } from "./npz.js";
 
-const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "motion";
+export const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "motion";
 
 /**
  * Saves the motion as it is seen: the service turns the page's own `.npz` into other formats.

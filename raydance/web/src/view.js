@@ -3,6 +3,7 @@
 import { byId, setPressed } from "./dom.js";
 import { attachKeys } from "./transport.js";
 
+export const NO_WEBGL = "No dancer can be drawn here: this browser offers no WebGL 2 (see its settings for graphics acceleration). All the rest works without.";
 const SHOWN = ["trails", "ghosts", "skeleton"];
 
 /** What is shown of a dancer: `trails`, `ghosts` and whether it is a `skeleton`. */
@@ -16,15 +17,33 @@ export function setLook(stage, look) {
   byId("look").value = stage.look;
 }
 
-export function attachView(app) {
+/** What every viewer has: several views, a link, the keys. @param more keys of the viewer's own. */
+export function attachCommon(app, more = {}) {
   const { address, cast, player, stage } = app;
+  const help = byId("help-dialog");
+  const showHelp = () => (help.open ? help.close() : help.showModal());
+  byId("help").addEventListener("click", showHelp);
+  byId("layout").addEventListener("click", () => {
+    stage.setLayout(stage.isSplit ? "together" : "split");
+    cast.markLayout();
+    address.remember();
+  });
+  byId("copy-link").addEventListener("click", () => address.copy());
+  attachKeys(player, stage, {
+    "?": showHelp,
+    l: () => player.setLooping(!player.isLooping),
+    "/": () => byId("sentence").focus(),
+    ...more,
+  });
+}
+
+/** What a viewer of bodies has besides: the camera, ghosts, trails, bones. */
+export function attachView(app) {
+  const { address, stage } = app;
   const toggle = (name) => () => {
     setShown(stage, { [name]: !stage.shown[name] });
     address.remember();
   };
-  const help = byId("help-dialog");
-  const showHelp = () => (help.open ? help.close() : help.showModal());
-  byId("help").addEventListener("click", showHelp);
   const recentre = () => {
     stage.setView({});
     address.remember();
@@ -33,13 +52,7 @@ export function attachView(app) {
   byId("look").addEventListener("change", () => setLook(stage, byId("look").value));
   for (const name of SHOWN) byId(name).addEventListener("click", toggle(name));
   byId("camera-reset").addEventListener("click", recentre);
-  byId("layout").addEventListener("click", () => {
-    stage.setLayout(stage.isSplit ? "together" : "split");
-    cast.markLayout();
-    address.remember();
-  });
-  byId("copy-link").addEventListener("click", () => address.copy());
-  attachKeys(player, stage, {
+  attachCommon(app, {
     0: recentre,
     1: look("follow"),
     2: look("front"),
@@ -48,8 +61,5 @@ export function attachView(app) {
     t: toggle("trails"),
     g: toggle("ghosts"),
     b: toggle("skeleton"),
-    "?": showHelp,
-    l: () => player.setLooping(!player.isLooping),
-    "/": () => byId("sentence").focus(),
   });
 }

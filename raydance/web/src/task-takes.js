@@ -1,0 +1,45 @@
+// Samples of a task's answer as takes, each with what saves it as a file.
+
+import { inSeconds } from "./dom.js";
+import { Motion } from "./motion.js";
+import { plain } from "./takes.js";
+import { Tracks } from "./tracks.js";
+
+/** Kind of answer -> what is shown of one of its samples. */
+const SHOWN = {
+  motion: (answer, { positions }) => new Motion({ ...answer, positions }),
+  tracks: (answer, sample) => new Tracks(answer, sample),
+};
+
+/** What is said of an answer: its sentence, its song. */
+export function noteOf({ text, files = {} }) {
+  return [text, files.music && `to ${files.music.name}`].filter(Boolean).join(" · ") || "from the start alone";
+}
+
+/**
+ * A take for each sample.
+ *
+ * @param asked what was asked for, as `Service.task` takes it: asked again for a file of one sample.
+ */
+export function takesOf(service, task, answer, asked) {
+  const note = noteOf(asked);
+  const num = answer.samples.length;
+  return answer.samples.map((data, sample) => {
+    const motion = SHOWN[answer.kind](answer, data);
+    const stem = `${plain(asked.text || asked.files?.music?.name || "made")}-${asked.options?.seed ?? 0}-${sample + 1}`;
+    const save = async (format) => {
+      if (format !== "json") return service.taskTo(task, { ...asked, format, sample });
+      const file = motion.toFile(stem, asked.text);
+      return { blob: file, name: file.name };
+    };
+    return { kind: "generated", motion, label: num > 1 ? `Sample ${sample + 1}` : "Generated", note, stem, captions: [], save, isWhole: true };
+  });
+}
+
+/** How an answer was made, in words: {tempo_bpm?, missed_px?, source?}, beats and milliseconds. */
+export function madeInWords({ facts, beats_s = [] }, ms) {
+  const said = [`Made in ${inSeconds(ms / 1000)} s.`];
+  if (facts.tempo_bpm) said.push(`The song has ${Math.round(facts.tempo_bpm)} beats a minute; ${beats_s.length} are danced to.`);
+  if (facts.missed_px !== undefined) said.push(`What was given is met within ${inSeconds(facts.missed_px)} pixels.`);
+  return said.join(" ");
+}
