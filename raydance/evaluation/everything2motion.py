@@ -4,7 +4,7 @@ From words: a classifier that the run never saw names windows of generated motio
 the test clip and cut at the same places; beside it stand copies of the training clip whose caption
 is nearest. From music: how well the dance's beats fall on the song's (Bailando's beat alignment,
 over the music's beats), beside the real dance, a training dance of the nearest tempo, and other
-songs of the test split.
+songs of the test split; and how the dances compare as a set (`dance_features`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.data.dataset import Dataset
+from raydance.evaluation.dance_features import NUM_JOINTS, feature_measures
 from raydance.evaluation.measure import Measure
 from raydance.evaluation.motion_classifier import MotionClassifier
 from raydance.metrics.dance import beat_alignment
@@ -257,6 +258,14 @@ def music_measures(
     def alignment(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> float:
         return float(np.nanmean(scores_of(motions, heard)))
 
+    as_set: list[Measure] = []
+    joints = np.array([test["joint_mask"][i] for i in rows]) & system.joint_mask
+    if joints[:, :NUM_JOINTS].all():
+        seen = [training["motion"][i][:length] for i in danced if training["length"][i] >= length]
+        real_part, copied_part = ([m[:length] for m in motions] for motions in (real, copies))
+        as_set = feature_measures(made, real_part, copied_part, seen, fps=fps)
+    else:
+        system.notes.append("dances lack joints that FID of dance features needs: left out")
     turned = [*songs[1:], songs[0]]
     own, other = alignment(made, songs), alignment(made, turned)
     each, real_each = scores_of(made, songs), scores_of(real, songs)
@@ -308,6 +317,7 @@ def music_measures(
             target=1.0,
         ),
         *thirds,
+        *as_set,
     ]
 
 
