@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.data.dataset import Dataset
+from raydance.evaluation.clips import long_enough, read_split, rows_by_caption
 from raydance.evaluation.dance_features import NUM_JOINTS, feature_measures
 from raydance.evaluation.measure import Measure
 from raydance.evaluation.motion_classifier import MotionClassifier
@@ -25,7 +26,6 @@ from raydance.metrics.motion import jitter
 from raydance.motion import windows
 from raydance.motion.patch_basis import HOP
 from raydance.music.features import NAMES, MusicFeatures
-from raydance.systems.everything2motion.patches import read_clips
 from raydance.systems.everything2motion.run import Condition, Everything2Motion
 
 MOST_CLIPS: Final = 200
@@ -49,22 +49,6 @@ def measures_of(
         if is_danced:
             measures += music_measures(system, training, test)
     return measures
-
-
-def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
-    """All rows of a split."""
-    parts: dict[str, list[Any]] = {}
-    for index, shard in enumerate(dataset.shards(split)):
-        names = ["captions", "labels"]
-        if "music" in dataset.arrays:
-            names += ["music", "has_music"]
-        rows = read_clips(dataset, split, index) | dataset.read_shard(shard, columns=names)
-        for name, values in rows.items():
-            parts.setdefault(name, []).append(values)
-    return {
-        name: np.concatenate(found) if isinstance(found[0], np.ndarray) else sum(found, [])
-        for name, found in parts.items()
-    }
 
 
 # From words -----------------------------------------------------------------------------------
@@ -192,18 +176,14 @@ def copied(
     lengths: np.ndarray,
 ) -> dict[str, Any]:
     """For each caption a training clip that has it, or the nearest one, and is long enough."""
-    owners: dict[str, list[int]] = {}
-    for row, words in enumerate(training["captions"]):
-        for text in words:
-            owners.setdefault(text, []).append(row)
+    owners = rows_by_caption(training["captions"])
+    every = list(range(len(training["length"])))
     rng = np.random.default_rng(0)
     rows = []
     for caption, length in zip(captions, lengths):
         nearest = caption if caption in owners else system.nearest_text(caption)[0]
-        own = owners.get(nearest) or list(range(len(training["length"])))
-        fitting = [row for row in own if training["length"][row] >= length]
-        longest = [max(own, key=lambda row: training["length"][row])]
-        rows.append(int(rng.choice(fitting or longest)))
+        own = owners.get(nearest) or every
+        rows.append(long_enough(own, training["length"], int(length), rng))
     return {"motion": training["motion"][rows], "joint_mask": training["joint_mask"][rows]}
 
 
