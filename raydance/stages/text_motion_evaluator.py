@@ -48,7 +48,7 @@ class TextMotionEvaluatorConfig:
     width: int = 192
     outputs: int = 64
     dropout: float = 0.2
-    temperature: float = 1.0
+    temperature: float = 0.1
     alike_captions: float = 0.95
     damaged: float = 0.5
     train: TrainConfig = field(
@@ -95,6 +95,9 @@ class TextMotionEvaluator(Stage):
         self.config = config
         self.frames = SequenceEncoder(values, config.channels, config.channels)
         self.dropout = torch.nn.Dropout(config.dropout)
+        # Sentence embeddings have norm 1, so that their values are far smaller than biases.
+        self.text_norm = torch.nn.LayerNorm(text_dim)
+        self.motion_norm = torch.nn.LayerNorm(4 * config.channels)
         self.motion_head = nn.projection_head(4 * config.channels, config.width, config.outputs)
         self.text_head = nn.projection_head(text_dim, config.width, config.outputs)
 
@@ -108,20 +111,20 @@ class TextMotionEvaluator(Stage):
         mean_BX = (patch_BPX * there_BP1).sum(dim=1) / there_BP1.sum(dim=1).clamp(min=1.0)
         low = torch.finfo(patch_BPX.dtype).min
         most_BX = patch_BPX.masked_fill(there_BP1 == 0.0, low).amax(dim=1)
-        return self.motion_head(self.dropout(torch.cat([mean_BX, most_BX], dim=1)))
+        pooled_BX = self.motion_norm(torch.cat([mean_BX, most_BX], dim=1))
+        return self.motion_head(self.dropout(pooled_BX))
 
     def embed_text(self, text_BD: Tensor) -> Tensor:
         """Points `[B, Z]` of sentence embeddings."""
-        return self.text_head(text_BD)
+        return self.text_head(self.dropout(self.text_norm(text_BD)))
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Points of both sides; in training also those of damaged motion."""
-        text_BD = self.dropout(batch["text_embedding"])
         output = {
             "motion": self.embed_motion(batch["local"], batch["length"]),
-            "text": self.embed_text(text_BD),
+            "text": self.embed_text(batch["text_embedding"]),
         }
-        num = round(self.config.damaged * len(text_BD))
+        num = round(self.config.damaged * len(batch["length"]))
         if self.training and num:
             local_BTF, length_B = batch["local"][:num], batch["length"][:num]
             output["damaged"] = self.embed_motion(damaged(local_BTF, length_B), length_B)

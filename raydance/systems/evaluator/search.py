@@ -26,7 +26,7 @@ SPACES: Final = {
         meaning="learning rate, temperature and dropout",
         parameters={
             "text_motion_evaluator.train.lr": Range(2e-4, 4e-3, log=True),
-            "text_motion_evaluator.temperature": Range(0.2, 4.0, log=True),
+            "text_motion_evaluator.temperature": Range(0.02, 1.0, log=True),
             "text_motion_evaluator.dropout": Range(0.0, 0.5),
         },
         shared_steps=("frame_statistics", "texts"),
