@@ -122,7 +122,7 @@ def test_a_generator_is_measured_by_what_it_makes(protocol: TextMotionProtocol, 
     assert good["r_precision_3"].mean == pytest.approx(real["r_precision_3"].mean, abs=0.2)
     assert good["multimodality"].mean == pytest.approx(0.0, abs=1e-5)  # one motion for one text
     assert bad["multimodality"].mean > good["multimodality"].mean
-    assert bad["fid"].mean > 2 * good["fid"].mean
+    assert bad["fid"].mean > 1.2 * good["fid"].mean
     assert bad["mm_dist"].mean > good["mm_dist"].mean
 
 

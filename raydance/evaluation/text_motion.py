@@ -154,8 +154,12 @@ class TextMotionProtocol:
         """Of training clips with the nearest caption, long enough where there is one."""
         return self._scores(self._copied, repeats=True)
 
-    def made(self, generate: Generate) -> Scores:
-        """Of what a generator makes of the captions, as long as the test clips."""
+    def made(self, generate: Generate, *, repeats: bool = True) -> Scores:
+        """Of what a generator makes of the captions, as long as the test clips.
+
+        Args:
+            repeats: whether MModality is measured, which takes most of the time.
+        """
 
         def points(captions: Sequence[str], lengths: np.ndarray, seed: int) -> np.ndarray:
             found = []
@@ -165,7 +169,7 @@ class TextMotionProtocol:
                 found.append(self.evaluator.embed_motion(motions, self.joint_mask))
             return np.concatenate(found)
 
-        return self._scores(points, repeats=True)
+        return self._scores(points, repeats=repeats)
 
     def _scores(self, points: Points, *, repeats: bool = False) -> Scores:
         """Figures of motion that answers captions; `repeats`: whether it can differ."""

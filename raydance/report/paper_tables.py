@@ -127,7 +127,8 @@ def _all_scores(
             )
             found |= {"real": protocol.real(), "chance": protocol.chance()}
             found |= {"copies": protocol.copies()} if has_bounds else {}
-        found[name] = protocol.made(generator_of(SYSTEM, system))
+        is_whole = has_bounds and name in NEEDED["1"]
+        found[name] = protocol.made(generator_of(SYSTEM, system), repeats=is_whole)
     return found
 
 
