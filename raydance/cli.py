@@ -32,6 +32,7 @@ from raydance.commands import (
     over_library,
     serve,
     sweep,
+    tables,
     task,
     train,
     use,
@@ -73,6 +74,7 @@ COMMANDS = (
     judge.evaluate,
     judge.report,
     judge.annotate,
+    tables.tables,
     info.info,
 )
 """Every command, in the order of `--help`."""

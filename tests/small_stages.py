@@ -23,6 +23,10 @@ from raydance.stages.motion_vae import MotionVae, MotionVaeConfig, build_decoder
 from raydance.stages.sequence_flow import SequenceFlow, SequenceFlowConfig
 from raydance.stages.sequence_regression import SequenceRegression, SequenceRegressionConfig
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
+from raydance.stages.text_motion_evaluator import (
+    TextMotionEvaluator,
+    TextMotionEvaluatorConfig,
+)
 from raydance.stages.text_to_motion import TextToMotion, TextToMotionConfig
 from raydance.text.language_model import IGNORED, small_language
 
@@ -120,6 +124,11 @@ def sequence_regression(**changes: object) -> SequenceRegression:
     return SequenceRegression(config, VALUES, Z, decoder, 8, D, FEATURES)
 
 
+def text_motion_evaluator() -> TextMotionEvaluator:
+    config = TextMotionEvaluatorConfig(channels=16, width=H, outputs=Z, dropout=0.0)
+    return TextMotionEvaluator(config, VALUES, D)
+
+
 PAPER_CONTRAST = {"loss": "triplet", "motion_input": "latent", "text_input": "latent"}
 
 CASES = (
@@ -207,6 +216,12 @@ CASES = (
         "sequence_regression_without_prior",
         lambda: sequence_regression(use_prior=False),
         falls_to=0.5,
+    ),
+    Case(
+        "text_motion_evaluator",
+        text_motion_evaluator,
+        falls_to=0.1,
+        floor=math.log(2 / 3 * B / CAPTIONS),  # a third of the clips has no caption
     ),
     Case("text_to_motion_scratch", lambda: text_to_motion(decoder_start="scratch"), steps=150),
 )

@@ -56,6 +56,19 @@ def test_each_defeat_is_said():
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "interval", "expected"),
+    [
+        (0.4312, "", 0.0123, "0.431 ± 0.012"),
+        (45.23, "%", 1.26, "45.2 ± 1.3 %"),
+        (1.5, "x", None, "1.50 x"),
+        (None, "cm", None, "-"),
+    ],
+)
+def test_a_figure_is_shown_with_its_interval(value, unit, interval, expected):
+    assert show(value, unit, interval) == expected
+
+
 def test_nan_is_no_figure():
     row = Measure(group="g", name="n", value=math.nan, chance=1.0).as_dict()
     assert row["value"] is None and show(row["value"], "%") == "-"

@@ -51,7 +51,7 @@ def _splits(captions: Path) -> None:
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("e2m")
     synthetic.write_corpus(folder / "clips", 3)
-    write_dances(folder / "dances", 6, 9.0)
+    write_dances(folder / "dances", 12, 9.0)
     made = {}
     for role, source, music in (("data", "clips", None), ("music", "dances", "dances")):
         captions = folder / source / "captions.jsonl"
@@ -239,6 +239,8 @@ def test_figures_stand_beside_their_baselines(run: Run) -> None:
     beats = by_name["beat alignment"]
     assert beats["target"] > 0.5  # real dances keep their own song's beats
     assert all(0.0 <= beats[name] <= 1.0 for name in ("value", "baseline", "chance"))
+    features = [name for name in by_name if name.startswith("FID of ") and "over real" in name]
+    assert len(features) == 4 and all(by_name[name]["target"] == 1.0 for name in features)
 
 
 def test_the_command_line_writes_a_dance(

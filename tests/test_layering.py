@@ -35,7 +35,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("systems.engine", "systems.base"),
     ("systems.tasks",),
     ("systems.shared_steps", "systems.text_step", "systems.constraints", "systems.search"),
-    ("systems.dance_language", "systems.everything2motion", "systems.lang2motion"),
+    (
+        "systems.dance_language",
+        "systems.evaluator",
+        "systems.everything2motion",
+        "systems.lang2motion",
+    ),
     ("systems",),
     ("evaluation", "report", "library"),
     ("serving", "client"),

@@ -37,6 +37,16 @@ def evaluate(
     run: RunArgument,
     data: RunDataOption = None,
     paper_run: BesideOption = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run of `raydance train evaluator` that measures motion made from words.",
+        ),
+    ] = None,
+    replications: Annotated[
+        int, typer.Option(metavar="N", min=2, max=1000, help="Repetitions with --evaluator.")
+    ] = 20,
     everything: Annotated[
         bool, typer.Option("--all", help="All figures, not only the main ones.")
     ] = False,
@@ -51,12 +61,18 @@ def evaluate(
       raydance evaluate runs/mine --data data/mine
       raydance evaluate runs/mine --data data/mine --json > figures.json
       raydance evaluate runs/mine --paper-run runs/paper --all
+      raydance evaluate runs/mine --evaluator runs/evaluator
     """
     from raydance import evaluation
 
     places = {"data": local(data)} if data else None
     runs = {"paper preset": local(paper_run)} if paper_run else {}
-    result = evaluation.evaluate_runs(runs | {"this run": local(run)}, places)
+    result = evaluation.evaluate_runs(
+        runs | {"this run": local(run)},
+        places,
+        evaluator=local(evaluator) if evaluator else None,
+        replications=replications,
+    )
     figures = result if paper_run else result["evaluations"]["this run"]
     if as_json:
         print_json(figures)

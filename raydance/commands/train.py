@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def train(
     system: Annotated[
-        str, typer.Argument(help="dance-language, everything2motion or lang2motion.")
+        str, typer.Argument(help="dance-language, everything2motion, lang2motion or evaluator.")
     ],
     data: DataOption,
     out: Annotated[
@@ -92,6 +92,7 @@ def train(
       raydance train dance-language --data data/mine --out runs/mine --workers 1:8 --address auto
       raydance train everything2motion --data data/clips --music data/dances --out runs/dance
       raydance train lang2motion --data data/tracks --out runs/tracks
+      raydance train evaluator --data data/clips --out runs/evaluator
       raydance train dance-language --data data/mine --out runs/short --preset quick \\
         --set seed=1 --set motion_vae.train.epochs=60
     """

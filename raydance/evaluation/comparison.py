@@ -13,6 +13,8 @@ from raydance.evaluation.protocol import evaluate
 from raydance.evaluation.windows import MAX_TEST
 from raydance.systems.dance_language.run import load
 
+_SHOWN = ("value", "interval")
+
 
 def compare(
     runs: Mapping[str, str | Path],
@@ -45,18 +47,22 @@ def side_by_side(evaluations: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """What `compare` returns, of evaluations made before.
 
     Returns:
-        `columns`, `rows` (of the last evaluation, each with `values` by column), `evaluations`.
+        `columns`, `rows` (of the last evaluation, each with `values` and `intervals` by column),
+        `evaluations`.
     """
     last = list(evaluations)[-1]
     found = {
-        title: {(m["group"], m["name"]): m["value"] for m in evaluation["measures"]}
+        title: {(m["group"], m["name"]): m for m in evaluation["measures"]}
         for title, evaluation in evaluations.items()
     }
     rows = []
     for measure in evaluations[last]["measures"]:
         key = (measure["group"], measure["name"])
-        values = {title: by_key.get(key) for title, by_key in found.items()}
-        rows.append(measure | {"values": values})
+        own = {title: by_key.get(key, {}) for title, by_key in found.items()}
+        rows.append(
+            measure
+            | {f"{what}s": {title: m.get(what) for title, m in own.items()} for what in _SHOWN}
+        )
     return {
         "columns": list(evaluations),
         "rows": rows,
@@ -90,7 +96,10 @@ def as_text(result: Mapping[str, Any], *, everything: bool = False) -> str:
                 f"  {row['name']}{arrow[row['better']]}",
                 show(row["chance"], row["unit"]),
                 show(row["baseline"], row["unit"]),
-                *(show(row["values"][title], row["unit"]) for title in columns),
+                *(
+                    show(row["values"][title], row["unit"], row["intervals"][title])
+                    for title in columns
+                ),
                 show(row["target"], row["unit"]),
             ]
         )

@@ -4,7 +4,7 @@ From words: a classifier that the run never saw names windows of generated motio
 the test clip and cut at the same places; beside it stand copies of the training clip whose caption
 is nearest. From music: how well the dance's beats fall on the song's (Bailando's beat alignment,
 over the music's beats), beside the real dance, a training dance of the nearest tempo, and other
-songs of the test split.
+songs of the test split; and how the dances compare as a set (`dance_features`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.data.dataset import Dataset
+from raydance.evaluation.clips import long_enough, read_split, rows_by_caption
+from raydance.evaluation.dance_features import NUM_JOINTS, feature_measures
 from raydance.evaluation.measure import Measure
 from raydance.evaluation.motion_classifier import MotionClassifier
 from raydance.metrics.dance import beat_alignment
+from raydance.metrics.dance_features import Exact
 from raydance.metrics.distribution import fid
 from raydance.metrics.motion import jitter
 from raydance.motion import windows
 from raydance.motion.patch_basis import HOP
 from raydance.music.features import NAMES, MusicFeatures
-from raydance.systems.everything2motion.patches import read_clips
 from raydance.systems.everything2motion.run import Condition, Everything2Motion
 
 MOST_CLIPS: Final = 200
@@ -48,22 +50,6 @@ def measures_of(
         if is_danced:
             measures += music_measures(system, training, test)
     return measures
-
-
-def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
-    """All rows of a split."""
-    parts: dict[str, list[Any]] = {}
-    for index, shard in enumerate(dataset.shards(split)):
-        names = ["captions", "labels"]
-        if "music" in dataset.arrays:
-            names += ["music", "has_music"]
-        rows = read_clips(dataset, split, index) | dataset.read_shard(shard, columns=names)
-        for name, values in rows.items():
-            parts.setdefault(name, []).append(values)
-    return {
-        name: np.concatenate(found) if isinstance(found[0], np.ndarray) else sum(found, [])
-        for name, found in parts.items()
-    }
 
 
 # From words -----------------------------------------------------------------------------------
@@ -191,18 +177,14 @@ def copied(
     lengths: np.ndarray,
 ) -> dict[str, Any]:
     """For each caption a training clip that has it, or the nearest one, and is long enough."""
-    owners: dict[str, list[int]] = {}
-    for row, words in enumerate(training["captions"]):
-        for text in words:
-            owners.setdefault(text, []).append(row)
+    owners = rows_by_caption(training["captions"])
+    every = list(range(len(training["length"])))
     rng = np.random.default_rng(0)
     rows = []
     for caption, length in zip(captions, lengths):
         nearest = caption if caption in owners else system.nearest_text(caption)[0]
-        own = owners.get(nearest) or list(range(len(training["length"])))
-        fitting = [row for row in own if training["length"][row] >= length]
-        longest = [max(own, key=lambda row: training["length"][row])]
-        rows.append(int(rng.choice(fitting or longest)))
+        own = owners.get(nearest) or every
+        rows.append(long_enough(own, training["length"], int(length), rng))
     return {"motion": training["motion"][rows], "joint_mask": training["joint_mask"][rows]}
 
 
@@ -242,21 +224,33 @@ def music_measures(
     nearest = [danced[int(np.abs(tempos - song.tempo_bpm).argmin())] for song in songs]
     copies = [training["motion"][i] for i in nearest]
 
-    def scores_of(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> np.ndarray:
+    def scores_of(
+        motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures], exact: Exact = "fixed"
+    ) -> np.ndarray:
         scores = [
             beat_alignment(
                 song.beats_s[song.beats_s < length / fps],
                 motion[:length][:, system.joint_mask],
                 fps=fps,
-                exact="fixed",
+                exact=exact,
             )
             for motion, song in zip(motions, heard)
         ]
         return np.array(scores)
 
-    def alignment(motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures]) -> float:
-        return float(np.nanmean(scores_of(motions, heard)))
+    def alignment(
+        motions: Sequence[np.ndarray], heard: Sequence[MusicFeatures], exact: Exact = "fixed"
+    ) -> float:
+        return float(np.nanmean(scores_of(motions, heard, exact)))
 
+    as_set: list[Measure] = []
+    joints = np.array([test["joint_mask"][i] for i in rows]) & system.joint_mask
+    if joints[:, :NUM_JOINTS].all():
+        seen = [training["motion"][i][:length] for i in danced if training["length"][i] >= length]
+        real_part, copied_part = ([m[:length] for m in motions] for motions in (real, copies))
+        as_set = feature_measures(made, real_part, copied_part, seen, fps=fps)
+    else:
+        system.notes.append("dances lack joints that FID of dance features needs: left out")
     turned = [*songs[1:], songs[0]]
     own, other = alignment(made, songs), alignment(made, turned)
     each, real_each = scores_of(made, songs), scores_of(real, songs)
@@ -308,6 +302,17 @@ def music_measures(
             target=1.0,
         ),
         *thirds,
+        Measure(
+            group="music to motion",
+            name="beat alignment (published)",
+            unit="",
+            value=alignment(made, songs, "published"),
+            chance=alignment(real, turned, "published"),
+            baseline=alignment(copies, songs, "published"),
+            target=alignment(real, songs, "published"),
+            is_main=False,
+        ),
+        *as_set,
     ]
 
 

@@ -25,6 +25,7 @@ from raydance.evaluation.generation import (
 )
 from raydance.evaluation.measure import Measure
 from raydance.systems.dance_language.generation import Request, generate
+from raydance.systems.dance_language.run import DanceLanguage
 
 SOURCES = ("flow", "prior", "cluster", "nearest")
 """Sources that need words alone; `clip` edits a motion that the user gives."""
@@ -58,6 +59,26 @@ def generation_measures(outputs: RunOutputs, num_generated: int, seed: int) -> l
         measure
         for source in sorted(there, key=lambda s: s != own)
         for measure in settings[source == own].measures(source)
+    ]
+
+
+def generated(
+    system: DanceLanguage, captions: Sequence[str], lengths: np.ndarray, seed: int = 0
+) -> list[np.ndarray]:
+    """Motion `[T, 50, 3]` for each caption, by the run's own source, each of its own length."""
+    words = system.encode_text(captions)
+    requests = [
+        Request(
+            words={name: values[i] for name, values in words.items()},
+            frames=int(lengths[i]),
+            seed=seed + i,
+        )
+        for i in range(len(captions))
+    ]
+    return [
+        made.motion[0]
+        for i in range(0, len(requests), _BATCH)
+        for made in generate(system, requests[i : i + _BATCH])
     ]
 
 

@@ -15,34 +15,76 @@ from raydance.data.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation.comparison import side_by_side
 from raydance.evaluation.measure import losses_against_baseline
+from raydance.evaluation.text_motion import Replications, text_motion_measures
 from raydance.systems import system_of_run
 from raydance.systems.engine import MAIN, System, named
+from raydance.systems.evaluator.run import Evaluator
 from raydance.training.run_folder import Run
 
 
 def evaluate_runs(
-    runs: Mapping[str, str | Path], places: Mapping[str, str | Path] | None = None
+    runs: Mapping[str, str | Path],
+    places: Mapping[str, str | Path] | None = None,
+    *,
+    evaluator: str | Path | None = None,
+    replications: int = Replications.count,
 ) -> dict[str, Any]:
     """Evaluate runs of one system on the same data; the last one is "this run".
 
     Args:
         runs: title of the column -> run folder.
         places: as for `evaluate_system`.
+        evaluator: run of the system `evaluator`, which then measures motion made from words too,
+            so often.
 
     Returns:
         As `comparison.side_by_side`.
 
     Raises:
-        InputError: runs of several systems, or as for `evaluate_system`.
+        InputError: runs of several systems, an evaluator that does not fit, or as for
+            `evaluate_system`.
     """
+    judge = open_evaluator(evaluator) if evaluator is not None else None
     *others, system = [system_of_run(path) for path in runs.values()]
     for path, other in zip(runs.values(), others):
         if other.name != system.name:
             raise InputError(f"{path}: a run of {other.name}, beside one of {system.name}")
+    result: dict[str, Any]
     if system.protocol is not None:
-        found: dict[str, Any] = named(system.protocol)(runs, (places or {}).get(MAIN))
-        return found
-    return side_by_side({t: evaluate_system(system, path, places) for t, path in runs.items()})
+        result = named(system.protocol)(runs, (places or {}).get(MAIN))
+    else:
+        result = side_by_side(
+            {t: evaluate_system(system, path, places) for t, path in runs.items()}
+        )
+    if judge is None:
+        return result
+    for title, path in runs.items():
+        facts = Run.open(path).facts["dataset"]
+        measures = text_motion_measures(
+            system,
+            system.load(Path(path)),
+            Dataset.open((places or {}).get(MAIN) or facts["path"]),
+            judge,
+            Replications(count=replications),
+        )
+        evaluation = result["evaluations"][title]
+        evaluation["measures"] += [measure.as_dict() for measure in measures]
+        evaluation["losses"] = losses_against_baseline(evaluation["measures"])
+    return side_by_side(result["evaluations"])
+
+
+def open_evaluator(path: str | Path) -> Evaluator:
+    """A trained evaluator.
+
+    Raises:
+        InputError: a run of another system.
+        ArtifactError: not a run, damaged, or not finished.
+    """
+    system = system_of_run(path)
+    if system.name != "evaluator":
+        raise InputError(f"{path}: a run of {system.name}; `raydance train evaluator` makes one")
+    loaded: Evaluator = system.load(Path(path))
+    return loaded
 
 
 def evaluate_system(

@@ -24,6 +24,7 @@ class Measure:
         baseline: of the baseline that learns nothing; None where it has no such figure.
         target: of real motion: a ceiling, or the value to come near to.
         is_main: shown in the short table.
+        interval: half the width of the value's 95 % confidence interval over replications.
     """
 
     group: str
@@ -35,6 +36,7 @@ class Measure:
     baseline: float | None = None
     target: float | None = None
     is_main: bool = True
+    interval: float | None = None
 
     @property
     def beats_baseline(self) -> bool | None:
@@ -69,10 +71,13 @@ def losses_against_baseline(measures: Iterable[dict[str, Any]]) -> list[str]:
     ]
 
 
-def show(value: float | None, unit: str) -> str:
-    """A figure as tables print it."""
+def show(value: float | None, unit: str, interval: float | None = None) -> str:
+    """A figure as tables print it, with half the width of its interval where it has one."""
     if value is None:
         return "-"
+    if interval is not None:
+        number, _, sign = show(value, unit).partition(" ")
+        return f"{number} ± {show(interval, unit).partition(' ')[0]} {sign}".strip()
     if unit == "%":
         return f"{value:.1f} %"
     if unit == "cm":

@@ -132,7 +132,8 @@ def measures(result: Mapping[str, Any], *, is_main: bool) -> str:
         ]
         for title in columns:
             kind = f' class="this{verdict}"' if title == columns[-1] else ""
-            cells.append(f"<td{kind}>{text(show(row['values'][title], row['unit']))}</td>")
+            shown = show(row["values"][title], row["unit"], row["intervals"][title])
+            cells.append(f"<td{kind}>{text(shown)}</td>")
         cells.append(f"<td>{text(show(row['target'], row['unit']))}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return (

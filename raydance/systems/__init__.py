@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SYSTEMS: Final[dict[str, str]] = {
     "dance-language": "raydance.systems.dance_language.system",
+    "evaluator": "raydance.systems.evaluator.system",
     "everything2motion": "raydance.systems.everything2motion.system",
     "lang2motion": "raydance.systems.lang2motion.system",
 }

@@ -166,6 +166,8 @@ class System:
             list of `raydance.evaluation.measure.Measure` on a split of them, `test` or `val`.
         protocol: the same of an evaluation of its own, in place of `measures`: from runs by title
             and the main dataset's folder to what `evaluation.comparison.side_by_side` returns.
+        from_captions: the same of a function from a loaded run, captions, lengths in frames and a
+            seed to motion `[T, J, 3]` of each, for an evaluator (`evaluation.text_motion`).
         sections: the same of what its report holds beside that of every system; see
             `raydance.report`.
         search: the same of a `raydance.systems.search.Search`: what can be swept and ablated.
@@ -183,6 +185,7 @@ class System:
     tasks: tuple[str, ...] = ()
     measures: str | None = None
     protocol: str | None = None
+    from_captions: str | None = None
     sections: str | None = None
     search: str | None = None
 

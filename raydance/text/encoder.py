@@ -85,9 +85,11 @@ class TextConfig:
         max_tokens: longer texts are embedded in pieces; lowered to what the model can take.
         batch_size: pieces at a time.
         revision: of a model on the hub.
+        pretrained: the model's weights; else drawn at random, which is for ablations alone.
     """
 
     model: str = PACKAGED
+    pretrained: bool = True
     pooling: Literal["mean", "cls"] = "mean"
     side_features: bool = True
     side_scale: float = 0.5
@@ -123,6 +125,7 @@ def load_text_encoder(config: TextConfig | None = None, *, device: str = "cpu") 
 
 class _TransformersEncoder:
     def __init__(self, config: TextConfig, place: str, offline: bool, device: str) -> None:
+        import torch
         from transformers import AutoModel, AutoTokenizer
 
         settings: dict[str, Any] = {"local_files_only": offline, "trust_remote_code": False}
@@ -144,6 +147,10 @@ class _TransformersEncoder:
         hidden = getattr(model.config, "hidden_size", None)
         if not isinstance(hidden, int):
             raise InputError(f"text model {config.model!r} is not a text encoder (no hidden size)")
+        if not config.pretrained:
+            with torch.random.fork_rng(devices=[]), quiet_transformers():
+                torch.manual_seed(0)
+                model = AutoModel.from_config(model.config)
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._model = model.float().eval().requires_grad_(False).to(device)
@@ -154,7 +161,8 @@ class _TransformersEncoder:
         self.dim = hidden + (len(SIDE_NAMES) if config.side_features else 0)
         revision = f"@{config.revision}" if config.revision else ""
         sides = f"+side{config.side_scale:g}" if config.side_features else ""
-        self.name = f"{config.model}{revision}/{config.pooling}{sides}"
+        weights = "" if config.pretrained else "+random"
+        self.name = f"{config.model}{revision}{weights}/{config.pooling}{sides}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed n texts: `[n, dim]` float32; see the module for the norm.

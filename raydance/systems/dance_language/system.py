@@ -306,6 +306,7 @@ SYSTEM = System(
     trained=TRAINED,
     tasks=("describe", "generate", "search", "caption"),
     protocol="raydance.evaluation.comparison:compare",
+    from_captions="raydance.evaluation.from_text:generated",
     sections="raydance.report.dance_language:sections_of",
     search="raydance.systems.dance_language.search:SEARCH",
 )

@@ -83,10 +83,14 @@ class Everything2Motion:
 
     Args:
         run: a finished run.
+
+    Attributes:
+        notes: what its evaluation could not measure.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.notes: list[str] = []
         self.config = config_of(run)
         self.bases = patches.bases_of(run)
         self.local_mean, self.local_std = patches.local_statistics(run)

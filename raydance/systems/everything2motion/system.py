@@ -266,5 +266,6 @@ SYSTEM = System(
     trained=tuple(STAGES),
     tasks=("generate",),
     measures="raydance.evaluation.everything2motion:measures_of",
+    from_captions="raydance.evaluation.everything2motion:generated",
     search="raydance.systems.everything2motion.search:SEARCH",
 )
