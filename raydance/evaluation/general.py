@@ -16,7 +16,8 @@ from raydance.errors import InputError
 from raydance.evaluation.comparison import side_by_side
 from raydance.evaluation.measure import losses_against_baseline
 from raydance.systems import system_of_run
-from raydance.systems.engine import MAIN, System, named
+from raydance.systems.engine import System, named
+from raydance.systems.step import MAIN
 from raydance.training.run_folder import Run
 
 
