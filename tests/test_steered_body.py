@@ -19,7 +19,7 @@ from raydance.systems.dance_language import generation
 from raydance.systems.dance_language.run import DanceLanguage
 from raydance.systems.dance_language.steered_body import Body
 from raydance.systems.dance_language.steered_windows import world_basis
-from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
+from raydance.systems.steering import JointPath, Keyframe, Steering
 
 SENTENCE = "a dancer walks forward"
 J = skeleton.NUM_JOINTS
