@@ -22,7 +22,7 @@ from raydance.motion.export import bvh
 from raydance.music.audio import write_wav
 from raydance.music.dance_corpus import write_dances
 from raydance.serving.access_control import digest
-from raydance.serving.app import Settings
+from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
 from raydance.systems.base import LocalRunner
