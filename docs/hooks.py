@@ -158,7 +158,8 @@ def api_page() -> str:
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI document of a service; no run is loaded for it."""
-    from raydance.serving.app import Settings, create_app
+    from raydance.serving.app import create_app
+    from raydance.serving.application import Settings
 
     def no_backend() -> Any:
         raise AssertionError("the document needs no backend")

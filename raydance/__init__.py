@@ -22,7 +22,7 @@ __all__ = ["__version__", "load"]
 def load(path: str | Path) -> Any:
     """A finished run, ready for work.
 
-    Of Dance-Language it has `describe`, `generate` and `search`; of other systems `tasks`, by name.
+    It has `tasks`, by name; of Dance-Language also `describe`, `generate` and `search`.
 
     Args:
         path: a run folder, as `raydance train` writes it.

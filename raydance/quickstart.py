@@ -238,6 +238,7 @@ def _describe(place: Path, result: Mapping[str, Any], say: Say) -> None:
 
 
 def _generate(place: Path, say: Say) -> None:
+    from raydance.motion.clip import generated_clip
     from raydance.motion.export import bvh
     from raydance.systems.dance_language.run import load
 
@@ -247,7 +248,7 @@ def _generate(place: Path, say: Say) -> None:
     for number, sentence in enumerate(SENTENCES):
         motion = system.generate(sentence, seed=number)[0]
         file = folder / f"sentence_{number + 1}.bvh"
-        bvh.write(file, system.as_clip(motion, file.stem, sentence))
+        bvh.write(file, generated_clip(motion, system.joint_mask, system.fps, file.stem, sentence))
         say(f"  {sentence!r}: {file}")
 
 

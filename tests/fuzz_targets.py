@@ -32,7 +32,7 @@ from raydance.motion.export import write_clip
 from raydance.motion.formats import c3d, fbx, read_clip
 from raydance.motion.formats.numpy_file import NpzReader
 from raydance.motion.mapping import load_mapping, map_to_canonical
-from raydance.music.audio import audio_facts, read_audio
+from raydance.music.audio import read_audio
 from raydance.music.dance_corpus import read_beats
 from raydance.music.features import music_features
 from raydance.serving import reader, uploads
@@ -187,7 +187,6 @@ def read_tracks(path: Path) -> None:
 
 def read_music(path: Path) -> None:
     """A song, as samples and as features."""
-    audio_facts(path)
     samples, rate = read_audio(path, 15_360, max_duration_s=60.0)
     assert np.isfinite(samples).all() and samples.dtype == np.float32
     if len(samples) < 2 * rate:

@@ -21,7 +21,8 @@ from raydance.library.describer import Describer
 from raydance.library.store import CaptionStore, run_identity
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
-from raydance.serving.app import Settings, create_app
+from raydance.serving.app import create_app
+from raydance.serving.application import Settings
 from raydance.serving.backend import InProcess
 from raydance.serving.problems import TYPES
 from raydance.serving.runs import Entry, RunCache

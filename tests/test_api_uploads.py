@@ -176,7 +176,9 @@ def test_a_skeleton_is_sent_with_its_motion(service_url: str, tiny_run: Path, tm
         for found, known in zip(segments, expected):
             assert [c["text"] for c in found["captions"]] == [c.text for c in known.captions]
         points = client.embed(motion, skeleton=bones)
-        np.testing.assert_allclose(points.mean(axis=0), system.point_of(clip), atol=1e-5)
+        np.testing.assert_allclose(
+            points.mean(axis=0), system.point_of({"motion": clip}), atol=1e-5
+        )
         best = client.search(motion, k=1, skeleton=bones)[0]
         assert best == client.search(motion, k=1, skeleton=str(bones))[0]
         with pytest.raises(InputError, match="belongs to an .amc file"):

@@ -70,7 +70,9 @@ def test_a_library_is_captioned_once_and_followed(
     now = system.describe(read_clip(library / "clip_1.npz"), k=3)[0]
     assert clips["library/clip_1"]["captions"] == [c.text for c in now.captions]
 
-    hit = Finder(CaptionStore.open(out)).search(system.point_of(read_clip(library / "new.npz")), 1)
+    hit = Finder(CaptionStore.open(out)).search(
+        system.point_of({"motion": read_clip(library / "new.npz")}), 1
+    )
     assert hit[0].clip_id == "library/new" and hit[0].source.endswith("new.npz")
 
 

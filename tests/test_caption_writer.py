@@ -288,7 +288,7 @@ def test_the_command_says_who_wrote(written_run, tiny_run, motion_file) -> None:
     plain = command.invoke(cli.app, [*arguments, str(written_run[0])])
     assert plain.exit_code == 0 and "[written by the model" in plain.stdout
     found = command.invoke(cli.app, [*arguments, str(written_run[0]), "--json"])
-    assert json.loads(found.stdout)["written"][0]["sentences"][0]["log_probability"] <= 0.0
+    assert json.loads(found.stdout)["rows"][0]["sentences"][0]["log_probability"] <= 0.0
     with pytest.raises(ArtifactError, match="caption_writer.enabled=true"):
         raydance.load(tiny_run).write(None, 1)  # said before the clip is looked at
 

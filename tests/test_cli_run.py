@@ -173,10 +173,10 @@ def test_another_dataset_is_refused(refused, run, dataset):
 def test_describe(call, run, npz):
     code, out, _ = call("describe", npz, "--run", run, "-k", 2, "--json")
     found = json.loads(out)
-    assert code == 0 and found["seconds"] == 3.0
-    assert found["segments"][0]["end_s"] == 3.0
-    assert all(len(part["captions"]) == 2 for part in found["segments"])
-    best = found["segments"][0]["captions"][0]["text"]
+    assert code == 0 and found["facts"]["seconds"] == 3.0
+    assert found["rows"][0]["end_s"] == 3.0
+    assert all(len(part["captions"]) == 2 for part in found["rows"])
+    best = found["rows"][0]["captions"][0]["text"]
     assert best in call("describe", npz, "--run", run, "-k", 1)[1]
 
 
@@ -216,8 +216,8 @@ def test_words_and_names_that_are_not_utf8_are_taken(call, run, tmp_path):
         code, said, err = call("generate", words, "--run", run, "--out", path, "--frames", frames)
         assert (code, err) == (0, "") and path.stat().st_size > 1000
         assert f"h\\xedp{suffix}: {frames} frames" in said
-    code, said, _ = call("describe", tmp_path / "h\udcedp.npz", "--run", run, "--json")
-    assert code == 0 and json.loads(said)["file"].endswith("h\udcedp.npz")
+    code, said, _ = call("describe", tmp_path / "h\udcedp.npz", "--run", run)
+    assert code == 0 and "h\\xedp.npz: 3.0 s" in said
     assert call("search", words, "--run", run)[0] == 0
 
 
@@ -227,9 +227,9 @@ def test_generate_holds_standing_feet_unless_told_not_to(call, run, tmp_path):
     for way in ("--clean-feet", "--raw"):
         code, said, err = call(*common, "--out", tmp_path / f"{way}.npz", way)
         assert code == 0, err
-        found[way] = json.loads(said)["feet"]
-    assert found["--raw"] is None
-    feet = found["--clean-feet"]
+        found[way] = json.loads(said)["facts"]["feet"]
+    assert found["--raw"] == []
+    (feet,) = found["--clean-feet"]
     assert feet["note"] or feet["skate_after_m_s"] < feet["skate_before_m_s"]
     one, other = (read_clip(tmp_path / f"{way}.npz").positions for way in found)
     assert feet["note"] or np.abs(one - other).max() > 1e-3
@@ -261,7 +261,7 @@ def test_generate_refuses_and_writes_nothing(refused, run, tmp_path):
 
 
 def test_search_by_words_and_by_motion(call, run, dataset, tmp_path):
-    hits = json.loads(call("search", "a slow turn", "--run", run, "-k", 3, "--json")[1])["hits"]
+    hits = json.loads(call("search", "a slow turn", "--run", run, "-k", 3, "--json")[1])["rows"]
     assert len({hit["clip_id"] for hit in hits}) == 3
     assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
     for hit in hits:  # of each the very window that was found: the mean of several lies elsewhere
@@ -276,13 +276,13 @@ def test_search_by_words_and_by_motion(call, run, dataset, tmp_path):
 def test_words_that_nobody_wrote_are_marked_among_the_hits(call, run, tmp_path):
     copy = Run.open(shutil.copytree(run, tmp_path / "run"))
     search = ("search", "a slow turn", "--run", copy.path, "-k", 2)
-    hits = json.loads(call(*search, "--json")[1])["hits"]
+    hits = json.loads(call(*search, "--json")[1])["rows"]
     assert [hit["derived"] for hit in hits] == [[False] * len(hit["captions"]) for hit in hits]
     tensors, facts = load_bundle(copy.bundle("captions"))
     text = hits[0]["captions"][0]
     facts["derived"] = [facts["texts"].index(text)]
     save_bundle(copy.bundle("captions"), tensors, facts)
-    for hit in json.loads(call(*search, "--json")[1])["hits"]:
+    for hit in json.loads(call(*search, "--json")[1])["rows"]:
         assert hit["derived"] == [caption == text for caption in hit["captions"]]
     _, first, *_ = call(*search)[1].splitlines()  # after how the sentence was understood
     assert first.endswith(f"{text} (derived)")

@@ -12,7 +12,7 @@ import pytest
 from raydance.motion import rotations as rot
 from raydance.motion import skeleton, synthetic, windows
 from raydance.motion.bones import fix_bone_lengths
-from raydance.motion.clip import Clip
+from raydance.motion.clip import Clip, generated_clip
 from raydance.motion.contacts import clean_feet
 from raydance.motion.export.limits import angles
 from raydance.motion.export.pose import Pose, pose_of
@@ -134,8 +134,13 @@ def test_what_the_page_shows_is_what_a_file_holds(tiny_run: Path, text: str) -> 
     for seed in range(2):
         motion = system.generate(text, frames=100, seed=seed)[0]
         shown, report = clean_feet(motion, system.fps, system.joint_mask)
-        check(system.as_clip(motion, "raw", text), f"{text} {seed} as it comes")
-        pose = check(system.as_clip(shown, "shown", text), f"{text} {seed}")
+        check(
+            generated_clip(motion, system.joint_mask, system.fps, "raw", text),
+            f"{text} {seed} as it comes",
+        )
+        pose = check(
+            generated_clip(shown, system.joint_mask, system.fps, "shown", text), f"{text} {seed}"
+        )
         assert report.note or not pose.stretches.any()
 
 

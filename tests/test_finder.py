@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from caption_folders import FACTS, commit
 
 from raydance.data import index
 from raydance.library.finder import Finder
 from raydance.library.store import CaptionStore
+from raydance.library.task_store import SCHEMA, TaskStore
 
 
 def filled(path: Path, points: np.ndarray, metric: str, per_unit: int = 50) -> CaptionStore:
@@ -104,3 +106,33 @@ def test_large_libraries_are_searched_approximately(tmp_path: Path, metric: Any)
 def test_an_empty_library_finds_nothing(tmp_path: Path):
     store = CaptionStore.create(tmp_path / "c", FACTS)
     assert Finder(store).search(np.ones(8, np.float32), 3) == []
+
+
+def test_an_indexed_library_is_searched_likewise(tmp_path: Path):
+    points = np.random.default_rng(4).standard_normal((6, 8)).astype(np.float32)
+    facts = {"run": {"path": "run", "identity": "x"}, "task": "index", "options": {}}
+    store = TaskStore.create(tmp_path / "i", facts)
+    assert Finder(store).search(points[0], 3) == []
+
+    def write(session: int, numbers: list[int], version: str) -> None:
+        files = [
+            {"name": f"f{n}", "version": version, "status": "read", "windows": 2} for n in numbers
+        ]
+        rows = [
+            {"item": f"f{n}", "name": name, "captions": ["a"], "answer": "{}", "point": point}
+            for n in numbers
+            for name, point in (("one", points[n]), ("two", -points[n]))
+        ]
+        table = pa.Table.from_pylist(rows, schema=SCHEMA)
+        store.commit_tables(f"{session:020d}", session, files, {"answers": table})
+        store.refresh()
+
+    write(1, [0, 1, 2, 3], "1")
+    first, second, *_ = Finder(store).search(2.0 * points[2], 8)
+    assert (first["item"], first["name"], first["captions"]) == ("f2", "one", ["a"])
+    assert first["score"] == pytest.approx(1.0, abs=1e-5) and second["score"] < first["score"]
+    points[2] = points[5]
+    write(2, [2], "2")
+    hits = Finder(store).search(points[5], 8)
+    assert len(hits) == 8 and (hits[0]["item"], hits[0]["name"]) == ("f2", "one")
+    assert hits[0]["score"] == pytest.approx(1.0, abs=1e-5) and hits[1]["score"] < 0.99

@@ -217,7 +217,7 @@ def test_the_command_says_how_the_sentence_was_understood(
     code, said, err = call(*common)
     assert code == 0, err
     code, as_json, err = call(*common, "--json")
-    found = json.loads(as_json)
+    found = json.loads(as_json)["facts"]
     assert found["made"] == {"source": "flow"} | FLOW
     understood = found["understood_as"]
     assert f"understood as: {understood['caption']} ({understood['similarity']:.2f})" in said

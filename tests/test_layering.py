@@ -32,9 +32,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("data", "web"),
     ("stages",),
     ("training.run_folder", "training"),
-    ("systems.engine", "systems.base"),
+    ("systems.engine", "systems.step", "systems.base"),
     ("systems.tasks",),
-    ("systems.shared_steps", "systems.text_step", "systems.constraints", "systems.search"),
+    (
+        "systems.shared_steps",
+        "systems.text_step",
+        "systems.constraints",
+        "systems.search",
+        "systems.steering",
+        "systems.steering_plan",
+    ),
     (
         "systems.dance_language",
         "systems.evaluator",

@@ -112,10 +112,6 @@ def test_smoothness():
     assert tracks.smoothness(rough) < 0  # there is no lower bound
 
 
-def test_raster_pixels():
-    assert tracks.raster_pixels(np.array([-1.0, 0.0, 1.0])).tolist() == [0.0, 128.0, 256.0]
-
-
 @pytest.mark.parametrize(
     ("predicted", "true", "words"),
     [

@@ -10,6 +10,7 @@ import pytest
 
 import raydance
 from raydance.data.dataset import Dataset
+from raydance.motion.clip import generated_clip
 from raydance.motion.export import WRITERS, write_clip
 from raydance.motion.formats import read_clip
 from raydance.systems.dance_language.system import SYSTEM
@@ -110,7 +111,7 @@ def test_a_run_describes_searches_and_generates(
     assert motion.shape == (1, 50, 50, 3) and np.isfinite(motion).all()
     again = system.generate("a person walks slowly", seed=1)
     np.testing.assert_array_equal(motion, again)
-    clip = system.as_clip(motion[0], "walk", "a person walks slowly")
+    clip = generated_clip(motion[0], system.joint_mask, system.fps, "walk", "a person walks slowly")
     # The recordings have no fingers, so what is generated has none.
     assert not any("index" in name for name in clip.joint_names)
     for suffix in WRITERS:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from raydance.errors import InputError
-from raydance.motion.render import render_frame, render_gif, render_strip
+from raydance.motion.render import render_frame, render_gif, strip
 from raydance.motion.skeleton import INDEX, JOINTS, NUM_JOINTS
 from raydance.motion.synthetic import MOVEMENTS, make_clip
 
@@ -90,13 +90,12 @@ def test_absent_joints_are_bridged_and_never_read(walk: np.ndarray) -> None:
     assert count(panels.crop((100, 20, 200, 120)), INK) == 0
 
 
-def test_strip_shows_poses_side_by_side(tmp_path: Path, walk: np.ndarray) -> None:
-    render_strip(tmp_path / "s.png", walk, num_poses=5, title="a walk", size=(80, 120))
-    with Image.open(tmp_path / "s.png") as picture:
-        assert picture.size == (400, 120)
-        for i in range(5):
-            panel = picture.crop((80 * i, 0, 80 * i + 80, 120))
-            assert count(panel, BLUE) > 10 and count(panel, ORANGE) > 10
+def test_strip_shows_poses_side_by_side(walk: np.ndarray) -> None:
+    picture = strip(walk, 5, title="a walk", size=(80, 120))
+    assert picture.size == (400, 120)
+    for i in range(5):
+        panel = picture.crop((80 * i, 0, 80 * i + 80, 120))
+        assert count(panel, BLUE) > 10 and count(panel, ORANGE) > 10
 
 
 def test_everything_stays_in_the_picture() -> None:

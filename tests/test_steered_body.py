@@ -13,13 +13,13 @@ import raydance
 from raydance.errors import InputError
 from raydance.motion import export, normalise, skeleton
 from raydance.motion.basis import fit_basis, metric
-from raydance.motion.clip import Clip
+from raydance.motion.clip import Clip, generated_clip
 from raydance.systems.constraints import Equations, Wanted, settle
 from raydance.systems.dance_language import generation
 from raydance.systems.dance_language.run import DanceLanguage
 from raydance.systems.dance_language.steered_body import Body
 from raydance.systems.dance_language.steered_windows import world_basis
-from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
+from raydance.systems.steering import JointPath, Keyframe, Steering
 
 SENTENCE = "a dancer walks forward"
 J = skeleton.NUM_JOINTS
@@ -33,7 +33,7 @@ def system(tiny_run: Path) -> DanceLanguage:
 @pytest.fixture(scope="module")
 def pose(system: DanceLanguage) -> Clip:
     motion = system.generate("a deep squat", seed=5, source="nearest")[0]
-    return system.as_clip(motion, "squat", "a deep squat")
+    return generated_clip(motion, system.joint_mask, system.fps, "squat", "a deep squat")
 
 
 # Joints that the data lack
@@ -186,7 +186,8 @@ def test_steered_motion_has_whole_bones_away_from_what_is_wanted(
     free = bones(made.motion[0], system.joint_mask)[22:40]
     np.testing.assert_allclose(free, np.repeat(free[:1], len(free), axis=0), rtol=1e-3)
     written = export.write_clip(
-        tmp_path / "made.bvh", system.as_clip(made.motion[0], "made", SENTENCE)
+        tmp_path / "made.bvh",
+        generated_clip(made.motion[0], system.joint_mask, system.fps, "made", SENTENCE),
     )
     assert written.residual.max_m <= 0.03
 

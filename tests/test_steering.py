@@ -11,13 +11,13 @@ import torch
 
 import raydance
 from raydance.errors import InputError
-from raydance.motion.clip import Clip
+from raydance.motion.clip import Clip, generated_clip
 from raydance.motion.skeleton import INDEX
 from raydance.systems import constraints
 from raydance.systems.constraints import Equations, Wanted, close_loop, missing, settle
 from raydance.systems.dance_language.run import DanceLanguage
-from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
-from raydance.systems.dance_language.steering_plan import SteeringPlan, read_plan
+from raydance.systems.steering import JointPath, Keyframe, Steering
+from raydance.systems.steering_plan import SteeringPlan, read_plan
 
 SENTENCE = "a dancer walks forward"
 
@@ -30,7 +30,7 @@ def system(tiny_run: Path) -> DanceLanguage:
 @pytest.fixture(scope="module")
 def pose(system: DanceLanguage) -> Clip:
     motion = system.generate("a deep squat", seed=5, source="nearest")[0]
-    return system.as_clip(motion, "squat", "a deep squat")
+    return generated_clip(motion, system.joint_mask, system.fps, "squat", "a deep squat")
 
 
 def wanted_of(target: np.ndarray, frames: list[int], relative: bool = False) -> Wanted:

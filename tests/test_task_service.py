@@ -17,7 +17,7 @@ from raydance.motion import synthetic
 from raydance.motion.export import bvh
 from raydance.music.audio import write_wav
 from raydance.serving.access_control import digest
-from raydance.serving.app import Settings
+from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
 

@@ -21,7 +21,7 @@ from small_training import assert_same
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError
 from raydance.evaluation import evaluate_runs
-from raydance.serving.app import Settings
+from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
 from raydance.systems.base import FitTask, LocalRunner

@@ -21,7 +21,8 @@ from raydance.motion import mapping, windows
 from raydance.stages.base import Batch, Stage, TrainConfig
 from raydance.systems import SYSTEMS, search, tasks
 from raydance.systems.base import load_stage
-from raydance.systems.engine import Step, StepContext, System
+from raydance.systems.engine import System
+from raydance.systems.step import Step, StepContext
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 
@@ -110,8 +111,7 @@ class Toy:
     def answer(self, requests: Sequence[tasks.TaskRequest]) -> list[tasks.TableAnswer]:
         scores = [(self.points_NZ @ self.point_of(one.inputs)).tolist() for one in requests]
         ranked = [sorted(zip(row, self.names), reverse=True) for row in scores]
-        rows = [[{"score": score, "name": name} for score, name in row] for row in ranked]
-        return [tasks.TableAnswer(rows=found) for found in rows]
+        return [tasks.TableAnswer(rows=[{"score": s, "name": n} for s, n in r]) for r in ranked]
 
     def point_of(self, inputs: Mapping[str, Any]) -> np.ndarray:
         if "text" in inputs:

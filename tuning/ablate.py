@@ -22,8 +22,9 @@ from raydance.data.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
 from raydance.files import read_json, replacing, write_json
 from raydance.systems import SYSTEMS, system_of
-from raydance.systems.engine import MAIN, System
+from raydance.systems.engine import System
 from raydance.systems.search import Claim, EpochsToLoss, key_set_by, nested, search_of
+from raydance.systems.step import MAIN
 from tuning import verdicts
 from tuning.folder import claimed
 from tuning.trial import Work, carry_out, key_of, validation_metrics

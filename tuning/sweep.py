@@ -28,8 +28,9 @@ from raydance.cluster.session import ray_session
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError, RaydanceError
 from raydance.systems import SYSTEMS, system_of
-from raydance.systems.engine import MAIN, System
+from raydance.systems.engine import System
 from raydance.systems.search import Space, key_set_by, nested, search_of
+from raydance.systems.step import MAIN
 from tuning import results
 from tuning import study as studies
 from tuning.folder import claimed

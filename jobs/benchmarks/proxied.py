@@ -14,7 +14,7 @@ def main(run: str, port: int) -> None:
 
     with ray_session(num_cpus=8):
         from raydance.cluster import serving
-        from raydance.serving.app import Settings
+        from raydance.serving.application import Settings
         from raydance.serving.runs import Entry
 
         application = serving.build([Entry(name="run", run=run)], Settings(), serving.Scale())

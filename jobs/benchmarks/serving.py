@@ -90,6 +90,7 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
     import torch
 
     import raydance
+    from raydance.motion.clip import generated_clip
     from raydance.motion.contacts import clean_feet
     from raydance.motion.export.pose import pose_of
     from raydance.motion.formats import read_clip
@@ -129,7 +130,7 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
         made = timed("generate_decoder", lambda t=text, s=seed: motion(t, s))
         clean = timed("generate_feet", lambda m=made: clean_feet(m, system.fps, system.joint_mask))
         timed("generate_encoding", lambda c=clean[0]: encoded(c))
-        clip = replies.as_clip(clean[0], system.joint_mask, system.fps, "made", [])
+        clip = generated_clip(clean[0], system.joint_mask, system.fps, "made")
         timed(
             "rotation_fit",
             lambda c=clip: pose_of(c),

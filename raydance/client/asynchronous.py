@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import numpy as np
-
-from raydance.client.answers import Generation, Job
+from raydance.client.answers import Job
 from raydance.client.client import Client
-from raydance.client.options import (
-    GenerateOptions,
-    PartOptions,
-    ReadingOptions,
-    SearchOptions,
-    TaskInputs,
-)
-from raydance.motion.clip import Clip
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
+
+
+def _awaited(
+    method: Callable[Concatenate[Client, Given], Answer],
+) -> Callable[Concatenate[AsyncClient, Given], Coroutine[Any, Any, Answer]]:
+    """A method of `Client` that waits in a thread, with its arguments and documentation."""
+
+    @functools.wraps(method)
+    async def twin(self: AsyncClient, *arguments: Given.args, **more: Given.kwargs) -> Answer:
+        return await self._do(method, self._client, *arguments, **more)
+
+    return twin
 
 
 class AsyncClient:
@@ -60,111 +62,20 @@ class AsyncClient:
         call = functools.partial(work, *arguments, **more)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    async def models(self) -> list[dict[str, Any]]:
-        """See `Client.models`."""
-        return await self._do(self._client.models)
-
-    async def generate(self, text: str, **wanted: Unpack[GenerateOptions]) -> list[Clip]:
-        """See `Client.generate`."""
-        return await self._do(self._client.generate, text, **wanted)
-
-    async def make(self, text: str, **wanted: Unpack[GenerateOptions]) -> Generation:
-        """See `Client.make`."""
-        return await self._do(self._client.make, text, **wanted)
-
-    async def make_all(
-        self, texts: Sequence[str], **wanted: Unpack[GenerateOptions]
-    ) -> list[Generation]:
-        """See `Client.make_all`."""
-        return await self._do(self._client.make_all, texts, **wanted)
-
-    async def save(
-        self,
-        text: str | Sequence[str],
-        path: str | Path,
-        *,
-        format: str | None = None,
-        **wanted: Unpack[GenerateOptions],
-    ) -> Path:
-        """See `Client.save`."""
-        return await self._do(self._client.save, text, path, format=format, **wanted)
-
-    async def interpolate(
-        self,
-        start: tuple[str, float],
-        end: tuple[str, float],
-        *,
-        share: float | None = None,
-        steps: int | None = None,
-        clean_feet: bool | None = None,
-    ) -> list[Clip]:
-        """See `Client.interpolate`."""
-        return await self._do(
-            self._client.interpolate, start, end, share=share, steps=steps, clean_feet=clean_feet
-        )
-
-    async def describe(
-        self,
-        file: str | Path,
-        k: int = 3,
-        *,
-        skeleton: str | Path | None = None,
-        **reading: Unpack[ReadingOptions],
-    ) -> list[dict[str, Any]]:
-        """See `Client.describe`."""
-        return await self._do(self._client.describe, file, k, skeleton=skeleton, **reading)
-
-    async def convert(
-        self,
-        file: str | Path,
-        path: str | Path | None = None,
-        *,
-        skeleton: str | Path | None = None,
-        **reading: Unpack[ReadingOptions],
-    ) -> Clip | Path:
-        """See `Client.convert`."""
-        return await self._do(self._client.convert, file, path, skeleton=skeleton, **reading)
-
-    async def search(
-        self,
-        query: str | Path,
-        k: int = 5,
-        *,
-        skeleton: str | Path | None = None,
-        **wanted: Unpack[SearchOptions],
-    ) -> list[dict[str, Any]]:
-        """See `Client.search`."""
-        return await self._do(self._client.search, query, k, skeleton=skeleton, **wanted)
-
-    async def embed(
-        self, query: Sequence[str] | Path, *, skeleton: str | Path | None = None
-    ) -> np.ndarray:
-        """See `Client.embed`."""
-        return await self._do(self._client.embed, query, skeleton=skeleton)
-
-    async def clip(self, clip_id: str, **part: Unpack[PartOptions]) -> Clip:
-        """See `Client.clip`."""
-        return await self._do(self._client.clip, clip_id, **part)
-
-    async def thumbnail(self, clip_id: str, path: str | Path, **part: Unpack[PartOptions]) -> Path:
-        """See `Client.thumbnail`."""
-        return await self._do(self._client.thumbnail, clip_id, path, **part)
-
-    async def map(self, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
-        """See `Client.map`."""
-        return await self._do(self._client.map, limit, cursor)
-
-    async def task(
-        self,
-        name: str,
-        options: dict[str, Any] | None = None,
-        *,
-        path: str | Path | None = None,
-        sample: int = 0,
-        **inputs: Unpack[TaskInputs],
-    ) -> dict[str, Any] | Path:
-        """See `Client.task`."""
-        return await self._do(self._client.task, name, options, path=path, sample=sample, **inputs)
+    models = _awaited(Client.models)
+    generate = _awaited(Client.generate)
+    make = _awaited(Client.make)
+    make_all = _awaited(Client.make_all)
+    save = _awaited(Client.save)
+    interpolate = _awaited(Client.interpolate)
+    describe = _awaited(Client.describe)
+    convert = _awaited(Client.convert)
+    search = _awaited(Client.search)
+    embed = _awaited(Client.embed)
+    clip = _awaited(Client.clip)
+    thumbnail = _awaited(Client.thumbnail)
+    map = _awaited(Client.map)
+    task = _awaited(Client.task)
 
     async def start(self, route: str, request: dict[str, Any] | None = None) -> AsyncJob:
         """See `Client.start`."""

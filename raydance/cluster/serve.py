@@ -28,23 +28,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final
 
 import grpc
-import numpy as np
 from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from raydance.motion.clip import Clip
 from raydance.serving import describer, generator, retriever, sentence_encoder
-from raydance.serving.motions import ClipPart
-from raydance.serving.parts import ClipPoints, EncodedText, GeneratedMotion, Part, only
+from raydance.serving.backend import QUICK_S, Backend
+from raydance.serving.parts import EncodedText, GeneratedMotion, Part, only
 from raydance.serving.problems import Busy, Changed
 from raydance.serving.runs import Entry, RunCache
 from raydance.serving.sentence_encoder import InWords, TextInput
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
-_QUICK_S: Final = 20.0  # an answer that takes a moment, and is not here by then, will not come
 BATCH: Final = 32
 _BATCH_WAIT_S: Final = 0.0  # a batch is what came while the one before was computed
 _LOADED_RUNS: Final = 4
@@ -120,6 +117,10 @@ class _Replica:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, timed)
 
+    async def do(self, method: str, *arguments: Any) -> Any:
+        """What a method of the part answers to one request."""
+        return await self.compute(getattr(self.part, method), *arguments)
+
     async def ready(self) -> bool:
         """Answers once the replica does."""
         return self._part is not None
@@ -152,23 +153,11 @@ class Generator(_Replica):
         """`generate` for long motion, which would hold up all others of its batch."""
         return (await self.compute(self.part.generate_together, [asked]))[0]
 
-    async def between(self, *arguments: Any) -> Any:
-        """See `generator.Generator.between`."""
-        return await self.compute(self.part.between, *arguments)
-
 
 class Describer(_Replica):
     """Motion into words and points."""
 
     kind = describer.Describer
-
-    async def describe(self, *arguments: Any) -> Any:
-        """See `describer.Describer.describe`."""
-        return await self.compute(self.part.describe, *arguments)
-
-    async def embed(self, *arguments: Any) -> Any:
-        """See `describer.Describer.embed`."""
-        return await self.compute(self.part.embed, *arguments)
 
 
 class Retriever(_Replica):
@@ -177,33 +166,17 @@ class Retriever(_Replica):
     kind = retriever.Retriever
     batched = ("find",)
 
-    async def models(self) -> Any:
-        """See `retriever.Retriever.models`."""
-        return await self.compute(self.part.models)
-
-    async def search(self, *arguments: Any) -> Any:
-        """See `retriever.Retriever.search`."""
-        return await self.compute(self.part.search, *arguments)
-
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
     async def find(self, asked: list[tuple[TextInput, int, bool | None]]) -> list[Any]:
         """See `retriever.Retriever.find_together`."""
         return list(await self.compute(self.part.find_together, asked))
 
-    async def part_of(self, *arguments: Any) -> Any:
-        """See `retriever.Retriever.part_of`."""
-        return await self.compute(self.part.part_of, *arguments)
-
-    async def map(self, *arguments: Any) -> Any:
-        """See `retriever.Retriever.map`."""
-        return await self.compute(self.part.map, *arguments)
-
 
 KINDS: Final = (SentenceEncoder, Generator, Describer, Retriever)
 
 
-class Deployments:
-    """The deployments as a `raydance.serving.backend.Backend`.
+class Deployments(Backend):
+    """The deployments behind the API.
 
     Args:
         handles: of the parts, by name.
@@ -224,16 +197,11 @@ class Deployments:
 
     async def ready(self) -> None:
         """See `Backend`."""
-        await asyncio.gather(*(self._ask(name, "ready", None) for name in self._handles))
-
-    async def models(self) -> list[dict[str, Any]]:
-        """See `Backend`."""
-        found: list[dict[str, Any]] = await self._ask("Retriever", "models", None)
-        return found
+        await asyncio.gather(*(self._call(name, "ready", None) for name in self._handles))
 
     async def _speak(self, model: str | None, text: str) -> EncodedText:
-        answer = await self._ask(
-            "SentenceEncoder", "encode", model, (model, text), limit_s=_QUICK_S
+        answer = await self._call(
+            "SentenceEncoder", "encode", model, (model, text), limit_s=QUICK_S
         )
         encoded: EncodedText = only([answer])
         return encoded
@@ -260,11 +228,11 @@ class Deployments:
         """See `Backend`."""
 
         is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
-        method, limit_s = ("generate_alone", None) if is_long else ("generate", _QUICK_S)
+        method, limit_s = ("generate_alone", None) if is_long else ("generate", QUICK_S)
 
         async def call() -> tuple[EncodedText, GeneratedMotion]:
             asked = (await self._said(model, text), wanted)
-            answer = await self._ask("Generator", method, model, asked, limit_s=limit_s)
+            answer = await self._call("Generator", method, model, asked, limit_s=limit_s)
             made: tuple[EncodedText, GeneratedMotion] = only([answer])
             return made
 
@@ -276,27 +244,6 @@ class Deployments:
         """See `Backend`; what arrives together the replicas make together."""
         return await asyncio.gather(*(self.generate(model, text, **wanted) for text in texts))
 
-    async def between(
-        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> GeneratedMotion:
-        """See `Backend`."""
-        return await self._ask("Generator", "between", model, model, places, shares)
-
-    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
-        """See `Backend`."""
-        return await self._ask("Describer", "describe", model, model, clip, k)
-
-    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
-        """See `Backend`."""
-        return await self._ask("Describer", "embed", model, model, clip)
-
-    async def search(
-        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
-    ) -> dict[str, Any]:
-        """See `Backend`."""
-        arguments = (entry, point_Z, k, in_library)
-        return await self._ask("Retriever", "search", entry.name, *arguments, limit_s=_QUICK_S)
-
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
     ) -> tuple[EncodedText, dict[str, Any]]:
@@ -304,21 +251,11 @@ class Deployments:
 
         async def call() -> tuple[EncodedText, dict[str, Any]]:
             asked = (await self._said(model, text), k, in_library)
-            answer = await self._ask("Retriever", "find", model, asked, limit_s=_QUICK_S)
+            answer = await self._call("Retriever", "find", model, asked, limit_s=QUICK_S)
             found: tuple[EncodedText, dict[str, Any]] = only([answer])
             return found
 
         return await _steadily(call)
-
-    async def part_of(
-        self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
-    ) -> ClipPart:
-        """See `Backend`."""
-        return await self._ask("Retriever", "part_of", model, model, clip_id, span, in_library)
-
-    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
-        """See `Backend`."""
-        return await self._ask("Retriever", "map", model, model, limit, offset)
 
     def _handle(self, name: str, model: str | None) -> DeploymentHandle:
         handle = self._handles[name]
@@ -327,16 +264,27 @@ class Deployments:
             return handle.options(multiplexed_model_id=model)
         return handle
 
-    async def _ask(
+    async def ask(
         self,
-        name: str,
+        part: str,
         method: str,
         model: str | None,
         *arguments: Any,
         limit_s: float | None = None,
     ) -> Any:
-        """What a part answers; another replica is asked where one has not within the limit."""
-        handle = self._handle(name, model)
+        """See `Backend`."""
+        return await self._call(part, "do", model, method, *arguments, limit_s=limit_s)
+
+    async def _call(
+        self,
+        part: str,
+        method: str,
+        model: str | None,
+        *arguments: Any,
+        limit_s: float | None = None,
+    ) -> Any:
+        """What a replica answers; another replica is asked where one has not within the limit."""
+        handle = self._handle(part, model)
 
         async def call() -> Any:
             answer = getattr(handle, method).remote(*arguments)

@@ -15,7 +15,8 @@ from raydance.cluster import serve as deployments
 from raydance.cluster.session import SERVE_ENVIRONMENT
 from raydance.errors import ConfigError
 from raydance.serving.access_control import read_keys
-from raydance.serving.app import Settings, create_app
+from raydance.serving.app import create_app
+from raydance.serving.application import Settings
 from raydance.serving.backend import Backend
 from raydance.serving.reader import Limits
 from raydance.serving.runs import Entry

@@ -19,7 +19,7 @@ from raydance.commands.options import (
     local,
 )
 from raydance.commands.output import print_json, print_lines
-from raydance.commands.task import ChoicesOption, split_choices
+from raydance.commands.task import ChoicesOption, read_inputs, split_choices
 from raydance.config import parse_range
 from raydance.errors import InputError
 from raydance.progress import Progress
@@ -141,10 +141,8 @@ def answer_library(
         place = local(run, progress.say).resolve()
         system = system_of_run(place)
         loaded = system.load(place)
-        if system.name == "dance-language":
-            raise InputError(
-                f"{run}: a run of dance-language; `raydance caption` indexes libraries"
-            )
+        if task == INDEX and "caption" in system.tasks:
+            raise InputError(f"{run}: a run that captions; `raydance caption` indexes libraries")
         if task == INDEX and not hasattr(loaded, "point_of"):
             raise InputError(f"{run}: a run of {system.name}, which has no space to search")
         wanted = task_of(loaded, "search" if task == INDEX else task)
@@ -212,29 +210,48 @@ def _as_text(counts: Mapping[str, Any], out: str) -> list[str]:
 
 
 def search_library(
-    library: Path, run: str | None, query: Any, k: int, *, as_json: bool = False
+    library: Path,
+    run: str | None,
+    given: Mapping[str, Any],
+    k: int,
+    *,
+    fps: float | None = None,
+    mapping: Path | None = None,
+    as_json: bool = False,
 ) -> None:
-    """Print the inputs of an indexed library that are nearest to a sentence or an example.
+    """Print what of a captioned or indexed library is nearest to a sentence or an example.
 
     Raises:
         InputError: a library without points, or of another run.
     """
+    from raydance.library.finder import Finder
+    from raydance.library.store import CaptionStore
     from raydance.library.task_store import TaskStore
     from raydance.library.task_worker import INDEX
-    from raydance.library.unit_store import run_identity
-    from raydance.motion.clip import Clip
+    from raydance.library.unit_store import UnitStore, run_identity
     from raydance.systems import load_run
 
-    store = TaskStore.open(library)
-    if store.facts["task"] != INDEX:
+    is_made = (library / TaskStore.RECORD).exists()
+    store: UnitStore = (TaskStore if is_made else CaptionStore).open(library)
+    if is_made and store.facts["task"] != INDEX:
         raise InputError(f"{library}: holds answers of {store.facts['task']}, no index")
+    inputs = read_inputs(given, fps, mapping)
     place = local(run or store.facts["run"]["path"])
     store.check_run(run_identity(place), place)
-    kind = "text" if isinstance(query, str) else "motion" if isinstance(query, Clip) else "tracks"
-    rows = store.search(load_run(place).point_of({kind: query}), k)
+    loaded = load_run(place)
+    hits = Finder(store).search(loaded.point_of(inputs), k)
+    understood = None
+    if "text" in inputs and hasattr(loaded, "understand"):
+        (understood,) = loaded.understand([inputs["text"]])
     if as_json:
-        print_json({"hits": rows})
+        print_json({"understood_as": understood, "hits": hits})
         return
-    for row in rows:
-        words = "; ".join(row["captions"]) or "no words"
-        print_lines(f"{row['score']:7.3f}  {row['item']}  {row['name']}  {words}")
+    if understood is not None:
+        print_lines(understood.line)
+    for hit in hits:
+        print_lines(hit.line if hasattr(hit, "line") else _line_of(hit))
+
+
+def _line_of(row: Mapping[str, Any]) -> str:
+    words = "; ".join(row["captions"]) or "no words"
+    return f"{row['score']:7.3f}  {row['item']}  {row['name']}  {words}"

@@ -19,7 +19,7 @@ from raydance.config import parse_range
 from raydance.errors import ArtifactError, InputError
 
 if TYPE_CHECKING:
-    from raydance.serving.runs import Entry, RunCache
+    from raydance.serving.runs import Entry
 
 _KEYS_VARIABLE = "RAYDANCE_API_KEYS_FILE"
 _BATCH = 32
@@ -143,19 +143,23 @@ def serve(
     if is_embedded(address):  # on a cluster it may be our own service that listens there
         _check_free(host, port)
     say(f"starting {', '.join(runs)}")
-    from raydance.serving.app import Settings  # loads torch, which takes a while
+    from raydance.serving.application import Settings  # loads torch, which takes a while
     from raydance.serving.reader import Limits
+    from raydance.serving.runs import RunCache, entries_of
 
-    fetched = [_fetched(run, say) for run in runs]
-    of_tasks = _declare_tasks(fetched)
+    kept = (str(local(place, say)) if place else None for place in (library, data))
+    entries = entries_of([_fetched(run, say) for run in runs], *kept)
+    of_tasks = not all(map(_has_service, entries))
     if of_tasks and (library or data or ray or any(of_ray.values())):
         raise InputError(
-            "runs that declare tasks are served by one plain process: leave out --library, --data "
-            "and the options of Ray"
+            "runs of this system are served by one plain process: leave out --library, --data and "
+            "the options of Ray"
         )
-    run_cache = None if of_tasks else _opened(fetched, library, data, say)
+    run_cache = RunCache(entries)
+    for entry in () if of_tasks else entries:  # a mistake is told here, not in a replica's log
+        run_cache.open(entry.name)
     offer = service.Offer(
-        entries=list(run_cache.entries.values()) if run_cache else _entries(fetched),
+        entries=entries,
         settings=Settings(
             limits=Limits(upload_bytes=max_upload << 20),
             key_digests=digests,
@@ -168,7 +172,7 @@ def serve(
         say=say,
         started=started,
     )
-    if run_cache is None:
+    if of_tasks:
         service.serve_tasks(offer)
     elif ray or (ray is None and (any(of_ray.values()) or not is_embedded(address))):
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
@@ -183,58 +187,14 @@ def serve(
         service.serve_plain(offer, run_cache)
 
 
-def _entries(fetched: list[str]) -> list[Entry]:
-    """The runs by the names that callers use.
-
-    Raises:
-        RaydanceError: one that is not finished.
-    """
-    from raydance.serving.runs import entries_of
-    from raydance.systems import load_run
-
-    entries = entries_of(fetched, None, None)
-    for entry in entries:
-        load_run(entry.run)
-    return entries
-
-
-def _declare_tasks(fetched: list[str]) -> bool:
-    """Whether the runs are of systems whose service follows from their tasks.
-
-    Raises:
-        InputError: some are and some are not: these have services of two kinds.
-    """
-    from raydance.serving.runs import entries_of
+def _has_service(entry: Entry) -> bool:
+    """Whether a run's system has a service of its own; that of others follows from their tasks."""
     from raydance.systems import system_of_run
 
-    entries = entries_of(fetched, None, None)
     try:
-        kinds = {system_of_run(entry.run).name != "dance-language" for entry in entries}
+        return system_of_run(entry.run).has_service
     except ArtifactError:
-        return False  # what is no run is told when it is opened
-    if len(kinds) > 1:
-        raise InputError("runs of dance-language and of other systems: serve them one by one")
-    return kinds.pop()
-
-
-def _opened(fetched: list[str], library: str | None, data: str | None, say: Say) -> RunCache:
-    """The runs, on this machine; a mistake is told here, not in the log of a replica.
-
-    Raises:
-        RaydanceError: what the first one lacks.
-    """
-    from raydance.serving.runs import RunCache, entries_of
-
-    run_cache = RunCache(
-        entries_of(
-            fetched,
-            str(local(library, say)) if library else None,
-            str(local(data, say)) if data else None,
-        )
-    )
-    for name in run_cache.entries:
-        run_cache.open(name)
-    return run_cache
+        return True  # what is no run is told when it is opened
 
 
 def _need_nodes(per_node: int, fewest: int, address: str | None) -> None:

@@ -17,7 +17,7 @@ from raydance.errors import RaydanceError
 from raydance.plain_text import one_line
 
 if TYPE_CHECKING:
-    from raydance.serving.app import Settings
+    from raydance.serving.application import Settings
     from raydance.serving.backend import Backend
     from raydance.serving.runs import Entry, RunCache
 

@@ -1,8 +1,8 @@
-"""`raydance task`, and what `generate` and `search` do for systems whose runs declare tasks."""
+"""`raydance task`, and how commands let a run answer: inputs read, answers printed or written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +12,11 @@ from raydance.commands.options import FpsOption, JsonOption, MappingOption, RunO
 from raydance.commands.options import local as local_copy
 from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
-from raydance.plain_text import one_line
+from raydance.plain_text import repaired
 
 if TYPE_CHECKING:
+    from raydance.motion.export.edits import Edits
+    from raydance.motion.export.written_file import WrittenFile
     from raydance.systems.tasks import Answer, Task
 
 TextOption = Annotated[str | None, typer.Option("--text", help="A sentence.")]
@@ -137,15 +139,21 @@ def split_choices(choices: Sequence[str]) -> dict[str, Any]:
 def answer_task(
     name: str,
     run: str,
-    given: Mapping[str, str | None],
+    given: Mapping[str, Any],
     options: Mapping[str, Any],
     out: Path | None,
     *,
     fps: float | None = None,
     mapping: Path | None = None,
+    edits: Edits | None = None,
+    writing: Mapping[str, Any] | None = None,
     as_json: bool = False,
 ) -> None:
     """Read the inputs, let the run answer, and write or print what it says.
+
+    Args:
+        given: what the user gave for each kind of input: words, files, or what is read already.
+        edits, writing: of files of motion; see `export.write_clip`.
 
     Raises:
         InputError: a task that the run has not, or an input or option that it does not take.
@@ -153,30 +161,44 @@ def answer_task(
     from raydance.systems import load_run
     from raydance.systems.tasks import task_of
 
+    inputs = read_inputs(given, fps, mapping)
     wanted = task_of(load_run(local_copy(run)), name)
     if wanted.output == "table" and out is not None:
         raise InputError(f"{name} answers rows of words; leave out --out, or use --json")
     if wanted.output != "table" and out is None and not as_json:
         raise InputError(f"{name} makes {wanted.output}: give --out FILE")
     if out is not None:
-        check_out_file(wanted, out)
-    inputs = read_inputs(wanted, given, fps, mapping)
+        check_out_file(wanted, out, writing or {})
     (answer,) = wanted.answer([wanted.request(inputs, options)])
-    files = write_answer(answer, out, given) if out is not None else []
+    files: dict[Path, WrittenFile] = {}
+    if out is not None:
+        files = write_answer(answer, out, given, edits, writing or {})
+    notes = list(dict.fromkeys(note for file in files.values() for note in file.notes))
     if as_json:
         facts = answer.to_dict()
         if files:
             facts.pop("samples", None)
-        print_json(facts | ({"files": files} if files else {}))
+            residuals = [file.residual for file in files.values()]
+            facts |= {"files": list(files), "residuals": residuals, "notes": notes}
+        print_json(facts)
         return
     for file in files:
-        print_lines(str(file))
+        frames, fps = answer.num_frames, answer.fps  # type: ignore[union-attr]
+        print_lines(f"{file}: {frames} frames, {frames / fps:.1f} s")
+    lines = [*_lines_of(answer), *(f"  {note}" for note in notes)]
+    if lines:
+        print_lines(*lines)
+
+
+def _lines_of(answer: Answer) -> Iterator[str]:
+    if answer.lines:
+        yield from answer.lines
+        return
     for row in getattr(answer, "rows", ()):
-        print_lines("  ".join(_shown(value) for value in row.values()))
+        yield "  ".join(_shown(value) for value in row.values())
     for key, value in answer.facts.items():
-        print_lines(f"  {key.replace('_', ' ')}: {_shown(value)}")
-    for notice in answer.notices:
-        print_lines(f"  {notice}")
+        yield f"  {key.replace('_', ' ')}: {_shown(value)}"
+    yield from (f"  {notice}" for notice in answer.notices)
 
 
 def _shown(value: Any) -> str:
@@ -184,30 +206,28 @@ def _shown(value: Any) -> str:
 
 
 def read_inputs(
-    task: Task, given: Mapping[str, str | None], fps: float | None, mapping: Path | None
+    given: Mapping[str, Any], fps: float | None, mapping: Path | None
 ) -> dict[str, Any]:
-    """Inputs as the task takes them, of the words and files that a user gave.
+    """Inputs as tasks take them, of the words and files that a user gave for each kind.
 
     Raises:
         InputError: a file that cannot be read, or values that make no sense.
     """
     inputs: dict[str, Any] = {}
-    for name, value in given.items():
+    for kind, value in given.items():
         if value is None:
             continue
-        kind = task.inputs[name].kind if name in task.inputs else name
         if kind == "motion":
-            inputs[name] = read_motion(value, fps, mapping)
+            value = read_motion(value, fps, mapping)
         elif kind == "music":
-            inputs[name] = _existing(local_copy(value))
+            value = _existing(local_copy(value))
         elif kind == "tracks":
-            inputs[name] = first_track(local_copy(value), fps)
+            value = first_track(local_copy(value), fps)
         elif kind == "box":
-            inputs[name] = _box(value)
+            value = _box(value)
         elif kind == "mask":
-            inputs[name] = _mask(_existing(local_copy(value)))
-        else:
-            inputs[name] = value
+            value = _mask(_existing(local_copy(value)))
+        inputs[kind] = value
     return inputs
 
 
@@ -257,53 +277,39 @@ def _mask(path: Path) -> Any:
         raise InputError(f"{path}: no readable picture ({error})") from None
 
 
-def check_out_file(task: Task, out: Path) -> None:
+def check_out_file(task: Task, out: Path, writing: Mapping[str, Any]) -> None:
     """Say early what cannot be written.
 
     Raises:
-        InputError: a suffix that motion or tracks are not written to.
+        InputError: a suffix that motion or tracks are not written to, or an option that the
+            suffix does not have.
     """
     from raydance.motion import export
     from raydance.tracks.export import WRITERS
 
     if task.output == "motion":
-        export.check_suffix(out)
+        export.check_suffix(out, **writing)
     elif out.suffix.lower() not in WRITERS:
         raise InputError(f"{out}: tracks are written to {', '.join(WRITERS)}")
 
 
-def write_answer(answer: Answer, out: Path, given: Mapping[str, str | None]) -> list[Path]:
+def write_answer(
+    answer: Answer,
+    out: Path,
+    given: Mapping[str, Any],
+    edits: Edits | None,
+    writing: Mapping[str, Any],
+) -> dict[Path, WrittenFile]:
     """Write each sample: the first to `out`, further ones with a number in their names."""
+    from raydance.motion.export.video import add_sound
     from raydance.systems.tasks import MotionAnswer, TracksAnswer
 
-    if isinstance(answer, MotionAnswer):
-        samples = len(answer.motion)
-    else:
-        assert isinstance(answer, TracksAnswer)
-        samples = len(answer.points)
-    files = []
-    for sample in range(samples):
+    assert isinstance(answer, MotionAnswer | TracksAnswer)
+    options = {"edits": edits, **writing} if isinstance(answer, MotionAnswer) else {}
+    files = {}
+    for sample in range(answer.num_samples):
         file = out if sample == 0 else out.with_name(f"{out.stem}-{sample + 1}{out.suffix}")
-        if isinstance(answer, MotionAnswer):
-            _write_motion(answer, sample, file, given)
-        else:
-            _write_tracks(answer, sample, file, given)
-        files.append(file)
+        files[file] = answer.write(sample, file, repaired(given.get("text") or ""), **options)
+        if answer.kind == "motion" and given.get("music") and file.suffix.lower() == ".mp4":
+            add_sound(file, local_copy(str(given["music"])))
     return files
-
-
-def _write_motion(answer: Any, sample: int, file: Path, given: Mapping[str, str | None]) -> None:
-    from raydance.motion import export
-    from raydance.motion.export.video import add_sound
-
-    caption = one_line(given.get("text") or "")
-    export.write_clip(file, answer.as_clip(sample, one_line(file.stem), caption))
-    if given.get("music") and file.suffix.lower() == ".mp4":
-        add_sound(file, Path(local_copy(str(given["music"]))))
-
-
-def _write_tracks(answer: Any, sample: int, file: Path, given: Mapping[str, str | None]) -> None:
-    from raydance.tracks.export import write_track
-
-    caption = one_line(given.get("text") or "")
-    write_track(file, answer.as_track(sample, one_line(file.stem), caption))

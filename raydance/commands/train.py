@@ -129,10 +129,9 @@ def train(
     if as_json:
         print_json(run_facts(run.path))
     elif not quiet:
-        what = (
-            "describe FILE" if system == "dance-language" else f"info {out}` or `raydance evaluate"
-        )
-        where = f"--run {out}" if system == "dance-language" else out
+        describes = "describe" in plan.tasks
+        what = "describe FILE" if describes else f"info {out}` or `raydance evaluate"
+        where = f"--run {out}" if describes else out
         hint = f"{out}: trained; try `raydance {what} {where}`"
         print_lines(hint if stage is None else out)
 

@@ -6,8 +6,8 @@ vectors from memory. Larger libraries are searched by `raydance.library.finder`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Final, Literal
 
 import numpy as np
 
@@ -16,22 +16,34 @@ Metric = Literal["cosine", "euclidean"]
 FIRST_LOOK: Final = 20
 """Vectors looked at first for each hit wanted: neighbouring windows mostly are of one clip."""
 
-T = TypeVar("T")
 
+def best_of_each(
+    search: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    owner_of: Callable[[int], Hashable],
+    wanted: int,
+    total: int,
+) -> list[tuple[int, float]]:
+    """The nearest row, with its score, of each of the `wanted` owners nearest to a query.
 
-def look(hits_among: Callable[[int], list[T]], wanted: int, total: int) -> list[T]:
-    """Hits among the nearest vectors: more and more of them, until there are as many as wanted.
+    Looks at more and more rows, until there are as many owners as wanted.
 
     Args:
-        hits_among: gives the hits among so many vectors, the nearest ones.
-        wanted: hits.
+        search: rows and scores of so many vectors, the nearest first.
+        owner_of: of a row; None passes it over.
         total: vectors there are.
     """
     count = FIRST_LOOK * wanted
     while True:
-        hits = hits_among(min(count, total))
-        if len(hits) >= wanted or count >= total:
-            return hits
+        best: dict[Hashable, tuple[int, float]] = {}
+        rows, found = search(min(count, total))
+        for row, score in zip(rows.tolist(), found.tolist()):
+            owner = owner_of(row)
+            if owner is not None and owner not in best:
+                best[owner] = row, score
+                if len(best) == wanted:
+                    break
+        if len(best) == wanted or count >= total:
+            return list(best.values())
         count *= 4
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from raydance.data import sources
 from raydance.data.dataset import Shard, motion_arrays, write_shard
+from raydance.data.pieces import Piece, columns_of, cut, split_off
 from raydance.data.schema import MOTION, Modality
 from raydance.data.sources import FileJob
 from raydance.errors import FormatError, InputError, RaydanceError
@@ -126,34 +127,6 @@ class Settings:
         starts = np.arange(0, num_frames, self.window)
         lengths = np.minimum(num_frames - starts, self.window)
         return starts[lengths >= self.min_frames], lengths[lengths >= self.min_frames]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """Unbroken motion of a clip and where its windows begin.
-
-    Attributes:
-        clip: the clip's row.
-        motion: `[T, 50, 3]` float32, metres, at the dataset's rate.
-        joint_mask: `[50]` bool.
-        begin_s: time of the first frame, from the clip's begin.
-        starts: `[N]` first frames of rows in `motion`.
-        lengths: `[N]` frames of each row before it is padded.
-        music: `[T', F]` features of its song at the dataset's rate, from the clip's first frame;
-            None without a song.
-    """
-
-    clip: dict[str, Any]
-    motion: np.ndarray
-    joint_mask: np.ndarray
-    begin_s: float
-    starts: np.ndarray
-    lengths: np.ndarray
-    music: np.ndarray | None = None
-
-    def part(self, first: int, end: int | None) -> Piece:
-        """Only the rows `first:end`."""
-        return replace(self, starts=self.starts[first:end], lengths=self.lengths[first:end])
 
 
 @dataclass(kw_only=True)
@@ -404,18 +377,6 @@ def _pieces(
     return pieces, len(ranges) - 1
 
 
-def cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece.
-
-    What is shorter than a window holds its last frame to the end.
-    """
-    steps = np.minimum(np.arange(settings.window), piece.lengths[:, None] - 1)
-    motion = piece.motion[piece.starts[:, None] + steps]
-    masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
-    times = piece.begin_s + piece.starts / settings.fps
-    return windows.normalise_window(motion, masks), masks, times
-
-
 def write_group(
     number: int, jobs: Iterable[FileJob], settings: Settings, folder: Path
 ) -> Iterator[dict[str, Any]]:
@@ -430,10 +391,10 @@ def write_group(
         nonlocal pending, num_shards
         shards = []
         while sum(len(piece.starts) for piece in pending) >= at_least:
-            full, pending = _split_off(pending, SHARD_WINDOWS)
+            full, pending = split_off(pending, SHARD_WINDOWS)
             split = full[0].clip["split"]
             name = f"{split}-{number:05d}-{num_shards:03d}"
-            shards.append(write_shard(folder, name, split, _columns(full, settings)))
+            shards.append(write_shard(folder, name, split, columns_of(full, settings)))
             num_shards += 1
         return shards
 
@@ -451,42 +412,6 @@ def write_group(
     if last is not None:
         last["shards"] += flush(1)
         yield last
-
-
-def _split_off(pieces: Sequence[Piece], count: int) -> tuple[list[Piece], list[Piece]]:
-    """The first `count` windows, or all that there are, and the rest."""
-    first: list[Piece] = []
-    for i, piece in enumerate(pieces):
-        if len(piece.starts) > count:
-            rest = [piece.part(count, None), *pieces[i + 1 :]]
-            return ([*first, piece.part(0, count)] if count else first), rest
-        first.append(piece)
-        count -= len(piece.starts)
-    return first, []
-
-
-def _columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
-    motion, masks, times = (
-        np.concatenate(parts) for parts in zip(*(cut(piece, settings) for piece in pieces))
-    )
-    clips = [piece.clip for piece in pieces for _ in piece.starts]
-    lengths = np.concatenate([piece.lengths for piece in pieces])
-    rate = settings.fps
-    return {
-        "window_id": [f"{c['clip_id']}@{round(t * rate)}" for c, t in zip(clips, times)],
-        "clip_id": [clip["clip_id"] for clip in clips],
-        "recording": [clip["recording"] for clip in clips],
-        "source": [clip["source"] for clip in clips],
-        "split": [clip["split"] for clip in clips],
-        "start_s": times.tolist(),
-        "end_s": (times + lengths / rate).tolist(),
-        "motion": motion,
-        "joint_mask": masks,
-        **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
-        **(_music_columns(pieces, settings) if settings.music is not None else {}),
-        "captions": [clip["captions"] for clip in clips],
-        "labels": [clip["labels"] for clip in clips],
-    }
 
 
 def clip_music(
@@ -510,18 +435,3 @@ def clip_music(
         return None
     first = round(begin_s * settings.fps)
     return features.values[first : first + int(duration_s * settings.fps) + 2]
-
-
-def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
-    """Features `[N, L, F]` of each row, zero after the song's end, and which rows have a song."""
-    rows, known = [], []
-    for piece in pieces:
-        for start, length in zip(piece.starts, piece.lengths):
-            values = np.zeros((settings.window, len(FEATURE_NAMES)), dtype=np.float32)
-            known.append(piece.music is not None)
-            if piece.music is not None:
-                first = round(piece.begin_s * settings.fps) + int(start)
-                part = piece.music[first : first + int(length)]
-                values[: len(part)] = part
-            rows.append(values)
-    return {"music": np.stack(rows), "has_music": np.array(known)}

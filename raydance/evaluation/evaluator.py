@@ -21,8 +21,8 @@ from raydance.evaluation.clips import read_split
 from raydance.evaluation.measure import Measure
 from raydance.metrics.distribution import fid
 from raydance.metrics.retrieval import chance_r_at_k, mm_dist, r_at_k, r_precision
-from raydance.systems.engine import MAIN
 from raydance.systems.evaluator.run import Evaluator
+from raydance.systems.step import MAIN
 
 REPLICATIONS: Final = 20
 MOST_CLIPS: Final = 1000

@@ -17,8 +17,9 @@ from raydance.evaluation.comparison import side_by_side
 from raydance.evaluation.measure import losses_against_baseline
 from raydance.evaluation.text_motion import Replications, text_motion_measures
 from raydance.systems import system_of_run
-from raydance.systems.engine import MAIN, System, named
+from raydance.systems.engine import System, named
 from raydance.systems.evaluator.run import Evaluator
+from raydance.systems.step import MAIN
 from raydance.training.run_folder import Run
 
 

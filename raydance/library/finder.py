@@ -1,4 +1,4 @@
-"""Search in a captioned library by a sentence or by motion, on a FAISS index that grows with it.
+"""Search in a library on disk by a point of the run's space, on a FAISS index that grows with it.
 
 Exact up to `EXACT_WINDOWS`: all windows are looked at in half precision, which is half the memory
 to read, and the nearest of them in full; only what rounding can't have misplaced counts. Then a
@@ -24,8 +24,7 @@ import pyarrow as pa
 from raydance.data import index
 from raydance.errors import ArtifactError, InputError
 from raydance.files import replacing, write_json
-from raydance.library.store import CaptionStore
-from raydance.systems.dance_language.answers import Hit
+from raydance.library.unit_store import UnitStore
 
 EXACT_WINDOWS: Final = 300_000
 """More windows than this are searched approximately."""
@@ -38,11 +37,10 @@ _HALF_LARGEST: Final = 65504.0
 _HALF_ERROR: Final = 1.25 * 2.0**-11  # of a vector's length; the quarter is for sums in float32
 _HALF_STEP: Final = 2.0**-24  # between numbers too small for all of their digits
 _BLOCK: Final = 16_384
-_TOLD: Final = ("clip_id", "item", "source", "start_s", "end_s", "captions", "derived")
 
 
 class Finder:
-    """Searches a captioned library.
+    """Searches a library that has points.
 
     Args:
         store: the library.
@@ -54,13 +52,16 @@ class Finder:
     """
 
     def __init__(
-        self, store: CaptionStore, *, exact_windows: int = EXACT_WINDOWS, keep: bool = True
+        self, store: UnitStore, *, exact_windows: int = EXACT_WINDOWS, keep: bool = True
     ) -> None:
         self.store = store
         self._units = dict(store.units())
-        self._num_clips = sum(r["clips"] for r in store.records if r["unit"] in self._units)
-        self._is_cosine = store.facts["metric"] == "cosine"
-        total = sum(r["windows"] for r in store.records if r["unit"] in self._units)
+        self._table, self._column = store.POINTS
+        here = [record for record in store.records if record["unit"] in self._units]
+        self._num_owners = sum(record[store.TABLES[-1]] for record in here)
+        self._is_cosine = store.facts.get("metric", "cosine") == "cosine"
+        self._width = int(store.facts.get("width") or self._first_width())
+        total = sum(record[self._table] for record in here)
         self.is_exact = total <= exact_windows
         self._kind = "half-then-exact" if self.is_exact else "hnsw"
         self._index, self._order = self._load()
@@ -71,61 +72,61 @@ class Finder:
         if fresh and keep:
             self._save()
         self._slack = self._misplaced_by() if self.is_exact else 0.0
-        self._tables: OrderedDict[str, tuple[list[str], list[str], pa.Table]] = OrderedDict()
+        self._tables: OrderedDict[str, tuple[list[tuple[Any, ...]], list[str], pa.Table]] = (
+            OrderedDict()
+        )
         self._ends = np.cumsum([count for _, count in self._order], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def search(self, point_Z: np.ndarray, k: int) -> list[Hit]:
-        """The k clips nearest to a point of the shared space, each by its best window.
+    def search(self, point_Z: np.ndarray, k: int) -> list[Any]:
+        """The k owners of rows (clips, or inputs) nearest to a point, each by its best row.
+
+        They are what the store's `hit` makes of them.
 
         Raises:
             InputError: k below 1.
         """
         if k < 1:
             raise InputError(f"k: {k}; at least 1")
-        wanted = min(k, self._num_clips)
-        return index.look(lambda n: self._hits_among(point_Z, wanted, n), wanted, len(self))
-
-    def _hits_among(self, point_Z: np.ndarray, k: int, count: int) -> list[Hit]:
-        if count == 0:
-            return []
         query = np.ascontiguousarray(point_Z, dtype=np.float32)
         if self._is_cosine:
             query = index.unit(query[None])[0]
-        scores, rows = self._nearest(query, count)
-        hits: dict[str, Hit] = {}
-        for row, score in zip(rows.tolist(), scores.tolist()):
-            place = int(np.searchsorted(self._ends, row, side="right"))
-            unit, size = self._order[place]
-            if unit not in self._units:
-                continue
-            window = row - (int(self._ends[place]) - size)
-            names, items, table = self._table(unit)
-            if items[window] not in self._units[unit] or names[window] in hits:
-                continue
-            (found,) = table.slice(window, 1).to_pylist()
-            hits[found["clip_id"]] = Hit(
-                clip_id=found["clip_id"],
-                start_s=found["start_s"],
-                end_s=found["end_s"],
-                score=score,
-                captions=tuple(found["captions"]),
-                derived=tuple(found["derived"]),
-                labels={},
-                split="",
-                source=found["source"],
-            )
-            if len(hits) == k:
-                break
-        return list(hits.values())
+        found = index.best_of_each(
+            lambda count: self._nearest(query, count),
+            self._owner_of,
+            min(k, self._num_owners),
+            len(self),
+        )
+        return [self._hit(row, score) for row, score in found]
+
+    def _place(self, row: int) -> tuple[str, int]:
+        """The unit that a row is in, and its number there."""
+        place = int(np.searchsorted(self._ends, row, side="right"))
+        unit, size = self._order[place]
+        return unit, row - (int(self._ends[place]) - size)
+
+    def _owner_of(self, row: int) -> tuple[Any, ...] | None:
+        """The owner of a row; None where the row counts no more."""
+        unit, number = self._place(row)
+        if unit not in self._units:
+            return None
+        owners, items, _ = self._rows(unit)
+        return owners[number] if items[number] in self._units[unit] else None
+
+    def _hit(self, row: int, score: float) -> Any:
+        unit, number = self._place(row)
+        (found,) = self._rows(unit)[2].slice(number, 1).to_pylist()
+        return self.store.hit(found, score)
 
     def _nearest(self, query_Z: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and rows of the nearest windows, the nearest first.
+        """Rows and scores of the nearest windows, the nearest first.
 
         At most `count`; fewer where rounding leaves open which window comes next.
         """
+        if count == 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         if not self.is_exact:
             graph: Any = faiss.downcast_index(self._index)
             graph.hnsw.efSearch = max(_HNSW_SEARCH, count)
@@ -133,7 +134,7 @@ class Finder:
         full = self._index.refine_index
         if count == len(self) or not np.isfinite(self._slack):
             return self._scan(full, query_Z, count)
-        rough, rows = self._scan(self._index.base_index, query_Z, count)
+        rows, rough = self._scan(self._index.base_index, query_Z, count)
         if len(rows) < count:  # what is not a number is nowhere
             return self._scan(full, query_Z, count)
         points = full.reconstruct_batch(rows)
@@ -142,14 +143,14 @@ class Finder:
         order = order[scores[order] >= rough[-1] + self._slack]
         if index.FIRST_LOOK * len(order) < count:  # windows alike: a second such look tells no more
             return self._scan(full, query_Z, count)
-        return scores[order], rows[order]
+        return rows[order], scores[order]
 
     def _scan(self, vectors: Any, query_Z: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         with _one_thread():
             values, rows = vectors.search(query_Z[None], k)
         is_found = rows[0] >= 0
         found, rows = values[0][is_found], rows[0][is_found]
-        return found if self._is_cosine else -np.sqrt(found), rows
+        return rows, found if self._is_cosine else -np.sqrt(found)
 
     def _misplaced_by(self) -> float:
         """The most by which a vector's copy in half precision can score better or worse than it."""
@@ -162,24 +163,31 @@ class Finder:
             return np.inf
         return _HALF_ERROR * longest + _HALF_STEP * float(np.sqrt(self._index.d))
 
-    def _table(self, unit: str) -> tuple[list[str], list[str], pa.Table]:
-        """A unit's clips, files and all that is told of its windows; kept while it is needed."""
+    def _rows(self, unit: str) -> tuple[list[tuple[Any, ...]], list[str], pa.Table]:
+        """Owners, files and all that is told of a unit's rows; kept while it is needed."""
         if unit not in self._tables:
-            table = self.store.read("windows", unit, _TOLD)
-            names, items = (table[column].to_pylist() for column in ("clip_id", "item"))
-            self._tables[unit] = names, items, table
+            table = self.store.read(self._table, unit, ("item", *self.store.TOLD))
+            owners = list(zip(*(table[name].to_pylist() for name in self.store.OWNER)))
+            self._tables[unit] = owners, table["item"].to_pylist(), table
             if len(self._tables) > _KEPT_TABLES:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(unit)
         return self._tables[unit]
 
+    def _points(self, unit: str) -> np.ndarray:
+        """The points `[n, Z]` of a unit's rows."""
+        column = self.store.read(self._table, unit, [self._column])[self._column].combine_chunks()
+        return column.flatten().to_numpy().reshape(len(column), -1).astype(np.float32)
+
+    def _first_width(self) -> int:
+        return next((self._points(unit).shape[1] for unit in self._units), 1)
+
     def _add(self, unit: str) -> None:
-        column = self.store.read("windows", unit, ["embedding"])["embedding"].combine_chunks()
-        points = column.flatten().to_numpy().reshape(len(column), -1).astype(np.float32)
+        points = self._points(unit)
         if points.shape[1] != self._index.d:
             raise ArtifactError(
                 f"{self.store.path}: unit {unit} has embeddings of {points.shape[1]} values, "
-                f"captions.json says {self._index.d}"
+                f"{self.store.RECORD} says {self._index.d}"
             )
         if self._is_cosine:
             points = index.unit(points)
@@ -193,7 +201,7 @@ class Finder:
         return self.store.path / "index"
 
     def _new(self) -> Any:
-        width = int(self.store.facts["width"])
+        width = self._width
         metric = faiss.METRIC_INNER_PRODUCT if self._is_cosine else faiss.METRIC_L2
         if self.is_exact:
             half = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, metric)
@@ -217,7 +225,7 @@ class Finder:
             found = faiss.read_index(str(path))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             return self._new(), []
-        is_ours = found.ntotal == total and found.d == int(self.store.facts["width"])
+        is_ours = found.ntotal == total and found.d == self._width
         return (found, order) if is_ours else (self._new(), [])
 
     def _save(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from raydance.library.unit_store import UnitStore, run_identity
+from raydance.systems.dance_language.answers import Hit
 
 __all__ = ["CaptionStore", "run_identity"]
 
@@ -32,6 +33,15 @@ class CaptionStore(UnitStore):
     NEEDED: ClassVar[frozenset[str]] = frozenset(
         {"run", "fps", "window", "stride", "k", "metric", "width"}
     )
+    POINTS: ClassVar[tuple[str, str]] = ("windows", "embedding")
+    OWNER: ClassVar[tuple[str, ...]] = ("clip_id",)
+    TOLD = ("clip_id", "source", "start_s", "end_s", "captions", "derived")
+
+    def hit(self, row: dict[str, Any], score: float) -> Hit:
+        """A window that was found."""
+        told: dict[str, Any] = {name: row[name] for name in self.TOLD}
+        told |= {name: tuple(row[name]) for name in ("captions", "derived")}
+        return Hit(score=score, labels={}, split="", **told)
 
     def commit(
         self, name: str, session: int, files: Sequence[Any], windows: pa.Table, clips: pa.Table

@@ -14,10 +14,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
-import numpy as np
 import pyarrow as pa
 
-from raydance.data.index import Index
 from raydance.library.unit_store import UnitStore
 
 SCHEMA: Final = pa.schema(
@@ -39,6 +37,9 @@ class TaskStore(UnitStore):
     WHAT: ClassVar[str] = "a library"
     TABLES: ClassVar[tuple[str, ...]] = ("answers",)
     NEEDED: ClassVar[frozenset[str]] = frozenset({"run", "task", "options"})
+    POINTS: ClassVar[tuple[str, str]] = ("answers", "point")
+    OWNER: ClassVar[tuple[str, ...]] = ("item", "name")
+    TOLD: ClassVar[tuple[str, ...]] = ("item", "name", "captions")
 
     def sweep_up(self) -> None:
         """Remove what no file of the library needs any more, in `made` too."""
@@ -54,17 +55,3 @@ class TaskStore(UnitStore):
             for row in self.read("answers", unit).to_pylist():
                 if row["item"] in here:
                     yield row | {"answer": json.loads(row["answer"])}
-
-    def search(self, point: np.ndarray, k: int) -> list[dict[str, Any]]:
-        """The inputs nearest to a point `[Z]`, the best first: `score` (cosine), `item`, `name`,
-        `captions`."""
-        rows = [row for row in self.answers() if row["point"]]
-        if not rows:
-            return []
-        points = np.array([row["point"] for row in rows], dtype=np.float32)
-        found, scores = Index(points, "cosine").search(point, k)
-        return [
-            {"score": float(score)}
-            | {name: rows[int(number)][name] for name in ("item", "name", "captions")}
-            for number, score in zip(found, scores)
-        ]

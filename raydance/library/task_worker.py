@@ -14,14 +14,12 @@ from raydance.data.track_ingest import TrackSettings
 from raydance.errors import InputError, RaydanceError
 from raydance.library.task_store import SCHEMA
 from raydance.library.units import Item
-from raydance.motion.export import write_clip
 from raydance.motion.export.video import add_sound
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.motion.formats import read_clip
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.systems.engine import System, named
 from raydance.systems.tasks import Answer, MotionAnswer, Task, TracksAnswer, task_of
-from raydance.tracks.export import write_track
 from raydance.tracks.formats import iter_tracks
 from raydance.tracks.track import Track
 
@@ -149,19 +147,15 @@ class TaskWorker:
         """An answer as plain data; motion and tracks are written and named."""
         if not isinstance(answer, MotionAnswer | TracksAnswer):
             return answer.to_dict()
-        samples = len(answer.motion if isinstance(answer, MotionAnswer) else answer.points)
         files = []
-        for sample in range(samples):
+        for sample in range(answer.num_samples):
             parts = [str(n + 1) for n in (number, sample) if n]
             file = "-".join([item.name, *parts]) + self.order.suffix
             path = Path(self.order.out, "made", file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(answer, MotionAnswer):
-                write_clip(path, answer.as_clip(sample, path.stem))
-                if self.order.kind == "music" and path.suffix == ".mp4" and item.job:
-                    add_sound(path, Path(item.job.path))
-            else:
-                write_track(path, answer.as_track(sample, path.stem))
+            answer.write(sample, path)
+            if self.order.kind == "music" and path.suffix == ".mp4" and item.job:
+                add_sound(path, Path(item.job.path))
             files.append(f"made/{file}")
         facts = {"facts": dict(answer.facts), "notices": list(answer.notices)}
         return {"kind": answer.kind, "files": files, **facts}

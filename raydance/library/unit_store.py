@@ -58,6 +58,9 @@ class UnitStore:
         WHAT, MADE: what it holds and how it came to be, for messages.
         TABLES: folders of tables; the first one counts rows.
         NEEDED: facts without which the record is damaged.
+        POINTS: the table and its column that hold points for search.
+        OWNER, TOLD: columns of that table by which rows belong together in a search, and that a
+            hit tells.
     """
 
     RECORD: ClassVar[str]
@@ -67,6 +70,9 @@ class UnitStore:
     MADE: ClassVar[str] = "made"
     TABLES: ClassVar[tuple[str, ...]]
     NEEDED: ClassVar[frozenset[str]] = frozenset({"run"})
+    POINTS: ClassVar[tuple[str, str]]
+    OWNER: ClassVar[tuple[str, ...]]
+    TOLD: ClassVar[tuple[str, ...]]
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
         self.path = path
@@ -155,6 +161,10 @@ class UnitStore:
             except OSError:
                 raise InputError(f"{self.path}: another process writes to it") from None
             yield
+
+    def hit(self, row: dict[str, Any], score: float) -> Any:
+        """What a search gives of a row of `TOLD`."""
+        return {"score": score} | {name: row[name] for name in self.TOLD}
 
     # Writing
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from raydance.data import ingest, sources
+from raydance.data import ingest, pieces, sources
 from raydance.data.dataset import SPLITS, Dataset, Shard, is_dataset
 from raydance.errors import InputError, RaydanceError
 
@@ -197,7 +197,7 @@ def _files_unit(
             kept = ("clip_id", "source", "fps", "start_frame", "duration_s")
             unit_clips.append({k: clip[k] for k in kept} | {"item": item.name})
         for piece in result.pieces:
-            motion, mask, starts = ingest.cut(piece, settings)
+            motion, mask, starts = pieces.cut(piece, settings)
             motions.append(motion)
             masks.append(mask)
             number = place[piece.clip["clip_id"]]

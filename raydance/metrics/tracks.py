@@ -12,18 +12,10 @@ import numpy as np
 
 from raydance.errors import InputError
 
-RASTER: Final = 256
-"""Width and height of the frame in which TAP-Vid counts pixels."""
-
 THRESHOLDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Pixels at 256 x 256 below which TAP-Vid calls a point right."""
 
 Norm = Literal["point", "frame"]
-
-
-def raster_pixels(points: np.ndarray) -> np.ndarray:
-    """Points normalised to [-1, 1] as pixels of a frame of 256 x 256."""
-    return (np.asarray(points, float) + 1.0) * (RASTER / 2)
 
 
 def ade(

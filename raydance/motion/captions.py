@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -141,14 +141,6 @@ def read_captions(path: str | Path) -> tuple[CaptionRow, ...]:
         reason = f"{derived} of {total} captions are marked as derived, and taken as if written"
         warnings.warn(f"{path}: {reason}", stacklevel=2)
     return tuple(rows)
-
-
-def rows_by_file(rows: Iterable[CaptionRow]) -> dict[Path, tuple[CaptionRow, ...]]:
-    """Rows grouped by the motion file they are about, in order."""
-    groups: dict[Path, list[CaptionRow]] = {}
-    for row in rows:
-        groups.setdefault(row.file, []).append(row)
-    return {file: tuple(group) for file, group in groups.items()}
 
 
 def on_frames(row: CaptionRow, fps: float, num_frames: int) -> CaptionRow:

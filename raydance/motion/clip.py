@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raydance.motion import skeleton
+
 if TYPE_CHECKING:
     from raydance.motion.export.written_file import WrittenFile
 
@@ -74,3 +76,24 @@ class Clip:
     @property
     def duration_s(self) -> float:
         return self.num_frames / self.fps
+
+
+def generated_clip(
+    motion: np.ndarray, joint_mask: np.ndarray, fps: float, name: str, *captions: str
+) -> Clip:
+    """Generated motion as a clip that writers take.
+
+    Args:
+        motion: `[T, 50, 3]`, metres, y up.
+        joint_mask: `[50]` bool: the joints that it has; the clip has no others.
+    """
+    kept = np.flatnonzero(joint_mask)
+    return Clip(
+        clip_id=name,
+        source="generated",
+        fps=fps,
+        joint_names=tuple(skeleton.JOINTS[joint] for joint in kept),
+        parents=skeleton.parents_among(kept.tolist()),
+        positions=motion[:, kept],
+        captions=captions,
+    )

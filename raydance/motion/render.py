@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -315,13 +315,6 @@ def strip(
         font = ImageFont.load_default(size=12)
         ImageDraw.Draw(whole).text((6, 4), title, fill=_INK, font=font)
     return whole
-
-
-def render_strip(path: str | Path, motion: np.ndarray, num_poses: int = 8, **options: Any) -> None:
-    """Write `strip` as a PNG; arguments and errors are its."""
-    whole = strip(motion, num_poses, **options)
-    with replacing(Path(path)) as temporary:
-        whole.save(temporary, format="PNG")
 
 
 def _palette() -> Image.Image:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,33 +29,6 @@ RATES: Final = (1_000, 384_000)
 """Sample rates in Hz that are read and written, from and to."""
 
 _BLOCK: Final = 1 << 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioFacts:
-    """What a file says about itself.
-
-    Attributes:
-        rate: samples per second.
-        channels: number of channels.
-        duration_s: seconds, or None where the file does not say.
-        format: as libsndfile names it, such as `WAV` or `OGG`.
-    """
-
-    rate: int
-    channels: int
-    duration_s: float | None
-    format: str
-
-
-def audio_facts(path: str | Path) -> AudioFacts:
-    """The header of an audio file; no sample is decoded.
-
-    Raises:
-        FormatError: not an audio file that is read here, or one beyond the bounds.
-    """
-    with _opened(Path(path)) as file:
-        return _facts(file, str(path))
 
 
 def read_audio(
@@ -81,13 +53,13 @@ def read_audio(
     if rate is not None and not RATES[0] <= rate <= RATES[1]:
         raise InputError(f"{rate} samples per second; allowed are {RATES[0]} to {RATES[1]}")
     with _opened(Path(path)) as file:
-        facts = _facts(file, name)
-        if facts.duration_s is not None and facts.duration_s > max_duration_s:
-            raise _too_long(name, facts.duration_s, max_duration_s)
-        target = facts.rate if rate is None else int(rate)
+        duration_s = _duration_s(file, name)
+        if duration_s is not None and duration_s > max_duration_s:
+            raise _too_long(name, duration_s, max_duration_s)
+        target = file.samplerate if rate is None else int(rate)
         stream = None
-        if target != facts.rate:
-            stream = soxr.ResampleStream(facts.rate, target, 1, dtype="float32")
+        if target != file.samplerate:
+            stream = soxr.ResampleStream(file.samplerate, target, 1, dtype="float32")
         parts = []
         for block in _blocks(file, name, max_duration_s):
             parts.append(block if stream is None else stream.resample_chunk(block))
@@ -168,20 +140,15 @@ def _detail(error: Exception) -> str:
     return str(getattr(error, "error_string", "") or error)[:200].rstrip(".")
 
 
-def _facts(file: soundfile.SoundFile, name: str) -> AudioFacts:
+def _duration_s(file: soundfile.SoundFile, name: str) -> float | None:
+    """How long a file says that it is, once its rate and channels are known to be allowed."""
     if not RATES[0] <= file.samplerate <= RATES[1]:
         reason = f"{file.samplerate} samples per second; allowed are {RATES[0]} to {RATES[1]}"
         raise FormatError(name, reason)
     if not 1 <= file.channels <= MAX_CHANNELS:
         raise FormatError(name, f"{file.channels} channels; allowed are 1 to {MAX_CHANNELS}")
     # A header written by a pipe says nothing, or the largest number there is.
-    known = 0 < file.frames < 1 << 48
-    return AudioFacts(
-        rate=file.samplerate,
-        channels=file.channels,
-        duration_s=file.frames / file.samplerate if known else None,
-        format=file.format,
-    )
+    return file.frames / file.samplerate if 0 < file.frames < 1 << 48 else None
 
 
 def _blocks(file: soundfile.SoundFile, name: str, max_duration_s: float) -> Iterator[np.ndarray]:

@@ -24,7 +24,8 @@ from raydance.report.samples import sample_sections
 from raydance.report.section import ReportContext, Section
 from raydance.systems import system_of_run
 from raydance.systems.base import history
-from raydance.systems.engine import MAIN, named
+from raydance.systems.engine import named
+from raydance.systems.step import MAIN
 from raydance.training.kept_epoch import checks_of
 from raydance.training.run_folder import Run
 

@@ -8,9 +8,10 @@ deployments of Ray Serve.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,64 +25,126 @@ from raydance.serving.retriever import Retriever
 from raydance.serving.runs import Entry, RunCache
 from raydance.serving.sentence_encoder import SentenceEncoder
 
+QUICK_S: Final = 20.0
+"""An answer that takes a moment, and is not here by then, will not come."""
 
-class Backend(Protocol):
+
+class Backend(ABC):
     """The parts, awaited; each method is as that of the part that does it."""
 
+    @abstractmethod
     async def ready(self) -> None:
         """Return once everything that answers is loaded."""
 
-    async def models(self) -> list[dict[str, Any]]:
-        """Facts of the runs."""
+    @abstractmethod
+    async def ask(
+        self,
+        part: str,
+        method: str,
+        model: str | None,
+        *arguments: Any,
+        limit_s: float | None = None,
+    ) -> Any:
+        """What a method of a part answers.
 
+        Args:
+            part: name of its class.
+            model: the run that it is about, where it is about one.
+            limit_s: after which another replica is asked, where there are several.
+        """
+
+    @abstractmethod
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """Sentences in a run's spaces."""
 
+    @abstractmethod
     async def generate(
         self, model: str | None, text: str, **wanted: Any
     ) -> tuple[EncodedText, GeneratedMotion]:
         """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
 
+    @abstractmethod
     async def generate_all(
         self, model: str | None, texts: Sequence[str], **wanted: Any
     ) -> list[tuple[EncodedText, GeneratedMotion]]:
         """Motion for several sentences, each as `generate` would make it."""
 
-    async def between(
-        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> GeneratedMotion:
-        """Motion between two windows."""
-
-    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
-        """A clip in words."""
-
-    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
-        """A clip's points."""
-
-    async def search(
-        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
-    ) -> dict[str, Any]:
-        """Clips near a point."""
-
+    @abstractmethod
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
     ) -> tuple[EncodedText, dict[str, Any]]:
         """Clips near a sentence."""
 
+    async def models(self) -> list[dict[str, Any]]:
+        """Facts of the runs."""
+        found: list[dict[str, Any]] = await self.ask("Retriever", "models", None)
+        return found
+
+    async def between(
+        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
+    ) -> GeneratedMotion:
+        """Motion between two windows."""
+        return await self.ask("Generator", "between", model, model, places, shares)
+
+    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
+        """A clip in words."""
+        return await self.ask("Describer", "describe", model, model, clip, k)
+
+    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
+        """A clip's points."""
+        return await self.ask("Describer", "embed", model, model, clip)
+
+    async def search(
+        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
+    ) -> dict[str, Any]:
+        """Clips near a point."""
+        arguments = (entry, point_Z, k, in_library)
+        return await self.ask("Retriever", "search", entry.name, *arguments, limit_s=QUICK_S)
+
     async def part_of(
         self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
     ) -> ClipPart:
         """A clip's motion."""
+        return await self.ask("Retriever", "part_of", model, model, clip_id, span, in_library)
 
     async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
         """The latent space."""
+        return await self.ask("Retriever", "map", model, model, limit, offset)
 
 
-class InProcess:
+class ComputingThread:
+    """The one thread that computes, as torch spreads a computation over the processors itself.
+
+    Args:
+        waiting: requests that may wait for it; more are turned away.
+    """
+
+    def __init__(self, waiting: int = 64) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
+        self._waiting = waiting
+        self._present = 0
+
+    async def do(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Compute in the thread.
+
+        Raises:
+            Busy: too many wait for it.
+        """
+        if self._present >= self._waiting:
+            raise Busy(f"{self._waiting} requests are waiting already; try again soon")
+        self._present += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._present -= 1
+
+
+class InProcess(Backend):
     """The parts in this process.
 
     Args:
-        waiting: requests that may wait for the one thread that computes; more are turned away.
+        waiting: as of `ComputingThread`.
         report: told what is being loaded.
     """
 
@@ -93,96 +156,56 @@ class InProcess:
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._report = report
-        self._speech, self._generator = SentenceEncoder(run_cache), Generator(run_cache)
-        self._describer, self._retriever = Describer(run_cache), Retriever(run_cache)
-        # One thread: torch spreads a computation over the processors itself.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
-        self._waiting = waiting
-        self._present = 0
+        kinds = (SentenceEncoder, Generator, Describer, Retriever)
+        self._parts: dict[str, Any] = {kind.__name__: kind(run_cache) for kind in kinds}
+        self._thread = ComputingThread(waiting)
         self._loading = asyncio.Lock()
         self._is_loaded = False
 
-    async def _do(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
-        if self._present >= self._waiting:
-            raise Busy(f"{self._waiting} requests are waiting already; try again soon")
-        self._present += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, work, *arguments)
-        finally:
-            self._present -= 1
+    async def ask(
+        self,
+        part: str,
+        method: str,
+        model: str | None,
+        *arguments: Any,
+        limit_s: float | None = None,
+    ) -> Any:
+        """See `Backend`."""
+        return await self._thread.do(getattr(self._parts[part], method), *arguments)
 
     async def ready(self) -> None:
         """Load all parts, once, however many ask."""
         async with self._loading:
             if not self._is_loaded:
-                parts = {
-                    "text encoder": self._speech,
-                    "motion decoder": self._generator,
-                    "captions": self._describer,
-                    "library": self._retriever,
-                }
-                for number, (name, part) in enumerate(parts.items(), 1):
-                    self._report(f"loading {number} of {len(parts)}: {name}")
-                    await self._do(part.warm_up)
+                told = ("text encoder", "motion decoder", "captions", "library")
+                for number, (name, part) in enumerate(zip(told, self._parts.values()), 1):
+                    self._report(f"loading {number} of {len(told)}: {name}")
+                    await self._thread.do(part.warm_up)
                 self._is_loaded = True
-
-    async def models(self) -> list[dict[str, Any]]:
-        """See `Backend`."""
-        return await self._do(self._retriever.models)
 
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """See `Backend`."""
-        answers = await self._do(self._speech.encode_together, [(model, text) for text in texts])
+        asked = [(model, text) for text in texts]
+        answers = await self.ask("SentenceEncoder", "encode_together", model, asked)
         return [only([answer]) for answer in answers]
 
     async def generate(
         self, model: str | None, text: str, **wanted: Any
     ) -> tuple[EncodedText, GeneratedMotion]:
         """See `Backend`."""
-        return only(await self._do(self._generator.generate_together, [((model, text), wanted)]))
+        return (await self.generate_all(model, [text], **wanted))[0]
 
     async def generate_all(
         self, model: str | None, texts: Sequence[str], **wanted: Any
     ) -> list[tuple[EncodedText, GeneratedMotion]]:
         """See `Backend`."""
         asked = [((model, text), wanted) for text in texts]
-        answers = await self._do(self._generator.generate_together, asked)
+        answers = await self.ask("Generator", "generate_together", model, asked)
         return [only([answer]) for answer in answers]
-
-    async def between(
-        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> GeneratedMotion:
-        """See `Backend`."""
-        return await self._do(self._generator.between, model, places, shares)
-
-    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
-        """See `Backend`."""
-        return await self._do(self._describer.describe, model, clip, k)
-
-    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
-        """See `Backend`."""
-        return await self._do(self._describer.embed, model, clip)
-
-    async def search(
-        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
-    ) -> dict[str, Any]:
-        """See `Backend`."""
-        return await self._do(self._retriever.search, entry, point_Z, k, in_library)
 
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
     ) -> tuple[EncodedText, dict[str, Any]]:
         """See `Backend`."""
         asked = [((model, text), k, in_library)]
-        return only(await self._do(self._retriever.find_together, asked))
-
-    async def part_of(
-        self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
-    ) -> ClipPart:
-        """See `Backend`."""
-        return await self._do(self._retriever.part_of, model, clip_id, span, in_library)
-
-    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
-        """See `Backend`."""
-        return await self._do(self._retriever.map, model, limit, offset)
+        return only(await self.ask("Retriever", "find_together", model, asked))

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from raydance.errors import InputError
+from raydance.motion.clip import generated_clip
 from raydance.motion.contacts import clean_feet
 from raydance.serving import progress, replies, schema
 from raydance.serving.context import Service, check_json
@@ -102,7 +103,7 @@ async def _as_file(
 ) -> Response:
     """The only sample as a file."""
     sample, skate = await replies.prepare(_finish, made, 0, asked.clean_feet)
-    clip = replies.as_clip(sample, made.joint_mask, made.fps, "generated", [text])
+    clip = generated_clip(sample, made.joint_mask, made.fps, "generated", text)
     notices = encoded.notices + _in_words(skate)
     facts = _facts_in_headers(made, encoded)
     stem = text[:_LONGEST_STEM]
@@ -119,7 +120,7 @@ async def _as_zip(
         files = []
         for number in range(len(made.motion)):
             sample, skate = await replies.prepare(_finish, made, number, asked.clean_feet)
-            clip = replies.as_clip(sample, made.joint_mask, made.fps, f"sample_{number}", [text])
+            clip = generated_clip(sample, made.joint_mask, made.fps, f"sample_{number}", text)
             stem = f"{row:02d}_{number + 1}_{text[:_LONGEST_STEM]}"
             files.append(await archive.add(clip, stem) | skate)
             progress.report(

@@ -16,8 +16,8 @@ from raydance.serving.problems import NotHere
 from raydance.serving.runs import Entry, OpenRun, RunCache
 from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
 from raydance.systems.dance_language.generation import Request, generate, warm_up
-from raydance.systems.dance_language.steering import Sentence
-from raydance.systems.dance_language.steering_plan import SteeringPlan
+from raydance.systems.steering import Sentence
+from raydance.systems.steering_plan import SteeringPlan
 
 
 class Generator(Part):

@@ -17,7 +17,7 @@ from starlette.datastructures import FormData
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.motion.body_check import clip_doubts, doubts
-from raydance.motion.clip import Clip
+from raydance.motion.clip import Clip, generated_clip
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.render import strip
 from raydance.motion.windows import num_rest_frames
@@ -152,7 +152,7 @@ async def clip_motion(part: Part, format: FormatQuery = "json") -> Response:
         replies.check_size(len(part.motion), int(part.joint_mask.sum()), "JSON")
         return await replies.prepare(_part_as_json, part)
     await replies.check_format(format)
-    clip = replies.as_clip(part.motion, part.joint_mask, part.fps, part.clip_id, part.captions)
+    clip = generated_clip(part.motion, part.joint_mask, part.fps, part.clip_id, *part.captions)
     return await replies.file_response(clip, format, part.clip_id)
 
 

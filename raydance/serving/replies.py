@@ -103,22 +103,6 @@ def _rounded(positions: np.ndarray) -> np.ndarray:
     return np.round(np.ascontiguousarray(positions, dtype=np.float64), _DECIMALS)
 
 
-def as_clip(
-    motion: np.ndarray, joint_mask: np.ndarray, fps: float, name: str, captions: Sequence[str]
-) -> Clip:
-    """Motion `[T, 50, 3]` as a clip with the joints that are there."""
-    kept = np.flatnonzero(joint_mask)
-    return Clip(
-        clip_id=name,
-        source="generated",
-        fps=fps,
-        joint_names=tuple(skeleton.JOINTS[joint] for joint in kept),
-        parents=skeleton.parents_among(kept.tolist()),
-        positions=motion[:, kept],
-        captions=tuple(captions),
-    )
-
-
 def check_size(num_frames: int, num_joints: int, what: str) -> None:
     """Bound what one answer takes.
 

@@ -12,7 +12,7 @@ from raydance.stages.motion_flow import MAX_GUIDANCE
 from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
 from raydance.systems.dance_language.generation import MAX_CANDIDATES
 from raydance.systems.dance_language.long_motion import MAX_SECONDS
-from raydance.systems.dance_language.steering_plan import SteeringPlan
+from raydance.systems.steering_plan import SteeringPlan
 
 MAX_TEXT: Final = 2000
 """Characters of a sentence."""

@@ -1,8 +1,8 @@
-"""The service of runs that declare tasks: every task is a route, made from its declaration.
+"""The service of runs of every system: every task is a route, made from its declaration.
 
 One process, without Ray: a thread computes, one request after the other. Uploaded files are read in
 processes of their own, as motion is in the other service, with whose limits, keys and errors.
-(Runs of Dance-Language have a service with routes of their own: `raydance.serving.app`.)
+(Runs of Dance-Language alone have a service with routes of their own: `raydance.serving.app`.)
 """
 
 from __future__ import annotations
@@ -10,47 +10,37 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData
 
 from raydance.errors import InputError
-from raydance.motion.export import write_clip
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
-from raydance.serving import bounds, job_routes, problems, progress, replies
-from raydance.serving.access_control import AccessControl
-from raydance.serving.app import Settings
-from raydance.serving.assets import add_page
-from raydance.serving.bounds import Bounds
-from raydance.serving.concurrency_limit import ConcurrencyLimit
+from raydance.serving import bounds, progress, replies
+from raydance.serving.application import Settings, assemble
+from raydance.serving.backend import ComputingThread
 from raydance.serving.context import json_body, text_field
-from raydance.serving.docs_page import add_docs
-from raydance.serving.head_method import HeadMethod
-from raydance.serving.problems import Busy, NotHere, Problem
-from raydance.serving.request_metrics import RequestMetrics
-from raydance.serving.runs import Entry
+from raydance.serving.problems import NotHere, Problem
+from raydance.serving.runs import Entry, RunCache
 from raydance.serving.uploads import Uploads, number, whole_number
 from raydance.systems import load_run, system_of_run
 from raydance.systems.tasks import (
     Answer,
     LoadedSystem,
     MotionAnswer,
+    TableAnswer,
     Task,
     TracksAnswer,
     task_of,
 )
-from raydance.tracks.export import write_track
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
 from raydance.version import VERSION
 
@@ -75,7 +65,6 @@ FORMATS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Output of a task -> formats of a file that it can be had in, with their media types."""
 
-_WAITING: Final = 64
 _MOST_VALUES: Final = 4_000_000
 _LONGEST_TEXT: Final = 4000
 
@@ -100,26 +89,11 @@ class _Runs:
 
     def __init__(self, entries: Sequence[Entry], report: Callable[[str], None]) -> None:
         self._report = report
-        self.entries = {entry.name: entry for entry in entries}
-        self.default = entries[0].name
+        self._names = RunCache(entries)
+        self.entries = self._names.entries
         self._loaded: dict[str, LoadedSystem] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
-        self._present = 0
+        self.thread = ComputingThread()
         self._loading = asyncio.Lock()
-
-    async def do(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Compute in the thread.
-
-        Raises:
-            Busy: too many wait for it.
-        """
-        if self._present >= _WAITING:
-            raise Busy(f"{_WAITING} requests are waiting already; try again soon")
-        self._present += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        finally:
-            self._present -= 1
 
     async def ready(self) -> None:
         """Load all runs, once, however many ask."""
@@ -127,7 +101,7 @@ class _Runs:
             for number, (name, entry) in enumerate(self.entries.items(), 1):
                 if name not in self._loaded:
                     self._report(f"loading {number} of {len(self.entries)}: {name}")
-                    self._loaded[name] = await self.do(load_run, entry.run)
+                    self._loaded[name] = await self.thread.do(load_run, entry.run)
 
     async def system(self, model: str | None) -> tuple[str, LoadedSystem]:
         """A run by the name that a caller gives.
@@ -135,9 +109,7 @@ class _Runs:
         Raises:
             NotHere: no such run.
         """
-        name = self.default if model is None else model
-        if name not in self.entries:
-            raise NotHere(f"model {name[:100]!r} is not served; served: {', '.join(self.entries)}")
+        name = self._names.entry_of(model).name
         await self.ready()
         return name, self._loaded[name]
 
@@ -153,43 +125,12 @@ def create_task_app(
         report: told what is being loaded.
     """
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.runs = _Runs(entries, report)
-        app.state.ready = app.state.runs.ready
-        app.state.uploads = Uploads(settings.limits)
-        app.state.jobs = job_routes.jobs_of(app, settings.jobs)
-        try:
-            yield
-        finally:
-            await app.state.jobs.close()
-            await app.state.uploads.close()
+    def start(app: FastAPI, uploads: Uploads) -> Callable[[], Awaitable[None]]:
+        app.state.runs, app.state.uploads = _Runs(entries, report), uploads
+        ready: Callable[[], Awaitable[None]] = app.state.runs.ready
+        return ready
 
-    app = FastAPI(
-        title="raydance",
-        version=VERSION,
-        lifespan=lifespan,
-        openapi_url="/v1/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    problems.install(app)
-    registry = CollectorRegistry()
-    _add_routes(app, settings, registry)
-    job_routes.install(app, ("tasks/",), settings.jobs)
-    add_docs(app)
-    if settings.page is not None:
-        add_page(app, Path(settings.page))
-    app.add_middleware(problems.ErrorHandler)
-    app.add_middleware(Bounds, upload_bytes=settings.limits.upload_bytes, body_s=settings.body_s)
-    app.add_middleware(ConcurrencyLimit, most=settings.most_requests)
-    app.add_middleware(AccessControl, digests=settings.key_digests)
-    app.add_middleware(HeadMethod)
-    app.add_middleware(
-        RequestMetrics, registry=registry, routes=list(app.routes), replica=settings.replica
-    )
-    return app
+    return assemble([_router(settings)], settings, start, job_names=("tasks/",))
 
 
 def _runs_of(request: Request) -> _Runs:
@@ -200,24 +141,10 @@ def _runs_of(request: Request) -> _Runs:
 _Served = Annotated[_Runs, Depends(_runs_of)]
 
 
-def _add_routes(app: FastAPI, settings: Settings, registry: CollectorRegistry) -> None:
-    @app.get("/healthz", tags=["state"])
-    async def healthz() -> dict[str, str]:
-        """Whether the process answers."""
-        return {"status": "ok"}
+def _router(settings: Settings) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["tasks"])
 
-    @app.get("/readyz", tags=["state"])
-    async def readyz(runs: _Served) -> dict[str, str]:
-        """Whether everything is loaded; waits for it."""
-        await runs.ready()
-        return {"status": "ok"}
-
-    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse)
-    async def metrics() -> PlainTextResponse:
-        """Figures for Prometheus."""
-        return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/v1/models", tags=["tasks"])
+    @router.get("/models")
     async def models(runs: _Served) -> dict[str, Any]:
         """What is served: the tasks of each run, their inputs and options as JSON schemas."""
         found = []
@@ -232,7 +159,7 @@ def _add_routes(app: FastAPI, settings: Settings, registry: CollectorRegistry) -
         limits = asdict(settings.limits) | {"text_characters": _LONGEST_TEXT}
         return {"version": VERSION, "models": found, "files": files, "limits": limits}
 
-    @app.post("/v1/tasks/{name}", tags=["tasks"])
+    @router.post("/tasks/{name}")
     async def task(name: str, request: Request, runs: _Served) -> Response:
         """Do a task: JSON (`TaskBody`), or a form with the same fields and files."""
         if not bounds.is_form(request.headers):
@@ -249,6 +176,8 @@ def _add_routes(app: FastAPI, settings: Settings, registry: CollectorRegistry) -
                 reading = options | {"run_fps": float(getattr(system, "fps", 20.0))}
                 inputs[kind] = await uploads.read(form, kind, suffixes, kind, reading)
         return await _answer(runs, name, body, inputs)
+
+    return router
 
 
 def _body_of(form: FormData) -> TaskBody:
@@ -288,7 +217,7 @@ async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, A
         await replies.check_format(body.format)
     wanted = task.request(inputs, body.options)
     progress.report(0, f"computing {name}")
-    (answer,) = await runs.do(task.answer, [wanted])
+    (answer,) = await runs.thread.do(task.answer, [wanted])
     _check_size(answer, body.format)
     progress.report(0.5, "writing it")
     if body.format == "json":
@@ -304,12 +233,10 @@ def _check_size(answer: Answer, format: str) -> None:
     Raises:
         InputError: says what is allowed.
     """
-    if isinstance(answer, MotionAnswer):
-        values, frames = int(np.prod(answer.motion.shape[:3])), answer.motion.shape[1]
-    elif isinstance(answer, TracksAnswer):
-        values, frames = answer.visible.size, answer.visible.shape[1]
-    else:
+    if isinstance(answer, TableAnswer):
         return
+    shape = answer.motion.shape if isinstance(answer, MotionAnswer) else answer.visible.shape
+    values, frames = int(np.prod(shape[:3])), answer.num_frames
     if values > _MOST_VALUES:
         raise InputError(
             f"{values} joints or points in all frames and samples; allowed: {_MOST_VALUES}"
@@ -325,14 +252,9 @@ def _file_of(task: Task, answer: Answer, body: TaskBody) -> bytes:
         InputError: no such sample.
     """
     assert isinstance(answer, MotionAnswer | TracksAnswer), task.name
-    samples = len(answer.motion if isinstance(answer, MotionAnswer) else answer.points)
-    if body.sample >= samples:
-        raise InputError(f"sample: {body.sample}; allowed: 0 to {samples - 1}")
-    caption = body.text or ""
+    if body.sample >= answer.num_samples:
+        raise InputError(f"sample: {body.sample}; allowed: 0 to {answer.num_samples - 1}")
     with tempfile.TemporaryDirectory(prefix="raydance-answer-") as folder:
-        path = Path(folder) / f"answer.{body.format}"
-        if isinstance(answer, MotionAnswer):
-            write_clip(path, answer.as_clip(body.sample, task.name, caption))
-        else:
-            write_track(path, answer.as_track(body.sample, task.name, caption))
+        path = Path(folder) / f"{task.name}.{body.format}"
+        answer.write(body.sample, path, body.text or "")
         return path.read_bytes()

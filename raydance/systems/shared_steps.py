@@ -15,7 +15,8 @@ from typing import Any
 from raydance import config as configs
 from raydance.data.dataset import Dataset
 from raydance.files import write_json
-from raydance.systems.engine import Plan, Step, System, column_folder
+from raydance.systems.engine import Plan, System
+from raydance.systems.step import Step, column_folder
 from raydance.training.run_folder import Run
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -15,13 +16,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raydance.errors import InputError
 from raydance.motion import skeleton
-from raydance.motion.clip import Clip
+from raydance.motion.clip import Clip, generated_clip
+from raydance.motion.export import write_clip
+from raydance.motion.export.written_file import WrittenFile
+from raydance.plain_text import one_line
+from raydance.tracks.export import write_track
 from raydance.tracks.track import Track
 from raydance.validation_messages import message_of
 
-InputKind = Literal["text", "motion", "music", "tracks", "box", "mask"]
+InputKind = Literal["text", "motion", "music", "tracks", "box", "mask", "steering"]
 """A sentence; a `Clip`; a file or `MusicFeatures`; a `Track`; left, top, right, bottom; a mask
-`[H, W]` bool."""
+`[H, W]` bool; an `OpenPlan`. Inputs that callers name are named by their kind."""
 
 
 class TaskOptions(BaseModel):
@@ -62,6 +67,7 @@ class MotionAnswer:
         facts: how it was made.
         notices: what the caller should know.
         beats_s: times of the music's beats, seconds.
+        lines: what people read in place of facts and notices.
     """
 
     motion: np.ndarray
@@ -70,20 +76,27 @@ class MotionAnswer:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notices: Sequence[str] = ()
     beats_s: Sequence[float] = ()
+    lines: Sequence[str] = ()
     kind: Literal["motion"] = "motion"
 
     def as_clip(self, sample: int, name: str, caption: str = "") -> Clip:
         """One sample as a clip that writers take, with the joints it has."""
-        kept = np.flatnonzero(self.joint_mask)
-        return Clip(
-            clip_id=name,
-            source="generated",
-            fps=self.fps,
-            joint_names=tuple(skeleton.JOINTS[joint] for joint in kept),
-            parents=skeleton.parents_among(kept.tolist()),
-            positions=self.motion[sample][:, kept],
-            captions=(caption,) if caption else (),
-        )
+        captions = (caption,) if caption else ()
+        return generated_clip(self.motion[sample], self.joint_mask, self.fps, name, *captions)
+
+    @property
+    def num_samples(self) -> int:
+        """How many motions."""
+        return len(self.motion)
+
+    @property
+    def num_frames(self) -> int:
+        """Of each of them."""
+        return self.motion.shape[1]
+
+    def write(self, sample: int, path: Path, caption: str = "", **options: Any) -> WrittenFile:
+        """Write one sample as a file of motion; `options` are those of `write_clip`."""
+        return write_clip(path, self.as_clip(sample, one_line(path.stem), caption), **options)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and arrays."""
@@ -108,6 +121,7 @@ class TracksAnswer:
         points: `[n, T, N, 2]` pixels, x right, y down.
         visible: `[n, T, N]` bool.
         frame_size: width and height, pixels.
+        lines: as of `MotionAnswer`.
     """
 
     points: np.ndarray
@@ -116,6 +130,7 @@ class TracksAnswer:
     fps: float
     facts: Mapping[str, Any] = field(default_factory=dict)
     notices: Sequence[str] = ()
+    lines: Sequence[str] = ()
     kind: Literal["tracks"] = "tracks"
 
     def as_track(self, sample: int, name: str, caption: str = "") -> Track:
@@ -129,6 +144,21 @@ class TracksAnswer:
             fps=self.fps,
             captions=(caption,) if caption else (),
         )
+
+    @property
+    def num_samples(self) -> int:
+        """How many tracks."""
+        return len(self.points)
+
+    @property
+    def num_frames(self) -> int:
+        """Of each of them."""
+        return self.points.shape[1]
+
+    def write(self, sample: int, path: Path, caption: str = "") -> WrittenFile:
+        """Write one sample as a file of tracks."""
+        write_track(path, self.as_track(sample, one_line(path.stem), caption))
+        return WrittenFile()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and arrays."""
@@ -147,11 +177,16 @@ class TracksAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class TableAnswer:
-    """Rows of named values, the best first: hits of a search, or labels with their scores."""
+    """Rows of named values, the best first: hits of a search, or labels with their scores.
+
+    Attributes:
+        lines: what people read in place of rows, facts and notices.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     notices: Sequence[str] = ()
+    lines: Sequence[str] = ()
     kind: Literal["table"] = "table"
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from raydance.data.dataset import SPLITS, Dataset
 from raydance.data.schema import CAPTION_IDS
 from raydance.errors import ConfigError
 from raydance.motion.augment import mirror_caption
-from raydance.systems.engine import StepContext, column_folder
+from raydance.systems.step import StepContext, column_folder
 from raydance.text.encoder import TextConfig, load_text_encoder
 from raydance.text.words import path_vector
 from raydance.training.run_folder import Run, load_bundle, save_bundle

@@ -56,8 +56,6 @@ _STOP: Final = frozenset(
 )
 _WORD = re.compile(r"[a-z]+")
 _CLAUSE = re.compile(r"[.,;:!?()]+")
-PATH_NAMES: Final = ("across", "towards", "mentioned")
-"""What the three values of a path vector are about."""
 _BEFORE_SIDE = r"(?:the |its |his |her |their )?"
 _OF_SIDE = r"(?: side| hand| end| part)?(?: of the \w+)?"
 _ACROSS = {

@@ -88,12 +88,6 @@ def grid_in_mask(mask: np.ndarray, side: int = DEFAULT_SIDE, *, seed: int = 0) -
     return _parted(points, mask, np.random.default_rng(seed)).astype(np.float32)
 
 
-def mask_box(mask: np.ndarray) -> np.ndarray:
-    """The box `[4]` (left, top, right, bottom) of a mask `[H, W]` that is not empty, pixels."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-
-
 def _eroded(mask: np.ndarray, enough: int) -> np.ndarray:
     """The mask without its border, as thick as leaves `enough` pixels, 3 at most."""
     padded = np.pad(mask, 1)

@@ -30,7 +30,7 @@ class Service:
     """A service of two runs on the shared cluster."""
 
     def __init__(self, runs: dict[str, Path], **settings: Any) -> None:
-        from raydance.serving.app import Settings
+        from raydance.serving.application import Settings
         from raydance.serving.runs import Entry
 
         self.entries = [Entry(name=name, run=str(path)) for name, path in runs.items()]

@@ -61,3 +61,11 @@ class Hit:
     labels: dict[str, str]
     split: str
     source: str = ""
+
+    @property
+    def line(self) -> str:
+        """As people read it."""
+        marked = zip(self.captions, self.derived)
+        said = [f"{words} (derived)" if derived else words for words, derived in marked]
+        words = "; ".join(said) or ", ".join(map(str, self.labels.values())) or "no words"
+        return f"{self.score:7.3f}  {self.clip_id}  {self.start_s:.1f}-{self.end_s:.1f} s  {words}"

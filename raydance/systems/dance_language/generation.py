@@ -22,8 +22,8 @@ from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS, MotionFlow
 from raydance.stages.text_to_motion import SOURCES
 from raydance.systems.dance_language import long_motion
 from raydance.systems.dance_language.steered_windows import steer
-from raydance.systems.dance_language.steering import Sentence, Steering
 from raydance.systems.dance_language.understanding import Understood
+from raydance.systems.steering import Sentence, Steering
 from raydance.training.loop import derive_seed
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ Kept inside the run folder, so that describing, searching and generating need no
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,39 +56,24 @@ class Library:
         """Indices of a split's windows."""
         return np.flatnonzero(np.array(self.windows["split"]) == split)
 
-    def hits(
-        self,
-        found: Iterable[tuple[int, float]],
-        texts: Sequence[str],
-        derived: Container[int],
-        k: int,
-    ) -> list[Hit]:
-        """The k clips whose windows were found first, each by that window.
+    def hit(self, row: int, score: float, texts: Sequence[str], derived: Container[int]) -> Hit:
+        """A window that was found.
 
         Args:
-            found: rows of windows and their scores, the best first.
             texts: the captions of the run.
             derived: which of them no person wrote.
         """
-        hits: dict[str, Hit] = {}
-        for row, score in found:
-            clip_id = self.windows["clip_id"][row]
-            if clip_id in hits:
-                continue
-            captions = self.windows["caption_ids"][row]
-            hits[clip_id] = Hit(
-                clip_id=clip_id,
-                start_s=self.windows["start_s"][row],
-                end_s=self.windows["end_s"][row],
-                score=score,
-                captions=tuple(texts[i] for i in captions),
-                derived=tuple(i in derived for i in captions),
-                labels=json.loads(self.windows["labels"][row] or "{}"),
-                split=self.windows["split"][row],
-            )
-            if len(hits) == k:
-                break
-        return list(hits.values())
+        captions = self.windows["caption_ids"][row]
+        return Hit(
+            clip_id=self.windows["clip_id"][row],
+            start_s=self.windows["start_s"][row],
+            end_s=self.windows["end_s"][row],
+            score=score,
+            captions=tuple(texts[i] for i in captions),
+            derived=tuple(i in derived for i in captions),
+            labels=json.loads(self.windows["labels"][row] or "{}"),
+            split=self.windows["split"][row],
+        )
 
 
 def write_library(run: Run, dataset: Dataset) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from raydance.motion.windows import heading, rotate_y
 from raydance.systems.constraints import Equations, Wanted, close_loop, missing, settle
 from raydance.systems.dance_language.steered_body import regrown, scale_of, sizes
 from raydance.systems.dance_language.steered_motion import Steered
-from raydance.systems.dance_language.steering import Sentence, Steering
 from raydance.systems.dance_language.steering_targets import (
     FLOOR,
     Targets,
@@ -34,6 +33,7 @@ from raydance.systems.dance_language.steering_targets import (
     check,
     check_stretch,
 )
+from raydance.systems.steering import Sentence, Steering
 
 if TYPE_CHECKING:
     from raydance.systems.dance_language.run import DanceLanguage

@@ -16,7 +16,7 @@ from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.windows import heading, resample, rotate_y
-from raydance.systems.dance_language.steering import JointPath, Keyframe, Sentence, Steering
+from raydance.systems.steering import JointPath, Keyframe, Sentence, Steering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

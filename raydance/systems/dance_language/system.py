@@ -39,7 +39,8 @@ from raydance.systems.dance_language.library_step import write_library
 from raydance.systems.dance_language.stages import batch_spec, build_stage
 from raydance.systems.dance_language.statistics_step import ShardStatistics, write_statistics
 from raydance.systems.dance_language.writer_step import check_writer, prepare_writer, start_writer
-from raydance.systems.engine import Step, StepContext, System
+from raydance.systems.engine import System
+from raydance.systems.step import Step, StepContext
 from raydance.training.caption_table import CaptionTable
 from raydance.training.run_folder import save_bundle
 
@@ -305,6 +306,7 @@ SYSTEM = System(
     load=_load,
     trained=TRAINED,
     tasks=("describe", "generate", "search", "caption"),
+    has_service=True,
     protocol="raydance.evaluation.comparison:compare",
     from_captions="raydance.evaluation.from_text:generated",
     sections="raydance.report.dance_language:sections_of",

@@ -57,6 +57,16 @@ class Understood:
     unknown_words: tuple[str, ...] = ()
     notice: str = ""
 
+    @property
+    def nearest(self) -> str:
+        """The nearest caption, as people read it."""
+        return f"understood as: {self.caption} ({self.similarity:.2f})"
+
+    @property
+    def line(self) -> str:
+        """How it was understood, as people read it."""
+        return f"not understood: {self.notice}" if self.notice else self.nearest
+
 
 def content_words(text: str) -> list[str]:
     """The words of a sentence that say what moves and how, in lower case, of any script."""

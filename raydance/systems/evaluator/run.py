@@ -17,8 +17,8 @@ from raydance.errors import ArtifactError
 from raydance.nn.convolutions import STRIDE
 from raydance.stages.text_motion_evaluator import TextMotionEvaluator
 from raydance.systems.base import load_stage
-from raydance.systems.engine import MAIN
 from raydance.systems.evaluator.system import STAGE, build_stage, config_of, statistics_of
+from raydance.systems.step import MAIN
 from raydance.systems.tasks import Task
 from raydance.text.encoder import load_text_encoder
 from raydance.training.run_folder import Run

@@ -23,9 +23,10 @@ from raydance.errors import InputError
 from raydance.motion.local_frames import NUM_ROOT, to_local
 from raydance.stages.text_motion_evaluator import TextMotionEvaluator
 from raydance.systems import text_step
-from raydance.systems.engine import MAIN, Step, StepContext, System, column_folder
+from raydance.systems.engine import System
 from raydance.systems.evaluator.config import PRESETS, EvaluatorConfig
 from raydance.systems.evaluator.rows import EvaluatorRows, FrameStatistics
+from raydance.systems.step import MAIN, Step, StepContext, column_folder
 from raydance.training.batches import seed_for
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 

@@ -21,9 +21,9 @@ from raydance.motion.patch_basis import (
     num_patches,
     patch_rows,
 )
-from raydance.systems.engine import StepContext, column_folder
 from raydance.systems.everything2motion.clip_rows import at_beats
 from raydance.systems.everything2motion.config import PatchBasisConfig
+from raydance.systems.step import StepContext, column_folder
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 STEP: Final = "patch_basis"

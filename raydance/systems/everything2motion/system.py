@@ -28,7 +28,7 @@ from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
 from raydance.systems import text_step
 from raydance.systems.base import load_stage
-from raydance.systems.engine import MAIN, Step, StepContext, System, column_folder
+from raydance.systems.engine import System
 from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import ClipRows, genre_of
 from raydance.systems.everything2motion.config import (
@@ -36,6 +36,7 @@ from raydance.systems.everything2motion.config import (
     PRESETS,
     Everything2MotionConfig,
 )
+from raydance.systems.step import MAIN, Step, StepContext, column_folder
 from raydance.training.batches import seed_for
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 

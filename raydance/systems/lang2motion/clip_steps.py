@@ -25,8 +25,8 @@ from raydance.data.schema import CAPTION_IDS, Column
 from raydance.stages.small_clip import SmallClip
 from raydance.stages.track_autoencoder import TrackAutoencoder
 from raydance.systems import text_step
-from raydance.systems.engine import StepContext
 from raydance.systems.lang2motion.config import Lang2MotionConfig
+from raydance.systems.step import StepContext
 from raydance.text.clip import PAD, Clip, ClipConfig, small_tokenizer
 from raydance.tracks.overlay_rows import OverlayRows, drawn
 from raydance.tracks.rows import TrackNoise, TrackRows

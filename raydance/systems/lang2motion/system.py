@@ -29,9 +29,10 @@ from raydance.stages.track_path import TrackPath
 from raydance.stages.track_text_space import TrackTextSpace
 from raydance.systems import text_step
 from raydance.systems.base import add_caption_columns, load_stage
-from raydance.systems.engine import MAIN, Step, StepContext, System
+from raydance.systems.engine import System
 from raydance.systems.lang2motion import clip_steps
 from raydance.systems.lang2motion.config import PRESETS, Lang2MotionConfig
+from raydance.systems.step import MAIN, Step, StepContext
 from raydance.tracks.basis import TrackBasis, fit_track_basis
 from raydance.tracks.rows import TrackNoise, TrackRows, flipped, grid_side_of
 from raydance.training.batches import seed_for

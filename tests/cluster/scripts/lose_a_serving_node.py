@@ -26,7 +26,7 @@ from ray import serve as ray_serve
 from serving import free_port, load, wait_for
 
 from raydance.cluster import serve, serving
-from raydance.serving.app import Settings
+from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 
 LATE_S = 20.0  # what the lost machine held is never answered

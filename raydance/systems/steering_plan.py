@@ -15,6 +15,7 @@ A clip is a motion file where files are read, or motion as the API gives it: `fp
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -24,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from raydance.config import parse_yaml
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
-from raydance.systems.dance_language.steering import JointPath, Keyframe, Steering
+from raydance.systems.steering import JointPath, Keyframe, Steering
 
 MAX_FRAMES: Final = 4_000
 MAX_JOINTS: Final = 200
@@ -135,9 +136,21 @@ class SteeringPlan(_Model):
         )
         return None if found == Steering(strength=self.strength) else found
 
+    def opened(self, open_clip: Callable[[str], Clip]) -> OpenPlan:
+        """`steering` and `sentences` together; raises as `steering`."""
+        return OpenPlan(steering=self.steering(open_clip), sentences=self.sentences())
+
     def sentences(self) -> tuple[tuple[float, str], ...]:
         """The timeline as `DanceLanguage.make` takes it."""
         return tuple((sentence.begins_s, sentence.text) for sentence in self.timeline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPlan:
+    """A plan with its clips opened, as tasks take it."""
+
+    steering: Steering | None = None
+    sentences: tuple[tuple[float, str], ...] = ()
 
 
 def read_plan(path: Path) -> SteeringPlan:

@@ -1,0 +1,107 @@
+"""Unbroken motion of clips, and the rows that are cut from it as a shard is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raydance.motion import windows
+from raydance.music.features import NAMES as FEATURE_NAMES
+
+if TYPE_CHECKING:
+    from raydance.data.ingest import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Unbroken motion of a clip and where its windows begin.
+
+    Attributes:
+        clip: the clip's row.
+        motion: `[T, 50, 3]` float32, metres, at the dataset's rate.
+        joint_mask: `[50]` bool.
+        begin_s: time of the first frame, from the clip's begin.
+        starts: `[N]` first frames of rows in `motion`.
+        lengths: `[N]` frames of each row before it is padded.
+        music: `[T', F]` features of its song at the dataset's rate, from the clip's first frame;
+            None without a song.
+    """
+
+    clip: dict[str, Any]
+    motion: np.ndarray
+    joint_mask: np.ndarray
+    begin_s: float
+    starts: np.ndarray
+    lengths: np.ndarray
+    music: np.ndarray | None = None
+
+    def part(self, first: int, end: int | None) -> Piece:
+        """Only the rows `first:end`."""
+        return replace(self, starts=self.starts[first:end], lengths=self.lengths[first:end])
+
+
+def cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece.
+
+    What is shorter than a window holds its last frame to the end.
+    """
+    steps = np.minimum(np.arange(settings.window), piece.lengths[:, None] - 1)
+    motion = piece.motion[piece.starts[:, None] + steps]
+    masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
+    times = piece.begin_s + piece.starts / settings.fps
+    return windows.normalise_window(motion, masks), masks, times
+
+
+def split_off(pieces: Sequence[Piece], count: int) -> tuple[list[Piece], list[Piece]]:
+    """The first `count` windows, or all that there are, and the rest."""
+    first: list[Piece] = []
+    for i, piece in enumerate(pieces):
+        if len(piece.starts) > count:
+            rest = [piece.part(count, None), *pieces[i + 1 :]]
+            return ([*first, piece.part(0, count)] if count else first), rest
+        first.append(piece)
+        count -= len(piece.starts)
+    return first, []
+
+
+def columns_of(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
+    """The columns of a shard that holds the rows of some pieces."""
+    motion, masks, times = (
+        np.concatenate(parts) for parts in zip(*(cut(piece, settings) for piece in pieces))
+    )
+    clips = [piece.clip for piece in pieces for _ in piece.starts]
+    lengths = np.concatenate([piece.lengths for piece in pieces])
+    rate = settings.fps
+    return {
+        "window_id": [f"{c['clip_id']}@{round(t * rate)}" for c, t in zip(clips, times)],
+        "clip_id": [clip["clip_id"] for clip in clips],
+        "recording": [clip["recording"] for clip in clips],
+        "source": [clip["source"] for clip in clips],
+        "split": [clip["split"] for clip in clips],
+        "start_s": times.tolist(),
+        "end_s": (times + lengths / rate).tolist(),
+        "motion": motion,
+        "joint_mask": masks,
+        **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
+        **(_music_columns(pieces, settings) if settings.music is not None else {}),
+        "captions": [clip["captions"] for clip in clips],
+        "labels": [clip["labels"] for clip in clips],
+    }
+
+
+def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
+    """Features `[N, L, F]` of each row, zero after the song's end, and which rows have a song."""
+    rows, known = [], []
+    for piece in pieces:
+        for start, length in zip(piece.starts, piece.lengths):
+            values = np.zeros((settings.window, len(FEATURE_NAMES)), dtype=np.float32)
+            known.append(piece.music is not None)
+            if piece.music is not None:
+                first = round(piece.begin_s * settings.fps) + int(start)
+                part = piece.music[first : first + int(length)]
+                values[: len(part)] = part
+            rows.append(values)
+    return {"music": np.stack(rows), "has_music": np.array(known)}
