@@ -15,7 +15,7 @@ from serving import running
 
 from raydance import web
 from raydance.motion.formats import read_clip
-from raydance.serving.app import Settings
+from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
 from raydance.tracks.formats import read_tracks
