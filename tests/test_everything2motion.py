@@ -24,7 +24,7 @@ from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
 from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import ClipRows
-from raydance.systems.everything2motion.run import Condition
+from raydance.systems.everything2motion.options import Condition
 from raydance.systems.everything2motion.search import MEASURED
 from raydance.systems.everything2motion.system import SYSTEM
 from raydance.training.run_folder import Run

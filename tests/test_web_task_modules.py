@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from page_modules import run
 
-from raydance.systems.everything2motion.run import GenerateOptions as DanceOptions
+from raydance.systems.everything2motion.options import GenerateOptions as DanceOptions
 from raydance.systems.lang2motion.options import ClassifyOptions, GenerateOptions
 from raydance.tracks.formats import read_tracks
 

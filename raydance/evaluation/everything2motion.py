@@ -27,7 +27,8 @@ from raydance.metrics.motion import jitter
 from raydance.motion import windows
 from raydance.motion.patch_basis import HOP
 from raydance.music.features import NAMES, MusicFeatures
-from raydance.systems.everything2motion.run import Condition, Everything2Motion
+from raydance.systems.everything2motion.options import Condition
+from raydance.systems.everything2motion.run import Everything2Motion
 
 MOST_CLIPS: Final = 200
 _WINDOW: Final = 50
@@ -182,7 +183,7 @@ def copied(
     rng = np.random.default_rng(0)
     rows = []
     for caption, length in zip(captions, lengths):
-        nearest = caption if caption in owners else system.nearest_text(caption)[0]
+        nearest = caption if caption in owners else system.texts.nearest(caption)[0]
         own = owners.get(nearest) or every
         rows.append(long_enough(own, training["length"], int(length), rng))
     return {"motion": training["motion"][rows], "joint_mask": training["joint_mask"][rows]}

@@ -30,7 +30,8 @@ from raydance.evaluation.text_motion import (
 )
 from raydance.report.tables import Table
 from raydance.systems.evaluator.run import Evaluator
-from raydance.systems.everything2motion.run import Condition, load
+from raydance.systems.everything2motion.options import Condition
+from raydance.systems.everything2motion.run import load
 from raydance.systems.everything2motion.system import SYSTEM
 from raydance.systems.everything2motion.variants import (
     LATENTS,

@@ -8,14 +8,12 @@ Dimensions: B motions, T frames, P patches, K values of a code, F values of a fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from raydance.errors import ArtifactError, InputError
@@ -30,52 +28,16 @@ from raydance.music.songs import song_features
 from raydance.stages.motion_prior import MotionPrior
 from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
-from raydance.systems import text_step
 from raydance.systems.base import load_stage
 from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import for_network, genre_number
+from raydance.systems.everything2motion.options import MAX_SECONDS, Condition, GenerateOptions
+from raydance.systems.everything2motion.run_texts import RunTexts
 from raydance.systems.everything2motion.system import build_stage, config_of, genres_of
-from raydance.systems.tasks import Input, MotionAnswer, Task, TaskOptions, TaskRequest
-from raydance.text.encoder import load_text_encoder
+from raydance.systems.tasks import Input, MotionAnswer, Task, TaskRequest
 from raydance.training.run_folder import Run, load_bundle
 
-MAX_SECONDS: Final = 600.0
-MAX_SAMPLES: Final = 16
 _SILENT_FRAMES: Final = 8
-
-
-class GenerateOptions(TaskOptions):
-    """How motion is made."""
-
-    seconds: float | None = Field(
-        default=None, gt=0.4, le=MAX_SECONDS, description="The song's, or as the words suggest"
-    )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another motion")
-    samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
-    genre: str | None = Field(default=None, max_length=100, description="Kind of dance")
-    guidance: float | None = Field(default=None, ge=0.0, le=10.0)
-    steps: int | None = Field(default=None, ge=1, le=100, description="Of the flow's sampler")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """What one motion is told by.
-
-    Attributes:
-        text: a sentence, or none.
-        music: features at the run's rate from the motion's first frame, or none.
-        genre: number of the kind of dance, -1 unknown.
-        num_frames: T.
-        seed: of the noise.
-        before: `[G, K]` codes of patches that it goes on from.
-    """
-
-    num_frames: int
-    text: str | None = None
-    music: MusicFeatures | None = None
-    genre: int = -1
-    seed: int = 0
-    before: np.ndarray | None = None
 
 
 class Everything2Motion:
@@ -98,7 +60,8 @@ class Everything2Motion:
         self.joint_mask = np.any(list(self.joint_masks.values()), axis=0)
         self.fps = float(run.facts["dataset"]["fps"])
         self.genres = genres_of(run)
-        self.texts = load_bundle(run.bundle(text_step.STEP))[1]
+        usual_s = self.config.sequence_flow.most_patches * HOP / self.fps
+        self.texts = RunTexts(run, self.config.texts, usual_s)
         self.device = torch.device("cpu")
         self.flow: SequenceFlow | None = None
         self.prior: MotionPrior | None = None
@@ -124,21 +87,9 @@ class Everything2Motion:
         return self
 
     @cached_property
-    def _encoder(self) -> Any:
-        return load_text_encoder(self.config.texts.encoder)
-
-    @cached_property
     def _has_music(self) -> bool:
         """Whether it was trained with music."""
         return bool(load_bundle(self.run.bundle("genres"))[1]["has_music"])
-
-    @cached_property
-    def _known_texts(self) -> tuple[list[int], np.ndarray]:
-        """Captions of training clips, and their embeddings, unit length."""
-        known = [i for i, there in enumerate(self.texts["in_train"]) if there and i]
-        embedding = load_bundle(self.run.bundle(text_step.STEP))[0]["text_embedding"].numpy()
-        chosen = embedding[known]
-        return known, chosen / np.linalg.norm(chosen, axis=1, keepdims=True).clip(min=1e-9)
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -151,7 +102,7 @@ class Everything2Motion:
                     kind="text",
                     help="a sentence about movement",
                     is_optional=True,
-                    is_learned=any(self.texts["in_train"]),
+                    is_learned=any(self.texts.facts["in_train"]),
                 ),
                 "music": Input(
                     kind="music", help="a song", is_optional=True, is_learned=self._has_music
@@ -181,7 +132,8 @@ class Everything2Motion:
                 notices.append("this run was trained without music: the song changes nothing")
         seconds = options.seconds
         if seconds is None:
-            seconds = min(music.duration_s, MAX_SECONDS) if music else self.seconds_of(text or "")
+            words = text or ""
+            seconds = min(music.duration_s, MAX_SECONDS) if music else self.texts.seconds_of(words)
         num_frames = max(HOP, round(seconds * self.fps))
         genre = -1
         if options.genre is not None:
@@ -210,7 +162,7 @@ class Everything2Motion:
         )
         facts: dict[str, Any] = {"source": self.config.head, "seconds": num_frames / self.fps}
         if text is not None:
-            caption, similarity = self.nearest_text(text)
+            caption, similarity = self.texts.nearest(text)
             facts |= {"understood_as": caption, "similarity": similarity}
         if music is not None:
             facts["tempo_bpm"] = music.tempo_bpm
@@ -223,28 +175,6 @@ class Everything2Motion:
             notices=notices,
             beats_s=beats,
         )
-
-    def nearest_text(self, text: str) -> tuple[str, float]:
-        """The training caption nearest to a sentence, and their cosine."""
-        known, embedding_UE = self._known_texts
-        if not known:
-            return "", 0.0
-        query_E = self._encoder.encode([text])[0]
-        score_U = embedding_UE @ (query_E / np.linalg.norm(query_E).clip(min=1e-9))
-        best = int(score_U.argmax())
-        return self.texts["texts"][known[best]], float(score_U[best])
-
-    def seconds_of(self, text: str) -> float:
-        """How long motion of a sentence lasts: as clips of the five nearest captions do."""
-        known, embedding_UE = self._known_texts
-        seconds_U = np.array([self.texts["seconds"][i] for i in known])
-        if not known or not seconds_U.any():
-            return self.config.sequence_flow.most_patches * HOP / self.fps
-        query_E = self._encoder.encode([text])[0]
-        score_U = embedding_UE @ (query_E / np.linalg.norm(query_E).clip(min=1e-9))
-        nearest = np.argsort(-score_U)[:5]
-        weight = np.exp(20.0 * (score_U[nearest] - score_U[nearest[0]]))
-        return float(np.average(seconds_U[nearest], weights=weight))
 
     def clock_of(self, music: MusicFeatures | None, num_frames: int) -> BeatClock:
         """What patches of a motion count."""
@@ -337,7 +267,7 @@ class Everything2Motion:
     ) -> dict[str, Tensor]:
         """Conditions as the networks read them, after `num_given` ticks that are known."""
         said = [one.text or "" for one in conditions]
-        tokens, mask = self._tokens(said)
+        tokens, mask = self.texts.tokens(said)
         lengths = num_given + np.array([clock.num_ticks for clock in clocks], dtype=np.int64)
         heard = any(one.music is not None for one in conditions)
         room = int(lengths.max()) if heard else _SILENT_FRAMES
@@ -358,18 +288,6 @@ class Everything2Motion:
             "length": lengths,
         }
         return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
-
-    def _tokens(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        length, width = self.config.texts.tokens, self.texts["width"]
-        tokens = np.zeros((len(texts), length, width), dtype=np.float32)
-        mask = np.zeros((len(texts), length), dtype=bool)
-        unique = list(dict.fromkeys(text for text in texts if text))
-        if unique:
-            found = dict(zip(unique, zip(*self._encoder.encode_tokens(unique, length))))
-            for i, text in enumerate(texts):
-                if text:
-                    tokens[i], mask[i] = found[text]
-        return tokens, mask
 
     def _flow_local(
         self,

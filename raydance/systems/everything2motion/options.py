@@ -1,0 +1,49 @@
+"""What motion is made from: options of the task, and the condition of one motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from pydantic import Field
+
+from raydance.music.features import MusicFeatures
+from raydance.systems.tasks import TaskOptions
+
+MAX_SECONDS: Final = 600.0
+MAX_SAMPLES: Final = 16
+
+
+class GenerateOptions(TaskOptions):
+    """How motion is made."""
+
+    seconds: float | None = Field(
+        default=None, gt=0.4, le=MAX_SECONDS, description="The song's, or as the words suggest"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another motion")
+    samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
+    genre: str | None = Field(default=None, max_length=100, description="Kind of dance")
+    guidance: float | None = Field(default=None, ge=0.0, le=10.0)
+    steps: int | None = Field(default=None, ge=1, le=100, description="Of the flow's sampler")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What one motion is told by.
+
+    Attributes:
+        text: a sentence, or none.
+        music: features at the run's rate from the motion's first frame, or none.
+        genre: number of the kind of dance, -1 unknown.
+        num_frames: T.
+        seed: of the noise.
+        before: `[G, K]` codes of patches that it goes on from.
+    """
+
+    num_frames: int
+    text: str | None = None
+    music: MusicFeatures | None = None
+    genre: int = -1
+    seed: int = 0
+    before: np.ndarray | None = None
