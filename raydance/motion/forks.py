@@ -24,6 +24,7 @@ _ROUNDS: Final = 2
 _SURE_M: Final = 0.01  # a bone that strays less than this from the others' frame counts in full
 _LINE: Final = 0.02  # second singular value over the first, below which bones lie on a line
 _SUDDEN: Final = np.deg2rad(35.0)  # a change between two frames that is looked at
+_OPEN: Final = 1e-6  # second singular value over the first, below which bones decide no turn
 _SOFT: Final = 1e-3  # squared misfit over squared length from which bones are not rigid
 _AROUND: Final = 0.15  # what the frames around count there, of the bones' squared lengths
 _SWEEPS: Final = 5
@@ -73,6 +74,7 @@ def turns_of_forks(
         spread = np.mean(np.sum((local - rest) ** 2, axis=-1), axis=0)
         moment = _moments(rest, current, weight * _SURE_M**2 / (_SURE_M**2 + spread)) + grain
         turns = _closest(moment)
+    _settle_open(turns, moment)
     for row, joints in enumerate(children):
         offsets[joints] = rest[row, : len(joints)]
     misfit = rot.rotate(turns[:, :, None], np.broadcast_to(rest, current.shape)) - current
@@ -92,6 +94,20 @@ def _closest(moments: np.ndarray) -> np.ndarray:
     sign = np.sign(np.linalg.det(left @ right))
     left[..., :, 2] *= np.where(sign == 0, 1.0, sign)[..., None]
     return rot.from_matrix(left @ right)
+
+
+def _settle_open(turns: np.ndarray, moments: np.ndarray) -> None:
+    """Turn joints, in place, as in the frame before where their bones lie on one line throughout.
+
+    The turn about that line is decided by nothing but the grain: towards no turn, which is no
+    answer where the line has turned half around.
+    """
+    certain = np.linalg.svd(moments, compute_uv=False)
+    is_open = (certain[..., 1] < _OPEN * certain[..., 0]).all(axis=0)
+    for joint in np.flatnonzero(is_open):
+        for frame in range(1, len(turns)):
+            grain = _OPEN * certain[frame, joint, 0] * rot.to_matrix(turns[frame - 1, joint])
+            turns[frame, joint] = _closest(moments[frame, joint] + grain)
 
 
 def _without_flips(turns: np.ndarray, moments: np.ndarray, misfit: np.ndarray) -> np.ndarray:
