@@ -20,6 +20,7 @@ from raydance.stages.motion_vae import MotionVae
 from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
 from raydance.stages.text_encoder import TextEncoder
+from raydance.stages.text_motion_evaluator import TextMotionEvaluator
 from raydance.stages.text_to_motion import TextToMotion
 from raydance.training import loop as training
 from raydance.training.run_folder import load_bundle, save_bundle
@@ -133,6 +134,7 @@ def test_the_names_of_stages_differ() -> None:
         MotionPrior,
         SequenceFlow,
         SequenceRegression,
+        TextMotionEvaluator,
     )
     assert len({stage.name for stage in stages}) == len(stages)
     assert {type(case.build()) for case in CASES} == set(stages)
