@@ -45,7 +45,10 @@ def mutator_of(files: Sequence[str]) -> Mutator:
         else:
             room = max(16, most - len(data) + len(parts[at]))
             change = MUTATORS.get(Path(files[at]).suffix, mutate_bytes)
-            parts[at] = change(parts[at], room, seed)
+            try:
+                parts[at] = change(parts[at], room, seed)
+            except Exception:  # the change itself does not fit, such as a number into its type
+                parts[at] = mutate_bytes(parts[at], room, seed)
         return joined(parts)[:most]
 
     return mutate
