@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from raydance.nn import blocks as nn
+from raydance.nn.conditioning import AdapterConfig, MusicAdapter
+from raydance.nn.convolutions import SequenceDecoder, SequenceEncoder
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
 
@@ -186,3 +188,28 @@ def test_constants_are_not_sent_to_other_ranks(tmp_path: Path) -> None:
         assert set(wrapped.named_module_buffers) == {"num_updates"}
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("length", [9, 16, 21])
+def test_padding_changes_no_patch_and_no_frame(length: int) -> None:
+    encoder, decoder = SequenceEncoder(5, 8, 4), SequenceDecoder(5, 8, 4)
+    local = torch.randn(1, 24, 5)
+    local[:, length:] = 0.0
+    tight, loose = -(-length // 8) * 8, 64
+    lengths = torch.tensor([length])
+    alone, _ = encoder(local[:, :tight], lengths)
+    padded, _ = encoder(torch.nn.functional.pad(local, (0, 0, 0, loose - 24)), lengths)
+    torch.testing.assert_close(padded[:, : tight // 8], alone)
+    frames = decoder(alone, lengths)
+    strange = torch.cat([alone, torch.randn(1, 4, 4)], dim=1)
+    torch.testing.assert_close(decoder(strange, lengths)[:, :length], frames[:, :length])
+
+
+def test_padding_changes_no_music_token() -> None:
+    adapter = MusicAdapter(AdapterConfig(width=16, layers=1), 6, 8).eval()
+    music, genre = torch.randn(1, 32, 6), torch.tensor([0])
+    mask = torch.arange(32)[None] < 24
+    tokens, _, frames = adapter(music[:, :24], genre, mask[:, :24])
+    more_tokens, _, more_frames = adapter(music, genre, mask)
+    torch.testing.assert_close(more_frames[:, :24], frames)
+    torch.testing.assert_close(more_tokens[:, : tokens.shape[1]], tokens)

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.nn.attention import CrossBlock, SelfBlock, length_mask, positions
+from raydance.nn.convolutions import ResidualConv
 
 NUM_GENRES = 10
 _TYPE_WIDTH = 5
@@ -93,21 +94,6 @@ class TextAdapter(nn.Module):
         return _through(self.gru, self.output(hidden_BLW), mask_BL)
 
 
-class _ResidualConv(nn.Module):
-    """Two convolutions over time beside the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Conv1d(width, width, 3, padding=1),
-        )
-
-    def forward(self, hidden_BWT: Tensor, mask_B1T: Tensor) -> Tensor:
-        return (hidden_BWT + self.layers(hidden_BWT)) * mask_B1T
-
-
 class MusicAdapter(nn.Module):
     """Music features and the type of dance -> residual convolutions -> transformer (eq. 3)."""
 
@@ -117,7 +103,7 @@ class MusicAdapter(nn.Module):
         self.stride = stride
         self.dance_type = nn.Linear(NUM_GENRES, _TYPE_WIDTH)
         self.input = nn.Linear(features + _TYPE_WIDTH, width)
-        self.convs = nn.ModuleList(_ResidualConv(width) for _ in range(3))
+        self.convs = nn.ModuleList(ResidualConv(width) for _ in range(3))
         self.blocks = nn.ModuleList(
             SelfBlock(width, dropout=config.dropout) for _ in range(config.layers)
         )

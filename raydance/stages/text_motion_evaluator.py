@@ -103,9 +103,7 @@ class TextMotionEvaluator(Stage):
 
     def embed_motion(self, local_BTF: Tensor, length_B: Tensor) -> Tensor:
         """Points `[B, Z]` of normalised frames; those beyond a clip's length change nothing."""
-        # Two patches more than the longest clip has: every clip ends alike, not at an edge.
-        more = -local_BTF.shape[1] % STRIDE + 2 * STRIDE
-        padded_BTF = F.pad(local_BTF, (0, 0, 0, more))
+        padded_BTF = F.pad(local_BTF, (0, 0, 0, -local_BTF.shape[1] % STRIDE))
         patch_BPX = torch.cat(self.frames(padded_BTF, length_B), dim=2)
         there_BP1 = frame_mask(-(-length_B // STRIDE), patch_BPX.shape[1])
         mean_BX = (patch_BPX * there_BP1).sum(dim=1) / there_BP1.sum(dim=1).clamp(min=1.0)
