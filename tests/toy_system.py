@@ -144,6 +144,6 @@ STEPS = (
     Step(name="namer", run=train_namer, needs=("names",), depends_on=lambda c: repr(c.config)),
 )
 DECLARED: Any = {"measures": f"{__name__}:measures_of", "search": f"{__name__}:SEARCH"}
-DECLARED |= {"trained": ("namer",), "tasks": ("search",), "presets": {"default": {}}}
-SYSTEM = System(name="toy", title="Toy", Config=ToyConfig, steps=STEPS, load=Toy, **DECLARED)
+DECLARED |= {"trained": ("namer",), "tasks": ("search",), "title": "Toy"}
+SYSTEM = System(name="toy", Config=ToyConfig, steps=STEPS, loader=f"{__name__}:Toy", **DECLARED)
 SYSTEMS["toy"] = __name__

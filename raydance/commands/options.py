@@ -46,6 +46,9 @@ AddressOption = Annotated[
         "default."
     ),
 ]
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="A plain loop in this process, without Ray.")
+]
 PresetOption = Annotated[str, typer.Option(help="paper, default or quick.")]
 SystemOption = Annotated[
     str, typer.Option("--system", metavar="NAME", help="Such as everything2motion or lang2motion.")

@@ -13,6 +13,7 @@ from raydance.commands.options import (
     AddressOption,
     DataOption,
     JsonOption,
+    LocalOption,
     MusicDataOption,
     QuietOption,
     WorkFolderOption,
@@ -20,6 +21,7 @@ from raydance.commands.options import (
 )
 from raydance.commands.options import local as local_copy
 from raydance.commands.output import print_json, print_lines
+from raydance.commands.runner import runner_of
 from raydance.errors import InputError
 from raydance.progress import Progress
 
@@ -53,9 +55,7 @@ def tables(
     ] = None,
     replications: Annotated[int, typer.Option(metavar="N", min=2, max=1000)] = 20,
     address: AddressOption = None,
-    local: Annotated[
-        bool, typer.Option("--local", help="A plain loop in this process, without Ray.")
-    ] = False,
+    local: LocalOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,7 +70,6 @@ def tables(
       raydance tables --data data/clips --music data/dances --out tables
       raydance tables --data data/clips --out tables --only 1,3 --evaluator runs/evaluator --local
     """
-    from raydance.commands.train import _runner
     from raydance.data.dataset import Dataset
     from raydance.evaluation.general import open_evaluator
     from raydance.evaluation.text_motion import Replications
@@ -82,7 +81,7 @@ def tables(
     progress = Progress(quiet=quiet)
     with ExitStack() as stack:
         stack.enter_context(progress)
-        runner = stack.enter_context(_runner((1, 1), None, local, address, progress, False))
+        runner = stack.enter_context(runner_of((1, 1), None, local, address, progress, False))
         places = {
             role: local_copy(place, progress.say)
             for role, place in datasets_by_role(data, music).items()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +12,7 @@ from raydance.commands.options import (
     AddressOption,
     DataOption,
     JsonOption,
+    LocalOption,
     MusicDataOption,
     PresetOption,
     QuietOption,
@@ -24,12 +22,13 @@ from raydance.commands.options import (
 )
 from raydance.commands.options import local as local_copy
 from raydance.commands.output import print_json, print_lines
+from raydance.commands.runner import runner_of
 from raydance.config import parse_range
 from raydance.errors import InputError
 from raydance.progress import Progress
 
 if TYPE_CHECKING:
-    from raydance.systems.base import Runner
+    pass
 
 
 def train(
@@ -74,9 +73,7 @@ def train(
         str | None, typer.Option(metavar="NAME", help="This stage only, such as motion_vae.")
     ] = None,
     address: AddressOption = None,
-    local: Annotated[
-        bool, typer.Option("--local", help="A plain loop in this process, without Ray.")
-    ] = False,
+    local: LocalOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -114,7 +111,7 @@ def train(
     progress = Progress(quiet=quiet)
     uris = [place for place in (*places.values(), out) if storage.is_uri(place)]
     storage.check_answers(uris)
-    with progress, _runner(num_workers, gpu, local, address, progress, bool(uris)) as runner:
+    with progress, runner_of(num_workers, gpu, local, address, progress, bool(uris)) as runner:
         datasets = {role: local_copy(place, progress.say) for role, place in places.items()}
         folder = destination(out, "run.json", "a run", keep_extra=True)
         run = plan.train(
@@ -134,42 +131,6 @@ def train(
         where = f"--run {out}" if describes else out
         hint = f"{out}: trained; try `raydance {what} {where}`"
         print_lines(hint if stage is None else out)
-
-
-@contextmanager
-def _runner(
-    workers: tuple[int, int],
-    gpu: bool | None,
-    local: bool,
-    address: str | None,
-    progress: Progress,
-    uses_store: bool,
-) -> Iterator[Runner]:
-    """Who carries out the work.
-
-    Raises:
-        InputError: options that do not go together.
-    """
-    if local:
-        if workers != (1, 1) or address or gpu is not None:
-            raise InputError(
-                "--local is one process on this machine: no --workers, no --gpu, no --address"
-            )
-        from raydance.systems.base import LocalRunner
-
-        yield LocalRunner(progress)
-        return
-    from raydance.cluster.session import ray_session, require_shared_cache, starts_nodes
-
-    # Logical processors: more workers than the machine has still run, only not faster.
-    with ray_session(address, num_cpus=max(workers[1] + 1, os.cpu_count() or 1)):
-        from raydance.cluster.train import RayRunner
-
-        if uses_store:
-            require_shared_cache()
-        if starts_nodes():
-            progress.say("nodes start when they are needed; what waits for them waits minutes")
-        yield RayRunner(workers, report=progress, warn=progress.warn, gpu=gpu)
 
 
 def quickstart(

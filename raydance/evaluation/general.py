@@ -63,7 +63,7 @@ def evaluate_runs(
         facts = Run.open(path).facts["dataset"]
         measures = text_motion_measures(
             system,
-            system.load(Path(path)),
+            system.load(path),
             Dataset.open((places or {}).get(MAIN) or facts["path"]),
             judge,
             Replications(count=replications),
@@ -84,7 +84,7 @@ def open_evaluator(path: str | Path) -> Evaluator:
     system = system_of_run(path)
     if system.name != "evaluator":
         raise InputError(f"{path}: a run of {system.name}; `raydance train evaluator` makes one")
-    loaded: Evaluator = system.load(Path(path))
+    loaded: Evaluator = system.load(path)
     return loaded
 
 
@@ -120,7 +120,7 @@ def evaluate_system(
             raise InputError(f"{place}: {shared[0]} is tested on, but was trained on")
     if system.measures is None:
         raise InputError(f"{system.name} declares nothing to measure")
-    loaded = system.load(Path(run_path))
+    loaded = system.load(run_path)
     measures = [measure.as_dict() for measure in named(system.measures)(loaded, datasets, "test")]
     main = datasets[MAIN]
     tested = [clip for clip in main.clips() if clip["split"] == "test"]

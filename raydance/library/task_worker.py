@@ -110,7 +110,7 @@ class TaskWorker:
     def __init__(self, order: Order) -> None:
         self.order = order
         system: System = named(f"{order.module}:SYSTEM")
-        self.loaded = system.load(Path(order.run))
+        self.loaded = system.load(order.run)
 
     def __call__(self, items: Sequence[Item]) -> tuple[list[dict[str, Any]], pa.Table]:
         """A record of each file, and rows of `SCHEMA`.

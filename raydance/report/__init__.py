@@ -56,7 +56,7 @@ def write_report(
         InputError: a dataset that the run cannot be evaluated on.
     """
     system = system_of_run(run_path)
-    loaded = system.load(Path(run_path))
+    loaded = system.load(run_path)
     run, out = Run.open(run_path), Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     place = Path(dataset_path or run.facts["dataset"]["path"])

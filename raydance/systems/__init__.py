@@ -56,4 +56,4 @@ def load_run(path: str | Path) -> Any:
     Raises:
         ArtifactError: not a run folder, damaged, not finished, or of an unknown system.
     """
-    return system_of_run(path).load(Path(path))
+    return system_of_run(path).load(path)

@@ -47,7 +47,7 @@ class System:
         datasets: role -> name of the modality; `MAIN` first. Other roles may be left out of a run.
         check: refuses, before anything is trained, a configuration that the datasets do not allow;
             returns the configuration fitted to them.
-        load: a finished run, ready for work.
+        loader: `module:name` of a function from the folder of a finished run to the loaded run.
         trained: the stages that learn by gradient descent.
         tasks: what a finished run can do, by the names of commands.
         has_service: whether `raydance.serving.app` serves its runs; else the routes of a service
@@ -66,9 +66,9 @@ class System:
     name: str
     title: str
     Config: type
-    presets: Mapping[str, Mapping[str, Any]]
     steps: tuple[Step, ...]
-    load: Callable[[Path], Any]
+    loader: str
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"default": {}})
     datasets: Mapping[str, str] = field(default_factory=lambda: {MAIN: "motion"})
     check: Callable[[Any, Mapping[str, Dataset]], Any] = no_checks
     trained: tuple[str, ...] = ()
@@ -79,6 +79,10 @@ class System:
     from_captions: str | None = None
     sections: str | None = None
     search: str | None = None
+
+    def load(self, path: str | Path) -> Any:
+        """A finished run of this system, ready for work."""
+        return named(self.loader)(Path(path))
 
     @property
     def step_names(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -290,12 +289,6 @@ def _check(config: DanceLanguageConfig, datasets: Mapping[str, Dataset]) -> Danc
     return replace(config, motion_vae=vae)
 
 
-def _load(path: Path) -> Any:
-    from raydance.systems.dance_language.run import load
-
-    return load(path)
-
-
 SYSTEM = System(
     name="dance-language",
     title="Dance-Language",
@@ -303,7 +296,7 @@ SYSTEM = System(
     presets=PRESETS,
     steps=STEPS,
     check=_check,
-    load=_load,
+    loader="raydance.systems.dance_language.run:load",
     trained=TRAINED,
     tasks=("describe", "generate", "search", "caption"),
     has_service=True,

@@ -9,7 +9,6 @@ generator makes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,12 +151,6 @@ def _check(config: EvaluatorConfig, datasets: Mapping[str, Dataset]) -> Evaluato
     return config
 
 
-def _load(path: Path) -> Any:
-    from raydance.systems.evaluator.run import load
-
-    return load(path)
-
-
 SYSTEM = System(
     name="evaluator",
     title="Evaluator of text to motion",
@@ -166,7 +159,7 @@ SYSTEM = System(
     steps=STEPS,
     datasets={MAIN: MOTION.name},
     check=_check,
-    load=_load,
+    loader="raydance.systems.evaluator.run:load",
     trained=(STAGE,),
     measures="raydance.evaluation.evaluator:measures_of",
     search="raydance.systems.evaluator.search:SEARCH",

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -249,12 +248,6 @@ def _check(
     return config
 
 
-def _load(path: Path) -> Any:
-    from raydance.systems.everything2motion.run import load
-
-    return load(path)
-
-
 SYSTEM = System(
     name="everything2motion",
     title="Everything2Motion",
@@ -263,7 +256,7 @@ SYSTEM = System(
     steps=STEPS,
     datasets={MAIN: MOTION.name, "music": MOTION.name},
     check=_check,
-    load=_load,
+    loader="raydance.systems.everything2motion.run:load",
     trained=tuple(STAGES),
     tasks=("generate",),
     measures="raydance.evaluation.everything2motion:measures_of",

@@ -9,7 +9,6 @@ ways, the path is one expected answer, and the flow draws samples.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -289,12 +288,6 @@ STEPS = (
 )
 
 
-def _load(path: Path) -> Any:
-    from raydance.systems.lang2motion.run import load
-
-    return load(path)
-
-
 SYSTEM = System(
     name="lang2motion",
     title="Lang2Motion",
@@ -302,7 +295,7 @@ SYSTEM = System(
     presets=PRESETS,
     steps=STEPS,
     datasets={MAIN: TRACKS.name},
-    load=_load,
+    loader="raydance.systems.lang2motion.run:load",
     trained=tuple(STAGES),
     tasks=("generate", "search", "classify"),
     measures="raydance.evaluation.lang2motion:measures_of",
