@@ -5,6 +5,7 @@ An input of several files is their contents with a separator between them, of wh
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -18,6 +19,7 @@ import atheris
 import numpy as np
 
 Mutator = Callable[[bytes, int, int], bytes]
+_MOST_UNPACKED: Final = 1 << 24  # arrays of zeros double for ever, and still pack well
 _SEPARATOR: Final = b"\n%%%%\n"
 
 
@@ -147,7 +149,8 @@ def mutate_json(data: bytes, most: int, seed: int) -> bytes:
             other, there = places[rng.integers(len(places))]
             holder[key] = json.loads(json.dumps(other[there]))
         else:
-            holder[key] = _VALUES[rng.integers(len(_VALUES))]
+            # A copy: a later change would put a list of these into itself, and never end.
+            holder[key] = copy.deepcopy(_VALUES[rng.integers(len(_VALUES))])
     return json.dumps(whole).encode()[:most]
 
 
@@ -158,7 +161,10 @@ def mutate_npz(data: bytes, most: int, seed: int) -> bytes:
         return bytes(atheris.Mutate(data, most))
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {m.filename: archive.read(m) for m in archive.infolist()}
+            infos = archive.infolist()
+            if sum(info.file_size for info in infos) > _MOST_UNPACKED:
+                return mutate_bytes(data, most, seed)
+            members = {info.filename: archive.read(info) for info in infos}
     except Exception:
         return bytes(atheris.Mutate(data, most))
     if not members:
