@@ -23,7 +23,7 @@ from raydance.motion.formats import native_child
 from raydance.motion.formats.numpy_file import NpzReader
 
 SECONDS: Final = 120.0
-PROCESSOR_S: Final = {"c3d": (5.0, 2.0), "fbx": (60.0, 20.0)}
+PROCESSOR_S: Final = {"c3d": (3.0, 2.0), "fbx": (60.0, 20.0)}
 """Processor time that a file may take, and how much more for each MiB of it."""
 _PACKAGES: Final = {"c3d": "ezc3d", "fbx": "ufbx"}
 
