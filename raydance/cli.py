@@ -35,6 +35,7 @@ from raydance.commands import (
     tables,
     task,
     train,
+    unseen,
     use,
 )
 from raydance.commands.output import accept_any_text
@@ -75,6 +76,7 @@ COMMANDS = (
     judge.report,
     judge.annotate,
     tables.tables,
+    unseen.unseen,
     info.info,
 )
 """Every command, in the order of `--help`."""
