@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydance import config as configs
+from raydance import quickstart_music
 from raydance.data.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
 from raydance.files import read_json, write_json
@@ -60,6 +61,7 @@ def quickstart(
     workers: int = 1,
     num_clips_per_movement: int = 22,
     overrides: list[str] | None = None,
+    music: bool = False,
 ) -> dict[str, Any]:
     """Do everything once.
 
@@ -70,6 +72,7 @@ def quickstart(
         workers: DDP workers of each stage.
         num_clips_per_movement: size of the corpus.
         overrides: `a.b=value` changes to the preset `quick`.
+        music: also train `everything2motion` and dance to a song.
 
     Returns:
         Paths, seconds of each phase, and the short figures; plain data.
@@ -98,13 +101,14 @@ def quickstart(
             )
         with phases("wait for the paper's choices"):
             beside.wait()
+        danced = quickstart_music.dance(place, runner, phases, say) if music else {}
     with phases("evaluate"):
         result = _evaluate(place, say)
     with phases("describe and generate"):
         _describe(place, result, say)
         _generate(place, say)
     with phases("draw and report"):
-        pictures = _draw(place, result)
+        pictures = _draw(place, result) | danced
     return _finish(place, result, pictures, phases, say)
 
 

@@ -52,7 +52,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("evaluation", "report", "library"),
     ("serving", "client"),
     ("cluster",),
-    ("", "__main__", "cli", "commands", "progress", "quickstart", "jobs", "tuning", "termination"),
+    (
+        "",
+        "__main__",
+        "cli",
+        "commands",
+        "progress",
+        "quickstart",
+        "quickstart_music",
+        "jobs",
+        "tuning",
+        "termination",
+    ),
 )
 """Packages and modules of `raydance` from the bottom up; `""` is `raydance/__init__.py`, which
 offers the whole and imports lazily. A module that is not named belongs to its package's layer."""

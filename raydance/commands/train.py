@@ -137,6 +137,9 @@ def quickstart(
     out: Annotated[
         Path, typer.Option(metavar="DIR", callback=check_out, help="The folder to write.")
     ] = Path("runs/quickstart"),
+    with_music: Annotated[
+        bool, typer.Option("--with-music", help="Also train a dancer, who dances to a new song.")
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -153,5 +156,5 @@ def quickstart(
     from raydance.quickstart import quickstart as go
 
     with Progress(quiet=quiet) as progress:
-        result = go(out, say=progress.say, report=progress)
+        result = go(out, say=progress.say, report=progress, music=with_music)
     print_json(result) if as_json else print_lines(str(result["out"]))
