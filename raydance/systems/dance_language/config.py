@@ -121,7 +121,7 @@ _QUICK: dict[str, Any] = {
     },
     "clusters": {"num_clusters": 3, "num_seeds": 3},
     "text_encoder": {"final_relu": False, "train": {"batch_size": 16, "epochs": 20, "patience": 0}},
-    "contrastive": {"train": {"epochs": 22, "batch_size": 64, "patience": 0}},
+    "contrastive": {"train": {"epochs": 40, "batch_size": 64, "patience": 0}},
     "motion_to_text": {"train": {"epochs": 8, "patience": 0}},
     "motion_flow": {"width": 256, "train": {"epochs": 220}},
     "text_to_motion": {
