@@ -93,6 +93,15 @@ def test_a_dropped_song_is_danced_to_in_step(visit: Visit, task_runs: Path, tmp_
     assert drift(page) < 1 / 20
     page.click("#play")
     assert read_clip(download(page, "bvh", tmp_path)).num_frames == 120
+    page.click("#download")
+    page.click("#download-options summary")
+    page.select_option("#file-rate", "60")
+    page.select_option("#file-names", "mixamo")
+    page.screenshot(path=tmp_path / "download.png")
+    page.click("#download")
+    changed = download(page, "bvh", tmp_path)
+    assert read_clip(changed).fps == pytest.approx(60) and "mixamorig:Hips" in changed.read_text()
+    assert b"mp4a" in download(page, "mp4", tmp_path).read_bytes(), "a film has the song's sound"
 
     told = submit(page, "slow and low")
     assert told["takes"][0]["note"] == f"slow and low · to {song.name}" and told["song"]
