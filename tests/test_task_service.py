@@ -22,6 +22,7 @@ from raydance.serving.access_control import digest
 from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
+from raydance.tracks.formats import read_tracks
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,25 @@ def test_tracks_from_a_box_a_mask_and_an_example(address: str, folder: Path) -> 
         timeout=60,
     )
     assert answer.ok and answer.json()["rows"][0]["score"] > 0.99
+
+
+def test_what_a_search_finds_is_shown(address: str, folder: Path) -> None:
+    body = {"model": "tracks", "text": "a ball rolls", "options": {"k": 1}}
+    (row,) = requests.post(f"{address}/v1/tasks/search", json=body, timeout=60).json()["rows"]
+    clip = f"{address}/v1/clips/{row['id']}"
+    found = requests.get(clip, params={"model": "tracks"}, timeout=30).json()
+    assert found["kind"] == "tracks" and found["facts"]["captions"] == [row["captions"]]
+    scenes = [read_tracks(path).tracks[0] for path in sorted((folder / "scenes").glob("*.npz"))]
+    away = [np.abs(np.array(found["samples"][0]["points"]) - s.points).max() for s in scenes]
+    nearest = scenes[int(np.argmin(away))]
+    assert min(away) < 0.01 and nearest.fps == pytest.approx(found["fps"])
+    assert [*nearest.frame_size] == found["frame_size"]
+    for model, name, told in (
+        ("tracks", "nobody", "no track 'nobody'"),
+        ("dance", row["id"], "no library"),
+    ):
+        answer = requests.get(f"{address}/v1/clips/{name}", params={"model": model}, timeout=30)
+        assert answer.status_code == 404 and told in answer.json()["detail"], answer.text
 
 
 def test_mistakes_are_problems(address: str, tmp_path: Path) -> None:

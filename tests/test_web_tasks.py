@@ -157,7 +157,15 @@ def test_a_box_and_a_sentence_become_trails(visit: Visit, tmp_path: Path) -> Non
     assert page.inner_text("#problem") == ""
     said = page.locator("#search-rows .hit-words").first.inner_text()
     page.locator("#search-rows button").first.click()
-    assert settle(page)["takes"][0]["note"] == said
+    found = settle(page)["takes"][0]
+    assert (found["label"], found["note"]) == ("Found", said)
+    seek(page, 1.0)
+    page.screenshot(path=tmp_path / "found.png")
+    saved = download(page, "json", tmp_path)
+    assert '"source":"library"' in saved.read_text()
+    assert read_tracks(saved).tracks[0].num_frames == 30
+    page.locator("#search-rows .add").first.click()
+    assert settle(page)["takes"][0]["label"] == "Sample 1"
     page.click("#tab-classify")
     page.fill("#classify-labels", "rolls, falls")
     page.click("#classify-shown")

@@ -27,7 +27,7 @@ from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import ComputingThread
-from raydance.serving.context import json_body, refused, text_field
+from raydance.serving.context import ClipId, ModelName, json_body, refused, text_field
 from raydance.serving.problems import NotHere, Problem
 from raydance.serving.request_schema import FileChanges
 from raydance.serving.runs import Entry, RunCache
@@ -40,6 +40,7 @@ from raydance.systems.tasks import (
     TableAnswer,
     Task,
     TracksAnswer,
+    WithLibrary,
     task_of,
 )
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
@@ -183,6 +184,18 @@ def _router(settings: Settings) -> APIRouter:
             if body.format == "mp4" and inputs["music"] is not None:
                 sound = await uploads.read(form, "music", MUSIC_SUFFIXES, "sound", reading)
         return await _answer(runs, name, body, inputs, sound)
+
+    @router.get("/clips/{name:path}")
+    async def clip(name: ClipId, runs: _Served, model: ModelName = None) -> Response:
+        """What a row of a search is of, by its `id`, as tasks answer it."""
+        model, system = await runs.system(model)
+        if not isinstance(system, WithLibrary):
+            raise NotHere(f"{model} has no library whose clips can be shown")
+        try:
+            answer = await replies.prepare(system.stored, name)
+        except InputError as error:
+            raise NotHere(str(error)) from None
+        return await replies.prepare(replies.json_response, {"model": model, **answer.to_dict()})
 
     return router
 

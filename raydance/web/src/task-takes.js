@@ -46,6 +46,14 @@ export function takesOf(service, task, answer, asked) {
   });
 }
 
+/** What a run's library holds, as it is. */
+export function storedTake(answer, id, note) {
+  const motion = SHOWN[answer.kind](answer, answer.samples[0]);
+  motion.source = "library";
+  const save = async () => ({ blob: motion.toFile(plain(id), note) });
+  return { kind: "clip", motion, label: "Found", note, stem: plain(id), captions: [note], save, formats: ["json"], isWhole: true };
+}
+
 /** How an answer was made, in words: {tempo_bpm?, missed_px?, source?}, beats and milliseconds. */
 export function madeInWords({ facts, beats_s = [] }, ms) {
   const said = [`Made in ${inSeconds(ms / 1000)} s.`];
