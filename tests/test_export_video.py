@@ -18,6 +18,7 @@ from raydance.errors import InputError, RaydanceError, StorageError
 from raydance.motion import export, render, synthetic
 from raydance.motion.export import video
 from raydance.motion.formats import read_clip
+from raydance.music.audio import write_wav
 
 CLIP = synthetic.make_clip(next(m for m in synthetic.MOVEMENTS if m.name == "side_reach"), 0)
 SHORT = replace(CLIP, positions=CLIP.positions[:30], rotations=None, offsets=None)
@@ -46,6 +47,16 @@ def test_mp4_shows_the_drawn_frames_at_the_true_speed(tmp_path: Path) -> None:
         assert difference.mean() < 4.0, key
     assert not np.array_equal(pictures[0], pictures[15])
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_short_song_does_not_shorten_the_film(tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed")
+    video.write_mp4(tmp_path / "a.mp4", SHORT, size=(64, 64))
+    write_wav(tmp_path / "a.wav", np.zeros(4000, np.float32), 8000)
+    video.add_sound(tmp_path / "a.mp4", tmp_path / "a.wav")
+    pictures, facts = decoded(tmp_path / "a.mp4")
+    assert len(pictures) == 30 and facts["audio_codec"] == "aac"
+    assert facts["duration"] == pytest.approx(1.5, abs=0.1)
 
 
 def test_fast_recordings_keep_their_speed(tmp_path: Path, shared_data: Path) -> None:

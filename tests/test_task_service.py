@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ from serving import running
 from raydance.client import Client
 from raydance.motion import synthetic
 from raydance.motion.export import bvh
-from raydance.music.audio import write_wav
+from raydance.music.audio import read_audio, write_wav
 from raydance.serving.access_control import digest
 from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
+from raydance.tracks.formats import read_tracks
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,59 @@ def test_a_dance_to_a_song_is_a_job(address: str, folder: Path, tmp_path: Path) 
     assert "/v1/tasks/{name}" in page.text
 
 
+def test_files_of_a_task_are_changed_as_wanted(address: str) -> None:
+    url = f"{address}/v1/tasks/generate"
+    changes = {"start_s": 0.5, "end_s": 1.5, "fps": 60, "names": "mixamo", "in_place": True}
+    body = {"text": "turns slowly", "options": {"seconds": 2}, "format": "bvh", "file": changes}
+    answer = requests.post(url, json=body, timeout=60)
+    assert answer.ok and "mixamorig:Hips" in answer.text and "Frames: 61" in answer.text
+    assert float(answer.headers["X-Raydance-Residual-Cm"]) < 3
+    texts = body | {"options": '{"seconds": 2}', "file": json.dumps(changes)}
+    form = {name: (None, str(text)) for name, text in texts.items()}
+    assert requests.post(url, files=form, timeout=60).content == answer.content
+    for wrong, told in (
+        ({"file": {"fps": 0}}, "file.fps: 0"),
+        ({"file": {"speed": 2}}, "file.speed"),
+        ({"file": changes, "format": "gif"}, "names is for .bvh, .glb"),
+        ({"file": {"loop": True}, "model": "tracks", "format": "svg"}, "makes no motion"),
+    ):
+        answer = requests.post(url, json=body | wrong, timeout=60)
+        assert answer.status_code == 422 and told in answer.json()["detail"], answer.text
+    answer = requests.post(url, files=form | {"file": (None, '{"fps": 0}')}, timeout=60)
+    assert answer.status_code == 422 and "file.fps: 0" in answer.json()["detail"], answer.text
+
+
+def test_a_film_of_a_dance_has_the_sound_of_its_part(address: str, folder: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed")
+    song = next((folder / "dances").glob("*.wav"))
+    form = {"options": '{"seconds": 3}', "format": "mp4", "file": '{"start_s": 1, "end_s": 2.5}'}
+    answer = requests.post(
+        f"{address}/v1/tasks/generate",
+        data=form,
+        files={"music": (song.name, song.read_bytes())},
+        timeout=120,
+    )
+    assert answer.ok, answer.text
+    heard = np.frombuffer(decoded(ffmpeg.get_ffmpeg_exe(), answer.content), np.float32)
+    samples, _ = read_audio(song, 8000)
+    assert len(heard) == pytest.approx(1.55 * 8000, abs=800)
+    likeness = [
+        np.corrcoef(heard[:9000], samples[at : at + 9000])[0, 1] for at in range(7000, 9000)
+    ]
+    assert max(likeness) > 0.9 and abs(7000 + int(np.argmax(likeness)) - 8000) < 400
+
+
+def decoded(ffmpeg: str, film: bytes) -> bytes:
+    """The sound of a film: one channel of float32 at 8 kHz."""
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(film)
+        file.flush()
+        command = [ffmpeg, "-loglevel", "error", "-i", file.name, "-vn", "-f", "f32le"]
+        ran = subprocess.run([*command, "-ac", "1", "-ar", "8000", "-"], capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
 def test_tracks_from_a_box_a_mask_and_an_example(address: str, folder: Path) -> None:
     url = f"{address}/v1/tasks/generate"
     body = {"model": "tracks", "text": "a ball rolls", "box": [10, 10, 60, 60]}
@@ -116,6 +172,25 @@ def test_tracks_from_a_box_a_mask_and_an_example(address: str, folder: Path) -> 
         timeout=60,
     )
     assert answer.ok and answer.json()["rows"][0]["score"] > 0.99
+
+
+def test_what_a_search_finds_is_shown(address: str, folder: Path) -> None:
+    body = {"model": "tracks", "text": "a ball rolls", "options": {"k": 1}}
+    (row,) = requests.post(f"{address}/v1/tasks/search", json=body, timeout=60).json()["rows"]
+    clip = f"{address}/v1/clips/{row['id']}"
+    found = requests.get(clip, params={"model": "tracks"}, timeout=30).json()
+    assert found["kind"] == "tracks" and found["facts"]["captions"] == [row["captions"]]
+    scenes = [read_tracks(path).tracks[0] for path in sorted((folder / "scenes").glob("*.npz"))]
+    away = [np.abs(np.array(found["samples"][0]["points"]) - s.points).max() for s in scenes]
+    nearest = scenes[int(np.argmin(away))]
+    assert min(away) < 0.01 and nearest.fps == pytest.approx(found["fps"])
+    assert [*nearest.frame_size] == found["frame_size"]
+    for model, name, told in (
+        ("tracks", "nobody", "no track 'nobody'"),
+        ("dance", row["id"], "no library"),
+    ):
+        answer = requests.get(f"{address}/v1/clips/{name}", params={"model": model}, timeout=30)
+        assert answer.status_code == 404 and told in answer.json()["detail"], answer.text
 
 
 def test_mistakes_are_problems(address: str, tmp_path: Path) -> None:

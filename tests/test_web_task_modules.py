@@ -178,3 +178,32 @@ def test_rows_of_an_answer_in_words() -> None:
         {"title": "it rolls", "facts": "s/1 · learned from", "score": "0.50"},
         {"title": "falls", "facts": "", "score": "-0.13"},
     ]
+
+
+def test_a_file_of_a_task_is_asked_for_with_its_changes() -> None:
+    fields = {"start_s": "0.500", "out_fps": "60", "names": "mixamo", "in_place": "true"}
+    changes, none, asked, jobs = run(
+        """(async () => {
+            const asked = [];
+            const taskTo = (name, request) => (asked.push(request), { blob: 1, name: "x" });
+            const motion = { kind: "motion", fps: 20, joints: ["pelvis"], parents: [-1] };
+            const answer = { ...motion, samples: [{ positions: [[[0, 1, 0]]] }] };
+            const [take] = m.takesOf({ taskTo }, "generate", answer, { text: "a turn" });
+            const saved = await take.save("bvh", d);
+            const service = new m.Service();
+            service.file = (path, request, asJob) => asJob;
+            const jobs = ["mp4", "bvh"].map((format) => service.taskTo("generate", { format }));
+            const files = { music: new File(["x"], "s.ogg") };
+            const sent = service.taskRequest({ file: { fps: 30 }, files }).body.get("file");
+            const { isWhole } = take;
+            const none = m.changesOf({}) ?? null;
+            return [m.changesOf(d), none, { ...asked[0], saved, isWhole, sent }, jobs];
+        })()""",
+        "task-takes",
+        "service",
+        data=fields,
+    )
+    assert changes == {"start_s": 0.5, "fps": 60, "names": "mixamo", "in_place": True}
+    assert none is None and jobs == [True, False]
+    assert asked["file"] == changes and asked["format"] == "bvh" and asked["sample"] == 0
+    assert asked["saved"] == {"blob": 1} and not asked["isWhole"] and asked["sent"] == '{"fps":30}'

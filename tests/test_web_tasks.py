@@ -93,6 +93,15 @@ def test_a_dropped_song_is_danced_to_in_step(visit: Visit, task_runs: Path, tmp_
     assert drift(page) < 1 / 20
     page.click("#play")
     assert read_clip(download(page, "bvh", tmp_path)).num_frames == 120
+    page.click("#download")
+    page.click("#download-options summary")
+    page.select_option("#file-rate", "60")
+    page.select_option("#file-names", "mixamo")
+    page.screenshot(path=tmp_path / "download.png")
+    page.click("#download")
+    changed = download(page, "bvh", tmp_path)
+    assert read_clip(changed).fps == pytest.approx(60) and "mixamorig:Hips" in changed.read_text()
+    assert b"mp4a" in download(page, "mp4", tmp_path).read_bytes(), "a film has the song's sound"
 
     told = submit(page, "slow and low")
     assert told["takes"][0]["note"] == f"slow and low · to {song.name}" and told["song"]
@@ -148,7 +157,15 @@ def test_a_box_and_a_sentence_become_trails(visit: Visit, tmp_path: Path) -> Non
     assert page.inner_text("#problem") == ""
     said = page.locator("#search-rows .hit-words").first.inner_text()
     page.locator("#search-rows button").first.click()
-    assert settle(page)["takes"][0]["note"] == said
+    found = settle(page)["takes"][0]
+    assert (found["label"], found["note"]) == ("Found", said)
+    seek(page, 1.0)
+    page.screenshot(path=tmp_path / "found.png")
+    saved = download(page, "json", tmp_path)
+    assert '"source":"library"' in saved.read_text()
+    assert read_tracks(saved).tracks[0].num_frames == 30
+    page.locator("#search-rows .add").first.click()
+    assert settle(page)["takes"][0]["label"] == "Sample 1"
     page.click("#tab-classify")
     page.fill("#classify-labels", "rolls, falls")
     page.click("#classify-shown")

@@ -1,41 +1,40 @@
-"""A body of capsules and a trunk as pixels, with light and shade, by NumPy alone.
+"""A body of capsules and a trunk as pixels, with light and shade, by NumPy and Pillow.
 
 Everything is in pixels: x to the right, y down, depth towards the viewer.
+
+Dimensions: L limbs, R rings, S points of a ring, Q quads of a surface, N pixels.
 """
 
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 _LIGHT: Final = np.array([0.34, -0.62, 0.71], np.float32)  # from above, the right and in front
 _AMBIENT, _DIFFUSE = 0.66, 0.42
-_SMALL_PX: Final = 24
 _FINER: Final = 2  # the trunk is drawn so many times larger, for smooth edges
+_HALF: Final = np.float32(0.5)
 
 
 class Canvas:
-    """A picture `[H, W, 3]` float32 (0 to 255) with the depth of what is drawn on it."""
+    """A picture with the depth of what is drawn on it.
+
+    Args:
+        picture: `[3, H, W]`, 0 to 255; copied.
+    """
 
     def __init__(self, picture: np.ndarray) -> None:
         self.colour: np.ndarray = picture.astype(np.float32)
-        self.depth: np.ndarray = np.full(picture.shape[:2], -np.inf, np.float32)
+        self.depth: np.ndarray = np.full(picture.shape[1:], -np.inf, np.float32)
 
-    def pixels(self) -> np.ndarray:
-        """`[H, W, 3]` uint8."""
-        return (self.colour + 0.5).astype(np.uint8)  # light is never so strong that it clips
-
-    def _blend(
-        self, rows: slice, columns: slice, alpha: np.ndarray, colour: np.ndarray, depth: np.ndarray
-    ) -> None:
-        """Put colours `[h, w, 3]` where they are in front of what is there."""
-        behind = self.depth[rows, columns]
-        alpha = np.where(depth > behind, alpha, np.float32(0))
-        part = self.colour[rows, columns]
-        part += alpha[..., None] * (colour - part)
-        np.copyto(behind, depth, where=alpha > 0.5)
+    def picture(self) -> Image.Image:
+        """What is drawn."""
+        planes = (self.colour + _HALF).astype(np.uint8)  # light is never so strong that it clips
+        return Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
 
     def capsules(
         self, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray, colours: np.ndarray
@@ -47,42 +46,20 @@ class Canvas:
             radii: `[L, 2]`, at the start and at the end.
             colours: `[L, 3]`, 0 to 255.
         """
-        reach = radii[:, :, None]
-        points = np.stack((starts, ends), axis=1)[:, :, :2]
-        corner = np.floor((points - reach).min(axis=1)).astype(int) - 1
-        size = np.ceil((points + reach).max(axis=1)).astype(int) + 1 - corner
-        is_small = size.max(axis=1) <= _SMALL_PX  # fingers: many at once, in windows of one size
-        groups = [np.array([limb]) for limb in np.flatnonzero(~is_small)]
-        if is_small.any():
-            groups.append(np.flatnonzero(is_small))
-        for group in groups:
-            wide, tall = size[group].max(axis=0)
-            first, last, thick = (
-                values[group].astype(np.float32) for values in (starts, ends, radii)
-            )
-            found = _capsules(first, last, thick, corner[group], (int(tall), int(wide)))
-            for limb, alpha, shade, depth in zip(group.tolist(), *found):
-                x, y = corner[limb].tolist()
-                self._put((x, y), alpha, shade, depth, colours[limb])
-
-    def _put(
-        self,
-        corner: tuple[int, int],
-        alpha: np.ndarray,
-        shade: np.ndarray,
-        depth: np.ndarray,
-        colour: np.ndarray,
-    ) -> None:
-        """Blend a window `[h, w]` whose upper left corner is at (x, y), as far as it is seen."""
-        x, y = corner
-        tall, wide = alpha.shape[0], alpha.shape[1]
         height, width = self.depth.shape[0], self.depth.shape[1]
-        left, top, right, bottom = max(x, 0), max(y, 0), min(x + wide, width), min(y + tall, height)
-        if left >= right or top >= bottom:
-            return
-        seen = slice(top - y, bottom - y), slice(left - x, right - x)
-        colours = shade[seen][..., None] * colour.astype(np.float32)
-        self._blend(slice(top, bottom), slice(left, right), alpha[seen], colours, depth[seen])
+        num_pixels, x, y = _pixels_near(starts, ends, radii.max(axis=1) + 0.5, (height, width))
+        drawn, alphas, shades, depths = _capsules(starts, ends, radii, num_pixels, x, y)
+        pixels = (y * width + x)[drawn]
+        bounds = np.searchsorted(drawn, np.cumsum(num_pixels))
+        picture, front = self.colour.reshape(3, -1), self.depth.reshape(-1)
+        for limb, (begin, end) in enumerate(pairwise([0, *bounds.tolist()])):
+            pixel, depth, alpha = pixels[begin:end], depths[begin:end], alphas[begin:end]
+            before = front.take(pixel)
+            alpha = alpha * (depth > before)
+            behind = picture.take(pixel, axis=1)
+            colour = shades[begin:end] * colours[limb, :, None].astype(np.float32)
+            picture[:, pixel] = behind + alpha * (colour - behind)
+            front[pixel] = np.where(alpha > _HALF, depth, before)
 
     def surface(self, points: np.ndarray, normals: np.ndarray, colour: np.ndarray) -> None:
         """A tube of rings.
@@ -100,49 +77,78 @@ class Canvas:
         )
         if left >= right or top >= bottom:
             return
-        places = (points - (left, top, 0)) * (_FINER, _FINER, 1)
-        size = ((bottom - top) * _FINER, (right - left) * _FINER)
-        depth, shade = _rasterised(places.astype(np.float32), normals.astype(np.float32), size)
-        depths = _parts(depth)
-        count = functools.reduce(np.add, [np.isfinite(part).astype(np.float32) for part in depths])
-        alpha = count / np.float32(_FINER**2)
-        mean = functools.reduce(np.add, _parts(shade)) / np.maximum(count, np.float32(1))
-        front = functools.reduce(np.maximum, depths)
-        rows, columns = slice(top, bottom), slice(left, right)
-        self._blend(rows, columns, alpha, mean[..., None] * colour.astype(np.float32), front)
+        places = (points - (left, top, 0)).astype(np.float32)
+        alpha, shade, depth = _tube(
+            places, normals.astype(np.float32), (bottom - top, right - left)
+        )
+        before = self.depth[top:bottom, left:right]
+        alpha = alpha * (depth > before)
+        part = self.colour[:, top:bottom, left:right]
+        part += alpha * (shade * colour[:, None, None].astype(np.float32) - part)
+        np.copyto(before, depth, where=alpha > _HALF)
 
 
-def _parts(fine: np.ndarray) -> list[np.ndarray]:
-    """The values that become one pixel, each as a picture: quicker to add up than by `sum`."""
-    return [fine[i::_FINER, j::_FINER] for i in range(_FINER) for j in range(_FINER)]
+def _ranges(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many whole numbers `[N]` there are from `low` to below `high`, and all of them."""
+    count = np.maximum(high - low, 0)
+    first = low - np.cumsum(count) + count
+    return count, np.repeat(first, count) + np.arange(count.sum())
+
+
+def _pixels_near(
+    starts: np.ndarray, ends: np.ndarray, reach: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many pixels of a picture (height, width) are in reach `[L]` of each limb; their x, y."""
+    low, high = np.minimum(starts, ends)[:, 1] - reach, np.maximum(starts, ends)[:, 1] + reach
+    top, bottom = (np.clip(edge, 0, size[0]).astype(int) for edge in (low, np.ceil(high)))
+    num_rows, y = _ranges(top, bottom)
+    values = np.column_stack((starts[:, :2], (ends - starts)[:, :2], reach))
+    x0, y0, dx, dy, reach = np.repeat(values, num_rows, axis=0).T
+    dy = np.where(np.abs(dy) < 1e-3, 1e-3, dy)
+    middle = y + 0.5 - y0
+    # The axis where it is in reach of the row, and the strip of that reach around the whole axis.
+    axis = np.clip(np.stack((middle - reach, middle + reach)) / dy, 0, 1) * dx
+    strip, beside = middle * dx / dy, reach * np.hypot(dx, dy) / np.abs(dy)
+    left = x0 + np.maximum(axis.min(axis=0) - reach, strip - beside)
+    right = x0 + np.minimum(axis.max(axis=0) + reach, strip + beside)
+    num_columns, x = _ranges(
+        *(np.clip(edge, 0, size[1]).astype(int) for edge in (left, np.ceil(right)))
+    )
+    row_ends = np.cumsum(num_rows)
+    totals = np.concatenate(([0], np.cumsum(num_columns)))
+    return totals[row_ends] - totals[row_ends - num_rows], x, np.repeat(y, num_columns)
 
 
 def _capsules(
     starts: np.ndarray,
     ends: np.ndarray,
     radii: np.ndarray,
-    corner: np.ndarray,
-    size: tuple[int, int],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coverage, shade and depth `[L, h, w]` of capsules in windows of one size."""
-    near = (corner + 0.5).astype(np.float32)
-    px = np.arange(size[1], dtype=np.float32) + (near[:, :1] - starts[:, :1])
-    py = np.arange(size[0], dtype=np.float32) + (near[:, 1:] - starts[:, 1:2])
-    px, py = px[:, None, :], py[:, :, None]
-    dx, dy, dz = ((ends - starts)[:, i, None, None] for i in range(3))
-    r0, r1 = radii[:, 0, None, None], radii[:, 1, None, None]
-    square = dx * dx + dy * dy
-    share = np.clip((px * dx + py * dy) / np.maximum(square, np.float32(1e-6)), 0, 1)
-    from_end = np.where(dz + r1 > r0, np.float32(1), np.float32(0))  # the end that is seen
-    share = np.where(square < 0.25, from_end, share)
-    radius = share * (r1 - r0) + r0
-    nx = (px - share * dx) / radius
-    ny = (py - share * dy) / radius
+    num_pixels: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Which of the limbs' pixels `[N]` they cover; of these the coverage, shade and depth."""
+    way = ends - starts
+    square = (way[:, :2] ** 2).sum(axis=1)
+    is_point = square < 0.25
+    seen_end = np.where(way[:, 2] + radii[:, 1] > radii[:, 0], 1.0, 0.0)
+    along = np.where(is_point[:, None], 0.0, way[:, :2] / np.maximum(square, 1e-6)[:, None])
+    first = np.where(is_point, seen_end, 0.0)
+    values = np.column_stack((starts, way, radii[:, 0], radii[:, 1] - radii[:, 0], along, first))
+    x0, y0, z0, dx, dy, dz, r0, dr, ax, ay, first = np.repeat(
+        values.T.astype(np.float32), num_pixels, axis=1
+    )
+    px, py = x.astype(np.float32) + _HALF - x0, y.astype(np.float32) + _HALF - y0
+    share = np.clip(px * ax + py * ay + first, 0, 1)
+    radius = share * dr + r0
+    nx, ny = (px - share * dx) / radius, (py - share * dy) / radius
     off = nx * nx + ny * ny
+    alpha = np.minimum((1 - np.sqrt(off)) * radius + _HALF, 1)
     nz = np.sqrt(np.maximum(1 - off, 0))
-    alpha = np.clip((1 - np.sqrt(off)) * radius + np.float32(0.5), 0, 1)
-    depth = share * dz + starts[:, 2, None, None] + nz * radius
-    return alpha, _shade(nx, ny, nz), depth
+    depth = share * dz + z0 + nz * radius
+    drawn = np.flatnonzero(alpha > 0)
+    shade = _shade(nx, ny, nz)
+    return drawn, alpha.take(drawn), shade.take(drawn), depth.take(drawn)
 
 
 def _shade(nx: np.ndarray, ny: np.ndarray, nz: np.ndarray) -> np.ndarray:
@@ -150,51 +156,40 @@ def _shade(nx: np.ndarray, ny: np.ndarray, nz: np.ndarray) -> np.ndarray:
     return np.float32(_AMBIENT) + np.float32(_DIFFUSE) * np.maximum(lit, np.float32(-0.35))
 
 
-def _rasterised(
+def _tube(
     points: np.ndarray, normals: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Depth (-inf where nothing is) and shade of a tube's triangles, both `size`; all at once."""
-    depth = np.full(size[0] * size[1], -np.inf, np.float32)
-    shade = np.zeros(size[0] * size[1], np.float32)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coverage, shade and depth of a tube, each `size` (height, width).
+
+    Its quads are drawn enlarged, each in a colour that is its number, the nearest last; a pixel
+    has depth and shade of the nearest quad in it, from the plane along the quad's diagonals.
+    """
     light = _shade(normals[..., 0], normals[..., 1], normals[..., 2])
     values = np.concatenate([points, light[..., None]], axis=-1)
     after = np.roll(values, -1, axis=1)
-    a, b, c, d = values[:-1], after[:-1], after[1:], values[1:]
-    corners = np.concatenate([np.stack((a, b, c), axis=-2), np.stack((a, c, d), axis=-2)])
-    corners = corners.reshape(-1, 3, 4)
-    p0, p1, p2 = corners[:, 0, :2], corners[:, 1, :2], corners[:, 2, :2]
-    area = (p1[:, 0] - p0[:, 0]) * (p2[:, 1] - p0[:, 1]) - (p1[:, 1] - p0[:, 1]) * (
-        p2[:, 0] - p0[:, 0]
-    )
-    keep = area > 1e-3  # those that face the viewer; y points down
-    corners, area = corners[keep], area[keep]
-    low = np.floor(corners[:, :, :2].min(axis=1)).astype(int)
-    spans = np.ceil(corners[:, :, :2].max(axis=1)).astype(int) - low + 1
-    # Triangles of alike size together, so that few pixels are looked at in vain.
-    order = np.argsort(spans.max(axis=1))
-    for group in np.array_split(order, max(1, len(order) // 48)):
-        if not len(group):
-            continue
-        wide, tall = spans[group].max(axis=0)
-        x = low[group, 0, None, None] + np.arange(wide)[None, None]
-        y = low[group, 1, None, None] + np.arange(tall)[None, :, None]
-        cx, cy, cz, cl = (corners[group, :, i][:, :, None, None] for i in range(4))
-        px, py = (x + 0.5).astype(np.float32), (y + 0.5).astype(np.float32)
-        whole = area[group][:, None, None]
-        w1 = (px - cx[:, 0]) * (cy[:, 2] - cy[:, 0]) - (py - cy[:, 0]) * (cx[:, 2] - cx[:, 0])
-        w2 = (cx[:, 1] - cx[:, 0]) * (py - cy[:, 0]) - (cy[:, 1] - cy[:, 0]) * (px - cx[:, 0])
-        w1, w2 = w1 / whole, w2 / whole
-        inside = (w1 >= 0) & (w2 >= 0) & (w1 + w2 <= 1)
-        inside &= (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
-        where = (y * size[1] + x)[inside]
-        w1, w2 = w1[inside], w2[inside]
-        which = np.nonzero(inside)[0]
-        z0, z1, z2 = (corners[group, i, 2][which] for i in range(3))
-        l0, l1, l2 = (corners[group, i, 3][which] for i in range(3))
-        z = z0 + w1 * (z1 - z0) + w2 * (z2 - z0)
-        lit = l0 + w1 * (l1 - l0) + w2 * (l2 - l0)
-        near = np.argsort(z, kind="stable")  # of several for one pixel the last one stays
-        where, z, lit = where[near], z[near], lit[near]
-        front = z > depth[where]
-        depth[where[front]], shade[where[front]] = z[front], lit[front]
-    return depth.reshape(size), shade.reshape(size)
+    quads = np.stack((values[:-1], after[:-1], after[1:], values[1:]), axis=-2).reshape(-1, 4, 4)
+    u, v = quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1]
+    area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    facing = np.flatnonzero(area > 1e-3)  # the viewer; y points down
+    facing = facing[np.argsort(quads[facing, :, 2].sum(axis=1))]
+    quads, u, v, area = quads[facing], u[facing], v[facing], area[facing, None]
+    across = (u[:, 2:] * v[:, 1:2] - v[:, 2:] * u[:, 1:2]) / area
+    down = (v[:, 2:] * u[:, :1] - u[:, 2:] * v[:, :1]) / area
+    middle, low, high = quads.mean(axis=1), quads[:, :, 2:].min(axis=1), quads[:, :, 2:].max(axis=1)
+    begin = middle[:, 2:] - across * middle[:, :1] - down * middle[:, 1:2]
+    enlarged = Image.new("I", (size[1] * _FINER, size[0] * _FINER))
+    draw = ImageDraw.Draw(enlarged)
+    places = np.floor(quads[:, :, :2] * _FINER).reshape(-1, 8).tolist()
+    for number, place in enumerate(places, 1):
+        draw.polygon(place, fill=number)
+    fine = np.asarray(enlarged)
+    parts = [fine[i::_FINER, j::_FINER] for i in range(_FINER) for j in range(_FINER)]
+    nearest = functools.reduce(np.maximum, parts)
+    alpha, shade, depth = np.zeros((3, *size), np.float32)
+    where = np.nonzero(nearest)
+    alpha[where] = sum((part[where] > 0).astype(np.float32) for part in parts) / _FINER**2
+    which = nearest[where] - 1
+    y, x = (place[:, None].astype(np.float32) + _HALF for place in where)
+    plane = begin[which] + across[which] * x + down[which] * y
+    depth[where], shade[where] = np.clip(plane, low[which], high[which]).T
+    return alpha, shade, depth

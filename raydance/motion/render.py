@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -109,30 +109,34 @@ class _Panel:
         return self._draw_floor(0)
 
     def _draw_floor(self, frame: int) -> np.ndarray:
-        """Floor grid and title `[H, W, 3]` uint8."""
-        picture = Image.new("RGB", (self.size[0] * _SCALE, self.size[1] * _SCALE), _PAPER)
-        draw = ImageDraw.Draw(picture)
+        """Floor grid and title `[3, H, W]` uint8."""
+        lines = Image.new("L", (self.size[0] * _SCALE, self.size[1] * _SCALE))
+        draw = ImageDraw.Draw(lines)
         step = 0.5 if self.span < 6 else round(self.span / 6)
         half = np.ceil((0.5 * self.span + 0.4) / step) * step
         middle = np.round(self.centres[frame][[0, 2]] / step) * step
-        for offset in np.arange(-half, half + 0.5 * step, step):
-            for ends in (((offset, -half), (offset, half)), ((-half, offset), (half, offset))):
-                line = [(middle[0] + x, self.floor, middle[1] + z) for x, z in ends]
-                points = self.project(np.array(line, dtype=float), frame)[0][:, :2] * _SCALE
-                draw.line([tuple(p) for p in points], fill=_GRID, width=_SCALE)
-        return np.minimum(np.asarray(picture.reduce(_SCALE)), self._title)
+        offset = np.arange(-half, half + 0.5 * step, step)
+        x, z = np.meshgrid(middle[0] + offset, middle[1] + offset, indexing="ij")
+        grid = np.stack((x, np.full_like(x, self.floor), z), axis=-1)
+        places = self.project(grid, frame)[0][..., :2] * _SCALE
+        for row in (*places, *places.swapaxes(0, 1)):
+            draw.line([*row[0], *row[-1]], fill=255, width=_SCALE)
+        picture = _toward(_GRID, lines.reduce(_SCALE))
+        if self.title:
+            np.minimum(picture, self._title, out=picture)
+        return picture
 
     @cached_property
     def _title(self) -> np.ndarray:
-        """The title on paper `[H, W, 3]`."""
-        picture = Image.new("RGB", self.size, _PAPER)
+        """The title on paper `[3, H, W]`."""
+        picture = Image.new("L", self.size)
         draw = ImageDraw.Draw(picture)
         font = ImageFont.load_default(size=12)
         text, room = self.title, self.size[0] - 12
         while len(text) > 1 and draw.textlength(text, font=font) > room:
             text = text[:-2].rstrip() + "…"
-        draw.text((6, 4), text, fill=_INK, font=font)
-        return np.asarray(picture)
+        draw.text((6, 4), text, fill=255, font=font)
+        return _toward(_INK, picture)
 
     def draw(self, frame: int) -> Image.Image:
         """The picture of a frame; a motion that is over keeps its last one."""
@@ -154,7 +158,7 @@ class _Panel:
         colours = np.array([COLOURS[side] for side in limbs.sides])
         radii = np.maximum(radii, 0.5)
         canvas.capsules(starts[order], ends[order], radii[order], colours[order])
-        return Image.fromarray(canvas.pixels())
+        return canvas.picture()
 
     def _draw_shadow(self, canvas: Canvas, frame: int) -> None:
         """A soft disc on the floor below the body's middle."""
@@ -165,9 +169,24 @@ class _Panel:
         top, bottom = (int(np.clip(y + sign * 2 * down, 0, self.size[1])) for sign in (-1, 1))
         columns = (np.arange(left, right, dtype=np.float32) + 0.5 - np.float32(x)) / across
         rows = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - np.float32(y)) / down
-        dark = np.exp(-1.5 * (columns**2 + rows**2))[..., None]
-        part = canvas.colour[top:bottom, left:right]
-        part += dark * (np.array(_SHADOW, np.float32) - np.array(_PAPER, np.float32))
+        dark = np.exp(-1.5 * columns**2) * np.exp(-1.5 * rows**2)
+        part = canvas.colour[:, top:bottom, left:right]
+        part += dark * (_planes(_SHADOW) - _planes(_PAPER))
+
+
+def _planes(colour: tuple[int, int, int]) -> np.ndarray:
+    return np.array(colour, np.float32)[:, None, None]
+
+
+def _toward(colour: tuple[int, int, int], share: Image.Image) -> np.ndarray:
+    """Paper `[3, H, W]` uint8, painted over by shares of 255."""
+    return np.stack([np.asarray(share.point(table)) for table in _tables(colour)])
+
+
+@cache
+def _tables(colour: tuple[int, int, int]) -> list[list[int]]:
+    """Red, green and blue of every share of 255 of a colour on paper."""
+    return [[round(p + i / 255 * (c - p)) for i in range(256)] for p, c in zip(_PAPER, colour)]
 
 
 def _panels(

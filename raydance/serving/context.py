@@ -67,11 +67,16 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
     try:
         return kind.model_validate_json(await request.body())
     except ValidationError as error:
-        mistakes = [
-            {**one, "loc": ("body", *one["loc"]), "ctx": {**(one.get("ctx") or {}), "kind": kind}}
-            for one in error.errors()
-        ]
-        raise RequestValidationError(mistakes) from None
+        raise refused(error, kind) from None
+
+
+def refused(error: ValidationError, kind: type[BaseModel]) -> RequestValidationError:
+    """What is wrong with a request's body of a kind, as the service answers it."""
+    mistakes = [
+        {**one, "loc": ("body", *one["loc"]), "ctx": {**(one.get("ctx") or {}), "kind": kind}}
+        for one in error.errors()
+    ]
+    return RequestValidationError(mistakes)
 
 
 def text_field(form: FormData, name: str, longest: int) -> str | None:

@@ -25,6 +25,7 @@ from raydance.errors import FormatError, InputError, RaydanceError
 _MEMORY_BYTES: Final = 2 << 30
 _LINE_BYTES: Final = 1 << 20
 _MASK_PIXELS: Final = 64_000_000
+SOUND_RATE: Final = 44_100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +62,11 @@ class Reader:
                 positions are put beside it and removed again.
             options: of a clip, arguments of `read_clip`, `skeleton` as text; of inputs of tasks
                 `fps`, the file's, and `run_fps`, at which features of music are wanted.
-            kind: `clip`; or `motion`, `music`, `tracks` or `mask` as tasks take them.
+            kind: `clip`; or `motion`, `music`, `tracks` or `mask` as tasks take them; or `sound`.
 
         Returns:
-            A `Clip`, `MusicFeatures`, the first `Track`, or a mask `[H, W]` bool.
+            A `Clip`, `MusicFeatures`, the first `Track`, a mask `[H, W]` bool, or one channel `[N]`
+            float32 at `SOUND_RATE`.
 
         Raises:
             InputError: it cannot be read, or is larger or slower to read than allowed.
@@ -159,6 +161,10 @@ def _mask_from(path: Path, answer: dict[str, Any]) -> Any:
     return _arrays_from(path)["mask"]
 
 
+def _sound_from(path: Path, answer: dict[str, Any]) -> Any:
+    return _arrays_from(path)["samples"]
+
+
 def _clip_from(path: Path, answer: dict[str, Any]) -> Any:
     from raydance.motion.clip import Clip
 
@@ -181,6 +187,7 @@ _LOADERS: Final = {
     "music": _music_from,
     "tracks": _track_from,
     "mask": _mask_from,
+    "sound": _sound_from,
 }
 """Kind -> what makes of the arrays and facts of a process what callers work with."""
 
@@ -221,6 +228,8 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
         return _read_music(path, out, options["run_fps"], limits["frames"])
     if kind == "tracks":
         return _read_tracks(path, out, options.get("fps"), limits["values"])
+    if kind == "sound":
+        return _read_sound(path, out, limits["frames"] / options["run_fps"])
     assert kind == "mask", kind
     return _read_mask(path, out)
 
@@ -231,6 +240,14 @@ def _read_music(path: str, out: str, fps: float, most_frames: int) -> dict[str, 
     found = read_features(path, fps=fps, max_duration_s=most_frames / fps)
     np.savez(out, values=found.values, beats_s=found.beats_s)
     return {"fps": fps, "tempo_bpm": found.tempo_bpm, "duration_s": found.duration_s}
+
+
+def _read_sound(path: str, out: str, most_s: float) -> dict[str, Any]:
+    from raydance.music.audio import read_audio
+
+    samples, _ = read_audio(path, SOUND_RATE, max_duration_s=most_s)
+    np.savez(out, samples=samples)
+    return {}
 
 
 def _read_tracks(path: str, out: str, fps: float | None, most_values: int) -> dict[str, Any]:

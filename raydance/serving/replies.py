@@ -21,9 +21,12 @@ from raydance.motion import skeleton
 from raydance.motion.clip import Clip
 from raydance.motion.export import check_suffix, is_writable, write_clip
 from raydance.motion.export.edits import Edits, edited
+from raydance.motion.export.video import add_sound
 from raydance.motion.export.written_file import WrittenFile
+from raydance.music.audio import write_wav
 from raydance.serving import progress
 from raydance.serving.parts import Answer
+from raydance.serving.reader import SOUND_RATE
 from raydance.serving.schema import FileChanges
 from raydance.serving.uploads import safe_stem
 
@@ -123,6 +126,7 @@ async def file_response(
     notices: Sequence[str] = (),
     facts: Mapping[str, str] = MappingProxyType({}),
     changes: FileChanges | None = None,
+    sound: np.ndarray | None = None,
 ) -> Response:
     """A clip as a file to download; notices go into the header `X-Raydance-Note`, and how far its
     joints are off into `X-Raydance-Residual-Cm`.
@@ -130,11 +134,12 @@ async def file_response(
     Args:
         facts: further headers and their texts.
         changes: how the motion is changed before it is written.
+        sound: of an MP4, `[N]` at `SOUND_RATE`, from the motion's first frame on.
 
     Raises:
         InputError: a format that is not here, or motion too long for pictures.
     """
-    content, written = await _changed_file(clip, format, changes)
+    content, written = await _changed_file(clip, format, changes, sound)
     note = "; ".join([*notices, *_told(written)])
     headers = {"Content-Disposition": f'attachment; filename="{safe_stem(name)}.{format}"'}
     headers |= {header: _header_text(text) for header, text in facts.items()}
@@ -188,7 +193,7 @@ class Archive:
 
 
 async def _changed_file(
-    clip: Clip, format: str, changes: FileChanges | None
+    clip: Clip, format: str, changes: FileChanges | None, sound: np.ndarray | None = None
 ) -> tuple[bytes, WrittenFile]:
     """A clip in a format, changed as wanted.
 
@@ -204,9 +209,11 @@ async def _changed_file(
         # The largest first: a rate multiplies the frames.
         check_size(_num_frames(clip, changes), len(clip.joint_names), "a file")
         clip = await prepare(edited, clip, Edits(**changes.model_dump(exclude={"names"})))
+        if sound is not None:
+            sound = sound[round((changes.start_s or 0.0) * SOUND_RATE) :]
     _check_clip(clip, format)
     progress.report(0, f"writing the {format}")
-    return await prepare(_write, clip, suffix, options)
+    return await prepare(_write, clip, suffix, options, sound)
 
 
 def _check_clip(clip: Clip, format: str) -> None:
@@ -231,10 +238,15 @@ def _num_frames(clip: Clip, changes: FileChanges) -> int:
     return round(clip.num_frames * (changes.fps or clip.fps) / clip.fps)
 
 
-def _write(clip: Clip, suffix: str, options: dict[str, Any]) -> tuple[bytes, WrittenFile]:
+def _write(
+    clip: Clip, suffix: str, options: dict[str, Any], sound: np.ndarray | None
+) -> tuple[bytes, WrittenFile]:
     with tempfile.TemporaryDirectory(prefix="raydance-file-") as folder:
         path = Path(folder) / f"motion{suffix}"
         written = write_clip(path, clip, **options)
+        if sound is not None and len(sound):
+            write_wav(path.with_suffix(".wav"), sound, SOUND_RATE)
+            add_sound(path, path.with_suffix(".wav"))
         return path.read_bytes(), written
 
 

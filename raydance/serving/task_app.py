@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 
 from raydance.errors import InputError
@@ -27,8 +27,9 @@ from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import ComputingThread
-from raydance.serving.context import json_body, text_field
+from raydance.serving.context import ClipId, ModelName, json_body, refused, text_field
 from raydance.serving.problems import NotHere, Problem
+from raydance.serving.request_schema import FileChanges
 from raydance.serving.runs import Entry, RunCache
 from raydance.serving.uploads import Uploads, number, whole_number
 from raydance.systems import load_run, system_of_run
@@ -39,6 +40,7 @@ from raydance.systems.tasks import (
     TableAnswer,
     Task,
     TracksAnswer,
+    WithLibrary,
     task_of,
 )
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
@@ -52,7 +54,7 @@ _FILES: Final[Mapping[str, Sequence[str]]] = {
 }
 """Inputs that are files, and the suffixes of each."""
 
-_TEXTS: Final = ("model", "text", "box", "options", "format", "sample", "fps")
+_TEXTS: Final = ("model", "text", "box", "options", "format", "file", "sample", "fps")
 FORMATS: Final[Mapping[str, Mapping[str, str]]] = {
     "motion": {name: kind for name, kind in replies.FORMATS.items() if name != "json"},
     "tracks": {
@@ -81,6 +83,9 @@ class TaskBody(BaseModel):
     )
     options: dict[str, Any] = Field(default_factory=dict, description="As /v1/models lists them")
     format: str = Field(default="json", max_length=10, description="json, or a file's format")
+    file: FileChanges | None = Field(
+        default=None, description="Of files of motion; JSON stays as it is"
+    )
     sample: int = Field(default=0, ge=0, le=1000, description="Which sample a file holds")
 
 
@@ -175,7 +180,22 @@ def _router(settings: Settings) -> APIRouter:
             for kind, suffixes in _FILES.items():
                 reading = options | {"run_fps": float(getattr(system, "fps", 20.0))}
                 inputs[kind] = await uploads.read(form, kind, suffixes, kind, reading)
-        return await _answer(runs, name, body, inputs)
+            sound = None
+            if body.format == "mp4" and inputs["music"] is not None:
+                sound = await uploads.read(form, "music", MUSIC_SUFFIXES, "sound", reading)
+        return await _answer(runs, name, body, inputs, sound)
+
+    @router.get("/clips/{name:path}")
+    async def clip(name: ClipId, runs: _Served, model: ModelName = None) -> Response:
+        """What a row of a search is of, by its `id`, as tasks answer it."""
+        model, system = await runs.system(model)
+        if not isinstance(system, WithLibrary):
+            raise NotHere(f"{model} has no library whose clips can be shown")
+        try:
+            answer = await replies.prepare(system.stored, name)
+        except InputError as error:
+            raise NotHere(str(error)) from None
+        return await replies.prepare(replies.json_response, {"model": model, **answer.to_dict()})
 
     return router
 
@@ -184,27 +204,44 @@ def _body_of(form: FormData) -> TaskBody:
     """The texts of a form as a request.
 
     Raises:
-        Problem: options that are no JSON object, or a box that is no four numbers.
+        Problem: options or `file` that are no JSON objects, or a box that is no four numbers.
+        RequestValidationError: values in them that are not allowed.
     """
     try:
         options = json.loads(text_field(form, "options", 4096) or "{}")
         box = text_field(form, "box", 200)
         values = [float(part) for part in box.split(",")] if box else None
+        changes = json.loads(text_field(form, "file", 4096) or "null")
     except (ValueError, RecursionError):
         raise Problem(422, "options: a JSON object; box: left,top,right,bottom") from None
     if not isinstance(options, dict) or (values is not None and len(values) != 4):
         raise Problem(422, "options: a JSON object; box: left,top,right,bottom")
-    return TaskBody(
-        model=text_field(form, "model", 200),
-        text=text_field(form, "text", _LONGEST_TEXT),
-        box=values,
-        options=options,
-        format=text_field(form, "format", 10) or "json",
-        sample=whole_number(form, "sample", 0, 0, 1000),
-    )
+    try:
+        return TaskBody(
+            model=text_field(form, "model", 200),
+            text=text_field(form, "text", _LONGEST_TEXT),
+            box=values,
+            options=options,
+            format=text_field(form, "format", 10) or "json",
+            file=changes,
+            sample=whole_number(form, "sample", 0, 0, 1000),
+        )
+    except ValidationError as error:
+        raise refused(error, TaskBody) from None
 
 
-async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, Any]) -> Response:
+async def _answer(
+    runs: _Runs,
+    name: str,
+    body: TaskBody,
+    inputs: Mapping[str, Any],
+    sound: np.ndarray | None = None,
+) -> Response:
+    """Do a task.
+
+    Args:
+        sound: of the music in the inputs, for a film.
+    """
     model, system = await runs.system(body.model)
     try:
         task = task_of(system, name)
@@ -213,6 +250,8 @@ async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, A
     allowed = ("json", *FORMATS[task.output])
     if body.format not in allowed:
         raise InputError(f"format: {body.format!r}; allowed: {', '.join(allowed)}")
+    if body.file is not None and task.output != "motion":
+        raise InputError(f"file: {name} makes no motion; leave it out")
     if task.output == "motion":
         await replies.check_format(body.format)
     wanted = task.request(inputs, body.options)
@@ -223,6 +262,14 @@ async def _answer(runs: _Runs, name: str, body: TaskBody, inputs: Mapping[str, A
     if body.format == "json":
         plain = {"model": model, "task": name, **answer.to_dict()}
         return await replies.prepare(replies.json_response, plain)
+    assert isinstance(answer, MotionAnswer | TracksAnswer), name
+    if body.sample >= answer.num_samples:
+        raise InputError(f"sample: {body.sample}; allowed: 0 to {answer.num_samples - 1}")
+    if isinstance(answer, MotionAnswer):
+        clip = answer.as_clip(body.sample, name, body.text or "")
+        return await replies.file_response(
+            clip, body.format, name, answer.notices, changes=body.file, sound=sound
+        )
     content = await replies.prepare(_file_of, task, answer, body)
     return Response(content, media_type=FORMATS[task.output][body.format])
 
@@ -245,15 +292,8 @@ def _check_size(answer: Answer, format: str) -> None:
         raise InputError(f"{format} of {frames} frames; allowed: {replies.MAX_PICTURE_FRAMES}")
 
 
-def _file_of(task: Task, answer: Answer, body: TaskBody) -> bytes:
-    """One sample as the bytes of a file.
-
-    Raises:
-        InputError: no such sample.
-    """
-    assert isinstance(answer, MotionAnswer | TracksAnswer), task.name
-    if body.sample >= answer.num_samples:
-        raise InputError(f"sample: {body.sample}; allowed: 0 to {answer.num_samples - 1}")
+def _file_of(task: Task, answer: TracksAnswer, body: TaskBody) -> bytes:
+    """One sample as the bytes of a file."""
     with tempfile.TemporaryDirectory(prefix="raydance-answer-") as folder:
         path = Path(folder) / f"{task.name}.{body.format}"
         answer.write(body.sample, path, body.text or "")

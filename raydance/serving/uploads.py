@@ -158,7 +158,7 @@ class Uploads:
         """What a file in a form holds, read in a process of its own; None where there is none.
 
         Args:
-            kind: `motion`, `music`, `tracks` or `mask`.
+            kind: `motion`, `music`, `tracks`, `mask` or `sound`.
             options: of reading (`raydance.serving.reader`).
 
         Raises:
@@ -222,6 +222,7 @@ def _check_skeleton(suffix: str, given: str | None) -> None:
 async def _put(folder: Path, upload: UploadFile, suffix: str) -> Path:
     """Write a file that was sent."""
     path = folder / _file_name(upload, suffix)
+    await upload.seek(0)  # it may have been read as another kind
     await asyncio.to_thread(path.write_bytes, await upload.read())
     return path
 

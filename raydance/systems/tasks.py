@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -276,6 +276,18 @@ class LoadedSystem(Protocol):
 
     def to(self, device: Any) -> Any:
         """Let its networks work on another device."""
+
+
+@runtime_checkable
+class WithLibrary(Protocol):
+    """A run whose `search` names what can be shown."""
+
+    def stored(self, name: str) -> Answer:
+        """What a row of `search` names (its `id`).
+
+        Raises:
+            InputError: nothing of that name, or nothing of the library at hand.
+        """
 
 
 def task_of(system: LoadedSystem, name: str) -> Task:

@@ -124,7 +124,8 @@ def encode_mp4(
 
 
 def add_sound(path: str | Path, song: str | Path) -> None:
-    """Put a song under a video, whose length decides; the video is replaced whole or stays.
+    """Put a song under a video, whose length decides: a song that ends before is followed by
+    silence. The video is replaced whole or stays.
 
     Raises:
         InputError: no ffmpeg.
@@ -134,8 +135,8 @@ def add_sound(path: str | Path, song: str | Path) -> None:
     path = Path(path)
     command = [
         *(_ffmpeg(), "-y", "-loglevel", "error", "-i", str(path), "-i", str(song)),
-        *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "aac", "-shortest"),
-        *("-movflags", "+faststart", "-f", "mp4"),
+        *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-af", "apad", "-c:a", "aac"),
+        *("-shortest", "-movflags", "+faststart", "-f", "mp4"),
     ]
     with replacing(path) as temporary:
         done = subprocess.run(

@@ -5,7 +5,6 @@ Dimensions: B tracks, T frames, N points, K components, Z space.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,15 +26,9 @@ from raydance.systems.base import load_stage
 from raydance.systems.lang2motion.constraints import TrackEquations
 from raydance.systems.lang2motion.given import given_points
 from raydance.systems.lang2motion.options import ClassifyOptions, GenerateOptions, SearchOptions
+from raydance.systems.lang2motion.stored_tracks import stored_tracks
 from raydance.systems.lang2motion.system import LIBRARY, basis_of, build_stage, config_of
-from raydance.systems.tasks import (
-    Answer,
-    Input,
-    TableAnswer,
-    Task,
-    TaskRequest,
-    TracksAnswer,
-)
+from raydance.systems.tasks import Answer, Input, TableAnswer, Task, TaskRequest, TracksAnswer
 from raydance.text.encoder import load_text_encoder
 from raydance.text.words import path_vector
 from raydance.tracks.grid import grid_in_boxes, grid_in_mask
@@ -361,6 +354,10 @@ class Lang2Motion:
             ]
         )
 
+    def stored(self, name: str) -> TracksAnswer:
+        """A track that `search` names (`stored_tracks`)."""
+        return stored_tracks(self.run, name)
+
     def classify(
         self, tracks: np.ndarray, visible: np.ndarray, labels: Sequence[str], prompt: str
     ) -> np.ndarray:
@@ -377,11 +374,6 @@ class Lang2Motion:
         return TableAnswer(
             rows=[{"score": float(scores[i]), "label": options.labels[i]} for i in order]
         )
-
-
-def class_of(labels: str) -> str:
-    """The class of an object by its labels (JSON)."""
-    return str(json.loads(labels or "{}").get("class", ""))
 
 
 def load(path: str | Path) -> Lang2Motion:

@@ -47,7 +47,7 @@ export function attachDownload(app) {
   const open = () => {
     const take = app.cast.chosen;
     if (!take) return app.jobs.fail(new Error("There is nothing on the stage to download yet."));
-    const written = app.formats.filter((format) => WORDS[format]);
+    const written = (take.formats ?? app.formats).filter((format) => WORDS[format]);
     list.replaceChildren(
       make("p", { className: "quiet", role: "presentation" }, `${take.label}: ${take.note}${take.isWhole ? "" : partInWords(app.player)}`),
       ...written.map((format) => {

@@ -45,17 +45,17 @@ export class Service {
   map = (limit) => this.json(`v1/map?${new URLSearchParams({ limit, ...(this.model && { model: this.model }) })}`);
 
   task = (name, asked) => this.json(`v1/tasks/${name}`, this.taskRequest(asked));
-  taskTo = (name, asked) => this.file(`v1/tasks/${name}`, this.taskRequest(asked));
+  taskTo = (name, asked) => this.file(`v1/tasks/${name}`, this.taskRequest(asked), isLong(asked));
 
-  /** `asked`: {text?, box?, options?, files?: {input: File}, format?, sample?}. */
-  taskRequest({ text, box, options = {}, files = {}, format, sample }) {
-    const fields = { text, box, options, format, sample, model: this.model };
+  /** `asked`: {text?, box?, options?, files?: {input: File}, format?, sample?, file?: changes of it}. */
+  taskRequest({ text, box, options = {}, files = {}, format, sample, file }) {
+    const fields = { text, box, options, format, sample, file, model: this.model };
     if (!Object.keys(files).length) {
       return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) };
     }
     const body = new FormData();
     for (const [name, file] of Object.entries(files)) body.set(name, file, file.name);
-    const texts = { ...fields, box: box?.join(","), options: JSON.stringify(options) };
+    const texts = { ...fields, box: box?.join(","), options: JSON.stringify(options), file: file && JSON.stringify(file) };
     for (const [name, value] of Object.entries(texts)) if (value !== undefined && value !== "") body.set(name, value);
     return { method: "POST", body };
   }

@@ -69,10 +69,14 @@ export class TablePanel {
   item(row) {
     const { title, facts, score } = rowInWords(row);
     const words = [make("span", { className: "hit-words" }, title), make("span", { className: "quiet" }, facts), make("span", { className: "score", title: "Cosine similarity" }, score)];
+    if (!row.id || !this.app.main) return make("li", { className: "hit" }, ...words);
+    const play = make("button", { type: "button", className: "hit", title: "Play it" }, ...words);
+    play.addEventListener("click", () => this.app.playStored(row.id, title));
     const said = row.captions?.split("; ")[0];
-    if (!said || !this.app.hasText) return make("li", { className: "hit" }, ...words);
-    const button = make("button", { type: "button", className: "hit", title: "Draw this sentence" }, ...words);
-    button.addEventListener("click", () => this.app.askFor(said));
-    return make("li", {}, button);
+    if (!said || !this.app.hasText) return make("li", {}, play);
+    const draw = make("button", { type: "button", className: "add", title: "Make this sentence anew" }, "↻");
+    draw.setAttribute("aria-label", `Make “${said}” anew`);
+    draw.addEventListener("click", () => this.app.askFor(said));
+    return make("li", {}, play, draw);
   }
 }

@@ -18,7 +18,7 @@ import { TaskAddress } from "./task-address.js";
 import { TaskForm } from "./task-form.js";
 import { fromTaskHash } from "./task-link.js";
 import { exampleChips, fillPanel, songField } from "./task-panels.js";
-import { madeInWords, takesOf } from "./task-takes.js";
+import { madeInWords, storedTake, takesOf } from "./task-takes.js";
 import { COLOURS, followTheme } from "./theme.js";
 import { TrackStage } from "./track-stage.js";
 import { attachTransport } from "./transport.js";
@@ -213,6 +213,19 @@ export class TaskApp {
       this.cast.show(takesOf(this.service, this.main.name, answer, asked), asked);
       this.beats.show(answer.beats_s ?? []);
       this.tell(answer, performance.now() - began_ms);
+    });
+  }
+
+  /** Shows what a search found in the library of the run. */
+  playStored(id, note) {
+    return this.jobs.during("Fetching", async (isCurrent) => {
+      const answer = await this.service.clip({ clip_id: id });
+      if (!isCurrent()) return;
+      this.song.load(null);
+      this.beats.show([]);
+      if (this.pad) this.stage.setGround({});
+      this.cast.show([storedTake(answer, id, note)], {});
+      announce(`Playing ${note}`);
     });
   }
 

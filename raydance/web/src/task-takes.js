@@ -11,6 +11,13 @@ const SHOWN = {
   tracks: (answer, sample) => new Tracks(answer, sample),
 };
 
+/** What the fields of `/v1/convert` change about a file, as tasks take it; undefined for nothing. */
+export function changesOf({ start_s, end_s, out_fps, names, in_place, loop }) {
+  const numbers = Object.entries({ start_s, end_s, fps: out_fps }).filter(([, text]) => text);
+  const changes = { ...Object.fromEntries(numbers.map(([name, text]) => [name, Number(text)])), ...(names && { names }), ...(in_place && { in_place: true }), ...(loop && { loop: true }) };
+  return Object.keys(changes).length ? changes : undefined;
+}
+
 /** What is said of an answer: its sentence, its song. */
 export function noteOf({ text, files = {} }) {
   return [text, files.music && `to ${files.music.name}`].filter(Boolean).join(" · ") || "from the start alone";
@@ -27,13 +34,24 @@ export function takesOf(service, task, answer, asked) {
   return answer.samples.map((data, sample) => {
     const motion = SHOWN[answer.kind](answer, data);
     const stem = `${plain(asked.text || asked.files?.music?.name || "made")}-${asked.options?.seed ?? 0}-${sample + 1}`;
-    const save = async (format) => {
-      if (format !== "json") return service.taskTo(task, { ...asked, format, sample });
+    const save = async (format, fields = {}) => {
+      if (format !== "json") {
+        const { blob, residual_cm } = await service.taskTo(task, { ...asked, format, sample, file: changesOf(fields) });
+        return { blob, residual_cm };
+      }
       const file = motion.toFile(stem, asked.text);
       return { blob: file, name: file.name };
     };
-    return { kind: "generated", motion, label: num > 1 ? `Sample ${sample + 1}` : "Generated", note, stem, captions: [], save, isWhole: true };
+    return { kind: "generated", motion, label: num > 1 ? `Sample ${sample + 1}` : "Generated", note, stem, captions: [], save, isWhole: answer.kind !== "motion" };
   });
+}
+
+/** What a run's library holds, as it is. */
+export function storedTake(answer, id, note) {
+  const motion = SHOWN[answer.kind](answer, answer.samples[0]);
+  motion.source = "library";
+  const save = async () => ({ blob: motion.toFile(plain(id), note) });
+  return { kind: "clip", motion, label: "Found", note, stem: plain(id), captions: [note], save, formats: ["json"], isWhole: true };
 }
 
 /** How an answer was made, in words: {tempo_bpm?, missed_px?, source?}, beats and milliseconds. */

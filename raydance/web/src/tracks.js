@@ -4,6 +4,7 @@ export class Tracks {
   /** @param answer {fps, frame_size: [width, height]} of the service. @param sample {points: [T][N][x, y] pixels, visible: [T][N]}. */
   constructor({ fps, frame_size }, { points, visible }) {
     this.fps = fps;
+    this.source = "generated";
     this.frame_size = frame_size;
     this.points = points;
     this.visible = visible;
@@ -51,7 +52,7 @@ export class Tracks {
       format: "raydance.track",
       version: 1,
       track_id: stem,
-      source: "generated",
+      source: this.source,
       frame_size: this.frame_size,
       fps: this.fps,
       captions: caption ? [caption] : [],
