@@ -15,7 +15,7 @@ import pytest
 from raydance.cluster import joining
 from raydance.cluster.joining import check_cluster, check_temporary_folder
 from raydance.cluster.session import is_embedded
-from raydance.cluster.signals import signals_wait
+from raydance.cluster.signals import processes_apart, signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.errors import InputError
 from raydance.termination import sigterm_interrupts
@@ -186,3 +186,17 @@ def test_signals_wait_until_ray_has_started(number: signal.Signals, request: pyt
             os.kill(os.getpid(), number)
             steps.append("a second one waits too")
     assert steps == ["started"]
+
+
+def test_the_processes_of_ray_get_no_signals_of_our_group():
+    from ray._private import services, utils
+
+    if not utils.detect_fate_sharing_support():
+        pytest.skip("the kernel does not end processes with the one that started them")
+    with processes_apart():
+        process = services.ConsolePopen(["sleep", "60"])
+        group = os.getpgid(process.pid)
+    process.kill()
+    process.wait()
+    assert group == process.pid != os.getpgid(0)
+    assert services.ConsolePopen.__name__ == "ConsolePopen"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from raydance.cluster.joining import check_cluster, check_temporary_folder
-from raydance.cluster.signals import signals_wait
+from raydance.cluster.signals import processes_apart, signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.data.storage import CACHE_VARIABLE
 from raydance.errors import InputError, RaydanceError
@@ -108,7 +108,7 @@ def _start(num_cpus: int | None) -> None:
 
     check_temporary_folder()
     keep_token_private()
-    with _set_if_absent(_NODES_ENVIRONMENT):
+    with _set_if_absent(_NODES_ENVIRONMENT), processes_apart():
         try:
             ray.init(
                 address="local",  # otherwise a stale address file makes it look for a cluster
