@@ -14,7 +14,7 @@ import pytest
 
 from raydance.cluster import joining
 from raydance.cluster.joining import check_cluster, check_temporary_folder
-from raydance.cluster.session import is_embedded
+from raydance.cluster.session import is_embedded, messages_on_stderr
 from raydance.cluster.signals import processes_apart, signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.errors import InputError
@@ -200,3 +200,15 @@ def test_the_processes_of_ray_get_no_signals_of_our_group():
     process.wait()
     assert group == process.pid != os.getpgid(0)
     assert services.ConsolePopen.__name__ == "ConsolePopen"
+
+
+def test_what_nodes_report_is_not_among_the_results(capfd: pytest.CaptureFixture[str]):
+    from ray._private import worker
+
+    before = worker.print_to_stdstream
+    with messages_on_stderr():
+        lost = {"lines": ["a task was lost"], "pid": "raylet", "is_err": False}
+        worker.print_to_stdstream(lost, ignore_prefix=False)
+    out, err = capfd.readouterr()
+    assert out == "" and "a task was lost" in err
+    assert worker.print_to_stdstream is before

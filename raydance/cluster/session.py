@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from raydance.cluster.joining import check_cluster, check_temporary_folder
 from raydance.cluster.signals import processes_apart, signals_wait
@@ -92,15 +93,16 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         return
     for name in ("ray.data", "ray.train"):  # their progress output would interrupt ours
         logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with signals_wait(), _well_formed_command_line():
-            if is_embedded(address):
-                _start(num_cpus)
-            else:
-                _join(address)
-        yield
-    finally:
-        ray.shutdown()
+    with messages_on_stderr():
+        try:
+            with signals_wait(), _well_formed_command_line():
+                if is_embedded(address):
+                    _start(num_cpus)
+                else:
+                    _join(address)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(num_cpus: int | None) -> None:
@@ -138,6 +140,26 @@ def _join(address: str | None) -> None:
             f"the Ray cluster answers but cannot be joined: {reason} (needed are a node of it on "
             "this machine, its token, and its versions of Ray and Python)"
         ) from error
+
+
+@contextmanager
+def messages_on_stderr() -> Iterator[None]:
+    """Let Ray write what its nodes report, such as lost tasks, beside the results, not among them.
+
+    Ray writes it to standard output even where it is not to write logs.
+    """
+    from ray._private import worker
+
+    before = worker.print_to_stdstream
+
+    def write(data: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        before(data | {"is_err": True}, *arguments, **options)
+
+    worker.print_to_stdstream = write
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextmanager
