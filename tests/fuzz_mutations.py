@@ -5,6 +5,7 @@ An input of several files is their contents with a separator between them, of wh
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -147,7 +148,8 @@ def mutate_json(data: bytes, most: int, seed: int) -> bytes:
             other, there = places[rng.integers(len(places))]
             holder[key] = json.loads(json.dumps(other[there]))
         else:
-            holder[key] = _VALUES[rng.integers(len(_VALUES))]
+            # A copy: a list that is changed in place would come to hold itself.
+            holder[key] = copy.deepcopy(_VALUES[rng.integers(len(_VALUES))])
     return json.dumps(whole).encode()[:most]
 
 
