@@ -83,7 +83,7 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
 
     Raises:
         InputError: no cluster answers at the address or it refuses us, or the path of the
-            temporary folder is too long for Ray.
+            temporary folder is too long for Ray or cannot be written.
         RaydanceError: the embedded cluster did not start.
     """
     import ray
@@ -121,6 +121,11 @@ def _start(num_cpus: int | None) -> None:
                 log_to_driver=False,
             )
         except Exception as error:  # Ray raises a bare `Exception` where its processes do not start
+            if isinstance(error, OSError) and error.filename is not None:
+                raise InputError(
+                    f"{error.filename}: {error.strerror}; set RAY_TMPDIR to a folder that can be "
+                    "written, such as /tmp"
+                ) from error
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RaydanceError(
                 f"the embedded Ray cluster did not start: {reason} Try again when the machine is "
