@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,21 @@ def test_examples_are_read_as_users_files_are(name: str, tmp_path: Path, call: A
     made = Dataset.open(ingest_here([out], captions, tmp_path / "set", settings))
     assert all(file["status"] == "read" for file in made.manifest["files"])
     assert sum(count["windows"] for count in made.manifest["counts"].values()) >= 8
+
+
+@pytest.mark.parametrize("name", ["corpus", "dances", "scenes"])
+def test_a_full_disk_is_a_line_and_leaves_no_broken_file(
+    name: str, tmp_path: Path, refused: Any
+) -> None:
+    """Files that may not grow stand for a disk without room."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        line = refused("example", name, "--out", tmp_path, "--number", 2, code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(tmp_path) in line and "could not be written" in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path, refused: Any) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from raydance.cluster import joining
 from raydance.cluster.joining import check_cluster, check_temporary_folder
-from raydance.cluster.session import is_embedded
-from raydance.cluster.signals import signals_wait
+from raydance.cluster.session import is_embedded, messages_on_stderr
+from raydance.cluster.signals import processes_apart, signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.errors import InputError
 from raydance.termination import sigterm_interrupts
@@ -186,3 +186,29 @@ def test_signals_wait_until_ray_has_started(number: signal.Signals, request: pyt
             os.kill(os.getpid(), number)
             steps.append("a second one waits too")
     assert steps == ["started"]
+
+
+def test_the_processes_of_ray_get_no_signals_of_our_group():
+    from ray._private import services, utils
+
+    if not utils.detect_fate_sharing_support():
+        pytest.skip("the kernel does not end processes with the one that started them")
+    with processes_apart():
+        process = services.ConsolePopen(["sleep", "60"])
+        group = os.getpgid(process.pid)
+    process.kill()
+    process.wait()
+    assert group == process.pid != os.getpgid(0)
+    assert services.ConsolePopen.__name__ == "ConsolePopen"
+
+
+def test_what_nodes_report_is_not_among_the_results(capfd: pytest.CaptureFixture[str]):
+    from ray._private import worker
+
+    before = worker.print_to_stdstream
+    with messages_on_stderr():
+        lost = {"lines": ["a task was lost"], "pid": "raylet", "is_err": False}
+        worker.print_to_stdstream(lost, ignore_prefix=False)
+    out, err = capfd.readouterr()
+    assert out == "" and "a task was lost" in err
+    assert worker.print_to_stdstream is before

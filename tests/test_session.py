@@ -40,6 +40,20 @@ def test_a_cluster_that_does_not_start_is_told_in_a_line(monkeypatch):
     assert "More lines" not in str(raised.value)
 
 
+def test_a_temporary_folder_that_cannot_be_written_is_told(monkeypatch, tmp_path):
+    import ray
+
+    from raydance.cluster.session import ray_session
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", lambda **options: (tmp_path / "file" / "ray").mkdir())
+    with pytest.raises(InputError, match="file/ray: Not a directory; set RAY_TMPDIR"):
+        with ray_session():
+            pass
+
+
 def test_a_cluster_with_processors_does_not_start_nodes(ray_cluster):
     from raydance.cluster.session import require_shared_cache, starts_nodes
     from raydance.cluster.train import RayRunner

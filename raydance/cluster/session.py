@@ -6,9 +6,10 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from raydance.cluster.joining import check_cluster, check_temporary_folder
-from raydance.cluster.signals import signals_wait
+from raydance.cluster.signals import processes_apart, signals_wait
 from raydance.cluster.token import keep_token_private
 from raydance.data.storage import CACHE_VARIABLE
 from raydance.errors import InputError, RaydanceError
@@ -82,7 +83,7 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
 
     Raises:
         InputError: no cluster answers at the address or it refuses us, or the path of the
-            temporary folder is too long for Ray.
+            temporary folder is too long for Ray or cannot be written.
         RaydanceError: the embedded cluster did not start.
     """
     import ray
@@ -92,15 +93,16 @@ def ray_session(address: str | None = None, num_cpus: int | None = None) -> Iter
         return
     for name in ("ray.data", "ray.train"):  # their progress output would interrupt ours
         logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with signals_wait(), _well_formed_command_line():
-            if is_embedded(address):
-                _start(num_cpus)
-            else:
-                _join(address)
-        yield
-    finally:
-        ray.shutdown()
+    with messages_on_stderr():
+        try:
+            with signals_wait(), _well_formed_command_line():
+                if is_embedded(address):
+                    _start(num_cpus)
+                else:
+                    _join(address)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(num_cpus: int | None) -> None:
@@ -108,7 +110,7 @@ def _start(num_cpus: int | None) -> None:
 
     check_temporary_folder()
     keep_token_private()
-    with _set_if_absent(_NODES_ENVIRONMENT):
+    with _set_if_absent(_NODES_ENVIRONMENT), processes_apart():
         try:
             ray.init(
                 address="local",  # otherwise a stale address file makes it look for a cluster
@@ -119,6 +121,11 @@ def _start(num_cpus: int | None) -> None:
                 log_to_driver=False,
             )
         except Exception as error:  # Ray raises a bare `Exception` where its processes do not start
+            if isinstance(error, OSError) and error.filename is not None:
+                raise InputError(
+                    f"{error.filename}: {error.strerror}; set RAY_TMPDIR to a folder that can be "
+                    "written, such as /tmp"
+                ) from error
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RaydanceError(
                 f"the embedded Ray cluster did not start: {reason} Try again when the machine is "
@@ -138,6 +145,26 @@ def _join(address: str | None) -> None:
             f"the Ray cluster answers but cannot be joined: {reason} (needed are a node of it on "
             "this machine, its token, and its versions of Ray and Python)"
         ) from error
+
+
+@contextmanager
+def messages_on_stderr() -> Iterator[None]:
+    """Let Ray write what its nodes report, such as lost tasks, beside the results, not among them.
+
+    Ray writes it to standard output even where it is not to write logs.
+    """
+    from ray._private import worker
+
+    before = worker.print_to_stdstream
+
+    def write(data: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        before(data | {"is_err": True}, *arguments, **options)
+
+    worker.print_to_stdstream = write
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextmanager

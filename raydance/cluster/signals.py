@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM while Ray starts.
 
-A driver that is interrupted before it is connected crashes when it leaves, and Ray replaces the
-handler of SIGTERM by one that ends the process without a word.
+A driver that is interrupted before it is connected crashes when it leaves, Ray replaces the
+handler of SIGTERM by one that ends the process without a word, and a driver whose cluster is gone
+waits for it and ends in the same way.
 """
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -45,6 +47,27 @@ def signals_wait() -> Iterator[None]:
                 signal.signal(number, handler)
     if len(came) == 1:
         handlers[came[0]](came[0], None)
+
+
+@contextmanager
+def processes_apart() -> Iterator[None]:
+    """Ray's processes that start within the block are in sessions of their own.
+
+    `timeout`, among others, sends SIGTERM to the whole process group of a command. Only where the
+    kernel ends these processes with the driver; elsewhere Ray finds them by the group.
+    """
+    from ray._private import services, utils
+
+    if not utils.detect_fate_sharing_support():
+        yield
+        return
+    module: Any = services  # a function takes the place of a class
+    before = module.ConsolePopen
+    module.ConsolePopen = functools.partial(before, start_new_session=True)
+    try:
+        yield
+    finally:
+        module.ConsolePopen = before
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from raydance.errors import InputError
-from raydance.files import replacing
+from raydance.files import replacing, write_json
 from raydance.motion import rotations as quat
 from raydance.motion import synthetic_fluid as fluid
 from raydance.motion import synthetic_grounded as grounded
@@ -182,21 +182,24 @@ def write_corpus(
 
     Returns:
         The number of clips.
+
+    Raises:
+        StorageError: no room.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for clip in make_corpus(num_clips_per_movement, seed, fps):
         stem = clip.clip_id.split("/")[-1]
-        np.savez(
-            folder / f"{stem}.npz",
-            positions=clip.positions,
-            joint_names=np.array(clip.joint_names),
-            parents=np.array(clip.parents),
-            fps=np.array(clip.fps),
-        )
-        labels = json.dumps(dict(clip.labels), indent=1)
-        (folder / f"{stem}.json").write_text(labels, encoding="utf-8")
+        with replacing(folder / f"{stem}.npz") as temporary:
+            np.savez(
+                temporary,
+                positions=clip.positions,
+                joint_names=np.array(clip.joint_names),
+                parents=np.array(clip.parents),
+                fps=np.array(clip.fps),
+            )
+        write_json(folder / f"{stem}.json", dict(clip.labels))
         entry = {"file": f"{stem}.npz", "clip": clip.clip_id, "captions": list(clip.captions)}
         lines.append(json.dumps(entry))
     # Last and whole: a library with captions is complete.

@@ -7,6 +7,7 @@ duration and channels are bounded, and what cannot be read is told in one line.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,8 +107,10 @@ def write_wav(path: str | Path, samples: np.ndarray, rate: int) -> None:
     if not RATES[0] <= rate <= RATES[1]:
         raise InputError(f"{rate} samples per second; allowed are {RATES[0]} to {RATES[1]}")
     pcm = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+    content = io.BytesIO()  # an error of libsndfile does not say that the disk is full
+    soundfile.write(content, pcm, int(rate), format="WAV", subtype="PCM_16")
     with replacing(Path(path)) as temporary:
-        soundfile.write(temporary, pcm, int(rate), format="WAV", subtype="PCM_16")
+        temporary.write_bytes(content.getbuffer())
 
 
 @contextmanager

@@ -68,15 +68,16 @@ def write_dances(
         stem = clip.clip_id
         write_wav(folder / f"{stem}.wav", song.samples, song.rate)
         assert clip.rotations is not None and clip.offsets is not None
-        np.savez(
-            folder / f"{stem}.npz",
-            positions=clip.positions,
-            local_quaternions_wxyz=clip.rotations,
-            rest_offsets=clip.offsets,
-            joint_names=np.array(clip.joint_names),
-            parents=np.array(clip.parents),
-            fps=np.array(clip.fps),
-        )
+        with replacing(folder / f"{stem}.npz") as temporary:
+            np.savez(
+                temporary,
+                positions=clip.positions,
+                local_quaternions_wxyz=clip.rotations,
+                rest_offsets=clip.offsets,
+                joint_names=np.array(clip.joint_names),
+                parents=np.array(clip.parents),
+                fps=np.array(clip.fps),
+            )
         labels = {key: clip.labels[key] for key in ("genre", "tempo", "origin")}
         write_json(folder / f"{stem}.json", labels)
         write_json(folder / f"{stem}.beats.json", _facts(song, stem))
