@@ -18,7 +18,7 @@ import numpy as np
 
 from raydance.data import sources
 from raydance.data.dataset import Shard, motion_arrays, write_shard
-from raydance.data.pieces import Piece, columns_of, cut, split_off
+from raydance.data.pieces import Piece, columns_of, cut, pieces_of, split_off, why_none
 from raydance.data.schema import MOTION, Modality
 from raydance.data.sources import FileJob
 from raydance.errors import FormatError, InputError, RaydanceError
@@ -29,12 +29,6 @@ from raydance.motion.mapping import MappedMotion, map_to_canonical
 from raydance.music.features import NAMES as FEATURE_NAMES
 from raydance.music.songs import song_features, song_of
 from raydance.plain_text import one_line, well_formed
-
-MAX_SPEED_M_S = 60.0
-"""Faster than any joint of a dancer: motion is never cut across such a jump."""
-
-BODY_SIZE_M = (0.1, 5.0)
-"""From the pelvis to the furthest joint; anything else is a mistaken unit."""
 
 SHARD_WINDOWS = 256
 _MAX_NOTES = 5
@@ -168,15 +162,15 @@ def windows_of_clip(
     mapped = map_to_canonical(clip, mapping)
     num_left_out = windows.num_rest_frames(mapped.positions, mapped.joint_mask)
     positions = mapped.positions[num_left_out:]
-    pieces, _ = _pieces(positions, mapped.joint_mask, clip.fps, {}, settings)
+    pieces, _ = pieces_of(positions, mapped.joint_mask, clip.fps, {}, settings)
     if not pieces and pads_short:
         # Rows of whole clips are padded as those of other systems are.
         shortest = max(4, -(-length // 5))
         padding = replace(settings, whole_clips=True, min_frames=shortest)
-        pieces, _ = _pieces(positions, mapped.joint_mask, clip.fps, {}, padding)
+        pieces, _ = pieces_of(positions, mapped.joint_mask, clip.fps, {}, padding)
         settings = padding if not pieces else settings
     if not pieces:
-        raise InputError(f"{clip.clip_id}: {_why_no_window(mapped.positions, clip.fps, settings)}")
+        raise InputError(f"{clip.clip_id}: {why_none(mapped.positions, clip.fps, settings)}")
     columns = [cut(piece, settings) for piece in pieces]
     motion, masks, starts = (np.concatenate(parts) for parts in zip(*columns))
     return motion, masks, starts + num_left_out / clip.fps
@@ -226,7 +220,7 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
     whole = replace(whole, clip_id=job.clip_id, recording=job.recording, source=job.path)
     labels = dict(whole.labels) | _labels_beside(job.path, settings) | dict(job.labels)
     mapped = map_to_canonical(whole, settings.mapping)
-    _check_body(mapped)
+    body_check.check(mapped)
 
     record = {"file": well_formed(job.path), "status": "read", "windows": 0}
     result = FileResult(record=record, skeleton=_skeleton(whole, mapped))
@@ -256,7 +250,7 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
             result.record.get("jumps") and whole.duration_s * settings.fps >= settings.shortest
         )
         result.record["status"] = "skipped" if is_broken else "short"
-        result.record["reason"] = _why_no_window(mapped.positions, whole.fps, settings)
+        result.record["reason"] = why_none(mapped.positions, whole.fps, settings)
         if is_broken:
             result.clips.clear()
     return result
@@ -275,42 +269,6 @@ def _labels_beside(path: str, settings: Settings) -> dict[str, str]:
     except FormatError as error:
         warnings.warn(f"read without labels: {error}", stacklevel=2)
         return {}
-
-
-def _check_body(mapped: MappedMotion) -> None:
-    """Warn of what is doubtful in a body and refuse one that cannot be.
-
-    Raises:
-        InputError: a size that only a mistaken unit explains, or hips in one place.
-    """
-    some = mapped.positions[:: max(1, len(mapped.positions) // 100)]
-    reach = np.linalg.norm(some - some[:, :1], axis=-1)[:, mapped.joint_mask].max(axis=1)
-    size, (low, high) = float(np.median(reach)), BODY_SIZE_M
-    if not low <= size <= high:
-        raise InputError(
-            f"from the pelvis to the furthest joint the body measures {size:.3g} m; "
-            f"{low} to {high} make sense: give the right units"
-        )
-    if body_check.hips_coincide(mapped):
-        raise InputError(
-            "both hips are in one place, so the body faces nowhere (are the joints named right?)"
-        )
-    for doubt in filter(None, [body_check.left_out(mapped), *body_check.doubts(mapped)]):
-        warnings.warn(doubt, stacklevel=2)
-
-
-def _why_no_window(positions: np.ndarray, fps: float, settings: Settings) -> str:
-    what = "the shortest clip" if settings.whole_clips else "one window"
-    need = f"{what} is {settings.shortest / settings.fps:.2f} s"
-    pieces = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
-    if len(pieces) == 1:
-        return f"{len(positions) / fps:.2f} s; {need}"
-    longest = max(end - first for first, end in pieces)
-    return (
-        f"joints jump {len(pieces) - 1} times, faster than {MAX_SPEED_M_S:g} m/s (first after "
-        f"frame {pieces[0][1] - 1}); the longest motion between jumps is {longest / fps:.2f} s, "
-        f"{need}"
-    )
 
 
 def _add_clip(
@@ -336,7 +294,7 @@ def _add_clip(
         "labels": json.dumps(labels, sort_keys=True),
         "joints": int(joint_mask.sum()),
     }
-    pieces, num_jumps = _pieces(positions, joint_mask, clip.fps, row, settings)
+    pieces, num_jumps = pieces_of(positions, joint_mask, clip.fps, row, settings)
     row["num_windows"] = sum(len(piece.starts) for piece in pieces)
     if num_jumps:
         length = windows.num_resampled(len(positions), clip.fps, settings.fps)
@@ -347,34 +305,6 @@ def _add_clip(
     result.clips.append(row)
     result.pieces += pieces
     result.record["windows"] += row["num_windows"]
-
-
-def _pieces(
-    positions: np.ndarray,
-    joint_mask: np.ndarray,
-    fps: float,
-    clip: dict[str, Any],
-    settings: Settings,
-) -> tuple[list[Piece], int]:
-    """The parts of a clip that hold windows, and the number of jumps in it."""
-    ranges = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
-    pieces = []
-    for first, end in ranges:
-        motion = windows.resample(positions[first:end], fps, settings.fps)
-        starts, lengths = settings.rows_of(len(motion))
-        if len(starts):
-            pieces.append(
-                Piece(
-                    clip=clip,
-                    # A copy where it is a view: the file's other frames must not stay in memory.
-                    motion=motion.copy() if motion.base is not None else motion,
-                    joint_mask=joint_mask,
-                    begin_s=first / fps,
-                    starts=starts,
-                    lengths=lengths,
-                )
-            )
-    return pieces, len(ranges) - 1
 
 
 def write_group(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from raydance.music.features import NAMES as FEATURE_NAMES
 
 if TYPE_CHECKING:
     from raydance.data.ingest import Settings
+
+MAX_SPEED_M_S: Final = 60.0
+"""Faster than any joint of a dancer: motion is never cut across such a jump."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,3 +108,51 @@ def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.
                 values[: len(part)] = part
             rows.append(values)
     return {"music": np.stack(rows), "has_music": np.array(known)}
+
+
+def pieces_of(
+    positions: np.ndarray,
+    joint_mask: np.ndarray,
+    fps: float,
+    clip: dict[str, Any],
+    settings: Settings,
+) -> tuple[list[Piece], int]:
+    """The parts of a clip that hold windows, and the number of jumps in it.
+
+    Args:
+        positions: `[T, J, 3]` metres at `fps`; joint_mask: `[J]`.
+        clip: its row of the table of clips.
+    """
+    ranges = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
+    pieces = []
+    for first, end in ranges:
+        motion = windows.resample(positions[first:end], fps, settings.fps)
+        starts, lengths = settings.rows_of(len(motion))
+        if len(starts):
+            pieces.append(
+                Piece(
+                    clip=clip,
+                    # A copy where it is a view: the file's other frames must not stay in memory.
+                    motion=motion.copy() if motion.base is not None else motion,
+                    joint_mask=joint_mask,
+                    begin_s=first / fps,
+                    starts=starts,
+                    lengths=lengths,
+                )
+            )
+    return pieces, len(ranges) - 1
+
+
+def why_none(positions: np.ndarray, fps: float, settings: Settings) -> str:
+    """Why a motion that `pieces_of` finds no windows in has none."""
+    what = "the shortest clip" if settings.whole_clips else "one window"
+    need = f"{what} is {settings.shortest / settings.fps:.2f} s"
+    pieces = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
+    if len(pieces) == 1:
+        return f"{len(positions) / fps:.2f} s; {need}"
+    longest = max(end - first for first, end in pieces)
+    return (
+        f"joints jump {len(pieces) - 1} times, faster than {MAX_SPEED_M_S:g} m/s (first after "
+        f"frame {pieces[0][1] - 1}); the longest motion between jumps is {longest / fps:.2f} s, "
+        f"{need}"
+    )

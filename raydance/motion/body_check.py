@@ -7,6 +7,7 @@ height.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +20,9 @@ from raydance.motion.skeleton import INDEX
 
 HEIGHT_M: Final = (0.6, 2.6)
 """Of a person; anything else is a mistaken unit, or no person."""
+
+BODY_SIZE_M: Final = (0.1, 5.0)
+"""From the pelvis to the furthest joint; anything else is a mistaken unit."""
 
 _LIMBS: Final = {
     "thigh": ("hip", "knee"),
@@ -138,3 +142,25 @@ def _lies_always(joints: dict[str, np.ndarray]) -> bool:
     along = top - np.mean(feet, axis=0)
     slope = along[:, 1] / np.maximum(np.linalg.norm(along, axis=-1), 1e-9)
     return bool((slope < _LYING).all())
+
+
+def check(mapped: MappedMotion) -> None:
+    """Warn of what is doubtful in a body and refuse one that cannot be.
+
+    Raises:
+        InputError: a size that only a mistaken unit explains, or hips in one place.
+    """
+    some = mapped.positions[:: max(1, len(mapped.positions) // 100)]
+    reach = np.linalg.norm(some - some[:, :1], axis=-1)[:, mapped.joint_mask].max(axis=1)
+    size, (low, high) = float(np.median(reach)), BODY_SIZE_M
+    if not low <= size <= high:
+        raise InputError(
+            f"from the pelvis to the furthest joint the body measures {size:.3g} m; "
+            f"{low} to {high} make sense: give the right units"
+        )
+    if hips_coincide(mapped):
+        raise InputError(
+            "both hips are in one place, so the body faces nowhere (are the joints named right?)"
+        )
+    for doubt in filter(None, [left_out(mapped), *doubts(mapped)]):
+        warnings.warn(doubt, stacklevel=2)
