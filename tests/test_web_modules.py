@@ -51,6 +51,18 @@ def test_the_page_says_what_a_run_was_trained_on() -> None:
     )
 
 
+def test_sentences_to_try_are_what_the_run_was_trained_on() -> None:
+    captions = [f"a person walks {i} times" for i in range(12)]
+    models = [
+        {"trained_on": {"movements": captions}},
+        {"trained_on": {"movements": ["slow turn", "kick"]}},
+        {"trained_on": None},
+    ]
+    of_captions, of_labels, unknown = run("d.map(m.examplesOf)", "generate-panel", data=models)
+    assert of_captions == captions[::2]
+    assert of_labels == unknown and len(unknown) == 6
+
+
 def test_numbers_that_cannot_be_are_refused_in_words() -> None:
     field = {"label": "Samples", "min": 1, "max": 8, "isWhole": True, "isBad": False}
     fields = [field | {"value": value} for value in ("", "3", "9", "2.5")]
