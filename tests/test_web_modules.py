@@ -45,6 +45,8 @@ def test_the_page_says_what_a_run_was_trained_on() -> None:
     assert run("m.trainedOn(d, 2)", "generate-panel", data=facts) == (
         "Trained on 283 recordings (21 minutes). It knows: walk, kick and 1 more."
     )
+    long = facts | {"movements": ["a person walks and turns left in a masculine way"] * 9}
+    assert len(run("m.trainedOn(d)", "generate-panel", data=long)) < 200, "a line, not a page"
     bare = {"num_clips": 1, "seconds": 40.0, "movements": []}
     assert run("m.trainedOn(d)", "generate-panel", data=bare) == (
         "Trained on 1 recording (40 seconds)."

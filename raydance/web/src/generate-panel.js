@@ -28,6 +28,8 @@ const CLOSENESS = [
   [0.4, "only somewhat similar"],
   [-Infinity, "nothing like it was learned"],
 ];
+/** Of the movements that a run knows, in its line. */
+const MOST_CHARACTERS = 120;
 let usualSource; // of the model that is chosen
 
 export function attachGenerate(app) {
@@ -132,8 +134,10 @@ const plain = (source) => (SOURCES[source] ?? source).replace(/^the /, "");
 /** What a run was trained on, for who has to guess what it can do: {num_clips, seconds, movements}. */
 export function trainedOn({ num_clips, seconds, movements }, most = 8) {
   const minutes = seconds < 90 ? `${Math.round(seconds)} seconds` : seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
-  const named = movements.slice(0, most).join(", ");
-  const others = movements.length > most ? ` and ${movements.length - most} more` : "";
+  const listed = movements.slice(0, most);
+  while (listed.length > 1 && listed.join(", ").length > MOST_CHARACTERS) listed.pop();
+  const named = listed.join(", ");
+  const others = movements.length > listed.length ? ` and ${movements.length - listed.length} more` : "";
   return `Trained on ${num_clips} ${num_clips === 1 ? "recording" : "recordings"} (${minutes}).${named ? ` It knows: ${named}${others}.` : ""}`;
 }
 
