@@ -65,6 +65,13 @@ def test_sentences_to_try_are_what_the_run_was_trained_on() -> None:
     assert of_labels == unknown and len(unknown) == 6
 
 
+def test_the_map_says_that_it_shows_a_part() -> None:
+    maps = [{"points": [0] * 2, "num_windows": n, "explained": [0.4, 0.2]} for n in (2, 3)]
+    whole, part = run("d.map(m.summaryOf)", "map-panel", data=maps)
+    assert whole.startswith("2 moments.") and "40 % and 20 %" in whole
+    assert part.startswith("2 of 3 moments.")
+
+
 def test_numbers_that_cannot_be_are_refused_in_words() -> None:
     field = {"label": "Samples", "min": 1, "max": 8, "isWhole": True, "isBad": False}
     fields = [field | {"value": value} for value in ("", "3", "9", "2.5")]
