@@ -56,6 +56,14 @@ def test_several_samples_are_a_zip(service_url: str, tmp_path: Path):
         np.testing.assert_allclose(clip.positions, sample["positions"], atol=2e-3)
 
 
+def test_sentences_with_a_slash_keep_files_of_their_own(service_url: str):
+    body = {"texts": ["left/right", "up/right"], "num_samples": 2, "format": "npz"}
+    answer = post(service_url, "/v1/generate", body)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        names = archive.namelist()
+    assert "01_1_left_right.npz" in names and len(set(names)) == len(names) == 5
+
+
 def test_points_are_given_as_arrays(service_url: str, take: Path):
     body = {"texts": [TURN, "sharp kicks"]}
     listed = post(service_url, "/v1/embed", body).json()["vectors"]

@@ -45,10 +45,31 @@ def test_the_page_says_what_a_run_was_trained_on() -> None:
     assert run("m.trainedOn(d, 2)", "generate-panel", data=facts) == (
         "Trained on 283 recordings (21 minutes). It knows: walk, kick and 1 more."
     )
+    long = facts | {"movements": ["a person walks and turns left in a masculine way"] * 9}
+    assert len(run("m.trainedOn(d)", "generate-panel", data=long)) < 200, "a line, not a page"
     bare = {"num_clips": 1, "seconds": 40.0, "movements": []}
     assert run("m.trainedOn(d)", "generate-panel", data=bare) == (
         "Trained on 1 recording (40 seconds)."
     )
+
+
+def test_sentences_to_try_are_what_the_run_was_trained_on() -> None:
+    captions = [f"a person walks {i} times" for i in range(12)]
+    models = [
+        {"trained_on": {"movements": captions}},
+        {"trained_on": {"movements": ["slow turn", "kick"]}},
+        {"trained_on": None},
+    ]
+    of_captions, of_labels, unknown = run("d.map(m.examplesOf)", "generate-panel", data=models)
+    assert of_captions == captions[::2]
+    assert of_labels == unknown and len(unknown) == 6
+
+
+def test_the_map_says_that_it_shows_a_part() -> None:
+    maps = [{"points": [0] * 2, "num_windows": n, "explained": [0.4, 0.2]} for n in (2, 3)]
+    whole, part = run("d.map(m.summaryOf)", "map-panel", data=maps)
+    assert whole.startswith("2 moments.") and "40 % and 20 %" in whole
+    assert part.startswith("2 of 3 moments.")
 
 
 def test_numbers_that_cannot_be_are_refused_in_words() -> None:

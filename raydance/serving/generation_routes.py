@@ -106,8 +106,13 @@ async def _as_file(
     clip = generated_clip(sample, made.joint_mask, made.fps, "generated", text)
     notices = encoded.notices + _in_words(skate)
     facts = _facts_in_headers(made, encoded)
-    stem = text[:_LONGEST_STEM]
-    return await replies.file_response(clip, asked.format, stem, notices, facts, asked.file)
+    name = _file_name(text)
+    return await replies.file_response(clip, asked.format, name, notices, facts, asked.file)
+
+
+def _file_name(text: str) -> str:
+    """The start of a sentence as a file's name, in which a slash is no folder."""
+    return text[:_LONGEST_STEM].replace("/", " ")
 
 
 async def _as_zip(
@@ -121,13 +126,13 @@ async def _as_zip(
         for number in range(len(made.motion)):
             sample, skate = await replies.prepare(_finish, made, number, asked.clean_feet)
             clip = generated_clip(sample, made.joint_mask, made.fps, f"sample_{number}", text)
-            stem = f"{row:02d}_{number + 1}_{text[:_LONGEST_STEM]}"
+            stem = f"{row:02d}_{number + 1}_{_file_name(text)}"
             files.append(await archive.add(clip, stem) | skate)
             progress.report(
                 0.5 + 0.5 * archive.num_files / total, f"{archive.num_files} of {total}"
             )
         record.append(_facts(asked, text, encoded, made) | {"files": files})
-    return await archive.response({"generations": record}, prompts[0][:_LONGEST_STEM])
+    return await archive.response({"generations": record}, _file_name(prompts[0]))
 
 
 def _facts_in_headers(made: GeneratedMotion, encoded: EncodedText) -> dict[str, str]:

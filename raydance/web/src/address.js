@@ -36,7 +36,7 @@ export class Address {
       this.resume = { time_s: state.time_s, camera: state.camera };
       tabs.choose(state.tab);
       const isNothing = !state.text && !state.clips && !state.start;
-      fillForm(isNothing ? { ...state, text: firstExample } : state);
+      fillForm(isNothing ? { ...state, text: firstExample() } : state);
       if (state.query) search.again(state); // beside the dance
       if (state.start && state.end) await dances.blend(state.start, state.end, state.share, state.side_by_side);
       else if (state.clips && !state.text) await dances.playClips(state.clips);
@@ -54,7 +54,7 @@ export class Address {
     const { dances, jobs } = this.app;
     const why = byId("problem").textContent;
     this.resume = undefined;
-    fillForm({ text: firstExample });
+    fillForm({ text: firstExample() });
     await dances.generate(readForm());
     jobs.tell(`The link could not be shown, this is an example. ${why}`);
   }

@@ -28,6 +28,8 @@ const CLOSENESS = [
   [0.4, "only somewhat similar"],
   [-Infinity, "nothing like it was learned"],
 ];
+/** Of the movements that a run knows, in its line. */
+const MOST_CHARACTERS = 120;
 let usualSource; // of the model that is chosen
 
 export function attachGenerate(app) {
@@ -36,16 +38,11 @@ export function attachGenerate(app) {
     event.preventDefault();
     ask(app);
   });
-  byId("examples").append(
-    ...EXAMPLES.map((text) => {
-      const button = make("button", { type: "button" }, text);
-      button.addEventListener("click", () => {
-        sentence.value = text;
-        ask(app);
-      });
-      return make("li", {}, button);
-    }),
-  );
+  byId("examples").addEventListener("click", ({ target }) => {
+    if (!target.matches("button")) return;
+    sentence.value = target.textContent;
+    ask(app);
+  });
   byId("next-seed").addEventListener("click", () => {
     byId("seed").value = String(Math.round(Number(byId("seed").value || 0)) + 1);
     ask(app);
@@ -71,7 +68,15 @@ function ask(app) {
   if (problem) app.jobs.fail(new Error(problem));
 }
 
-export const firstExample = EXAMPLES[0];
+/** Sentences to try: from all over what the run was trained on, where that reads as sentences. */
+export function examplesOf({ trained_on }) {
+  const captions = (trained_on?.movements ?? []).filter((name) => name.split(" ").length > 3);
+  if (captions.length < EXAMPLES.length) return EXAMPLES;
+  return EXAMPLES.map((_, i) => captions[Math.floor((i * captions.length) / EXAMPLES.length)]);
+}
+
+/** What is danced where nothing was asked for. */
+export const firstExample = () => byId("examples").querySelector("button").textContent;
 
 /** What the form says, as the state that a link holds. */
 export function readForm() {
@@ -117,6 +122,7 @@ export function offer(model, limits) {
   showFlowFields();
   byId("num-samples").max = String(limits.samples);
   byId("seconds").max = String(model.max_frames / model.fps);
+  byId("examples").replaceChildren(...examplesOf(model).map((text) => make("li", {}, make("button", { type: "button" }, text))));
   byId("knows").hidden = !model.trained_on;
   byId("knows").textContent = model.trained_on ? trainedOn(model.trained_on) : "";
   byId("knows").title = model.trained_on?.movements.join(", ") ?? "";
@@ -128,8 +134,10 @@ const plain = (source) => (SOURCES[source] ?? source).replace(/^the /, "");
 /** What a run was trained on, for who has to guess what it can do: {num_clips, seconds, movements}. */
 export function trainedOn({ num_clips, seconds, movements }, most = 8) {
   const minutes = seconds < 90 ? `${Math.round(seconds)} seconds` : seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
-  const named = movements.slice(0, most).join(", ");
-  const others = movements.length > most ? ` and ${movements.length - most} more` : "";
+  const listed = movements.slice(0, most);
+  while (listed.length > 1 && listed.join(", ").length > MOST_CHARACTERS) listed.pop();
+  const named = listed.join(", ");
+  const others = movements.length > listed.length ? ` and ${movements.length - listed.length} more` : "";
   return `Trained on ${num_clips} ${num_clips === 1 ? "recording" : "recordings"} (${minutes}).${named ? ` It knows: ${named}${others}.` : ""}`;
 }
 

@@ -37,8 +37,7 @@ export class MapPanel {
       const map = await this.app.service.map(NUM_POINTS);
       if (this.loaded !== wanted) return; // another model was chosen meanwhile
       this.scatter.show(map.points, map.clusters);
-      const explained = map.explained.map((share) => `${Math.round(100 * share)} %`).join(" and ");
-      byId("map-summary").textContent = `${map.points.length} moments. The picture is flat, what was learned is not: the two directions show ${explained} of the differences.`;
+      byId("map-summary").textContent = summaryOf(map);
       byId("legend").replaceChildren(...map.clusters.map((cluster) => this.legendItem(cluster)));
       this.markEnds();
     } catch (error) {
@@ -161,4 +160,11 @@ export class MapPanel {
     this.scatter.ends = blended ? { start: this.pointOf(blended.start), end: this.pointOf(blended.end) } : {};
     this.scatter.draw();
   }
+}
+
+/** What the map shows, of how much. */
+export function summaryOf({ points, num_windows, explained }) {
+  const moments = points.length < num_windows ? `${points.length} of ${num_windows}` : points.length;
+  const shares = explained.map((share) => `${Math.round(100 * share)} %`).join(" and ");
+  return `${moments} moments. The picture is flat, what was learned is not: the two directions show ${shares} of the differences.`;
 }
