@@ -27,7 +27,6 @@ from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
 from raydance.music.features import NAMES as FEATURE_NAMES
-from raydance.music.songs import song_features, song_of
 from raydance.plain_text import one_line, well_formed
 
 SHARD_WINDOWS = 256
@@ -353,6 +352,9 @@ def clip_music(
         path: of the motion file.
         begin_s: of the clip, from the begin of the file and of the song.
     """
+    # Here, as it brings the synthesiser and scipy.signal: most datasets have no music.
+    from raydance.music.songs import song_features, song_of
+
     assert settings.music is not None
     song = song_of(path, settings.music)
     if song is None:
