@@ -13,7 +13,7 @@ from raydance.systems.dance_language.library_step import Library
 _KINDS: Final = ("movement", "action", "genre", "style")
 """Labels that name what is done, the most telling first."""
 
-_MOST_KINDS: Final = 60
+_MOST_KINDS: Final = 200
 """A label with more values names recordings, not movements."""
 
 
