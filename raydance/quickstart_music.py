@@ -65,11 +65,12 @@ def dance(
         config = SYSTEM.resolve("quick", [f"sequence_flow.train.epochs={epochs}"])
         run = SYSTEM.train(folder / "run", dataset, config, runner, say=say)
     with phases("dance to a new song"):
-        return _dance(run.path, place, say)
+        return dance_to_new_song(run.path, place, say)
 
 
-def _dance(run: Path, place: Path, say: Callable[[str], None]) -> dict[str, Path]:
-    from raydance.metrics import beat_alignment
+def dance_to_new_song(run: Path, place: Path, say: Callable[[str], None]) -> dict[str, Path]:
+    """A song of its own seed and a dance to it, below `place` in `pictures`."""
+    from raydance.metrics.dance import beat_alignment
     from raydance.motion.export import video
     from raydance.music.audio import write_wav
     from raydance.music.synthesis import make_song

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_dataset import ingest_here
 
+from raydance import quickstart_music
 from raydance.data.columns import read_columns
 from raydance.data.dataset import Dataset
 from raydance.data.ingest import Settings
@@ -296,3 +297,11 @@ def test_mirrored_rows_exchange_left_and_right() -> None:
     # A step to the left becomes one to the right, and so does a turn.
     np.testing.assert_allclose(swapped["local"][..., 0], -plain["local"][..., 0], atol=1e-4)
     np.testing.assert_allclose(swapped["local"][..., 1], plain["local"][..., 1], atol=1e-4)
+
+
+def test_the_quickstarts_dancer_dances_to_a_new_song(run: Run, tmp_path: Path) -> None:
+    said: list[str] = []
+    found = quickstart_music.dance_to_new_song(run.path, tmp_path, said.append)
+    assert {path.suffix for path in found.values()} <= {".wav", ".mp4", ".gif"}
+    assert all(path.stat().st_size > 10_000 for path in found.values())
+    assert "beats of the song that the dancer meets" in said[0]

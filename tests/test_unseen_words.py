@@ -77,8 +77,8 @@ def test_a_perfect_generator_is_judged_as_real_motion_is(source: Dataset, held: 
     def perfect(captions: Sequence[str], lengths: np.ndarray, seed: int) -> list[np.ndarray]:
         return [real[caption][i % len(real[caption])] for i, caption in enumerate(captions)]
 
-    rows, count = unseen_words.measure(held, LABELS, pairs, perfect)
-    found = {row.motion: row for row in rows}
+    table, count = unseen_words.measure(held, LABELS, pairs, perfect)
+    found = {row.motion: row for row in table}
     assert count >= 10
     # Windows of the same captions, but of other recordings: some of them are the judge's own.
     assert abs(found["generated"].first - found["real"].first) < 15.0
