@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 import zipfile
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 import requests
 from serving import TURN, plain_service, post, problem, wait_for
+from standing_body import NAMES, PARENTS, stand
 
+from raydance.motion.clip import Clip
+from raydance.serving import progress, replies
 from raydance.serving.jobs import JobLimits
 
 pytestmark = pytest.mark.slow
@@ -69,9 +73,30 @@ def test_a_librarys_clip_becomes_a_picture(service_url: str):
     assert answer.headers["content-type"] == "image/gif" and answer.content[:3] == b"GIF"
 
 
+@pytest.mark.parametrize("format", ["gif", "mp4"])
+def test_a_job_follows_a_film_frame_by_frame(format: str):
+    told: list[tuple[float, str]] = []
+    clip = Clip(
+        clip_id="stand",
+        source="test",
+        fps=20.0,
+        joint_names=tuple(NAMES),
+        parents=tuple(PARENTS),
+        positions=stand(12),
+    )
+    progress.FOLLOWER.set(lambda share, doing: told.append((share, doing)))
+    try:
+        asyncio.run(replies.file_response(clip, format, "clip"))
+    finally:
+        progress.FOLLOWER.set(None)
+    shares = [share for share, doing in told if doing == f"drawing the {format}"]
+    assert shares == pytest.approx([0.5 + i / 24 for i in range(13)])
+
+
 def test_a_job_fails_as_its_route_does(service_url: str):
     done = finished(service_url, begin(service_url, "generate", {"text": TURN, "seconds": 100}))
     assert done["state"] == "failed" and done["problem"]["status"] == 422
+    assert done["doing"] == "failed" and done["progress"] < 1
     answer = requests.get(service_url + done["result_url"], timeout=60)
     assert "seconds: 100; allowed: up to 60" in problem(answer, 422)
 

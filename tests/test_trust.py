@@ -62,8 +62,17 @@ def test_nonsense_is_named_everywhere(
     found = post(service_url, "/v1/search", {"text": NONSENSE, "limit": 1}).json()
     assert found["notices"] == [notice] and found["understood_as"]["unknown_words"]
     said = call("generate", NONSENSE, "--run", tiny_run, "--out", tmp_path / "a.npz")[1]
-    assert f"not understood: {notice}" in said
+    assert notice in said
     assert f"not understood: {notice}" in call("search", NONSENSE, "--run", tiny_run)[1]
+
+
+@pytest.mark.slow
+def test_an_unknown_word_is_named_in_a_sentence_like_a_caption(system: DanceLanguage):
+    (nearest,) = system.understand(["a dancer walks"])
+    (understood,) = system.understand([f"{nearest.caption} like a zombie"])
+    assert understood.understanding is not None and understood.understanding > 0.5
+    assert understood.unknown_words == ("zombie",)
+    assert understood.line.startswith("partly understood: 'zombie' was not among the words")
 
 
 @pytest.mark.slow

@@ -100,6 +100,9 @@ def test_a_bad_link_is_repaired() -> None:
     assert (state["look"], state["layout"], state["tab"]) == ("follow", "auto", "generate")
     assert not {"seconds", "time_s", "source", "camera"} & set(state)
     assert state["clips"] == [{"clip_id": "walk", "start_s": 5}]
+    assert run("m.repairs(d)", "link", data=good) == []
+    said = run("m.repairs(d)", "link", data=bad)
+    assert {"n is 8 in place of 99", "seconds=x is left out", "from=hat is left out"} <= set(said)
 
 
 def test_only_the_marked_part_is_played() -> None:

@@ -32,7 +32,8 @@ class Generation:
         understanding: how far the sentence lies within what the run learned, in [0, 1]; None for
             runs trained before they could tell.
         unknown_words: its words that no training caption has.
-        notice: what was not understood; empty where the sentence was. It is warned of too.
+        notice: what was not understood, such as a word that was never learned; else empty. It is
+            warned of too.
     """
 
     clips: list[Clip]

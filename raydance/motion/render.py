@@ -7,7 +7,7 @@ is blue, the right is orange, the middle dark. Perspective three-quarter view on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -265,10 +265,12 @@ def frames(
     titles: Sequence[str] | None = None,
     joint_mask: np.ndarray | Sequence[np.ndarray | None] | None = None,
     size: tuple[int, int] = (320, 320),
+    follow: Callable[[float], None] | None = None,
 ) -> Iterator[Image.Image]:
     """The frames of an animation, every `stride`-th, drawn one by one as they are asked for.
 
-    Arguments and errors as `render_frame`, and errors at once; `fps` is only checked.
+    Arguments and errors as `render_frame`, and errors at once; `fps` is only checked. `follow` is
+    called with the share of frames drawn, above 0 up to 1.
     """
     if not 0 < fps <= 1000:
         raise InputError(f"{fps} frames per second: allowed are above 0 and up to 1000")
@@ -276,7 +278,14 @@ def frames(
     num_frames = max(len(panel.motion) for panel in panels)
     if num_frames > _MAX_FRAMES:
         raise InputError(f"{num_frames} frames to draw: allowed are {_MAX_FRAMES}")
-    return (_join([panel.draw(i) for panel in panels]) for i in range(0, num_frames, stride))
+
+    def drawn(frame: int) -> Image.Image:
+        picture = _join([panel.draw(frame) for panel in panels])
+        if follow is not None:
+            follow(min(1.0, (frame + stride) / num_frames))
+        return picture
+
+    return (drawn(frame) for frame in range(0, num_frames, stride))
 
 
 def render_gif(
@@ -287,14 +296,23 @@ def render_gif(
     titles: Sequence[str] | None = None,
     joint_mask: np.ndarray | Sequence[np.ndarray | None] | None = None,
     size: tuple[int, int] = (320, 320),
+    follow: Callable[[float], None] | None = None,
 ) -> None:
-    """Write an animation that loops, whole or not at all; arguments and errors as `render_frame`.
+    """Write an animation that loops, whole or not at all; arguments and errors as `frames`.
 
     GIF times are whole hundredths of a second and viewers slow down below two, so above 50 frames
     per second some frames are left out and the speed stays true.
     """
     stride = max(1, int(np.ceil(fps / 50)))
-    drawn = frames(motions, fps=fps, stride=stride, titles=titles, joint_mask=joint_mask, size=size)
+    drawn = frames(
+        motions,
+        fps=fps,
+        stride=stride,
+        titles=titles,
+        joint_mask=joint_mask,
+        size=size,
+        follow=follow,
+    )
     palette, plain = _palette(), Image.Dither.NONE
     pictures = [picture.quantize(palette=palette, dither=plain) for picture in drawn]
     # Rounding the ends, not the lengths, keeps the whole as long as it should be.

@@ -127,10 +127,11 @@ async def _as_zip(
             sample, skate = await replies.prepare(_finish, made, number, asked.clean_feet)
             clip = generated_clip(sample, made.joint_mask, made.fps, f"sample_{number}", text)
             stem = f"{row:02d}_{number + 1}_{_file_name(text)}"
-            files.append(await archive.add(clip, stem) | skate)
-            progress.report(
-                0.5 + 0.5 * archive.num_files / total, f"{archive.num_files} of {total}"
+            before, after = (
+                0.5 + 0.5 * n / total for n in (archive.num_files, archive.num_files + 1)
             )
+            files.append(await archive.add(clip, stem, (before, after)) | skate)
+            progress.report(after, f"{archive.num_files} of {total}")
         record.append(_facts(asked, text, encoded, made) | {"files": files})
     return await archive.response({"generations": record}, _file_name(prompts[0]))
 

@@ -172,7 +172,11 @@ class Jobs:
             except Exception:  # else nobody would know that it has ended
                 _log.exception("job %s failed", job.route)
                 self._fail(job, 500, "a fault of the service; its log has more")
-        job.finished, job.progress, job.doing = time.time(), 1.0, "finished"
+        job.finished, job.doing = time.time(), "finished"
+        if job.state == "done":
+            job.progress = 1.0
+        else:
+            job.doing = "failed"
         while sum(one.size for one in self._jobs.values()) > self.limits.kept_bytes:
             if not self._forget_oldest(job):
                 break

@@ -22,3 +22,19 @@ def report(share: float, doing: str) -> None:
     follower = FOLLOWER.get()
     if follower is not None:
         follower(share, doing)
+
+
+def part(low: float, high: float, doing: str) -> Callable[[float], None] | None:
+    """What a part of the answer calls with the share of it that is done, from any thread.
+
+    Args:
+        low, high: the share of the whole answer that is done before and after the part.
+        doing: what the part does.
+
+    Returns:
+        None where nobody follows.
+    """
+    follower = FOLLOWER.get()
+    if follower is None:
+        return None
+    return lambda share: follower(low + (high - low) * share, doing)

@@ -45,6 +45,7 @@ NPZ: Final = "application/octet-stream"
 _LONGEST_NOTE: Final = 1000
 _DECIMALS: Final = 4  # a tenth of a millimetre
 _PICTURES: Final = ("gif", "mp4")
+_SECOND_HALF: Final = (0.5, 1.0)
 MAX_PICTURE_FRAMES: Final = 2000
 MAX_FILE_VALUES: Final = 1_000_000
 """Frames times joints of one answer: about ten seconds of work for a file."""
@@ -166,8 +167,13 @@ class Archive:
         # compressed where the caller can read that.
         self._zip = zipfile.ZipFile(self._bytes, "w", zipfile.ZIP_STORED)
 
-    async def add(self, clip: Clip, name: str) -> dict[str, Any]:
+    async def add(self, clip: Clip, name: str, span: tuple[float, float]) -> dict[str, Any]:
         """Write a clip.
+
+        Args:
+            clip: the motion.
+            name: of its file, without the format.
+            span: the share of the answer that is done before and after it.
 
         Returns:
             `file`, `notes`, and `residual_cm`, how far its joints are off at most, or None.
@@ -175,7 +181,7 @@ class Archive:
         Raises:
             InputError: motion that is too long for the format.
         """
-        content, written = await _changed_file(clip, self._format, self._changes)
+        content, written = await _changed_file(clip, self._format, self._changes, span=span)
         file = f"{safe_stem(name)}.{self._format}"
         self._zip.writestr(file, content)
         self.num_files += 1
@@ -193,9 +199,16 @@ class Archive:
 
 
 async def _changed_file(
-    clip: Clip, format: str, changes: FileChanges | None, sound: np.ndarray | None = None
+    clip: Clip,
+    format: str,
+    changes: FileChanges | None,
+    sound: np.ndarray | None = None,
+    span: tuple[float, float] = _SECOND_HALF,
 ) -> tuple[bytes, WrittenFile]:
     """A clip in a format, changed as wanted.
+
+    Args:
+        span: the share of the answer that is done before and after it.
 
     Raises:
         InputError: a change that the format does not know, or motion that is too long.
@@ -212,7 +225,10 @@ async def _changed_file(
         if sound is not None:
             sound = sound[round((changes.start_s or 0.0) * SOUND_RATE) :]
     _check_clip(clip, format)
-    progress.report(0, f"writing the {format}")
+    if format in _PICTURES:
+        doing = f"drawing the {format}"
+        progress.report(span[0], doing)
+        options["follow"] = progress.part(*span, doing)
     return await prepare(_write, clip, suffix, options, sound)
 
 

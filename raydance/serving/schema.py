@@ -73,7 +73,9 @@ class UnderstoodAs(BaseModel):
         "words and the similarity; null for runs trained before they could tell"
     )
     unknown_words: list[str] = Field(description="Its words that no training caption has")
-    notice: str = Field(description="What was not understood; empty where the sentence was")
+    notice: str = Field(
+        description="What was not understood, such as a word that was never learned; else empty"
+    )
 
 
 class Generated(BaseModel):

@@ -48,6 +48,8 @@ class SequenceFlowConfig:
         told_by: `tokens`: latents of the query-aware encoder, and the pooled sentence; `pooled`:
             the pooled sentence alone.
         text_dropout, music_dropout: probability that an input is dropped in training.
+        text_dropout_with_music, genre_dropout: of a sentence that comes with music, and of the
+            genre. A song mostly comes alone, so that has to be learned as often.
         most_patches: maximum number of patches that are trained on and generated at once; longer
             motion is generated in parts, each continuing from the last patches of the one before.
         before_share: probability that the first patches are given in training; most_before: at most
@@ -65,6 +67,8 @@ class SequenceFlowConfig:
     heads: int = 4
     dropout: float = 0.1
     text_dropout: float = 0.1
+    text_dropout_with_music: float = 0.5
+    genre_dropout: float = 0.5
     music_dropout: float = 0.1
     most_patches: int = 8
     before_share: float = 0.4
@@ -233,8 +237,12 @@ class SequenceFlow(Stage):
         t_B = torch.randn(size, generator=generator).to(device).sigmoid()
         z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         told = dict(batch)
-        told["has_text"] = batch["has_text"] & (uniform() >= config.text_dropout)
         told["has_music"] = batch["has_music"] & (uniform() >= config.music_dropout)
+        text_dropout_B = torch.where(
+            told["has_music"], config.text_dropout_with_music, config.text_dropout
+        )
+        told["has_text"] = batch["has_text"] & (uniform() >= text_dropout_B)
+        told["genre"] = torch.where(uniform() >= config.genre_dropout, batch["genre"], -1)
         told |= music_part(batch, place_BP[:, 0], count)
         before_B = (uniform() * config.most_before).floor() + 1.0
         before_B = torch.minimum(before_B, (patches_B - place_BP[:, 0] - 1).to(before_B.dtype))

@@ -26,6 +26,7 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "up": frozenset({".bvh"}),
     "names": frozenset({".bvh", ".glb"}),
     "limits": frozenset({".npz", ".bvh", ".glb"}),
+    "follow": frozenset({".gif", ".mp4"}),
 }
 """What can be chosen -> the suffixes whose writers take it; see those for the meaning."""
 

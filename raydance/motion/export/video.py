@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -30,19 +30,32 @@ _MAX_FPS: Final = 60
 _SIZE: Final = (480, 480)  # even numbers, as H.264 needs them
 
 
-def write_gif(path: str | Path, clip: Clip) -> WrittenFile:
+def write_gif(
+    path: str | Path, clip: Clip, *, follow: Callable[[float], None] | None = None
+) -> WrittenFile:
     """Write an animation of a body that loops, whole or not at all.
+
+    Args:
+        path: the file; replaced where it exists.
+        clip: with joints of a body.
+        follow: called with the share of frames drawn.
 
     Raises:
         InputError: a clip without a body (see `map_to_canonical`) or that `render` refuses.
     """
     motion, mask = _figure(clip)
     titles = list(clip.captions[:1]) or None
-    render.render_gif(path, motion, fps=clip.fps, titles=titles, joint_mask=mask)
+    render.render_gif(path, motion, fps=clip.fps, titles=titles, joint_mask=mask, follow=follow)
     return WrittenFile()
 
 
-def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) -> WrittenFile:
+def write_mp4(
+    path: str | Path,
+    clip: Clip,
+    *,
+    size: tuple[int, int] = _SIZE,
+    follow: Callable[[float], None] | None = None,
+) -> WrittenFile:
     """Write a video of a body, whole or not at all.
 
     Above 60 frames per second some frames are left out and the speed stays true.
@@ -51,6 +64,7 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         path: the file; replaced where it exists.
         clip: with joints of a body.
         size: (width, height), pixels, even numbers.
+        follow: called with the share of frames drawn.
 
     Raises:
         InputError: no ffmpeg, a size that cannot be, or as `write_gif`.
@@ -67,6 +81,7 @@ def write_mp4(path: str | Path, clip: Clip, *, size: tuple[int, int] = _SIZE) ->
         titles=list(clip.captions[:1]) or None,
         joint_mask=mask,
         size=size,
+        follow=follow,
     )
     encode_mp4(path, (f.tobytes() for f in frames), size=size, fps=clip.fps / stride)
     return WrittenFile()

@@ -184,7 +184,7 @@ def _made_lines(made: GenerationResult, feet: Sequence[Report]) -> Iterator[str]
     facts = made.facts
     if made.understood is not None:
         yield f"  {made.understood.nearest}"
-    yield from (f"  not understood: {notice}" for notice in made.notices)
+    yield from (f"  {notice}" for notice in made.notices)
     told = ("source", "constraints")
     settings = [f"{name} {value:g}" for name, value in facts.items() if name not in told]
     yield f"  made by: {', '.join([facts['source'], *settings])}"

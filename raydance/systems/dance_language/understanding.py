@@ -48,7 +48,8 @@ class Understood:
         understanding: how far the sentence lies within what the run learned, in [0, 1]; None where
             the run was trained before runs could tell.
         unknown_words: its words that no training caption has.
-        notice: what the caller should know; empty where the sentence was understood.
+        notice: what the caller should know; empty where every word of the sentence is known and it
+            lies within what the run learned.
     """
 
     caption: str
@@ -65,7 +66,10 @@ class Understood:
     @property
     def line(self) -> str:
         """How it was understood, as people read it."""
-        return f"not understood: {self.notice}" if self.notice else self.nearest
+        if not self.notice:
+            return self.nearest
+        is_known = self.understanding is not None and self.understanding >= THRESHOLD
+        return f"{'partly' if is_known else 'not'} understood: {self.notice}"
 
 
 def content_words(text: str) -> list[str]:
@@ -157,7 +161,8 @@ class Understanding:
             similarity=similarity,
             understanding=score,
             unknown_words=unknown,
-            notice=notice(text, caption, unknown) if score < THRESHOLD else "",
+            # A sentence like a caption may still hold the word that matters to whoever wrote it.
+            notice=notice(text, caption, unknown) if unknown or score < THRESHOLD else "",
         )
 
     def as_data(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import { announce, byId, make } from "./dom.js";
 import { fillForm, firstExample, readForm } from "./generate-panel.js";
-import { fromHash, toHash } from "./link.js";
+import { fromHash, repairs, toHash } from "./link.js";
 import { setLook, setShown } from "./view.js";
 
 const REST_MS = 150; // a slider that moves is written once
@@ -23,8 +23,9 @@ export class Address {
 
   /** Shows what the address says; an address that says nothing gets an example. */
   async restore() {
-    const { player, stage, tabs, search, dances } = this.app;
+    const { player, stage, tabs, search, dances, jobs } = this.app;
     const state = fromHash(location.hash);
+    const repaired = repairs(location.hash);
     this.isRestoring = true;
     try {
       this.app.chooseModel(state.model);
@@ -36,12 +37,13 @@ export class Address {
       this.resume = { time_s: state.time_s, camera: state.camera };
       tabs.choose(state.tab);
       const isNothing = !state.text && !state.clips && !state.start;
-      fillForm(isNothing ? { ...state, text: firstExample() } : state);
+      repaired.push(...fillForm(isNothing ? { ...state, text: firstExample() } : state));
       if (state.query) search.again(state); // beside the dance
       if (state.start && state.end) await dances.blend(state.start, state.end, state.share, state.side_by_side);
       else if (state.clips && !state.text) await dances.playClips(state.clips);
       else await dances.generate(readForm(), state.clips ?? []);
       if (!isNothing && !this.app.cast.takes.length) await this.repair();
+      else if (repaired.length) jobs.tell(`Not all of the link can be shown: ${repaired.join("; ")}.`);
       if (!state.query) search.again(state);
     } finally {
       this.isRestoring = false;

@@ -90,19 +90,23 @@ export function readForm() {
   return state;
 }
 
+/** Shows a state. @return what of it this run or this service does not give, in words. */
 export function fillForm(state) {
+  const changed = [];
   byId("sentence").value = state.text ?? "";
   byId("source").value = state.source ?? "";
   byId("with-nearest").checked = state.nearest ?? true;
   for (const [id, name] of Object.entries(NUMBERS)) {
     const { min, max } = byId(id);
-    // A link may ask for more than this run or this service gives.
     const [low, high] = [min === "" ? -Infinity : Number(min), max === "" ? Infinity : Number(max)];
-    byId(id).value = state[name] === undefined ? "" : String(Math.min(Math.max(state[name], low), high));
+    const kept = state[name] === undefined ? undefined : Math.min(Math.max(state[name], low), high);
+    if (kept !== state[name]) changed.push(`${id.replace("-", " ")} is ${kept} in place of ${state[name]}`);
+    byId(id).value = kept === undefined ? "" : String(kept);
     isRight(byId(id));
   }
   if (["source", ...OF_FLOW].some((name) => state[name] !== undefined)) byId("advanced").open = true;
   showFlowFields();
+  return changed;
 }
 
 /** The settings of the flow can be chosen where it makes the motion. */

@@ -19,7 +19,7 @@ export function refFromText(text) {
   return ref;
 }
 
-/** A number of a range; one outside of it is brought to its end, so that a link never asks for what is refused. */
+/** A number of a range; one outside of it is brought to its end, so that a link never asks for what is refused; see `repairs`. */
 const between = (low, high, isWhole = false) => ({
   write: String,
   read: (text) => {
@@ -105,4 +105,18 @@ export function fromHash(hash) {
   const clips = query.getAll("clip").map(refFromText);
   if (clips.length) state.clips = clips;
   return state;
+}
+
+/** What of `#text=...` is not shown as it is written, in words. */
+export function repairs(hash) {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const said = [];
+  for (const [name, kind] of Object.values(FIELDS)) {
+    const text = query.get(name);
+    if (text === null) continue;
+    const value = kind.read(text);
+    if (value === undefined) said.push(`${name}=${text.slice(0, 20)} is left out`);
+    else if (typeof value === "number" && value !== Number(text)) said.push(`${name} is ${value} in place of ${text.slice(0, 20)}`);
+  }
+  return said;
 }

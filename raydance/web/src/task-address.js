@@ -16,11 +16,12 @@ export class TaskAddress {
   async restore() {
     const { app } = this;
     if (!app.main) return;
-    const { text, box, options } = fromTaskHash(location.hash);
+    const { text, box, options, repaired } = fromTaskHash(location.hash);
     app.form.fill(options);
     app.fitFrame();
     if (box) app.pad?.setBox(box);
     if (app.hasText) await app.askFor(text ?? (app.example = app.examples[0]));
+    if (repaired.length) app.jobs.tell(`The link is damaged: ${repaired.join(" and ")} cannot be read and is left out.`);
   }
 
   takeResume() {

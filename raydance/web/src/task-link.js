@@ -10,17 +10,18 @@ export function toTaskHash({ model, text, box, options = {} }) {
   return `#${query}`;
 }
 
-/** `#...` -> what it names; what cannot be read is left out. */
+/** `#...` -> what it names; what cannot be read is left out, and said in `repaired`. */
 export function fromTaskHash(hash) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
-  const state = { model: query.get("model") ?? undefined, text: query.get("text") ?? undefined, options: {} };
+  const state = { model: query.get("model") ?? undefined, text: query.get("text") ?? undefined, options: {}, repaired: [] };
   const box = (query.get("box") ?? "").split(",").map(Number);
   if (box.length === 4 && box.every((value) => Number.isFinite(value) && value >= 0)) state.box = box;
+  else if (query.has("box")) state.repaired.push("its box");
   try {
     const options = JSON.parse(query.get("options") ?? "{}");
     if (options && typeof options === "object" && !Array.isArray(options)) state.options = options;
   } catch {
-    // a damaged link: as usual
+    state.repaired.push("its options");
   }
   return state;
 }
