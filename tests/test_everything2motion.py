@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from small_dataset import ingest_here
+from small_stages import sequence_flow, toy_batch
 
 from raydance import quickstart_music
 from raydance.data.columns import read_columns
@@ -149,6 +151,38 @@ def test_motion_longer_than_a_part_has_no_seam_by_construction(run: Run) -> None
     assert motion.shape == (400, 50, 3) and np.isfinite(motion).all()
     steps = np.linalg.norm(np.diff(motion[:, 0], axis=0), axis=1)
     assert steps.max() < 10 * (np.median(steps) + 0.01)
+
+
+def test_standing_feet_stay_where_they_stand(run: Run) -> None:
+    generate = load_run(run.path).tasks["generate"]
+    inputs, options = {"text": "the dancer turns slowly"}, {"seconds": 4.0, "seed": 3}
+    cleaned, raw = generate.answer(
+        [generate.request(inputs, options | {"clean_feet": clean}) for clean in (True, False)]
+    )
+    (feet,) = cleaned.facts["feet"]
+    assert "feet" not in raw.facts and not np.array_equal(cleaned.motion, raw.motion)
+    shin = np.linalg.norm(cleaned.motion[0][:, 4] - cleaned.motion[0][:, 1], axis=-1)
+    assert np.ptp(shin) < 1e-4 or feet["note"]
+
+
+@pytest.mark.parametrize("other", ["text_dropout_with_music", "genre_dropout"])
+def test_a_song_is_learned_without_what_may_come_with_it(other: str) -> None:
+    """Dropped for sure, a song's sentence or genre changes nothing in training."""
+    batch = toy_batch()
+    batch |= {name: torch.ones_like(batch[name]) for name in ("has_music", "has_text")}
+    changed = dict(batch)
+    if other == "genre_dropout":
+        changed["genre"] = 1 - batch["genre"].clamp(0, 1)
+    else:
+        changed["text_tokens"] = batch["text_tokens"] + 1.0
+    for share, is_same in ((1.0, True), (0.0, False)):
+        flow = sequence_flow(music_dropout=0.0, **{other: share}).train()
+        torch.nn.init.normal_(flow.network.output.weight)
+        found = []
+        for one in (batch, changed):
+            torch.manual_seed(1)
+            found.append(flow.forward(one)["codes"])
+        assert torch.equal(*found) == is_same
 
 
 def test_it_goes_on_from_a_motion(run: Run) -> None:

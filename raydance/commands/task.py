@@ -194,9 +194,14 @@ def _lines_of(answer: Answer) -> Iterator[str]:
     if answer.lines:
         yield from answer.lines
         return
+    from raydance.motion.contacts import Report
+
     for row in getattr(answer, "rows", ()):
         yield "  ".join(_shown(value) for value in row.values())
     for key, value in answer.facts.items():
+        if key == "feet":
+            yield from (f"  {Report(**report).line}" for report in value if not report["note"])
+            continue
         yield f"  {key.replace('_', ' ')}: {_shown(value)}"
     yield from (f"  {notice}" for notice in answer.notices)
 

@@ -124,6 +124,14 @@ class Report:
     pelvis_lowered_m: float = 0.0
     bones_changed_m: float = 0.0
 
+    @property
+    def line(self) -> str:
+        """What was done, as people read it; empty where nothing was."""
+        if self.note:
+            return ""
+        before, after = 100 * self.skate_before_m_s, 100 * self.skate_after_m_s
+        return f"standing feet slid {before:.1f} cm/s, now {after:.1f}"
+
 
 def clean_feet(
     motion: np.ndarray, fps: float, joint_mask: np.ndarray | None = None
@@ -175,6 +183,14 @@ def clean_feet(
         pelvis_lowered_m=float(sunk.max()),
         bones_changed_m=bones_changed_m,
     )
+
+
+def clean_samples(
+    motions: np.ndarray, fps: float, joint_mask: np.ndarray
+) -> tuple[np.ndarray, list[Report]]:
+    """`clean_feet` of each of several motions `[N, T, 50, 3]`."""
+    cleaned = [clean_feet(motion, fps, joint_mask) for motion in motions]
+    return np.stack([motion for motion, _ in cleaned]), [report for _, report in cleaned]
 
 
 def _checked(motion: np.ndarray, joint_mask: np.ndarray | None) -> np.ndarray:

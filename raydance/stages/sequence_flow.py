@@ -90,6 +90,9 @@ class SequenceFlowConfig:
             raise ConfigError(f"steps: {self.steps}; allowed: 1 to 100")
         if not 0.0 <= self.guidance <= 10.0:
             raise ConfigError(f"guidance: {self.guidance}; allowed: 0 to 10")
+        for name in ("text_dropout", "text_dropout_with_music", "genre_dropout", "music_dropout"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name}: {getattr(self, name)}; allowed: 0 to 1")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema: {self.ema}; from 0 up to but without 1")
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field
 
-from raydance.motion.contacts import Report, clean_feet
+from raydance.motion.contacts import Report, clean_samples
 from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS
 from raydance.systems.dance_language.answers import Segment
 from raydance.systems.dance_language.generation import MAX_CANDIDATES, MAX_SAMPLES, GenerationResult
@@ -161,10 +160,9 @@ def _generate(system: DanceLanguage, request: TaskRequest) -> MotionAnswer:
         timeline=plan.sentences,
         **given,
     )
-    motion, reports = made.motion, []
+    motion, reports = made.motion, list[Report]()
     if cleans and "constraints" not in made.facts:  # steered: clean already
-        cleaned = [clean_feet(one, system.fps, system.joint_mask) for one in motion]
-        motion, reports = np.stack([one for one, _ in cleaned]), [report for _, report in cleaned]
+        motion, reports = clean_samples(motion, system.fps, system.joint_mask)
     understood = asdict(made.understood) if made.understood is not None else None
     return MotionAnswer(
         motion=motion,
@@ -190,10 +188,7 @@ def _made_lines(made: GenerationResult, feet: Sequence[Report]) -> Iterator[str]
     yield f"  made by: {', '.join([facts['source'], *settings])}"
     for constraint in facts.get("constraints", ()):
         yield f"  {_kept(constraint)}"
-    for report in feet:
-        if not report.note:
-            slid, slides = report.skate_before_m_s, report.skate_after_m_s
-            yield f"  standing feet slid {100 * slid:.1f} cm/s, now {100 * slides:.1f}"
+    yield from (f"  {report.line}" for report in feet if report.line)
 
 
 def _kept(constraint: Mapping[str, Any]) -> str:

@@ -26,6 +26,9 @@ class GenerateOptions(TaskOptions):
     genre: str | None = Field(default=None, max_length=100, description="Kind of dance")
     guidance: float | None = Field(default=None, ge=0.0, le=10.0)
     steps: int | None = Field(default=None, ge=1, le=100, description="Of the flow's sampler")
+    clean_feet: bool = Field(
+        default=True, description="Keep feet that stand from sliding, and bones at one length"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -175,11 +175,13 @@ def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[st
         raise InputError("no training clips: a basis of patches needs some")
     seen = np.concatenate(masks)
     all_patches, in_beats = np.concatenate(patches), np.concatenate(beats)
-    bases, joints = {}, {}
+    bases: dict[str, PatchBasis] = {}
+    joints: dict[str, np.ndarray] = {}
     # Patches of frames and of beats are different things: what varies most in dances may hardly
     # vary in other motion, and a flow cannot learn what is small beside its noise.
-    for clock, own in zip(CLOCKS, (~in_beats, in_beats)):
-        rows = own if own.any() else ~own
+    for clock, rows in zip(CLOCKS, (~in_beats, in_beats)):
+        if not rows.any():
+            continue
         joints[clock] = np.asarray(seen[rows].any(axis=0))
         bases[clock] = fit_patch_basis(
             all_patches[rows],
@@ -190,6 +192,9 @@ def write_patch_basis(context: StepContext, config: PatchBasisConfig) -> dict[st
             most=config.most,
             seed=seed,
         )
+    for clock in CLOCKS:  # of data with one clock, its basis is that of both
+        (only,) = bases if len(bases) == 1 else (clock,)
+        bases[clock], joints[clock] = bases[only], joints[only]
     most = max(basis.num_components for basis in bases.values())
     first, second, count = np.sum(sums, axis=0)
     mean = first / count

@@ -8,6 +8,7 @@ Dimensions: B motions, T frames, P patches, K values of a code, F values of a fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from torch import Tensor
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import windows
 from raydance.motion.clip import Clip
+from raydance.motion.contacts import clean_samples
 from raydance.motion.local_frames import from_local
 from raydance.motion.mapping import map_to_canonical
 from raydance.motion.patch_basis import HOP, LENGTH, num_patches
@@ -161,6 +163,10 @@ class Everything2Motion:
             guidance=options.guidance,
         )
         facts: dict[str, Any] = {"source": self.config.head, "seconds": num_frames / self.fps}
+        joints = self.joints_of(music is not None)
+        if options.clean_feet:
+            motion, reports = clean_samples(motion, self.fps, joints)
+            facts["feet"] = [asdict(report) for report in reports]
         if text is not None:
             caption, similarity = self.texts.nearest(text)
             facts |= {"understood_as": caption, "similarity": similarity}
@@ -169,7 +175,7 @@ class Everything2Motion:
         beats = music.beats_s[music.beats_s < seconds].tolist() if music is not None else []
         return MotionAnswer(
             motion=motion,
-            joint_mask=self.joints_of(music is not None),
+            joint_mask=joints,
             fps=self.fps,
             facts=facts,
             notices=notices,
