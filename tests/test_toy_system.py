@@ -20,7 +20,8 @@ from small_training import assert_same
 
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError
-from raydance.evaluation import evaluate_runs
+from raydance.evaluation import evaluate_runs, mean_of
+from raydance.evaluation.measure import Measure
 from raydance.serving.application import Settings
 from raydance.serving.runs import Entry
 from raydance.serving.task_app import create_task_app
@@ -82,6 +83,34 @@ def test_it_is_evaluated_beside_another_run_and_reported(
     assert code == 0 and "Toy: report of a run" in page
     for told in ("named right", "losses_namer.svg", "task-search", toy_system.Toy(run).names[0]):
         assert told in page, told
+
+
+def test_several_runs_are_evaluated_as_one(run: Path, tmp_path: Path, call: Any) -> None:
+    again = shutil.copytree(run, tmp_path / "again")
+    code, printed, _ = call("evaluate", run, again, "--json")
+    figures = json.loads(printed)
+    (measure,) = figures["measures"]
+    assert code == 0 and figures["runs"] == [str(run), str(again)]
+    assert measure["values"] == [measure["value"]] * 2 and measure["interval"] == 0.0
+    code, printed, _ = call("evaluate", run, again)
+    assert code == 0 and "2 runs" in printed and "± 0.0 %" in printed
+    code, _, told = call("evaluate", run, run)
+    assert code == 2 and "given twice" in told
+
+
+def test_intervals_over_runs_are_students() -> None:
+    def evaluation(value: float | None, system: str = "toy") -> dict[str, Any]:
+        measure = Measure(group="g", name="n", value=0.0, baseline=50.0).as_dict()
+        about = {"run": "r", "system": system, "notes": [], "seconds": 1.0}
+        return about | {"measures": [measure | {"value": value}]}
+
+    (measure,) = mean_of([evaluation(value) for value in (60.0, 62.0, 64.0)])["measures"]
+    assert measure["value"] == pytest.approx(62.0) and measure["beats_baseline"]
+    assert measure["interval"] == pytest.approx(4.3027 * 2.0 / 3**0.5, rel=1e-4)
+    (unknown,) = mean_of([evaluation(None), evaluation(1.0)])["measures"]
+    assert unknown["value"] is None and unknown["interval"] is None
+    with pytest.raises(InputError, match="runs of several systems have no mean: other, toy"):
+        mean_of([evaluation(1.0), evaluation(1.0, "other")])
 
 
 def test_runs_of_two_systems_are_not_compared(run: Path, tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ BesideOption = Annotated[
 
 
 def evaluate(
-    run: RunArgument,
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Trained runs: folders, or their URIs."),
+    ],
     data: RunDataOption = None,
     paper_run: BesideOption = None,
     evaluator: Annotated[
@@ -54,11 +57,13 @@ def evaluate(
 ) -> None:
     """Measure a run on the test split.
 
-    Figures stand beside chance and a baseline that learns nothing, where these exist.
+    Figures stand beside chance and a baseline that learns nothing, where these exist. Of several
+    runs, such as the same training under several seeds, the means are shown with intervals.
 
     \b
     Examples:
       raydance evaluate runs/mine --data data/mine
+      raydance evaluate runs/seed0 runs/seed1 runs/seed2
       raydance evaluate runs/mine --data data/mine --json > figures.json
       raydance evaluate runs/mine --paper-run runs/paper --all
       raydance evaluate runs/mine --evaluator runs/evaluator
@@ -66,14 +71,21 @@ def evaluate(
     from raydance import evaluation
 
     places = {"data": local(data)} if data else None
-    runs = {"paper preset": local(paper_run)} if paper_run else {}
+    if twice := [run for run in runs if runs.count(run) > 1]:
+        raise InputError(f"{twice[0]}: given twice; each run counts once")
+    names = runs if len(runs) > 1 else ["this run"]
+    beside = {"paper preset": local(paper_run)} if paper_run else {}
     result = evaluation.evaluate_runs(
-        runs | {"this run": local(run)},
+        beside | {name: local(run) for name, run in zip(names, runs)},
         places,
         evaluator=local(evaluator) if evaluator else None,
         replications=replications,
     )
-    figures = result if paper_run else result["evaluations"]["this run"]
+    if len(runs) > 1:
+        found = result["evaluations"]
+        mean = evaluation.mean_of([found.pop(run) for run in runs])
+        result = evaluation.side_by_side(found | {f"mean of {len(runs)} runs": mean})
+    figures = result if paper_run else list(result["evaluations"].values())[-1]
     if as_json:
         print_json(figures)
     else:

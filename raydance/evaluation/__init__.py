@@ -6,8 +6,17 @@ here are this project's. No figure is about windows whose recording was trained 
 
 from __future__ import annotations
 
-from raydance.evaluation.comparison import as_text, compare
+from raydance.evaluation.comparison import as_text, compare, side_by_side
 from raydance.evaluation.general import evaluate_runs, evaluate_system
 from raydance.evaluation.protocol import evaluate
+from raydance.evaluation.several_runs import mean_of
 
-__all__ = ["as_text", "compare", "evaluate", "evaluate_runs", "evaluate_system"]
+__all__ = [
+    "as_text",
+    "compare",
+    "evaluate",
+    "evaluate_runs",
+    "evaluate_system",
+    "mean_of",
+    "side_by_side",
+]

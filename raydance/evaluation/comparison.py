@@ -78,7 +78,8 @@ def as_text(result: Mapping[str, Any], *, everything: bool = False) -> str:
         everything: also the lines that are not of the short table.
     """
     if "rows" not in result:
-        result = side_by_side({"this run": dict(result)})
+        own = f"{len(result['runs'])} runs" if "runs" in result else "this run"
+        result = side_by_side({own: dict(result)})
     columns: Sequence[str] = result["columns"]
     about = result["evaluations"][columns[-1]]
     titles = ["", "chance", "baseline", *columns, "real / bound"]
