@@ -63,6 +63,8 @@ class MotionFlowConfig:
     text_dropout: float = 0.1
     text_noise: float = 0.0
     frames_dropout: float = 0.75
+    time_mean: float = 0.0
+    time_std: float = 1.0
     ema: float = 0.999
     guidance: float = 2.0
     steps: int = 8
@@ -208,7 +210,8 @@ class MotionFlow(Stage):
             return torch.rand(size, generator=generator).to(device)
 
         z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
-        t_B = torch.randn(size, generator=generator).to(device).sigmoid()
+        logit_B = config.time_mean + config.time_std * torch.randn(size, generator=generator)
+        t_B = logit_B.sigmoid().to(device)
         z_BK = torch.lerp(z0_BK, z1_BK, t_B[:, None])
         has_text_B = uniform() >= config.text_dropout
         if self.training and config.text_noise > 0.0:

@@ -73,6 +73,8 @@ class SequenceFlowConfig:
     most_patches: int = 8
     before_share: float = 0.4
     most_before: int = 2
+    time_mean: float = 0.0
+    time_std: float = 1.0
     ema: float = 0.999
     guidance: float = 2.0
     steps: int = 16
@@ -237,7 +239,8 @@ class SequenceFlow(Stage):
         place_BP = torch.minimum(first_B, spare_B)[:, None] + torch.arange(count, device=device)
         z1_BPK = _gathered(codes_BPK, place_BP)
         z0_BPK = torch.randn(z1_BPK.shape, generator=generator).to(device)
-        t_B = torch.randn(size, generator=generator).to(device).sigmoid()
+        logit_B = config.time_mean + config.time_std * torch.randn(size, generator=generator)
+        t_B = logit_B.sigmoid().to(device)
         z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         told = dict(batch)
         told["has_music"] = batch["has_music"] & (uniform() >= config.music_dropout)

@@ -72,7 +72,11 @@ class Everything2MotionConfig:
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "default": {
-        "sequence_flow": {"width": 256, "num_blocks": 4, "train": {"epochs": 300}},
+        "sequence_flow": {
+            "width": 256,
+            "num_blocks": 4,
+            "train": {"epochs": 200, "batch_size": 16},
+        },
     },
     "paper": {
         "head": "regression",
@@ -93,7 +97,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "sequence_flow": {
             "width": 256,
             "num_blocks": 4,
-            "train": {"epochs": 75, "batch_size": 32, "lr": 1.5e-3},
+            "train": {"epochs": 75, "batch_size": 16, "lr": 1.5e-3},
         },
     },
 }
