@@ -51,16 +51,16 @@ def test_a_long_text_is_read_whole_and_that_is_said(service_url: str):
         post(service_url, "/v1/generate", {"text": f"{steps}, {end}", "source": "prior"}).json()
         for end in ("a high jump", "a deep bow to the floor")
     )
-    assert "parts of it" in one["notices"][0]
+    assert any("parts of it" in notice for notice in one["notices"])
     assert one["samples"][0]["positions"] != other["samples"][0]["positions"]
 
 
 def test_every_answer_to_a_long_text_says_so(service_url: str):
     text = ", ".join(f"step {i} turns slowly to the left and bends low" for i in range(40))
     found = post(service_url, "/v1/search", {"text": text, "limit": 1}).json()
-    assert "parts of it" in found["notices"][0] and len(found["hits"]) == 1
+    assert "parts of it" in " ".join(found["notices"]) and len(found["hits"]) == 1
     placed = post(service_url, "/v1/embed", {"texts": ["a turn", text]}).json()
-    assert placed["notices"][0].startswith("text 2:") and len(placed["notices"]) == 1
+    assert placed["notices"] and all(told.startswith("text 2:") for told in placed["notices"])
     file = post(service_url, "/v1/generate", {"text": text, "format": "npz"})
     assert "parts of it" in file.headers["x-raydance-note"]
 

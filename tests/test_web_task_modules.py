@@ -164,9 +164,15 @@ def test_forms_follow_the_options_of_a_task() -> None:
 
 def test_a_link_of_a_task_is_read_back_or_repaired() -> None:
     state = {"model": "t", "text": "a ball", "box": [1, 2, 30, 40], "options": {"samples": 3}}
-    assert run("m.fromTaskHash(m.toTaskHash(d))", "task-link", data=state) == state
+    assert run("m.fromTaskHash(m.toTaskHash(d))", "task-link", data=state) == state | {
+        "repaired": []
+    }
     damaged = "#text=x&box=1,2,a&options={"
-    assert run("m.fromTaskHash(d)", "task-link", data=damaged) == {"text": "x", "options": {}}
+    assert run("m.fromTaskHash(d)", "task-link", data=damaged) == {
+        "text": "x",
+        "options": {},
+        "repaired": ["its box", "its options"],
+    }
 
 
 def test_rows_of_an_answer_in_words() -> None:

@@ -361,6 +361,17 @@ def constant_buffers(module: nn.Module) -> list[str]:
 
 
 @torch.no_grad()
+def path_times(
+    size: int, mean: float = 0.0, *, std: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Times `[size]` in (0, 1) on the way from noise to data at which a flow is trained.
+
+    Their logits are normal (Esser et al. 2024). What kind of motion it becomes is decided the
+    earlier on the way the more values hang together; a mean below 0 trains these times more.
+    """
+    return (mean + std * torch.randn(size, generator=generator)).sigmoid()
+
+
 def update_average(
     average: nn.Module, network: nn.Module, num_updates: Tensor, highest_decay: float
 ) -> None:

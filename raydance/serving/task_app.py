@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 
 from raydance.errors import InputError
+from raydance.motion import skeleton
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
@@ -39,6 +40,7 @@ from raydance.systems.tasks import (
     MotionAnswer,
     TableAnswer,
     Task,
+    TaskRequest,
     TracksAnswer,
     WithLibrary,
     task_of,
@@ -255,6 +257,7 @@ async def _answer(
     if task.output == "motion":
         await replies.check_format(body.format)
     wanted = task.request(inputs, body.options)
+    _check_wish(wanted, getattr(system, "fps", None))
     progress.report(0, f"computing {name}")
     (answer,) = await runs.thread.do(task.answer, [wanted])
     _check_size(answer, body.format)
@@ -274,6 +277,25 @@ async def _answer(
     return Response(content, media_type=FORMATS[task.output][body.format])
 
 
+def _check_wish(wanted: TaskRequest, fps: float | None) -> None:
+    """Refuse what would be computed for long and then be too large.
+
+    Raises:
+        InputError: says what is allowed.
+    """
+    seconds = getattr(wanted.options, "seconds", None)
+    if fps is not None and seconds is not None:
+        frames = round(seconds * fps) * getattr(wanted.options, "samples", 1)
+        _check_values(frames * skeleton.NUM_JOINTS)
+
+
+def _check_values(values: int) -> None:
+    if values > _MOST_VALUES:
+        raise InputError(
+            f"{values} joints or points in all frames and samples; allowed: {_MOST_VALUES}"
+        )
+
+
 def _check_size(answer: Answer, format: str) -> None:
     """Refuse answers that would take long to write.
 
@@ -283,11 +305,8 @@ def _check_size(answer: Answer, format: str) -> None:
     if isinstance(answer, TableAnswer):
         return
     shape = answer.motion.shape if isinstance(answer, MotionAnswer) else answer.visible.shape
-    values, frames = int(np.prod(shape[:3])), answer.num_frames
-    if values > _MOST_VALUES:
-        raise InputError(
-            f"{values} joints or points in all frames and samples; allowed: {_MOST_VALUES}"
-        )
+    _check_values(int(np.prod(shape[:3])))
+    frames = answer.num_frames
     if format in ("gif", "mp4") and frames > replies.MAX_PICTURE_FRAMES:
         raise InputError(f"{format} of {frames} frames; allowed: {replies.MAX_PICTURE_FRAMES}")
 

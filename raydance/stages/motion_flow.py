@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
-from raydance.nn.blocks import FlowBlock, time_code, update_average
+from raydance.nn.blocks import FlowBlock, path_times, time_code, update_average
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 MAX_STEPS: Final = 100
@@ -49,6 +49,7 @@ class MotionFlowConfig:
         text_noise: standard deviation of noise added to sentence embeddings in training, relative
             to their mean length; it helps with unseen sentences.
         frames_dropout: probability that no frame is given in training.
+        time_mean: of the times that are trained, as a logit (see `path_times`).
         ema: highest decay of the averaged weights, which are used for sampling.
         guidance: scale of classifier-free guidance; 1 is without.
         steps: of the sampler.
@@ -63,10 +64,9 @@ class MotionFlowConfig:
     text_dropout: float = 0.1
     text_noise: float = 0.0
     frames_dropout: float = 0.75
-    time_mean: float = 0.0
-    time_std: float = 1.0
+    time_mean: float = -0.5
     ema: float = 0.999
-    guidance: float = 2.0
+    guidance: float = 1.5
     steps: int = 8
     candidates: int = 1
     train: TrainConfig = field(
@@ -210,8 +210,7 @@ class MotionFlow(Stage):
             return torch.rand(size, generator=generator).to(device)
 
         z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
-        logit_B = config.time_mean + config.time_std * torch.randn(size, generator=generator)
-        t_B = logit_B.sigmoid().to(device)
+        t_B = path_times(size, config.time_mean, generator=generator).to(device)
         z_BK = torch.lerp(z0_BK, z1_BK, t_B[:, None])
         has_text_B = uniform() >= config.text_dropout
         if self.training and config.text_noise > 0.0:

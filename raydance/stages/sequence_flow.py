@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
 from raydance.nn.attention import ModulatedBlock, length_mask, wave_code
-from raydance.nn.blocks import update_average
+from raydance.nn.blocks import path_times, update_average
 from raydance.nn.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 from raydance.stages.base import Batch, Stage, TrainConfig
 
@@ -54,6 +54,7 @@ class SequenceFlowConfig:
             motion is generated in parts, each continuing from the last patches of the one before.
         before_share: probability that the first patches are given in training; most_before: at most
             how many.
+        time_mean, time_std: of the times that are trained, as logits (see `path_times`).
         ema: highest decay of the averaged weights, which are used for sampling.
         guidance: scale of classifier-free guidance of the text; 1 is without. Music is never left
             out: its beats are met best as learned.
@@ -73,8 +74,8 @@ class SequenceFlowConfig:
     most_patches: int = 8
     before_share: float = 0.4
     most_before: int = 2
-    time_mean: float = 0.0
-    time_std: float = 1.0
+    time_mean: float = -1.0
+    time_std: float = 1.2
     ema: float = 0.999
     guidance: float = 2.0
     steps: int = 16
@@ -239,8 +240,8 @@ class SequenceFlow(Stage):
         place_BP = torch.minimum(first_B, spare_B)[:, None] + torch.arange(count, device=device)
         z1_BPK = _gathered(codes_BPK, place_BP)
         z0_BPK = torch.randn(z1_BPK.shape, generator=generator).to(device)
-        logit_B = config.time_mean + config.time_std * torch.randn(size, generator=generator)
-        t_B = logit_B.sigmoid().to(device)
+        t_B = path_times(size, config.time_mean, std=config.time_std, generator=generator)
+        t_B = t_B.to(device)
         z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         told = dict(batch)
         told["has_music"] = batch["has_music"] & (uniform() >= config.music_dropout)

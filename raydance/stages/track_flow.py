@@ -32,6 +32,7 @@ from raydance.nn.blocks import (
     FlowBlock,
     TrackBasisLayer,
     TrackStart,
+    path_times,
     sentence_values,
     time_code,
     update_average,
@@ -236,7 +237,7 @@ class TrackFlow(Stage):
 
         z1_BK = self.coefficients(track_BTN2)
         z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
-        t_B = torch.randn(size, generator=generator).to(device).sigmoid()
+        t_B = path_times(size, generator=generator).to(device)
         words_BX = sentence_values(batch["text_embedding"], batch["text_path"])
         if self.training and config.text_noise > 0.0:
             words_BX = F.dropout(words_BX, config.text_noise)
