@@ -110,6 +110,26 @@ def ray_cluster() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def short_judge() -> Iterator[None]:
+    """The independent judge of tiny runs learns for a moment: nobody reads its verdicts."""
+    from raydance.evaluation import motion_classifier
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(motion_classifier, "_STEPS", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def full_judge(short_judge: None) -> Iterator[None]:
+    """The independent judge as users have it, for tests of what it says."""
+    from raydance.evaluation import motion_classifier
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(motion_classifier, "_STEPS", 450)
+        yield
+
+
 TINY = (
     "motion_vae.hidden=32",
     "motion_vae.latent=16",

@@ -180,7 +180,7 @@ def test_diagrams_show_the_configured_sizes():
         told = {word for all_words in reads.values() for word in all_words if word in drawn}
         assert told - {"frozen"} == set(words) - {"frozen"}, kind
     flow = diagrams.motion_flow(SYSTEM.resolve("quick"), 387, 99)
-    assert "99 to 256" in flow and "387 to 256" in flow and "8 steps, guidance 2" in flow
+    assert "99 to 256" in flow and "387 to 256" in flow and "8 steps, guidance 1.5" in flow
     assert "&lt;model&gt;" in diagrams.text_encoder(config, "<model>", 384)
 
 

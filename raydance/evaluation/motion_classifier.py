@@ -78,7 +78,7 @@ class MotionClassifier:
         window_ids: Sequence[str],
         *,
         seed: int = 0,
-        steps: int = _STEPS,
+        steps: int | None = None,
     ) -> MotionClassifier:
         """Train on real windows.
 
@@ -87,12 +87,14 @@ class MotionClassifier:
             names: of each window; of a mirrored one, with left and right exchanged.
             window_ids: from which the augmentation is drawn.
             seed: of weights, order, dropout and augmentation.
+            steps: of training; 450 by default.
 
         Raises:
             InputError: no windows.
         """
         if not len(motion):
             raise InputError("no training window has a name: there is nothing to judge motion by")
+        steps = _STEPS if steps is None else steps
         features = normalise.to_features(motion, joint_mask)
         statistics = normalise.fit_statistics([normalise.Sums.of(features, joint_mask)])
         mirrored = [mirror_name(name) for name in names]

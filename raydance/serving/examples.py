@@ -30,7 +30,7 @@ _GENERATED: Final = {
     "text": "a dancer turns slowly",
     "seed": 0,
     "notices": [],
-    "made": {"source": "flow", "steps": 8, "guidance": 2.0, "candidates": 1},
+    "made": {"source": "flow", "steps": 8, "guidance": 1.5, "candidates": 1},
     "understood_as": _UNDERSTOOD,
     "samples": [_SAMPLE],
     "timings_ms": {"text": 12.0, "motion": 20.0, "finish": 8.0, "total": 41.0},
@@ -133,7 +133,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 "clusters": [_CLUSTER],
                 "sources": ["flow", "prior", "cluster", "nearest"],
                 "default_source": "flow",
-                "flow": {"steps": 8, "guidance": 2.0, "candidates": 1},
+                "flow": {"steps": 8, "guidance": 1.5, "candidates": 1},
                 "max_frames": 1200,
                 "library": None,
                 "trained_on": {
