@@ -360,7 +360,6 @@ def constant_buffers(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_buffers() if name not in state]
 
 
-@torch.no_grad()
 def path_times(
     size: int, mean: float = 0.0, *, std: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -372,6 +371,7 @@ def path_times(
     return (mean + std * torch.randn(size, generator=generator)).sigmoid()
 
 
+@torch.no_grad()
 def update_average(
     average: nn.Module, network: nn.Module, num_updates: Tensor, highest_decay: float
 ) -> None:
