@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -27,12 +28,19 @@ def test_the_loss_by_hand() -> None:
     stage = small()
     moved = BATCH["tracks"] + torch.tensor([0.03, -0.04])
     moved[:, 0] = BATCH["tracks"][:, 0]
-    terms = stage.loss({"expected": moved}, BATCH, 1.0)
-    assert float(terms["total"]) == pytest.approx(0.05 * (T - 1) / T, rel=1e-4)
     still = BATCH["tracks"][:, :1].expand(-1, T, -1, -1)
-    assert float(stage.loss({"expected": still}, BATCH, 1.0)["total"]) == pytest.approx(
-        float(terms["stays"]), rel=1e-5
-    )
+    far = moved + (moved - BATCH["tracks"])
+    far[:, 0] = BATCH["tracks"][:, 0]
+    logits = torch.tensor([[0.0], [math.log(3.0)]]).expand(2, B)
+    output = {"expected": still, "alternatives": torch.stack([far, moved]), "logits": logits}
+    terms = stage.loss(output, BATCH, 1.0)
+    near = 0.05 * (T - 1) / T
+    assert float(terms["nearest"]) == pytest.approx(near, rel=1e-4)
+    assert float(terms["expected"]) == pytest.approx(float(terms["stays"]), rel=1e-5)
+    assert float(terms["likely"]) == pytest.approx(math.log(4.0 / 3.0), rel=1e-4)
+    chosen = 0.98 * near + 0.02 * 1.5 * near
+    total = float(terms["stays"]) + chosen + 0.02 * math.log(4.0 / 3.0)
+    assert float(terms["total"]) == pytest.approx(total, rel=1e-4)
 
 
 def test_it_begins_with_the_mean_movement_from_the_given_frame() -> None:
@@ -47,7 +55,7 @@ def test_it_learns_and_moves_as_other_clips_words_say() -> None:
     train(stage, track_batch(64), steps=150, lr=5e-3)
     other = track_batch(seed=5)
     terms = evaluate(stage, other)
-    assert terms["total"] < 0.25 * terms["stays"]
+    assert terms["expected"] < 0.25 * terms["stays"]
 
 
 def test_of_two_ways_it_takes_the_more_frequent_one() -> None:
@@ -60,8 +68,15 @@ def test_of_two_ways_it_takes_the_more_frequent_one() -> None:
     batch["tracks"] = (batch["tracks"][:1, :1] + sign * step).expand(4, T, N, 2)
     stage = small()
     train(stage, batch, steps=200, lr=5e-3)
-    moved = stage.eval()(batch)["expected"][0, -1, :, 0] - batch["tracks"][0, 0, :, 0]
+    stage.eval()
+    moved = stage(batch)["expected"][0, -1, :, 0] - batch["tracks"][0, 0, :, 0]
     assert float(moved.detach().mean()) > 0.4
+    # Both ways are alternatives, the more frequent one comes first.
+    inputs = (batch["text_embedding"], batch["text_path"], batch["tracks"][:, 0])
+    with torch.no_grad():
+        ways = stage.likely_first(*inputs)[:, 0, -1, :, 0] - batch["tracks"][0, 0, :, 0]
+    assert float(ways[0].mean()) > 0.4
+    assert min(abs(float(way.mean()) + 0.5) for way in ways) < 0.1
 
 
 def test_it_reloads_identically_and_every_weight_learns() -> None:

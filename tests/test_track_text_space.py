@@ -27,7 +27,7 @@ BATCH = track_batch()
 
 def small(**changes: object) -> TrackTextSpace:
     torch.manual_seed(0)
-    sizes = {"width": 32, "outputs": 12, "dropout": 0.1}
+    sizes = {"members": 1, "width": 32, "outputs": 12, "dropout": 0.1}
     config = TrackTextSpaceConfig(**{**sizes, **changes})  # type: ignore[arg-type]
     return TrackTextSpace(config, Z, token_dim=D)
 
@@ -84,6 +84,25 @@ def test_the_loss_counts_all_right_answers() -> None:
     assert float(terms["top1"]) == 1.0 and float(terms["top10"]) == 1.0
     turned = stage.loss({"tracks": points, "text": points.roll(1, 0)}, BATCH, 1.0)
     assert float(turned["total"]) > 20.0 and float(turned["top1"]) == 0.0
+
+
+def test_pairs_of_networks_learn_apart_and_their_cosines_are_averaged() -> None:
+    stage = small(members=2, outputs=6, temperature=0.01)
+    one = torch.eye(SENTENCES, 6)[BATCH["caption_id"]]
+    wrong = one.roll(1, 0)
+    tracks = torch.cat([one, one], dim=1) / math.sqrt(2.0)
+    text = torch.cat([one, wrong], dim=1) / math.sqrt(2.0)
+    total = float(stage.loss({"tracks": tracks, "text": text}, BATCH, 1.0)["total"])
+    alone = small(outputs=6, temperature=0.01)
+    parts = [
+        float(alone.loss({"tracks": one, "text": points}, BATCH, 1.0)["total"])
+        for points in (one, wrong)
+    ]
+    assert total == pytest.approx(sum(parts) / 2.0, rel=1e-5)
+    points = stage.eval().project_tracks(BATCH)
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(B))
+    halves = points.unflatten(1, (2, 6)).norm(dim=2)
+    torch.testing.assert_close(halves, torch.full((B, 2), 0.5**0.5))
 
 
 @pytest.mark.parametrize("tokens", [False, True])

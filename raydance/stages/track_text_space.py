@@ -3,19 +3,20 @@
 Not from the paper, which has a cosine loss without negatives (eq. 7). A few thousand sentences with
 one track each are overfitted within minutes. So networks are small, read summary features of a
 track (place, size, speed, roughness, edges, visibility), and are trained with dropout, weight decay
-and jitter of time, size and place. Equal or nearly equal sentences are positives of each other's
+and jitter of time, size and place, and several pairs of them make the space: a point is their
+points one after the other, so that a cosine is the mean of theirs. Equal or nearly equal sentences are positives of each other's
 tracks.
 
 In training, batches pair mirrored tracks with mirrored sentences. `two_view_similarity` is the mean
 over both views, which distinguishes left from right better.
 
 Dimensions: B clips, T frames, N points, D sentence embedding, L tokens, S segments of time,
-F values of a frame, X summary, W width, Z space, P path words.
+F values of a frame, X summary, W width, M pairs of networks, Z space, P path words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -38,7 +39,8 @@ class TrackTextSpaceConfig:
     """Sizes, the softmax, and regularisation.
 
     Attributes:
-        width, outputs: of both networks.
+        members: M, pairs of networks.
+        width, outputs: of each network.
         dropout: inside both networks.
         text_dropout: share of a sentence's values that is zeroed in training.
         token_features: whether the sentence's tokens are read too, by attention, if batches have
@@ -53,8 +55,9 @@ class TrackTextSpaceConfig:
     """
 
     enabled: bool = True
+    members: int = 4
     width: int = 256
-    outputs: int = 256
+    outputs: int = 64
     dropout: float = 0.3
     text_dropout: float = 0.2
     token_features: bool = False
@@ -80,6 +83,8 @@ class TrackTextSpaceConfig:
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
                 raise ConfigError(f"track_text_space.{name}: {value}; from 0 up to but without 1")
+        if not 1 <= self.members <= 32:
+            raise ConfigError(f"track_text_space.members: {self.members}; allowed: 1 to 32")
         if self.temperature <= 0.0:
             raise ConfigError(f"track_text_space.temperature: {self.temperature}; above 0")
         if not 0.0 <= self.crop < 0.5:
@@ -175,8 +180,29 @@ class _TextHead(nn.Module):
         return self.layers(torch.cat(parts, dim=1))
 
 
+def _track_head(config: TrackTextSpaceConfig) -> nn.Sequential:
+    """The summary of a track to a point."""
+    width = config.width
+    return nn.Sequential(
+        nn.Linear(SUMMARY_VALUES, width),
+        nn.LayerNorm(width),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(width, width),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(width, config.outputs),
+    )
+
+
+def _joined(points: Sequence[Tensor]) -> Tensor:
+    """Points of length 1 of which the cosine is the mean of each network's cosine, `[B, Z]`."""
+    units = [F.normalize(point_BX, dim=1) for point_BX in points]
+    return torch.cat(units, dim=1) * len(units) ** -0.5
+
+
 class TrackTextSpace(Stage):
-    """Two small networks into one space.
+    """Pairs of small networks into one space.
 
     Args:
         text_dim, path_dim, token_dim: D, P, and the values of a token.
@@ -211,20 +237,13 @@ class TrackTextSpace(Stage):
     ) -> None:
         super().__init__()
         self.config = config
-        width = config.width
         # Of the inputs' own statistics, as the track's values differ much in size.
         self.norm = nn.BatchNorm1d(SUMMARY_VALUES, affine=False)
-        self.track_head = nn.Sequential(
-            nn.Linear(SUMMARY_VALUES, width),
-            nn.LayerNorm(width),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(width, width),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(width, config.outputs),
+        members = range(config.members)
+        self.track_heads = nn.ModuleList(_track_head(config) for _ in members)
+        self.text_heads = nn.ModuleList(
+            _TextHead(config, text_dim, token_dim, path_dim) for _ in members
         )
-        self.text_head = _TextHead(config, text_dim, token_dim, path_dim)
 
     @classmethod
     def columns_read(cls, config: TrackTextSpaceConfig) -> tuple[str, ...]:
@@ -233,11 +252,12 @@ class TrackTextSpace(Stage):
     def project_tracks(self, batch: Batch) -> Tensor:
         """Points `[B, Z]` of length 1."""
         values_BTF = frame_values(batch["tracks"], batch["visible"])
-        return F.normalize(self.track_head(self.norm(summary(values_BTF))), dim=1)
+        value_BX = self.norm(summary(values_BTF))
+        return _joined([head(value_BX) for head in self.track_heads])
 
     def project_text(self, batch: Batch) -> Tensor:
         """Points `[B, Z]` of length 1."""
-        return F.normalize(self.text_head(batch), dim=1)
+        return _joined([head(batch) for head in self.text_heads])
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Points of both; in training, tracks are jittered first."""
@@ -271,15 +291,20 @@ class TrackTextSpace(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """InfoNCE with several positives; `top1` is the share of tracks whose nearest sentence is
-        one."""
+        """Mean InfoNCE of the pairs of networks, with several positives; `top1` is the share of
+        tracks whose nearest sentence is one."""
         track_BZ, text_BZ = output["tracks"], output["text"]
         right_BB = alike(batch["text_embedding"], batch["text_path"], self.config.alike_sentences)
+        members, temperature = self.config.members, self.config.temperature
+        own = [
+            losses.info_nce(members * one_BX @ other_BX.T / temperature, right_BB)
+            for one_BX, other_BX in zip(track_BZ.chunk(members, 1), text_BZ.chunk(members, 1))
+        ]
         cosine_BB = track_BZ @ text_BZ.T
         hit_B = right_BB.gather(1, cosine_BB.detach().argmax(dim=1, keepdim=True))
         nearest_BK = cosine_BB.detach().T.topk(min(10, len(cosine_BB)), dim=1).indices
         return {
-            "total": losses.info_nce(cosine_BB / self.config.temperature, right_BB),
+            "total": torch.stack(own).mean(),
             "top1": hit_B.float().mean(),
             "top10": right_BB.T.gather(1, nearest_BK).any(dim=1).float().mean(),
             "track_spread": losses.embedding_spread(track_BZ),

@@ -125,6 +125,10 @@ class AutoencoderLang2Motion(Lang2Motion):
         """`[num, B, T, N, 2]`: the one answer, as often as wanted."""
         return np.repeat(self.expected(prompt)[None], num, axis=0)
 
+    def alternatives(self, prompt: TrackPrompt) -> np.ndarray:
+        """`[1, B, T, N, 2]`: the one answer."""
+        return self.expected(prompt)[None]
+
     def _decoded(self, latent_BZ: Tensor, start_BN2: Tensor) -> np.ndarray:
         with torch.inference_mode():
             tracks: np.ndarray = self.autoencoder.decode(latent_BZ, start_BN2).cpu().numpy()

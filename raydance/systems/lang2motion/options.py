@@ -22,8 +22,9 @@ class GenerateOptions(TaskOptions):
         default=True, description="Several samples stand for many draws; else the first ones"
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another track")
-    kind: Literal["sample", "expected"] = Field(
-        default="sample", description="Draws, or the one expected path"
+    kind: Literal["sample", "expected", "alternatives"] = Field(
+        default="sample",
+        description="Draws, the expected path, or ten paths of which one is near, likely first",
     )
     guidance: float | None = Field(default=None, ge=0.0, le=10.0)
     emphasis: float | None = Field(

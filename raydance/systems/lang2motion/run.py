@@ -219,6 +219,14 @@ class Lang2Motion:
         tracks: np.ndarray = path.cpu().numpy()
         return tracks
 
+    def alternatives(self, prompt: TrackPrompt) -> np.ndarray:
+        """`[A, B, T, N, 2]` in [-1, 1]: few paths of each, one of which is near; the most likely
+        one first."""
+        with torch.inference_mode():
+            paths = self.path.likely_first(prompt.text, prompt.path, prompt.start)
+        tracks: np.ndarray = paths.cpu().numpy()
+        return tracks
+
     def _generate(self, request: TaskRequest) -> TracksAnswer:
         inputs, options = request.inputs, request.options
         given = [name for name in ("box", "mask", "tracks") if name in inputs]
@@ -232,10 +240,12 @@ class Lang2Motion:
         place = self._start(inputs, size).astype(np.float32)
         start = normalised(place, size)
         equations = self._given(request, place, size)
-        count = 1 if options.kind == "expected" else options.samples
+        count = options.samples if options.kind == "sample" else 1
         prompt = self.prompt([inputs["text"]] * count, np.repeat(start[None], count, axis=0))
         if options.kind == "expected":
             made = self.expected(prompt)
+        elif options.kind == "alternatives":
+            made = self.alternatives(prompt)[:, 0]
         else:
             settings: dict[str, Any] = {
                 "steps": options.steps,
@@ -292,14 +302,14 @@ class Lang2Motion:
             seconds=options.seconds,
             frame_size=size,
         )
-        if given is not None and (options.kind == "expected" or self.config.head != "flow"):
+        if given is not None and (options.kind != "sample" or self.config.head != "flow"):
             raise InputError("go_on and through: for drawn samples of the flow only")
         return given
 
     def _source(self, kind: str) -> str:
         if self.config.head == "autoencoder":
             return "autoencoder"
-        return "flow" if kind == "sample" else "expected path"
+        return {"sample": "flow", "expected": "expected path"}.get(kind, kind)
 
     def _start(self, inputs: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Points `[N, 2]` of the first frame, pixels."""
