@@ -3,9 +3,9 @@
 Not from the paper, which has a cosine loss without negatives (eq. 7). A few thousand sentences with
 one track each are overfitted within minutes. So networks are small, read summary features of a
 track (place, size, speed, roughness, edges, visibility), and are trained with dropout, weight decay
-and jitter of time, size and place, and several pairs of them make the space: a point is their
-points one after the other, so that a cosine is the mean of theirs. Equal or nearly equal sentences are positives of each other's
-tracks.
+and jitter of time, size and place. Several pairs of them make the space: a point is their points
+one after the other, so that a cosine is the mean of theirs. Equal or nearly equal sentences are
+positives of each other's tracks.
 
 In training, batches pair mirrored tracks with mirrored sentences. `two_view_similarity` is the mean
 over both views, which distinguishes left from right better.
