@@ -180,9 +180,11 @@ def _generate(system: DanceLanguage, request: TaskRequest) -> MotionAnswer:
 
 def _made_lines(made: GenerationResult, feet: Sequence[Report]) -> Iterator[str]:
     facts = made.facts
+    told_notice = ""
     if made.understood is not None:
-        yield f"  {made.understood.nearest}"
-    yield from (f"  {notice}" for notice in made.notices)
+        yield f"  {made.understood.line}"
+        told_notice = made.understood.notice
+    yield from (f"  {notice}" for notice in made.notices if notice != told_notice)
     told = ("source", "constraints")
     settings = [f"{name} {value:g}" for name, value in facts.items() if name not in told]
     yield f"  made by: {', '.join([facts['source'], *settings])}"
