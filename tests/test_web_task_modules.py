@@ -139,7 +139,7 @@ def test_forms_follow_the_options_of_a_task() -> None:
     }
     assert set(by_name) >= set(GenerateOptions.model_fields)
     assert (by_name["seed"]["max"], by_name["seed"]["isWhole"]) == (2**31 - 1, True)
-    assert by_name["samples"]["usual"] == 1 and by_name["kind"]["choices"] == ["sample", "expected"]
+    assert by_name["samples"]["usual"] == 1 and by_name["kind"]["choices"][0] == "sample"
     kinds = {name: field["kind"] for name, field in by_name.items()}
     assert kinds["spread"] == "flag" and kinds["labels"] == "words" and kinds["through"] == "data"
     assert kinds["genre"] == "text" and kinds["guidance"] == "number"
@@ -183,6 +183,15 @@ def test_rows_of_an_answer_in_words() -> None:
     assert run("d.map(m.rowInWords)", "table-panel", data=rows) == [
         {"title": "it rolls", "facts": "s/1 · learned from", "score": "0.50"},
         {"title": "falls", "facts": "", "score": "-0.13"},
+    ]
+
+
+def test_what_was_asked_for_is_said() -> None:
+    asked = [{"text": "it falls"}, {"files": {"image": {"name": "a.png"}}}, {}]
+    assert run("d.map(m.noteOf)", "task-takes", data=asked) == [
+        "it falls",
+        "like a.png",
+        "from the start alone",
     ]
 
 

@@ -1,4 +1,5 @@
-// The tab of a task that answers with rows: hits of a search, or names with their scores.
+// The tab of a task besides the main one: it answers with rows (hits of a search, or names with their
+// scores), or makes something that is then on the stage.
 
 import { announce, make } from "./dom.js";
 import { TaskForm } from "./task-form.js";
@@ -14,18 +15,18 @@ export function rowInWords({ score, ...row }) {
 }
 
 export class TablePanel {
-  /** @param task as `/v1/models` lists it; its answers are rows. */
+  /** @param task as `/v1/models` lists it. */
   constructor(app, task) {
-    Object.assign(this, { app, task });
+    Object.assign(this, { app, task, isMade: task.output !== "table" });
     const name = task.name;
     const { text, tracks } = task.inputs;
     const suffixes = app.about.files.tracks;
     this.form = new TaskForm(task, tracks ? { tracks: suffixes } : {}, () => this.ask());
     this.form.more.open = Boolean(tracks && !text);
     this.text = make("input", { id: `${name}-text`, type: "search", placeholder: "a ball rolls to the left", enterKeyHint: "search" });
-    const ask = make("button", { type: "submit" }, text ? "Search" : "Ask");
+    const ask = make("button", { type: "submit" }, this.isMade ? "Make" : text ? "Search" : "Ask");
     const stack = make("form", { id: `${name}-form`, className: "stack", autocomplete: "off" });
-    if (text) stack.append(make("label", { htmlFor: this.text.id }, "By words"), make("span", { className: "with-button" }, this.text, ask));
+    if (text) stack.append(make("label", { htmlFor: this.text.id }, this.isMade ? "Sentence" : "By words"), make("span", { className: "with-button" }, this.text, ask));
     stack.addEventListener("submit", (event) => {
       event.preventDefault();
       this.ask();
@@ -49,13 +50,16 @@ export class TablePanel {
     const form = this.form.read();
     const take = this.app.cast.chosen;
     if (!take) return this.app.jobs.fail(new Error("There is nothing on the stage yet."));
-    if (form) this.find({ ...form, files: { tracks: take.motion.toFile(take.stem, "") } });
+    const text = this.isMade ? this.text.value.trim() || undefined : undefined; // a search has one
+    if (form) this.find({ ...form, text, files: { tracks: take.motion.toFile(take.stem, "") } });
   }
 
   find(asked) {
-    return this.app.jobs.during("Searching", async (isCurrent) => {
-      const { rows, notices } = await this.app.service.task(this.task.name, asked);
-      if (isCurrent()) this.show(rows, notices);
+    return this.app.jobs.during(this.isMade ? "Generating" : "Searching", async (isCurrent) => {
+      const answer = await this.app.service.task(this.task.name, asked);
+      if (!isCurrent()) return;
+      if (this.isMade) this.app.showMade(this.task, answer, asked);
+      else this.show(answer.rows, answer.notices);
     }, this.task.name);
   }
 

@@ -30,6 +30,7 @@ const KINDS = {
   tracks: { Viewer: TrackStage, verb: "Draw", examples: ["a ball rolls to the left", "a box falls", "it bounces to the right"] },
 };
 const FRAME = [256, 256]; // where the run's options say nothing else
+const PICTURES = ["mask", "image", "overlay"];
 
 export class TaskApp {
   constructor(service, jobs, about) {
@@ -97,7 +98,7 @@ export class TaskApp {
   /** The tab of what is made: a song, a start, options. */
   mainPanel(task) {
     const { inputs } = task;
-    this.form = new TaskForm(task, this.filesOf(task, ["motion", "mask", "tracks"]), () => this.ask());
+    this.form = new TaskForm(task, this.filesOf(task, ["motion", ...PICTURES, "tracks"]), () => this.ask());
     if (inputs.music?.learned) this.song_field = songField(this.about.files.music, this.about.limits.upload_bytes, (file) => this.setSong(file));
     if (inputs.box) this.pad = new StartPad(FRAME, () => this.showFrame(), (error) => this.jobs.fail(error));
     const another = make("button", { id: "next-seed", type: "button", className: "wide" }, "Another");
@@ -146,7 +147,7 @@ export class TaskApp {
   take(files) {
     const suffix = (file) => file.name.slice(file.name.lastIndexOf(".")).toLowerCase();
     for (const file of files) {
-      const slots = Object.keys(this.form?.files ?? {}).filter((name) => name !== "mask" && this.about.files[this.main.inputs[name].kind].includes(suffix(file)));
+      const slots = Object.keys(this.form?.files ?? {}).filter((name) => !PICTURES.includes(this.main.inputs[name].kind) && this.about.files[this.main.inputs[name].kind].includes(suffix(file)));
       if (this.song_field && this.about.files.music.includes(suffix(file))) return this.setSong(file);
       if (this.pad && file.type.startsWith("image/")) return this.pad.setPicture(file);
       if (slots.length) return this.form.setFile(slots[0], file);
@@ -173,8 +174,11 @@ export class TaskApp {
 
   /** What the form says, as `Service.task` takes it; undefined where it says what is wrong. */
   read() {
-    const text = this.hasText ? byId("sentence").value.trim() : "";
-    const wrong = this.wrongInput(text);
+    const { image, overlay } = this.form.files;
+    const isPictured = Boolean(image?.files[0] || overlay?.files[0]);
+    const written = this.hasText ? byId("sentence").value.trim() : "";
+    const text = isPictured && written === this.example ? "" : written; // it only stood there
+    const wrong = isPictured && !text ? "" : this.wrongInput(text);
     if (wrong) {
       this.jobs.tell(wrong);
       if (this.hasText) byId("sentence").focus();
@@ -214,6 +218,16 @@ export class TaskApp {
       this.beats.show(answer.beats_s ?? []);
       this.tell(answer, performance.now() - began_ms);
     });
+  }
+
+  /** Shows what another task than the main one made; no link leads back to it. */
+  showMade(task, answer, asked) {
+    this.player.pause();
+    this.song.load(null);
+    this.beats.show(answer.beats_s ?? []);
+    if (this.pad) this.stage.setGround({});
+    this.cast.show(takesOf(this.service, task.name, answer, asked, asked.text ?? task.name), {});
+    announce(`Playing ${asked.text ?? task.name}`);
   }
 
   /** Shows what a search found in the library of the run. */

@@ -18,18 +18,19 @@ export function changesOf({ start_s, end_s, out_fps, names, in_place, loop }) {
   return Object.keys(changes).length ? changes : undefined;
 }
 
-/** What is said of an answer: its sentence, its song. */
+/** What is said of an answer: its sentence, its song, its picture. */
 export function noteOf({ text, files = {} }) {
-  return [text, files.music && `to ${files.music.name}`].filter(Boolean).join(" · ") || "from the start alone";
+  const seen = files.image ?? files.overlay;
+  return [text, files.music && `to ${files.music.name}`, seen && `like ${seen.name}`].filter(Boolean).join(" · ") || "from the start alone";
 }
 
 /**
  * A take for each sample.
  *
  * @param asked what was asked for, as `Service.task` takes it: asked again for a file of one sample.
+ * @param note what is said of it.
  */
-export function takesOf(service, task, answer, asked) {
-  const note = noteOf(asked);
+export function takesOf(service, task, answer, asked, note = noteOf(asked)) {
   const num = answer.samples.length;
   return answer.samples.map((data, sample) => {
     const motion = SHOWN[answer.kind](answer, data);
