@@ -160,38 +160,6 @@ def test_figures_stand_beside_their_baselines(run: Run) -> None:
     assert 0.0 < best["value"] < 128.0 and 0.0 < one["value"] < 128.0
 
 
-def test_the_papers_way_works_in_a_clips_space(run: Run, scenes: Path, tmp_path: Path) -> None:
-    dataset = Path(run.facts["dataset"]["path"])
-    tiny = (
-        "small_clip.width=16", "small_clip.layers=1", "small_clip.image_size=32",
-        "small_clip.vocabulary=300", "small_clip.train.epochs=1", "overlays.every=10",
-        "overlays.size=32", "small_clip.outputs=16", "track_autoencoder.layers=1",
-        "track_autoencoder.feedforward=32", "track_autoencoder.decoder_width=32",
-        "track_autoencoder.train.epochs=2", "texts.tokens=16",
-    )  # fmt: skip
-    config = SYSTEM.resolve("paper-offline", list(tiny))
-    done = SYSTEM.train(tmp_path / "paper", dataset, config, LocalRunner())
-    system = load_run(done.path)
-    assert set(done.facts["steps"]) == set(SYSTEM.steps_of(config)) and system.clip.dim == 16
-    track = read_tracks(scenes / "scene001.npz").tracks[0]
-    row, visible = system.row_of(track)
-    plain = system.place_tracks(row, visible)
-    seen = system.place_tracks(row, visible, with_overlays=True)
-    assert plain.shape == (1, 16) and not np.allclose(plain, seen)
-    tasks = system.tasks
-    (answer,) = tasks["generate"].answer([tasks["generate"].request({"text": "it falls"}, {})])
-    assert answer.facts["source"] == "autoencoder" and answer.points.shape == (1, 30, 36, 2)
-    ends = {"tracks": track, "text": "a ball bounces"}
-    request = tasks["interpolate"].request(ends, {"samples": 3})
-    (between,) = tasks["interpolate"].answer([request])
-    assert len(between.points) == 3 and not np.allclose(between.points[0], between.points[2])
-    request = tasks["transfer"].request({"tracks": track}, {"style": "slowly", "strength": 0.0})
-    (same,) = tasks["transfer"].answer([request])
-    np.testing.assert_allclose(same.points[0], between.points[0], atol=1e-3)
-    names = {m["name"] for m in evaluate_system(SYSTEM, done.path)["measures"]}
-    assert "text to track, R@10" in names
-
-
 def test_a_report_shows_figures_losses_and_samples(run: Run, tmp_path: Path, call: Any) -> None:
     code, _, _ = call("report", str(run.path), "--out", str(tmp_path), "--sentence", "it <rolls>")
     page = (tmp_path / "index.html").read_text()

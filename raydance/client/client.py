@@ -24,7 +24,7 @@ from raydance.client.transport import Transport, named, plain, refuse_skeleton
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
 
-_FILES = ("motion", "music", "tracks", "mask")
+_FILES = ("motion", "music", "tracks", "mask", "image", "overlay")
 
 
 class Client:

@@ -81,4 +81,6 @@ class TaskInputs(TypedDict, total=False):
     music: Any
     tracks: Any
     mask: Any
+    image: Any
+    overlay: Any
     fps: float

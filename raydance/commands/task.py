@@ -35,6 +35,13 @@ MaskOption = Annotated[
     str | None,
     typer.Option("--mask", metavar="FILE", help="A picture in which an object is not black."),
 ]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", metavar="FILE", help="A picture in place of a sentence.")
+]
+OverlayOption = Annotated[
+    str | None,
+    typer.Option("--overlay", metavar="FILE", help="Drawn trails, in place of a sentence."),
+]
 ChoicesOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option; may be repeated."),
@@ -50,6 +57,8 @@ def task(
     tracks: TracksOption = None,
     box: BoxOption = None,
     mask: MaskOption = None,
+    image: ImageOption = None,
+    overlay: OverlayOption = None,
     choices: ChoicesOption = None,
     out: Annotated[
         Path | None,
@@ -78,6 +87,7 @@ def task(
     Examples:
       raydance task generate --run runs/dances --music song.ogg --out dance.bvh
       raydance task generate --run runs/tracks --text "a ball rolls left" --out ball.gif
+      raydance task generate --run runs/paper --image a.png --mask a-mask.png --out a.gif
       raydance task search --run runs/tracks --text "a dog runs" --option k=10
       raydance task classify --run runs/tracks --library tracks/ --out named \\
         --option "labels=[rolls, falls]"
@@ -86,6 +96,7 @@ def task(
         from raydance.commands.over_library import answer_library
 
         told = {"music": music, "motion": motion, "tracks": tracks, "mask": mask, "box": box}
+        told |= {"image": image, "overlay": overlay}
         for option in [kind for kind, value in told.items() if value is not None]:
             raise InputError(f"--{option}: a library is answered with --text and --option alone")
         if out is None:
@@ -103,7 +114,7 @@ def task(
         )
         return
     given = {"text": text, "music": music, "motion": motion, "tracks": tracks}
-    given |= {"box": box, "mask": mask}
+    given |= {"box": box, "mask": mask, "image": image, "overlay": overlay}
     answer_task(
         name,
         run,
@@ -218,6 +229,8 @@ def read_inputs(
     Raises:
         InputError: a file that cannot be read, or values that make no sense.
     """
+    from raydance.tracks.pictures import READERS
+
     inputs: dict[str, Any] = {}
     for kind, value in given.items():
         if value is None:
@@ -230,8 +243,8 @@ def read_inputs(
             value = first_track(local_copy(value), fps)
         elif kind == "box":
             value = _box(value)
-        elif kind == "mask":
-            value = _mask(_existing(local_copy(value)))
+        elif kind in READERS:
+            value = READERS[kind](_existing(local_copy(value)))
         inputs[kind] = value
     return inputs
 
@@ -265,21 +278,6 @@ def _box(text: str) -> tuple[float, ...]:
     if len(values) != 4 or values[2] <= values[0] or values[3] <= values[1]:
         raise InputError(f"--box {text}: left,top,right,bottom in pixels is needed, as 10,20,60,90")
     return values
-
-
-def _mask(path: Path) -> Any:
-    import numpy as np
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > 64_000_000:
-                raise InputError(
-                    f"{path}: {picture.width} x {picture.height}; at most 64 megapixels"
-                )
-            return np.asarray(picture.convert("L")) > 0
-    except OSError as error:
-        raise InputError(f"{path}: no readable picture ({error})") from None
 
 
 def check_out_file(task: Task, out: Path, writing: Mapping[str, Any]) -> None:

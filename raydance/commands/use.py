@@ -78,7 +78,9 @@ def generate(
             "window, each going on from the one before."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another motion.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed, another motion; 0 by default.")
+    ] = None,
     motion: Annotated[
         str | None,
         typer.Option(

@@ -24,7 +24,6 @@ from raydance.errors import FormatError, InputError, RaydanceError
 
 _MEMORY_BYTES: Final = 2 << 30
 _LINE_BYTES: Final = 1 << 20
-_MASK_PIXELS: Final = 64_000_000
 SOUND_RATE: Final = 44_100
 
 
@@ -62,11 +61,13 @@ class Reader:
                 positions are put beside it and removed again.
             options: of a clip, arguments of `read_clip`, `skeleton` as text; of inputs of tasks
                 `fps`, the file's, and `run_fps`, at which features of music are wanted.
-            kind: `clip`; or `motion`, `music`, `tracks` or `mask` as tasks take them; or `sound`.
+            kind: `clip`; or `motion`, `music`, `tracks`, `mask`, `image` or `overlay` as tasks take
+                them; or `sound`.
 
         Returns:
-            A `Clip`, `MusicFeatures`, the first `Track`, a mask `[H, W]` bool, or one channel `[N]`
-            float32 at `SOUND_RATE`.
+            A `Clip`, `MusicFeatures`, the first `Track`, a mask `[H, W]` bool, a picture
+            `[H, W, 3]` or pictures `[S, H, W, 3]` uint8, or one channel `[N]` float32 at
+            `SOUND_RATE`.
 
         Raises:
             InputError: it cannot be read, or is larger or slower to read than allowed.
@@ -157,8 +158,8 @@ def _track_from(path: Path, answer: dict[str, Any]) -> Any:
     )
 
 
-def _mask_from(path: Path, answer: dict[str, Any]) -> Any:
-    return _arrays_from(path)["mask"]
+def _pixels_from(path: Path, answer: dict[str, Any]) -> Any:
+    return _arrays_from(path)["pixels"]
 
 
 def _sound_from(path: Path, answer: dict[str, Any]) -> Any:
@@ -186,7 +187,9 @@ _LOADERS: Final = {
     "motion": _clip_from,
     "music": _music_from,
     "tracks": _track_from,
-    "mask": _mask_from,
+    "mask": _pixels_from,
+    "image": _pixels_from,
+    "overlay": _pixels_from,
     "sound": _sound_from,
 }
 """Kind -> what makes of the arrays and facts of a process what callers work with."""
@@ -230,8 +233,7 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
         return _read_tracks(path, out, options.get("fps"), limits["values"])
     if kind == "sound":
         return _read_sound(path, out, limits["frames"] / options["run_fps"])
-    assert kind == "mask", kind
-    return _read_mask(path, out)
+    return _read_pixels(path, out, kind)
 
 
 def _read_music(path: str, out: str, fps: float, most_frames: int) -> dict[str, Any]:
@@ -265,13 +267,10 @@ def _read_tracks(path: str, out: str, fps: float | None, most_values: int) -> di
     return {"track_id": "upload", "source": "upload", "frame_size": size, "fps": float(track.fps)}
 
 
-def _read_mask(path: str, out: str) -> dict[str, Any]:
-    from PIL import Image
+def _read_pixels(path: str, out: str, kind: str) -> dict[str, Any]:
+    from raydance.tracks.pictures import READERS
 
-    with Image.open(path) as picture:
-        if picture.width * picture.height > _MASK_PIXELS:
-            raise InputError(f"{picture.width} x {picture.height}; allowed: {_MASK_PIXELS} pixels")
-        np.savez(out, mask=np.asarray(picture.convert("L")) > 0)
+    np.savez(out, pixels=READERS[kind](path))
     return {}
 
 

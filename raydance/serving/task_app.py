@@ -46,6 +46,7 @@ from raydance.systems.tasks import (
     task_of,
 )
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
+from raydance.tracks.pictures import SUFFIXES as PICTURE_SUFFIXES
 from raydance.version import VERSION
 
 _FILES: Final[Mapping[str, Sequence[str]]] = {
@@ -53,6 +54,8 @@ _FILES: Final[Mapping[str, Sequence[str]]] = {
     "music": MUSIC_SUFFIXES,
     "tracks": tuple(TRACKS_SUFFIXES),
     "mask": (".png",),
+    "image": PICTURE_SUFFIXES,
+    "overlay": PICTURE_SUFFIXES,
 }
 """Inputs that are files, and the suffixes of each."""
 

@@ -158,7 +158,7 @@ class Uploads:
         """What a file in a form holds, read in a process of its own; None where there is none.
 
         Args:
-            kind: `motion`, `music`, `tracks`, `mask` or `sound`.
+            kind: `motion`, `music`, `tracks`, `mask`, `image`, `overlay` or `sound`.
             options: of reading (`raydance.serving.reader`).
 
         Raises:

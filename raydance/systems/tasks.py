@@ -24,9 +24,12 @@ from raydance.tracks.export import write_track
 from raydance.tracks.track import Track
 from raydance.validation_messages import message_of
 
-InputKind = Literal["text", "motion", "music", "tracks", "box", "mask", "steering"]
+InputKind = Literal[
+    "text", "motion", "music", "tracks", "box", "mask", "image", "overlay", "steering"
+]
 """A sentence; a `Clip`; a file or `MusicFeatures`; a `Track`; left, top, right, bottom; a mask
-`[H, W]` bool; an `OpenPlan`. Inputs that callers name are named by their kind."""
+`[H, W]` bool; a picture `[H, W, 3]` uint8; pictures `[S, H, W, 3]` uint8; an `OpenPlan`. Inputs
+that callers name are named by their kind."""
 
 
 class TaskOptions(BaseModel):

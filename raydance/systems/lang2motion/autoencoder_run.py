@@ -6,11 +6,13 @@ Dimensions: B tracks, T frames, N points, Z space.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,10 +22,14 @@ from raydance.nn.track_losses import interpolate, transfer_style
 from raydance.stages.track_autoencoder import TrackAutoencoder
 from raydance.stages.track_flow import TrackPrompt
 from raydance.systems.lang2motion.clip_steps import clip_of, overlay_features
+from raydance.systems.lang2motion.options import FrameOptions
 from raydance.systems.lang2motion.run import Lang2Motion
 from raydance.systems.tasks import Input, Task, TaskOptions, TaskRequest, TracksAnswer
 from raydance.text.clip import Clip
-from raydance.tracks.track import to_pixels
+from raydance.tracks.track import normalised, to_pixels
+
+_CONDITIONS: Final = ("text", "image", "overlay")
+_ONLY_TRAILS: Final = "this run's CLIP has seen only trails on black, so a picture tells it little"
 
 
 class TransferOptions(TaskOptions):
@@ -61,8 +67,27 @@ class AutoencoderLang2Motion(Lang2Motion):
     def tasks(self) -> Mapping[str, Task]:
         """What the run can do."""
         example = Input(kind="tracks", help="an example")
+        tasks = super().tasks
+        generate = tasks["generate"]
+        conditions = {
+            "text": replace(generate.inputs["text"], is_optional=True),
+            "image": Input(
+                kind="image", help="in place of the sentence, with its mask", is_optional=True
+            ),
+            "overlay": Input(
+                kind="overlay",
+                help="drawn trails in place of the sentence: a picture or a GIF",
+                is_optional=True,
+            ),
+        }
         return {
-            **super().tasks,
+            **tasks,
+            "generate": replace(
+                generate,
+                help="Tracks from a sentence, a picture or drawn trails, and where they start",
+                inputs={**generate.inputs, **conditions},
+                Options=FrameOptions,
+            ),
             "transfer": Task(
                 name="transfer",
                 help="A track in another style: words are added in the shared space",
@@ -105,6 +130,18 @@ class AutoencoderLang2Motion(Lang2Motion):
         points: np.ndarray = latent_BZ.cpu().numpy()
         return points
 
+    def place_pictures(self, pictures: np.ndarray) -> np.ndarray:
+        """The point `[Z]` of pictures `[S, H, W, 3]` uint8, such as an overlay's frames.
+
+        The mean of their features, as in eq. 8, of length 1. Each is squeezed into a square, as
+        the overlays were that the run has learned from.
+        """
+        side = self.config.overlays.size
+        squares = [Image.fromarray(picture).resize((side, side)) for picture in pictures]
+        mean = self.clip.image_features(np.stack([np.array(one) for one in squares])).mean(axis=0)
+        point: np.ndarray = mean / max(float(np.linalg.norm(mean)), 1e-12)
+        return point
+
     def prompt(self, texts: Sequence[str], start: np.ndarray) -> TrackPrompt:
         """Sentences in the CLIP's space, and first frames `[B, N, 2]` in [-1, 1]."""
         return TrackPrompt(
@@ -133,6 +170,43 @@ class AutoencoderLang2Motion(Lang2Motion):
         with torch.inference_mode():
             tracks: np.ndarray = self.autoencoder.decode(latent_BZ, start_BN2).cpu().numpy()
         return tracks
+
+    def _generate(self, request: TaskRequest) -> TracksAnswer:
+        answer = super()._generate(request)
+        if "image" in request.inputs and self.config.small_clip.enabled:
+            return replace(answer, notices=(_ONLY_TRAILS,))
+        return answer
+
+    def _made(
+        self, request: TaskRequest, place: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        latent = torch.from_numpy(self._condition(request.inputs)[None]).to(self.device)
+        start = torch.from_numpy(normalised(place, size)[None]).to(self.device)
+        return to_pixels(self._decoded(latent, start), size), {"source": "autoencoder"}
+
+    def _condition(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """The point `[Z]` of the one thing that says how it moves.
+
+        Raises:
+            InputError: nothing or several of them, or an image without a mask of its size.
+        """
+        given = [name for name in _CONDITIONS if name in inputs]
+        if len(given) != 1:
+            raise InputError(
+                f"found {' and '.join(given) or 'neither'}; give one of: text, image (with a mask "
+                "of its object), overlay"
+            )
+        if "overlay" in inputs:
+            return self.place_pictures(inputs["overlay"])
+        if "text" in inputs:
+            return self.place_texts([inputs["text"]])[0]
+        image = inputs["image"]
+        if "mask" not in inputs:
+            raise InputError("image: give a mask of the object in it, too")
+        if inputs["mask"].shape != image.shape[:2]:
+            (height, width), (of_image, wide) = inputs["mask"].shape, image.shape[:2]
+            raise InputError(f"mask: {width} x {height}; allowed: {wide} x {of_image}, the image's")
+        return self.place_pictures(image[None])
 
     def _transfer(self, request: TaskRequest) -> TracksAnswer:
         options = request.options

@@ -1,4 +1,4 @@
-"""What a request gives of a track besides its start: its first frames, or places to pass through.
+"""What a request gives of a track: its start, its first frames, or places to pass through.
 
 Dimensions: T frames, N points.
 """
@@ -6,13 +6,54 @@ Dimensions: T frames, N points.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from raydance.errors import InputError
+from raydance.tracks.grid import grid_in_boxes, grid_in_mask
+
+_DEFAULT_BOX: Final = (96.0, 96.0, 160.0, 160.0)
+"""In a frame of 256 x 256."""
 
 Place = tuple[float, float, float]
 """Seconds from the start, and x and y of the object's centre, pixels."""
+
+
+def grid_start(
+    mask: np.ndarray | None,
+    box: Sequence[float] | None,
+    num_points: int,
+    frame_size: tuple[int, int],
+) -> np.ndarray:
+    """Points `[N, 2]` of the first frame, pixels: a grid in a mask `[H, W]` or else in a box.
+
+    Args:
+        box: left, top, right, bottom, pixels; in the middle of the frame by default.
+
+    Raises:
+        InputError: N that is no square, an empty mask, or a box outside the frame.
+    """
+    side = round(num_points**0.5)
+    if side * side != num_points:
+        raise InputError(
+            f"this run's tracks have {num_points} points, which is no square grid: start from "
+            "tracks"
+        )
+    if mask is not None:
+        if not mask.any():
+            raise InputError("the mask is empty: no pixel of the object")
+        return grid_in_mask(mask, side, seed=0)
+    width, height = frame_size
+    if box is None:
+        corners = np.array(_DEFAULT_BOX) * np.array([width, height, width, height]) / 256.0
+    else:
+        corners = np.asarray(box, dtype=float)
+    if (corners[:2] < 0).any() or corners[2] > width or corners[3] > height:
+        raise InputError(
+            f"box: {corners.tolist()}; allowed: inside the frame of {width} x {height} pixels"
+        )
+    return np.asarray(grid_in_boxes(corners[None], side)[0])
 
 
 def given_points(

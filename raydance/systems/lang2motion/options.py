@@ -14,7 +14,15 @@ DEFAULT_SECONDS: Final = 3.0
 MAX_SAMPLES: Final = 64
 
 
-class GenerateOptions(TaskOptions):
+class FrameOptions(TaskOptions):
+    """Where and how long tracks are."""
+
+    seconds: float = Field(default=DEFAULT_SECONDS, gt=0.0, le=600.0)
+    width: int = Field(default=DEFAULT_SIZE[0], ge=2, le=16_384, description="Frame, pixels")
+    height: int = Field(default=DEFAULT_SIZE[1], ge=2, le=16_384, description="Frame, pixels")
+
+
+class GenerateOptions(FrameOptions):
     """How tracks are made."""
 
     samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
@@ -39,9 +47,6 @@ class GenerateOptions(TaskOptions):
         max_length=20,
         description="Places of the centre: [seconds, x, y], in pixels",
     )
-    seconds: float = Field(default=DEFAULT_SECONDS, gt=0.0, le=600.0)
-    width: int = Field(default=DEFAULT_SIZE[0], ge=2, le=16_384, description="Frame, pixels")
-    height: int = Field(default=DEFAULT_SIZE[1], ge=2, le=16_384, description="Frame, pixels")
 
 
 class SearchOptions(TaskOptions):

@@ -24,18 +24,16 @@ from raydance.stages.track_text_space import TrackTextSpace
 from raydance.systems import text_step
 from raydance.systems.base import load_stage
 from raydance.systems.lang2motion.constraints import TrackEquations
-from raydance.systems.lang2motion.given import given_points
+from raydance.systems.lang2motion.given import given_points, grid_start
 from raydance.systems.lang2motion.options import ClassifyOptions, GenerateOptions, SearchOptions
 from raydance.systems.lang2motion.stored_tracks import stored_tracks
 from raydance.systems.lang2motion.system import LIBRARY, basis_of, build_stage, config_of
 from raydance.systems.tasks import Answer, Input, TableAnswer, Task, TaskRequest, TracksAnswer
 from raydance.text.encoder import load_text_encoder
 from raydance.text.words import path_vector
-from raydance.tracks.grid import grid_in_boxes, grid_in_mask
 from raydance.tracks.track import Track, normalised, resampled, to_pixels
 from raydance.training.run_folder import Run, load_bundle
 
-_DEFAULT_BOX: Final = (96.0, 96.0, 160.0, 160.0)
 _DRAWS: Final = 64
 _ROWS_AT_ONCE: Final = 4096
 
@@ -238,39 +236,7 @@ class Lang2Motion:
         if "mask" in inputs:
             size = inputs["mask"].shape[::-1]
         place = self._start(inputs, size).astype(np.float32)
-        start = normalised(place, size)
-        equations = self._given(request, place, size)
-        count = options.samples if options.kind == "sample" else 1
-        prompt = self.prompt([inputs["text"]] * count, np.repeat(start[None], count, axis=0))
-        if options.kind == "expected":
-            made = self.expected(prompt)
-        elif options.kind == "alternatives":
-            made = self.alternatives(prompt)[:, 0]
-        else:
-            settings: dict[str, Any] = {
-                "steps": options.steps,
-                "guidance": options.guidance,
-                "emphasis": options.emphasis,
-            }
-            if equations is not None:
-                target, is_given = equations
-                met = TrackEquations(
-                    self.flow.basis.mean,
-                    self.flow.basis.components,
-                    prompt.start,
-                    torch.from_numpy(normalised(target, size)).expand(count, -1, -1, -1),
-                    torch.from_numpy(is_given),
-                )
-                settings |= {"given_BX": met.given(), "correct": met.correction}
-            if options.spread and count > 1 and equations is None:
-                made = self.spread(prompt.rows(slice(0, 1)), count, options.seed, **settings)[:, 0]
-            else:
-                made = self.sample(prompt, options.seed, **settings)
-        points = to_pixels(made, size)
-        facts: dict[str, Any] = {"source": self._source(options.kind)}
-        if equations is not None:
-            missed = np.abs(points - equations[0])[:, equations[1]]
-            facts["missed_px"] = float(missed.max())
+        points, facts = self._made(request, place, size)
         return TracksAnswer(
             points=points,
             visible=np.ones(points.shape[:3], dtype=bool),
@@ -278,6 +244,45 @@ class Lang2Motion:
             fps=(self.num_frames - 1) / options.seconds,
             facts=facts,
         )
+
+    def _made(
+        self, request: TaskRequest, place: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Points `[n, T, N, 2]`, pixels, that start at `place` `[N, 2]`, and how they were made."""
+        inputs, options = request.inputs, request.options
+        start = normalised(place, size)
+        equations = self._given(request, place, size)
+        count = options.samples if options.kind == "sample" else 1
+        prompt = self.prompt([inputs["text"]] * count, np.repeat(start[None], count, axis=0))
+        if options.kind == "expected":
+            return to_pixels(self.expected(prompt), size), {"source": "expected path"}
+        if options.kind == "alternatives":
+            return to_pixels(self.alternatives(prompt)[:, 0], size), {"source": "alternatives"}
+        settings: dict[str, Any] = {
+            "steps": options.steps,
+            "guidance": options.guidance,
+            "emphasis": options.emphasis,
+        }
+        facts: dict[str, Any] = {"source": "flow"}
+        if equations is None:
+            if options.spread and count > 1:
+                one = prompt.rows(slice(0, 1))
+                made = self.spread(one, count, options.seed, **settings)[:, 0]
+            else:
+                made = self.sample(prompt, options.seed, **settings)
+            return to_pixels(made, size), facts
+        target, is_given = equations
+        met = TrackEquations(
+            self.flow.basis.mean,
+            self.flow.basis.components,
+            prompt.start,
+            torch.from_numpy(normalised(target, size)).expand(count, -1, -1, -1),
+            torch.from_numpy(is_given),
+        )
+        settings |= {"given_BX": met.given(), "correct": met.correction}
+        points = to_pixels(self.sample(prompt, options.seed, **settings), size)
+        facts["missed_px"] = float(np.abs(points - target)[:, is_given].max())
+        return points, facts
 
     def _given(
         self, request: TaskRequest, start: np.ndarray, size: tuple[int, int]
@@ -302,38 +307,16 @@ class Lang2Motion:
             seconds=options.seconds,
             frame_size=size,
         )
-        if given is not None and (options.kind != "sample" or self.config.head != "flow"):
+        if given is not None and options.kind != "sample":
             raise InputError("go_on and through: for drawn samples of the flow only")
         return given
-
-    def _source(self, kind: str) -> str:
-        if self.config.head == "autoencoder":
-            return "autoencoder"
-        return {"sample": "flow", "expected": "expected path"}.get(kind, kind)
 
     def _start(self, inputs: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Points `[N, 2]` of the first frame, pixels."""
         if "tracks" in inputs:
             fixed = resampled(inputs["tracks"], frames=self.num_frames, points=self.num_points)
             return fixed.points[0]
-        side = round(self.num_points**0.5)
-        if side * side != self.num_points:
-            raise InputError(
-                f"this run's tracks have {self.num_points} points, which is no square grid: start "
-                "from tracks"
-            )
-        if "mask" in inputs:
-            if not inputs["mask"].any():
-                raise InputError("the mask is empty: no pixel of the object")
-            return grid_in_mask(inputs["mask"], side, seed=0)
-        box = np.asarray(inputs.get("box", _DEFAULT_BOX), dtype=float)
-        if "box" not in inputs:
-            box = box * np.array([size[0], size[1], size[0], size[1]]) / 256.0
-        if (box[:2] < 0).any() or box[2] > size[0] or box[3] > size[1]:
-            raise InputError(
-                f"box: {box.tolist()}; allowed: inside the frame of {size[0]} x {size[1]} pixels"
-            )
-        return np.asarray(grid_in_boxes(box[None], side)[0])
+        return grid_start(inputs.get("mask"), inputs.get("box"), self.num_points, size)
 
     # Search
 
