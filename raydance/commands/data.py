@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +25,9 @@ from raydance.commands.options import (
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError, RaydanceError
+
+if TYPE_CHECKING:
+    from raydance.nn.point_tracker import VideoTracker
 
 
 def ingest(
@@ -69,6 +74,16 @@ def ingest(
         typer.Option(metavar="DIR", help="Songs, found by the names of the motion files."),
     ] = None,
     points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of videos: a picture of the object in the first frame, or a folder of them.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of videos: CoTracker 3's weights.")
+    ] = None,
     mapping: MappingOption = None,
     units: UnitsOption = None,
     up: UpOption = None,
@@ -87,9 +102,9 @@ def ingest(
 
     Reads .bvh, .amc, .npy, .npz, .pkl (AIST++), .glb and .gltf files, and .fbx and .c3d with the
     extras of these names; with --modality tracks the formats of CoTracker, TAP-Vid, MeViS,
-    VID-Sentence, LaSOT, OpenPose, COCO and JHMDB. A broken file never stops it: it is listed with
-    its reason in skipped.jsonl, and the rest is there. With --layout, the captions, labels and
-    splits of a public data set come along.
+    VID-Sentence, LaSOT, OpenPose, COCO and JHMDB, and with --mask videos, where CoTracker 3 is
+    installed. A broken file never stops it: it is listed with its reason in skipped.jsonl, and the
+    rest is there. With --layout, the captions, labels and splits of a public data set come along.
 
     \b
     Examples:
@@ -98,6 +113,8 @@ def ingest(
       raydance ingest HumanML3D/ --out data/humanml3d --layout humanml3d
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
       raydance ingest tracks/ --out data/tracks --modality tracks
+      raydance ingest walk.mp4 --out data/walk --modality tracks --mask walk.png \
+        --weights scaled_offline.pth
     """
     from raydance.data.dataset import Dataset
     from raydance.data.ingest import Settings
@@ -125,11 +142,15 @@ def ingest(
     )
     if modality == TRACKS.name:
         settings = TrackSettings(frames=30 if window is None else window, points=points, seed=seed)
+    if modality != TRACKS.name and (mask is not None or weights is not None):
+        raise InputError("--mask and --weights are for videos: add --modality tracks")
     if layout is not None:
         check_name(layout)
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
+    if modality == TRACKS.name:
+        settings = replace(settings, tracker=_tracker(sources, mask, weights, points))
     check_answers([*sources, *(captions or ())])
     if is_uri(out):
         _refuse_occupied(out, overwrite)
@@ -161,6 +182,39 @@ def ingest(
     print_json(counts) if as_json else print_lines(*_as_text(counts, out, warned))
     if strict and counts["skipped"]:
         raise RaydanceError(f"{counts['skipped']} files were skipped; see {out}/skipped.jsonl")
+
+
+def _tracker(
+    sources: Sequence[str], mask: Path | None, weights: Path | None, points: int
+) -> VideoTracker | None:
+    """What follows points in the videos among the sources; None where there are none.
+
+    Raises:
+        InputError: something that tracking needs is not there.
+    """
+    from raydance.tracks.grid import MAX_SIDE, MIN_SIDE
+    from raydance.tracks.video import SUFFIXES
+
+    videos = [place for place in sources if Path(place).suffix.lower() in SUFFIXES]
+    if mask is None:
+        if videos:
+            raise InputError(f"{videos[0]}: to track an object in a video, give its --mask")
+        if weights is not None:
+            raise InputError("--weights are for videos: give the object's --mask, too")
+        return None
+    if not videos and not any(Path(place).is_dir() for place in sources):
+        raise InputError(f"--mask {mask}: is for videos ({', '.join(SUFFIXES)})")
+    from raydance.nn.point_tracker import VideoTracker  # torch takes a second to import
+
+    side = round(points**0.5)
+    is_grid = side * side == points and MIN_SIDE <= side <= MAX_SIDE
+    tracker = VideoTracker(
+        weights=str(weights.absolute()) if weights else "",
+        mask=str(mask.absolute()),
+        **({"grid_side": side} if is_grid else {}),
+    )
+    tracker.check()
+    return tracker
 
 
 def _refuse_occupied(uri: str, overwrite: bool) -> None:

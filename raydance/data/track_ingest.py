@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -23,10 +23,23 @@ from raydance.errors import FormatError, InputError
 from raydance.motion import windows
 from raydance.plain_text import one_line, well_formed
 from raydance.tracks.formats import SUFFIXES, ReadOptions, iter_tracks
+from raydance.tracks.formats.base import Read
 from raydance.tracks.track import Track, normalised, resampled
+from raydance.tracks.video import SUFFIXES as VIDEO_SUFFIXES
 
 SHARD_ROWS: Final = 512
 _MAX_NOTES: Final = 5
+
+
+class Tracker(Protocol):
+    """Follows points in videos (`raydance.nn.point_tracker`)."""
+
+    def read(self, path: Path) -> Iterator[Track]:
+        """The tracks of a video.
+
+        Raises:
+            FormatError: it cannot be read.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +52,7 @@ class TrackSettings:
         held_out: what an official `val` split becomes where a source publishes no `test`: `test`
             (then 15 % of the training videos validate), or `val` as it is called.
         frame_size, fps: of the videos, where files do not say.
+        tracker: makes tracks of videos; without one, videos are no files of tracks.
     """
 
     frames: int = 30
@@ -47,6 +61,7 @@ class TrackSettings:
     held_out: str = "test"
     frame_size: tuple[int, int] | None = None
     fps: float | None = None
+    tracker: Tracker | None = None
 
     def __post_init__(self) -> None:
         if not 4 <= self.frames <= 1000 or not 1 <= self.points <= 10_000:
@@ -99,7 +114,7 @@ class TrackSettings:
         for place in places:
             if not place.exists():
                 raise InputError(f"{place}: no such file or folder")
-            for part in find_parts(place):
+            for part in find_parts(place, VIDEO_SUFFIXES if self.tracker else ()):
                 files = _files_of(part.path) if part.problem is None else ()
                 jobs.append(
                     FileJob(
@@ -171,7 +186,7 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
     options = ReadOptions(frame_size=settings.frame_size, fps=settings.fps)
     folder, slash, _ = job.clip_id.rpartition("/")
     try:
-        for found in iter_tracks(job.path, options):
+        for found in _tracks_of(Path(job.path), options, settings.tracker):
             if isinstance(found, Track):
                 if slash:  # files of one name in different folders are different videos
                     found = replace(
@@ -193,6 +208,12 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
         more = len(notes) - len(kept)
         record["notes"] = [*kept, *([f"and {more} more were skipped"] if more else [])]
     return record, tracks
+
+
+def _tracks_of(path: Path, options: ReadOptions, tracker: Tracker | None) -> Read:
+    if tracker is not None and path.suffix.lower() in VIDEO_SUFFIXES:
+        return tracker.read(path)
+    return iter_tracks(path, options)
 
 
 _VAL_SHARE: Final = 0.15

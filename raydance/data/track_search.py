@@ -7,7 +7,7 @@ file of a known suffix is one. Every folder is searched once, however many links
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,12 @@ class TrackPart:
     problem: str | None = None
 
 
-def find_parts(place: Path) -> Iterator[TrackPart]:
-    """The parts among or below a place, which exists; hidden files (`.x`) are left out."""
+def find_parts(place: Path, also: Sequence[str] = ()) -> Iterator[TrackPart]:
+    """The parts among or below a place, which exists; hidden files (`.x`) are left out.
+
+    Args:
+        also: further suffixes of files that are parts, such as those of videos.
+    """
     if place.is_file() or _is_whole(place):
         yield TrackPart(path=place, name=one_line(place.name))
         return
@@ -60,7 +64,7 @@ def find_parts(place: Path) -> Iterator[TrackPart]:
                 (links if path.is_symlink() else folders).append((path, f"{name}/"))
             elif path.is_symlink() and not path.exists():
                 yield TrackPart(path=path, name=one_line(name), problem="a link that leads nowhere")
-            elif path.suffix.lower() in SUFFIXES and not _is_beside_tracks(path):
+            elif path.suffix.lower() in (*SUFFIXES, *also) and not _is_side_car(path, also):
                 wrong = None if path.is_file() else "not a regular file"
                 yield TrackPart(path=path, name=one_line(name), problem=wrong)
         waiting += folders[::-1]
@@ -71,7 +75,7 @@ def _is_whole(folder: Path) -> bool:
     return any(is_of(folder) for is_of, _ in FOLDERS)
 
 
-def _is_beside_tracks(path: Path) -> bool:
+def _is_side_car(path: Path, also: Sequence[str]) -> bool:
     """Whether a file is the side-car of one with tracks."""
     is_json = path.suffix.lower() == ".json"
-    return is_json and any(path.with_suffix(suffix).is_file() for suffix in ARRAY_SUFFIXES)
+    return is_json and any(path.with_suffix(one).is_file() for one in (*ARRAY_SUFFIXES, *also))
