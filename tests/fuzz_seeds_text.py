@@ -131,7 +131,7 @@ def forms() -> Seeds:
 
 
 def pictures() -> Seeds:
-    for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"):
+    for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP"):
         stream = io.BytesIO()
         Image.new("L", (9, 7), 200).save(stream, format)
         yield (stream.getvalue(),)

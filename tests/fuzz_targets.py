@@ -40,6 +40,7 @@ from raydance.serving.form import read_form
 from raydance.serving.problems import Problem
 from raydance.tracks.export.arrays import write_npz
 from raydance.tracks.formats import ReadOptions, iter_tracks
+from raydance.tracks.pictures import READERS
 from raydance.tracks.track import Track, to_row
 
 Files = tuple[bytes, ...]
@@ -307,12 +308,15 @@ def read_upload(path: Path) -> None:
         raise Refused from None
 
 
-def read_mask(path: Path) -> None:
-    """A picture as the service reads masks; errors of any kind are its refusals."""
+def read_picture(path: Path) -> None:
+    """A picture as tasks take it: as a mask, an image and frames."""
     try:
-        reader._read_mask(str(path), str(path.with_name("mask.npz")))
-    except Exception:
+        found = {kind: read(path) for kind, read in READERS.items()}
+    except RaydanceError:
         raise Refused from None
+    assert found["mask"].dtype == bool and found["mask"].ndim == 2
+    assert found["image"].dtype == np.uint8 and found["image"].shape[2] == 3
+    assert found["overlay"].ndim == 4
 
 
 def _motion(suffix: str, *beside: str) -> Target:
@@ -376,5 +380,5 @@ TARGETS: Final[Mapping[str, Target]] = {
     "yaml": Target(files=("case.yaml",), seeds=fuzz_seeds_text.yaml_files, read=read_yaml),
     "beats": Target(files=("case.json",), seeds=fuzz_seeds_text.beats, read=read_song_beats),
     "form": Target(files=("case.form",), seeds=fuzz_seeds_text.forms, read=read_upload),
-    "mask": Target(files=("case.png",), seeds=fuzz_seeds_text.pictures, read=read_mask),
+    "picture": Target(files=("case.png",), seeds=fuzz_seeds_text.pictures, read=read_picture),
 }
