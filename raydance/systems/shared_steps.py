@@ -70,6 +70,11 @@ def _copy_step(source: Run, run: Run, step: Step) -> None:
             shutil.rmtree(run.columns(name), ignore_errors=True)
             for file in source.columns(name).glob("*.parquet"):
                 _link(file, run.columns(name) / file.name)
+    for name in step.folders:
+        shutil.rmtree(run.path / name, ignore_errors=True)
+        for file in (source.path / name).rglob("*"):
+            if file.is_file():
+                _link(file, run.path / file.relative_to(source.path))
     if source.metrics(step.name).exists():
         _link(source.metrics(step.name), run.metrics(step.name))
 

@@ -97,6 +97,7 @@ class Step:
         columns: column folders that it writes for rows of every dataset, one file for each shard;
             those of another dataset than the main one are `column_folder(name, role)`.
         copied: column folders that go with its result but are not needed afterwards.
+        folders: of the run that it writes beside bundles and columns.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Step:
     bundles: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     @property
     def bundle_names(self) -> tuple[str, ...]:
@@ -117,6 +119,7 @@ class Step:
         """Every file that a finished step has written and later steps read."""
         run = context.run
         files = [run.bundle(name) for name in self.bundle_names]
+        files += [run.path / name for name in self.folders]
         for name in self.columns:
             for role, dataset in context.datasets.items():
                 folder = run.columns(column_folder(name, role))

@@ -36,6 +36,7 @@ from raydance.training.run_folder import Run, load_bundle, save_bundle
 TOKENS: Final = "small_clip_tokens"
 CLIP_TEXTS: Final = "clip_texts"
 OVERLAYS: Final = "overlays"
+CLIP_FOLDER: Final = "small_clip"
 OVERLAY_COLUMNS: Final = (
     Column(
         name="overlay_features",
@@ -49,7 +50,7 @@ OVERLAY_COLUMNS: Final = (
 
 def clip_folder(run: Run) -> Path:
     """Where the small CLIP of a run lies, in transformers' format."""
-    return run.path / "small_clip"
+    return run.path / CLIP_FOLDER
 
 
 def clip_of(run: Run, config: Lang2MotionConfig) -> Clip:

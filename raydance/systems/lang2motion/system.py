@@ -259,6 +259,7 @@ STEPS = (
         depends_on=lambda context: _plain(context, "small_clip", "overlays", "noise"),
         is_on=lambda config: not _draws(config) and config.small_clip.enabled,
         bundles=("small_clip", clip_steps.TOKENS),
+        folders=(clip_steps.CLIP_FOLDER,),
     ),
     Step(
         name=clip_steps.CLIP_TEXTS,
