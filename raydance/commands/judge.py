@@ -50,6 +50,14 @@ def evaluate(
     replications: Annotated[
         int, typer.Option(metavar="N", min=2, max=1000, help="Repetitions with --evaluator.")
     ] = 20,
+    classify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Only whether a run of lang2motion tells the names that this label of --data "
+            "holds, such as action.",
+        ),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All figures, not only the main ones.")
     ] = False,
@@ -67,6 +75,7 @@ def evaluate(
       raydance evaluate runs/mine --data data/mine --json > figures.json
       raydance evaluate runs/mine --paper-run runs/paper --all
       raydance evaluate runs/mine --evaluator runs/evaluator
+      raydance evaluate runs/tracks --data data/jhmdb --classify action
     """
     from raydance import evaluation
 
@@ -80,6 +89,7 @@ def evaluate(
         places,
         evaluator=local(evaluator) if evaluator else None,
         replications=replications,
+        classify=classify,
     )
     if len(runs) > 1:
         found = result["evaluations"]

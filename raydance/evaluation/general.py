@@ -16,6 +16,7 @@ from raydance.errors import InputError
 from raydance.evaluation.comparison import side_by_side
 from raydance.evaluation.measure import losses_against_baseline
 from raydance.evaluation.text_motion import Replications, text_motion_measures
+from raydance.evaluation.zero_shot import notes_of, zero_shot, zero_shot_measures
 from raydance.systems import system_of_run
 from raydance.systems.engine import System, named
 from raydance.systems.evaluator.run import Evaluator
@@ -29,6 +30,7 @@ def evaluate_runs(
     *,
     evaluator: str | Path | None = None,
     replications: int = Replications.count,
+    classify: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate runs of one system on the same data; the last one is "this run".
 
@@ -37,6 +39,7 @@ def evaluate_runs(
         places: as for `evaluate_system`.
         evaluator: run of the system `evaluator`, which then measures motion made from words too,
             so often.
+        classify: as for `evaluate_system`.
 
     Returns:
         As `comparison.side_by_side`.
@@ -51,11 +54,11 @@ def evaluate_runs(
         if other.name != system.name:
             raise InputError(f"{path}: a run of {other.name}, beside one of {system.name}")
     result: dict[str, Any]
-    if system.protocol is not None:
+    if classify is None and system.protocol is not None:
         result = named(system.protocol)(runs, (places or {}).get(MAIN))
     else:
         result = side_by_side(
-            {t: evaluate_system(system, path, places) for t, path in runs.items()}
+            {t: evaluate_system(system, path, places, classify) for t, path in runs.items()}
         )
     if judge is None:
         return result
@@ -89,18 +92,24 @@ def open_evaluator(path: str | Path) -> Evaluator:
 
 
 def evaluate_system(
-    system: System, run_path: str | Path, places: Mapping[str, str | Path] | None = None
+    system: System,
+    run_path: str | Path,
+    places: Mapping[str, str | Path] | None = None,
+    classify: str | None = None,
 ) -> dict[str, Any]:
     """Measure a run on the test splits of its datasets.
 
     Args:
         places: datasets by role; those that the run was trained on where none is given.
+        classify: a label of the dataset; then only how well the run tells its names without
+            training on them is measured (`zero_shot`).
 
     Returns:
         Plain data: counts, `measures` (see `Measure`), `losses`, `notes`.
 
     Raises:
-        InputError: no test rows, or test rows of a recording that was trained on.
+        InputError: no test rows, test rows of a recording that was trained on, or a run that does
+            not classify.
     """
     started = time.monotonic()
     run = Run.open(run_path)
@@ -121,8 +130,16 @@ def evaluate_system(
     if system.measures is None:
         raise InputError(f"{system.name} declares nothing to measure")
     loaded = system.load(run_path)
-    measures = [measure.as_dict() for measure in named(system.measures)(loaded, datasets, "test")]
+    notes = list(getattr(loaded, "notes", ()))
     main = datasets[MAIN]
+    if classify is None:
+        found = named(system.measures)(loaded, datasets, "test")
+    elif "classify" not in system.tasks:
+        raise InputError(f"--classify: a run of {system.title} does not name tracks")
+    else:
+        told = zero_shot(loaded, main, classify)
+        found, notes = zero_shot_measures(told), [*notes, *notes_of(told)]
+    measures = [measure.as_dict() for measure in found]
     tested = [clip for clip in main.clips() if clip["split"] == "test"]
     return {
         "run": str(run_path),
@@ -136,6 +153,6 @@ def evaluate_system(
         "is_synthetic": any('"origin": "synthetic"' in clip["labels"] for clip in tested),
         "measures": measures,
         "losses": losses_against_baseline(measures),
-        "notes": list(getattr(loaded, "notes", ())),
+        "notes": notes,
         "seconds": time.monotonic() - started,
     }
