@@ -39,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "systems.text_step",
         "systems.constraints",
         "systems.search",
+        "systems.variants",
         "systems.steering",
         "systems.steering_plan",
     ),

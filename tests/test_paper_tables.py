@@ -11,10 +11,11 @@ from small_dataset import ingest_here
 
 from raydance.data.ingest import Settings
 from raydance.music.dance_corpus import write_dances
-from raydance.report.paper_tables import NEEDED, as_markdown
+from raydance.report.everything2motion_tables import NEEDED
+from raydance.report.paper_tables import as_markdown
 from raydance.report.tables import Table
 from raydance.systems.everything2motion.system import SYSTEM
-from raydance.systems.everything2motion.variants import LATENTS, OWN, VARIANTS, WITHOUT_PMD
+from raydance.systems.everything2motion.variants import LATENTS, WITHOUT_PMD, variants_of
 from raydance.text.encoder import TextConfig, load_text_encoder
 from raydance.training.run_folder import Run
 
@@ -103,11 +104,9 @@ def test_one_command_makes_all_tables_and_resumes(dances: Path, call: Any) -> No
 
 
 def test_variants_change_what_the_paper_changed() -> None:
-    assert set().union(*NEEDED.values()) == {OWN, *VARIANTS}
-    made = {}
-    for name, changes in VARIANTS.items():
-        plain = [f"{key}={str(value).lower()}" for key, value in changes.items()]
-        made[name] = SYSTEM.resolve("paper", plain)
+    variants = variants_of("quick")
+    assert set().union(*NEEDED.values()) == set(variants)
+    made = {name: variant.config(SYSTEM) for name, variant in variants.items()}
     assert "motion_prior" not in SYSTEM.steps_of(made[WITHOUT_PMD])
     text = made["64 x 128"].sequence_regression.conditioning.text
     assert (text.latents, text.latent_width) == (64, 128)

@@ -1,4 +1,4 @@
-"""`raydance tables`: the tables of Everything2Motion's paper from runs of one's own."""
+"""`raydance tables`: the tables of a system's paper from runs of one's own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from raydance.commands.options import (
     MusicDataOption,
     QuietOption,
     WorkFolderOption,
-    datasets_by_role,
+    local_datasets,
 )
 from raydance.commands.options import local as local_copy
 from raydance.commands.output import print_json, print_lines
 from raydance.commands.runner import runner_of
-from raydance.errors import InputError
 from raydance.progress import Progress
 
 
@@ -35,16 +34,30 @@ def tables(
         typer.Option(
             "--only",
             metavar="N,N",
-            help="These tables, such as 1,3; by default all, without music all but 2.",
+            help="These tables, such as 1,3; by default all that the data allow.",
         ),
     ] = None,
     evaluator: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="A trained evaluator; by default one is trained too."),
     ] = None,
+    actions: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Tracks or motion whose names a run of lang2motion tells; may be repeated.",
+        ),
+    ] = None,
     preset: Annotated[
         str, typer.Option(help="Of the run beside the preset paper: default or quick.")
     ] = "default",
+    paper_preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of the paper's own runs of lang2motion: paper-offline, or paper with a CLIP.",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=VALUE", help="In all runs; may be repeated."),
@@ -59,59 +72,45 @@ def tables(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make Tables 1 to 5 of the Everything2Motion paper.
+    """Make the tables of the paper of a system from your own runs.
 
-    Trains what they need: the evaluator, the presets paper and default, the paper's ablations and
-    shapes of its latent query. The same command after a kill goes on where it was. DIR then holds
-    tables.md and tables.json. The paper's numbers stand only beside what compares with them.
+    Of motion those of Everything2Motion (1 to 5), of tracks those of Lang2Motion (1 to 8). Trains
+    what they need: the presets default and paper, the paper's ablations, an evaluator of motion.
+    The same command after a kill goes on where it was. DIR then holds tables.md and tables.json.
+    The paper's numbers stand only beside what compares with them.
 
     \b
     Examples:
       raydance tables --data data/clips --music data/dances --out tables
       raydance tables --data data/clips --out tables --only 1,3 --evaluator runs/evaluator --local
+      raydance tables --data data/scenes --out tables --only 1,2,8
+      raydance tables --data data/scenes --out tables --only 3 --actions data/jhmdb
     """
-    from raydance.data.dataset import Dataset
-    from raydance.evaluation.general import open_evaluator
     from raydance.evaluation.text_motion import Replications
     from raydance.files import replacing, write_json
-    from raydance.report.paper_tables import NEEDED, as_markdown, paper_tables
-    from raydance.systems import system_of
-    from raydance.systems.everything2motion.variants import train_variants
+    from raydance.report import paper_tables
 
     progress = Progress(quiet=quiet)
     with ExitStack() as stack:
         stack.enter_context(progress)
+        places = local_datasets(data, music, progress.say)
+        system = paper_tables.system_with_tables(places["data"])
         runner = stack.enter_context(runner_of((1, 1), None, local, address, progress, False))
-        places = {
-            role: local_copy(place, progress.say)
-            for role, place in datasets_by_role(data, music).items()
-        }
-        has_music = any("music" in Dataset.open(place).arrays for place in places.values())
-        wanted = only.split(",") if only else [t for t in NEEDED if t != "2" or has_music]
-        if unknown := sorted(set(wanted) - set(NEEDED)):
-            raise InputError(f"--only {unknown[0]}; allowed: {','.join(NEEDED)}")
-        judge = None
-        if set(wanted) & {"1", "4", "5"}:
-            place = local_copy(evaluator) if evaluator else out / "evaluator"
-            if evaluator is None:
-                plan = system_of("evaluator")
-                config = plan.resolve("default", evaluator_changes)
-                plan.train(place, places["data"], config, runner, say=progress.say)
-            judge = open_evaluator(place)
-        names = list(dict.fromkeys(run for table in sorted(wanted) for run in NEEDED[table]))
-        runs = train_variants(
-            names,
-            Path(out),
-            places,
-            runner,
+        request = paper_tables.TablesRequest(
+            out=Path(out),
+            datasets=places,
+            runner=runner,
             preset=preset,
+            paper_preset=paper_preset,
             changes=changes or (),
+            evaluator=local_copy(evaluator, progress.say) if evaluator else None,
+            evaluator_changes=evaluator_changes or (),
+            replications=Replications(count=replications),
+            actions=[local_copy(place, progress.say) for place in actions or ()],
             say=progress.say,
         )
-        made = paper_tables(
-            runs, wanted, judge, replications=Replications(count=replications), say=progress.say
-        )
-    text = "\n".join(map(as_markdown, made))
+        made = paper_tables.make_tables(system, request, only.split(",") if only else ())
+    text = "\n".join(map(paper_tables.as_markdown, made))
     with replacing(out / "tables.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     plain = [asdict(table) for table in made]

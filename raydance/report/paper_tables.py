@@ -1,103 +1,125 @@
-"""Tables 1 to 5 of Everything2Motion with this project's own runs.
+"""The tables of a system's paper with this project's own runs: what `raydance tables` makes.
 
-The paper's numbers stand in a marked column where the quantity is comparable: the times of Table 3
-(on another processor), and Table 2 on AIST++ at 60 frames a second. Those of Tables 1, 4 and 5 come
-from an evaluator of KIT-ML and compare with no other evaluator's. Tables 4 and 5 are about the
-paper's own network, so their runs are of the preset `paper`.
+A system declares its tables (`System.tables`); what they need is trained, or found done.
 """
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from raydance.data.dataset import Dataset
 from raydance.errors import InputError
-from raydance.evaluation.clips import read_split
-from raydance.evaluation.everything2motion import features_of, music_measures
-from raydance.evaluation.measure import Measure
-from raydance.evaluation.text_motion import (
-    FIGURES,
-    Replications,
-    Scores,
-    TextMotionProtocol,
-    generator_of,
-)
+from raydance.evaluation.text_motion import Replications
 from raydance.report.tables import Table
-from raydance.systems.evaluator.run import Evaluator
-from raydance.systems.everything2motion.options import Condition
-from raydance.systems.everything2motion.run import load
-from raydance.systems.everything2motion.system import SYSTEM
-from raydance.systems.everything2motion.variants import (
-    LATENTS,
-    OWN,
-    PAPER,
-    WITHOUT_CLIP,
-    WITHOUT_PMD,
-    latent_name,
-)
+from raydance.systems import SYSTEMS, system_of
+from raydance.systems.base import Runner
+from raydance.systems.engine import System, named
+from raydance.systems.step import MAIN
 
-NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "1": (OWN, PAPER),
-    "2": (OWN, PAPER),
-    "3": (OWN, PAPER),
-    "4": (PAPER, WITHOUT_PMD, WITHOUT_CLIP),
-    "5": (PAPER, *(latent_name(*shape) for shape in LATENTS)),
+AS_PRINTED: Final = "as printed in the paper"
+"""The mark of columns with the paper's numbers, which stand only where the quantity compares."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablesRequest:
+    """What is wanted, and where it is trained.
+
+    Attributes:
+        out: the folder of the runs.
+        datasets: by role.
+        runner: trains.
+        wanted: numbers of tables.
+        preset: of the run beside the paper's.
+        paper_preset: of the paper's own run; the system's usual one where None.
+        changes: `a.b=value`, in all runs.
+        evaluator: a trained evaluator; where None, one is trained if a table needs it.
+        evaluator_changes: in the evaluator.
+        replications: of measures with the evaluator.
+        actions: datasets whose labels are named.
+        say: told one line for each step.
+    """
+
+    out: Path
+    datasets: Mapping[str, Path]
+    runner: Runner
+    wanted: Sequence[str] = ()
+    preset: str = "default"
+    paper_preset: str | None = None
+    changes: Sequence[str] = ()
+    evaluator: Path | None = None
+    evaluator_changes: Sequence[str] = ()
+    replications: Replications = field(default_factory=Replications)
+    actions: Sequence[Path] = ()
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperTables:
+    """What a system declares as its `tables`.
+
+    Attributes:
+        needed: table -> names of the runs that it is made of.
+        make: from a request with `wanted` filled in to the tables.
+        left_out: whether a table is not made by default, for a request.
+        options: fields of a request that it can use besides those of all systems.
+    """
+
+    needed: Mapping[str, Sequence[str]]
+    make: Callable[[TablesRequest], list[Table]]
+    left_out: Callable[[str, TablesRequest], bool] = lambda table, request: False
+    options: tuple[str, ...] = ()
+
+
+OPTIONS: Final = {
+    "evaluator": "--evaluator",
+    "evaluator_changes": "--set-evaluator",
+    "actions": "--actions",
+    "paper_preset": "--paper-preset",
 }
-"""Table -> the runs that it is made of."""
-
-_TEXT_FRAMES: Final = 120
-_MUSIC_FRAMES: Final = 240
-_TIMED: Final = 10
-_AISTPP = re.compile(r"g[A-Z]{2}_s[A-Z]{2}_c\w+_d\d+_m[A-Z]{2}\d_ch\d+")
-_PAPER_TABLE_2: Final = {"real": ("10.60", "7.45", "0.237"), PAPER: ("38.23", "6.68", "0.248")}
-_PAPER_TABLE_3: Final = ("0.0904", "0.0384")
-_MARK: Final = "as printed in the paper"
-_NOT_COMPARABLE: Final = (
-    "The paper's numbers are of another evaluator and another data set, so they are left out."
-)
+"""Field of a request -> the option of the command, of those that not every system uses."""
 
 
-def paper_tables(
-    runs: Mapping[str, Path],
-    wanted: Sequence[str],
-    evaluator: Evaluator | None,
-    *,
-    replications: Replications | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Table]:
-    """The tables that are wanted, in order.
-
-    Args:
-        runs: by the names of `NEEDED`, finished.
-        evaluator: for Tables 1, 4 and 5.
+def system_with_tables(dataset: Path) -> System:
+    """The system whose paper's tables are made from such a dataset.
 
     Raises:
-        InputError: no evaluator where one is needed, or data that do not allow a table.
+        InputError: none has tables of this kind of data.
     """
-    scores: dict[str, Scores] = {}
-    if set(wanted) & {"1", "4", "5"}:
-        if evaluator is None:
-            raise InputError("tables 1, 4 and 5 need an evaluator")
-        names = list(dict.fromkeys(run for table in wanted for run in NEEDED[table]))
-        if not set(wanted) & {"4", "5"}:
-            names = [name for name in names if name in NEEDED["1"]]
-        scores = _all_scores(
-            {n: runs[n] for n in names}, evaluator, replications, "1" in wanted, say
-        )
-    makers = {
-        "1": lambda: _table_1(scores),
-        "2": lambda: _table_2(runs, say),
-        "3": lambda: _table_3(runs, say),
-        "4": lambda: _ablation("4", "structure", scores, NEEDED["4"]),
-        "5": lambda: _ablation("5", "latent query", scores, NEEDED["5"]),
-    }
-    return [makers[table]() for table in sorted(wanted)]
+    kind = Dataset.open(dataset).modality.name
+    for name in SYSTEMS:
+        system = system_of(name)
+        if system.tables is not None and system.datasets[MAIN] == kind:
+            return system
+    raise InputError(f"{dataset}: holds {kind}, of which no system makes its paper's tables")
+
+
+def make_tables(system: System, request: TablesRequest, only: Sequence[str] = ()) -> list[Table]:
+    """Train what the tables need, and make them, in order.
+
+    Args:
+        only: numbers of tables; all that the data allow by default.
+
+    Raises:
+        InputError: an unknown table, options that these tables do not use, or data that do not
+            allow a table.
+    """
+    assert system.tables is not None, system.name
+    tables: PaperTables = named(system.tables)
+    if unknown := sorted(set(only) - set(tables.needed)):
+        raise InputError(f"--only {unknown[0]}; allowed: {','.join(tables.needed)}")
+    for name, option in OPTIONS.items():
+        if getattr(request, name) and name not in tables.options:
+            raise InputError(f"{option}: the tables of {system.title} do not use it")
+    wanted = only or [table for table in tables.needed if not tables.left_out(table, request)]
+    return tables.make(replace(request, wanted=tuple(sorted(set(wanted)))))
+
+
+def runs_needed(tables: Mapping[str, Sequence[str]], wanted: Sequence[str]) -> list[str]:
+    """Names of the runs of some tables, each once."""
+    return list(dict.fromkeys(run for table in wanted for run in tables[table]))
 
 
 def as_markdown(table: Table) -> str:
@@ -106,170 +128,3 @@ def as_markdown(table: Table) -> str:
     lines += ["| " + " | ".join(table.header) + " |", "|---" * len(table.header) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in table.rows]
     return "\n".join([*lines, "", table.note, ""])
-
-
-def _all_scores(
-    runs: Mapping[str, Path],
-    evaluator: Evaluator,
-    replications: Replications | None,
-    has_bounds: bool,
-    say: Callable[[str], None],
-) -> dict[str, Scores]:
-    """Figures of every run, and of real motion, chance and copies."""
-    found: dict[str, Scores] = {}
-    protocol: TextMotionProtocol | None = None
-    for name, path in runs.items():
-        say(f"measures from words: {name}")
-        system = load(path)
-        if protocol is None:
-            dataset = Dataset.open(system.run.datasets["data"]["path"])
-            protocol = TextMotionProtocol(
-                evaluator, dataset, system.joint_mask, replications=replications
-            )
-            found |= {"real": protocol.real(), "chance": protocol.chance()}
-            found |= {"copies": protocol.copies()} if has_bounds else {}
-        is_whole = has_bounds and name in NEEDED["1"]
-        found[name] = protocol.made(generator_of(SYSTEM, system), repeats=is_whole)
-    return found
-
-
-def _table_1(scores: Mapping[str, Scores]) -> Table:
-    titles = {
-        "real": "real test clips",
-        "chance": "chance: training clips drawn at random",
-        "copies": "copies: training clips of the nearest caption",
-        PAPER: "E2M, preset paper",
-        OWN: "E2M, own preset",
-    }
-    rows = [
-        (title, *(_shown(scores[key], figure) for figure in FIGURES))
-        for key, title in titles.items()
-    ]
-    return Table(
-        number="1",
-        title="Text to motion",
-        header=("", *(name for name, _ in FIGURES.values())),
-        rows=tuple(rows),
-        note=f"Mean and 95 % interval over replications. {_NOT_COMPARABLE}",
-    )
-
-
-def _ablation(number: str, what: str, scores: Mapping[str, Scores], names: Sequence[str]) -> Table:
-    shown = ["fid", "r_precision_1", "r_precision_2", "r_precision_3"]
-    shown = shown[:2] if number == "4" else shown
-    titles = {PAPER: "E2M, preset paper" + (" (128 x 128)" if number == "5" else "")}
-    rows = [
-        (titles.get(name, name), *(_shown(scores[name], figure) for figure in shown))
-        for name in ("real", "chance", *[n for n in names if n != PAPER], PAPER)
-    ]
-    return Table(
-        number=number,
-        title=f"Ablation of the {what}",
-        header=("", *(FIGURES[figure][0] for figure in shown)),
-        rows=tuple(rows),
-        note=f"One seed of each. {_NOT_COMPARABLE}",
-    )
-
-
-def _shown(scores: Scores, figure: str) -> str:
-    if figure not in scores:
-        return "-"
-    mean, half_width = scores[figure]
-    return f"{mean:.3f} ± {half_width:.3f}"
-
-
-# Dances and times -----------------------------------------------------------------------------
-
-
-def _table_2(runs: Mapping[str, Path], say: Callable[[str], None]) -> Table:
-    columns = {
-        "FID of geometric features (published)": "FID",
-        "diversity of geometric features (published)": "Diversity",
-        "beat alignment (published)": "Beat Align",
-    }
-    found: dict[str, dict[str, Measure]] = {}
-    is_aistpp = False
-    for name in NEEDED["2"]:
-        say(f"measures from music: {name}")
-        system = load(runs[name])
-        dataset = _danced(system)
-        clips = [clip["clip_id"] for clip in dataset.clips() if clip["split"] == "test"]
-        is_aistpp = dataset.fps == 60.0 and all(_AISTPP.match(clip) for clip in clips)
-        made = music_measures(system, read_split(dataset, "train"), read_split(dataset, "test"))
-        found[name] = {measure.name: measure for measure in made}
-    lacking = [column for column in columns if column not in found[OWN]]
-    if lacking:
-        raise InputError(f"table 2: the test dances do not allow: {', '.join(lacking)}")
-
-    def row(title: str, key: str, of: str = OWN, printed: str = "") -> tuple[str, ...]:
-        values = (getattr(found[of][column], key) for column in columns)
-        own = (title, *("-" if value is None else f"{value:.3f}" for value in values))
-        return (*own, *_PAPER_TABLE_2.get(printed, ("", "", ""))) if is_aistpp else own
-
-    marked = tuple(f"{name}, {_MARK}" for name in columns.values()) if is_aistpp else ()
-    return Table(
-        number="2",
-        title="Music to dance",
-        header=("", *columns.values(), *marked),
-        rows=(
-            row("real test dances (FID: of training dances)", "target", printed="real"),
-            row("real dances under other songs", "chance"),
-            row("copies: training dances of the nearest tempo", "baseline"),
-            row("E2M, preset paper", "value", PAPER, PAPER),
-            row("E2M, own preset", "value"),
-        ),
-        note="Geometric features and beat alignment as Bailando publishes them."
-        + ("" if is_aistpp else " The paper's numbers are of AIST++ at 60 fps, and are left out."),
-    )
-
-
-def _table_3(runs: Mapping[str, Path], say: Callable[[str], None]) -> Table:
-    rows = []
-    for name, title in ((PAPER, "E2M, preset paper"), (OWN, "E2M, own preset")):
-        say(f"times: {name}")
-        system = load(runs[name])
-        text = Condition(num_frames=_TEXT_FRAMES, text="a person walks and turns around")
-        tasks = [("Text2Motion", text, _PAPER_TABLE_3[0])]
-        if any("music" in Dataset.open(f["path"]).arrays for f in system.run.datasets.values()):
-            rows_ = read_split(_danced(system), "test")
-            first = int(np.flatnonzero(rows_["has_music"])[0])
-            song = features_of(rows_["music"][first], int(rows_["length"][first]), system.fps)
-            music = Condition(num_frames=_MUSIC_FRAMES, music=song)
-            tasks.append(("Music2Dance", music, _PAPER_TABLE_3[1]))
-        for task, condition, printed in tasks:
-            rows.append(
-                (title, task, str(condition.num_frames), _median_s(system, condition), printed)
-            )
-    return Table(
-        number="3",
-        title="Time of one generation",
-        header=("", "task", "frames", "seconds here, median", f"{_MARK} (RTX 3090)"),
-        rows=tuple(rows),
-        note=f"Of {_TIMED} runs after a first one, on this machine's processor.",
-    )
-
-
-def _median_s(system: Any, condition: Condition) -> str:
-    times = []
-    try:
-        for _ in range(_TIMED + 1):
-            started = time.perf_counter()
-            system.make([condition])
-            times.append(time.perf_counter() - started)
-    except InputError:  # a regression makes no more frames than its training rows have
-        return "- (longer than the run makes at once)"
-    return f"{np.median(times[1:]):.4f}"
-
-
-def _danced(system: Any) -> Dataset:
-    """The run's dataset with music.
-
-    Raises:
-        InputError: it has none.
-    """
-    for role in ("music", "data"):
-        if role in system.run.datasets:
-            dataset = Dataset.open(system.run.datasets[role]["path"])
-            if "music" in dataset.arrays:
-                return dataset
-    raise InputError("table 2 needs dances with music: give --music DATASET")

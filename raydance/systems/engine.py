@@ -61,6 +61,7 @@ class System:
         sections: the same of what its report holds beside that of every system; see
             `raydance.report`.
         search: the same of a `raydance.systems.search.Search`: what can be swept and ablated.
+        tables: the same of a `raydance.report.paper_tables.PaperTables`: those of its paper.
     """
 
     name: str
@@ -79,6 +80,7 @@ class System:
     from_captions: str | None = None
     sections: str | None = None
     search: str | None = None
+    tables: str | None = None
 
     def load(self, path: str | Path) -> Any:
         """A finished run of this system, ready for work."""

@@ -262,4 +262,5 @@ SYSTEM = System(
     measures="raydance.evaluation.everything2motion:measures_of",
     from_captions="raydance.evaluation.everything2motion:generated",
     search="raydance.systems.everything2motion.search:SEARCH",
+    tables="raydance.report.everything2motion_tables:TABLES",
 )

@@ -6,13 +6,10 @@ trained (Table 4: "w/o Clip"), and with other shapes of the latent query (Table 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
-from raydance.systems.base import Runner
-from raydance.systems.everything2motion.system import SYSTEM
-from raydance.systems.shared_steps import copy_steps
+from raydance.systems.variants import Variant
 
 OWN: Final = "own"
 PAPER: Final = "paper"
@@ -27,54 +24,21 @@ def latent_name(codes: int, width: int) -> str:
     return f"{codes} x {width}"
 
 
-VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    PAPER: {},
-    WITHOUT_PMD: {"motion_prior.enabled": False, "sequence_regression.use_prior": False},
-    WITHOUT_CLIP: {"texts.encoder.pretrained": False},
-    **{
-        latent_name(codes, width): {
-            "sequence_regression.conditioning.text.latents": codes,
-            "sequence_regression.conditioning.text.latent_width": width,
-        }
-        for codes, width in LATENTS
-    },
-}
-"""Variant -> changes to the preset `paper`."""
-
-
-def train_variants(
-    names: Sequence[str],
-    out: Path,
-    datasets: Mapping[str, str | Path],
-    runner: Runner,
-    *,
-    preset: str = "default",
-    changes: Iterable[str] = (),
-    say: Any = lambda line: None,
-) -> dict[str, Path]:
-    """Train the runs that are not there yet, sharing steps that are alike.
-
-    Args:
-        names: `OWN` and names of `VARIANTS`.
-        out: the folder of the runs.
-        preset: of the run `OWN`.
-        changes: `a.b=value`, to all of them; a variant's own changes come last.
-
-    Returns:
-        Name -> run folder.
-
-    Raises:
-        ConfigError: an unknown preset, key or value.
-        InputError: datasets that the system refuses.
-    """
-    runs: dict[str, Path] = {}
-    for name in names:
-        say(f"run: {name}")
-        own = [] if name == OWN else [f"{k}={str(v).lower()}" for k, v in VARIANTS[name].items()]
-        config = SYSTEM.resolve(preset if name == OWN else "paper", [*changes, *own])
-        folder = out / name.replace(" ", "_")
-        for earlier in runs.values():
-            copy_steps(SYSTEM, earlier, folder, config, SYSTEM.steps_of(config))
-        SYSTEM.train(folder, datasets, config, runner, say=say)
-        runs[name] = folder
-    return runs
+def variants_of(preset: str) -> Mapping[str, Variant]:
+    """All of them by name; `OWN` is of a preset, the others change the preset `paper`."""
+    changed: dict[str, dict[str, Any]] = {
+        PAPER: {},
+        WITHOUT_PMD: {"motion_prior.enabled": False, "sequence_regression.use_prior": False},
+        WITHOUT_CLIP: {"texts.encoder.pretrained": False},
+        **{
+            latent_name(codes, width): {
+                "sequence_regression.conditioning.text.latents": codes,
+                "sequence_regression.conditioning.text.latent_width": width,
+            }
+            for codes, width in LATENTS
+        },
+    }
+    return {
+        OWN: Variant(preset=preset),
+        **{name: Variant(preset="paper", changes=values) for name, values in changed.items()},
+    }
