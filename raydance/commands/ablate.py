@@ -27,7 +27,8 @@ def ablate(
         typer.Argument(
             metavar="NAME|all",
             help="mix, cells, schedule, hybrid, distance, symmetry, losses, decoder; of "
-            "everything2motion head, prior, conditioning; of lang2motion guidance, tokens; or all.",
+            "everything2motion head, prior, conditioning; of lang2motion head, paths, "
+            "guidance, tokens; or all.",
         ),
     ],
     data: DataOption,

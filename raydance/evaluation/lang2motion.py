@@ -34,11 +34,8 @@ def measures_of(
 ) -> list[Measure]:
     """All figures on a split."""
     (dataset,) = datasets.values()
-    test, training = read_split(dataset, split), read_split(dataset, "train")
-    rows = [i for i, words in enumerate(test["captions"]) if words][:MOST_TRACKS]
-    test = {name: [values[i] for i in rows] for name, values in test.items()}
-    test |= {name: np.stack(test[name]) for name in ("tracks", "visible")}
-    if not rows:
+    test, training = described(read_split(dataset, split)), read_split(dataset, "train")
+    if not test["captions"]:
         return []
     sentences = [words[0] for words in test["captions"]]
     return [
@@ -58,6 +55,15 @@ def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
         "tracks": np.concatenate(parts["tracks"]),
         "visible": np.concatenate(parts["visible"]),
         "captions": [words for part in parts["captions"] for words in part],
+    }
+
+
+def described(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The first rows that have a caption, `MOST_TRACKS` at most."""
+    kept = [i for i, words in enumerate(rows["captions"]) if words][:MOST_TRACKS]
+    return {
+        name: values[kept] if isinstance(values, np.ndarray) else [values[i] for i in kept]
+        for name, values in rows.items()
     }
 
 
@@ -107,7 +113,7 @@ def search_measures(
                     name=f"{name}, R@{k}",
                     value=recall(learned, answers, k),
                     baseline=recall(simple, answers, k),
-                    chance=100.0 * float(np.mean([_chance(n, size, k) for n in answers.sum(1)])),
+                    chance=100.0 * float(np.mean([chance(n, size, k) for n in answers.sum(1)])),
                     is_main=k in (1, 10),
                 )
             )
@@ -120,7 +126,7 @@ def recall(scores: np.ndarray, right: np.ndarray, k: int) -> float:
     return 100.0 * float(np.take_along_axis(right, best, axis=1).any(axis=1).mean())
 
 
-def _chance(num_right: int, size: int, k: int) -> float:
+def chance(num_right: int, size: int, k: int) -> float:
     """That k of `size` drawn at random hold one of the right ones."""
     missed = 1.0
     for drawn in range(min(k, size)):
@@ -202,6 +208,16 @@ def generation_measures(
             better="lower",
             value=best(samples),
             baseline=best(all_copied),
+            target=0.0,
+            is_main=False,
+        ),
+        Measure(
+            group="generation, px at 256",
+            name="ADE of one draw",
+            unit="",
+            better="lower",
+            value=float(error(samples[0]).mean()),
+            baseline=float(error(copied).mean()),
             target=0.0,
             is_main=False,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from raydance.systems.lang2motion.system import SYSTEM
 from raydance.systems.search import (
@@ -21,6 +21,7 @@ MEASURED: Final = {
     "recall": "text to track, R@10",
     "recall_back": "track to text, R@10",
     "expected": "ADE of the expected path",
+    "one_sample": "ADE of one draw",
     "best_of_ten": "ADE of the best of ten draws",
 }
 
@@ -39,6 +40,12 @@ RECALL_BACK: Final = Objective(
 EXPECTED: Final = Objective(
     name="expected",
     title="ADE of the expected path, px at 256",
+    direction="minimize",
+    measure=figures_of,
+)
+ONE_SAMPLE: Final = Objective(
+    name="one_sample",
+    title="ADE of one sample, px at 256",
     direction="minimize",
     measure=figures_of,
 )
@@ -99,15 +106,22 @@ SPACES: Final = {
 }
 """Every space by name."""
 
-CLAIMS: Final = {
-    "head": Claim(
-        name="head",
-        text="a space of its own finds more tracks than the paper's autoencoder in a CLIP's",
+_OFFLINE: Final = {"head": "autoencoder", "small_clip.enabled": True, "overlays.size": 64}
+_HEADS: Final[dict[str, dict[str, Any]]] = {
+    "path and flow": {"head": "flow"},
+    "autoregressive": {**_OFFLINE, "track_autoencoder.decoder": "autoregressive"},
+    "direct": {**_OFFLINE, "track_autoencoder.decoder": "direct"},
+}
+"""What makes tracks: an expected path and a flow beside a space of their own, or the paper's
+autoencoder in a small CLIP's space, frame by frame or all at once."""
+
+
+def _claim_of_heads(name: str, text: str, *goals: Objective) -> Claim:
+    return Claim(
+        name=name,
+        text=text,
         common={},
-        variants={
-            "flow": {"head": "flow"},
-            "autoencoder": {"head": "autoencoder", "small_clip.enabled": True},
-        },
+        variants=_HEADS,
         shared_steps=("texts", "track_basis"),
         steps=(
             "track_text_space",
@@ -118,7 +132,24 @@ CLAIMS: Final = {
             "overlays",
             "track_autoencoder",
         ),
-        measures=(Figure(objective=RECALL), Figure(objective=RECALL_BACK)),
+        measures=tuple(Figure(objective=goal) for goal in goals),
+    )
+
+
+CLAIMS: Final = {
+    "head": _claim_of_heads(
+        "head",
+        "a space of its own finds more tracks than the paper's autoencoder in a CLIP's",
+        RECALL,
+        RECALL_BACK,
+    ),
+    "paths": _claim_of_heads(
+        "paths",
+        "an expected path and samples of a flow come nearer than what the paper's decoders make, "
+        "frame by frame or all at once",
+        EXPECTED,
+        ONE_SAMPLE,
+        BEST_OF_TEN,
     ),
     "guidance": Claim(
         name="guidance",
