@@ -301,4 +301,5 @@ SYSTEM = System(
     tasks=("generate", "search", "classify"),
     measures="raydance.evaluation.lang2motion:measures_of",
     search="raydance.systems.lang2motion.search:SEARCH",
+    tables="raydance.report.lang2motion_tables:TABLES",
 )
