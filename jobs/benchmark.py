@@ -23,6 +23,10 @@ from raydance.cluster.session import ray_session
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "training": training.training,
+    "training_flow": training.training_flow,
+    "training_basis": training.training_basis,
+    "training_tracks": training.training_tracks,
+    "training_dances": training.training_dances,
     "ingestion": ingestion.ingestion,
     "memory": ingestion.memory,
     "captioning": captioning.captioning,
@@ -30,12 +34,16 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "restart": captioning.restart,
     "job_overhead": overhead.job_overhead,
     "generation": generation.generation,
+    "generation_tracks": generation.generation_tracks,
+    "generation_dances": generation.generation_dances,
     "serving": serving.serving,
     "service_start": serving.service_start,
     "library_search": serving.library_search,
 }
 WITH_CLUSTERS_OF_THEIR_OWN = (
     "generation",
+    "generation_tracks",
+    "generation_dances",
     "serving",
     "service_start",
     "job_overhead",
