@@ -108,7 +108,7 @@ def sequence_flow(**changes: object) -> SequenceFlow:
     config = SequenceFlowConfig(width=H, num_blocks=1, dropout=0.0, conditioning=CONDITIONING)
     config = replace(config, **changes)  # type: ignore[arg-type]
     codes = {"basis": K, "mp_vae": 2 * Z, "both": K + 2 * Z}[config.prior]
-    return SequenceFlow(config, torch.ones(2, codes), D, FEATURES)
+    return SequenceFlow(config, torch.ones(2, codes), D, {"music": FEATURES})
 
 
 def motion_prior(**changes: object) -> MotionPrior:
@@ -121,7 +121,7 @@ def sequence_regression(**changes: object) -> SequenceRegression:
     )
     config = replace(config, **changes)  # type: ignore[arg-type]
     decoder = motion_prior().decoder
-    return SequenceRegression(config, VALUES, Z, decoder, 8, D, FEATURES)
+    return SequenceRegression(config, VALUES, Z, decoder, 8, D, {"music": FEATURES})
 
 
 def text_motion_evaluator() -> TextMotionEvaluator:

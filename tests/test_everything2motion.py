@@ -316,7 +316,7 @@ def test_mirrored_rows_exchange_left_and_right() -> None:
     }
     transform = ClipRows(
         has_length=True,
-        has_music=False,
+        signals={"music": False},
         num_frames=40,
         genres=("break", "house"),
         mean=np.zeros(153, np.float32),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from raydance.nn import blocks as nn
-from raydance.nn.conditioning import AdapterConfig, MusicAdapter
+from raydance.nn.conditioning import AdapterConfig, SignalAdapter
 from raydance.nn.convolutions import SequenceDecoder, SequenceEncoder
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig
 from raydance.stages.text_encoder import TextEncoder, TextEncoderConfig
@@ -206,7 +206,7 @@ def test_padding_changes_no_patch_and_no_frame(length: int) -> None:
 
 
 def test_padding_changes_no_music_token() -> None:
-    adapter = MusicAdapter(AdapterConfig(width=16, layers=1), 6, 8).eval()
+    adapter = SignalAdapter(AdapterConfig(width=16, layers=1), 6, 8).eval()
     music, genre = torch.randn(1, 32, 6), torch.tensor([0])
     mask = torch.arange(32)[None] < 24
     tokens, _, frames = adapter(music[:, :24], genre, mask[:, :24])

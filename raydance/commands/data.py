@@ -16,12 +16,14 @@ from raydance.commands.options import (
     LayoutOption,
     MappingOption,
     QuietOption,
+    SignalsOption,
     UnitsOption,
     UpOption,
     check_out,
     check_up,
     local,
     metres_per_unit,
+    signal_places,
 )
 from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError, RaydanceError
@@ -73,6 +75,7 @@ def ingest(
         Path | None,
         typer.Option(metavar="DIR", help="Songs, found by the names of the motion files."),
     ] = None,
+    signals: SignalsOption = None,
     points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
     mask: Annotated[
         Path | None,
@@ -134,6 +137,7 @@ def ingest(
         stride=stride,
         whole_clips=whole_clips,
         music=str(music.absolute()) if music else None,
+        signals={name: str(Path(place).absolute()) for name, place in signal_places(signals)},
         units=metres_per_unit(units),
         up=check_up(up),
         mapping=load_mapping(mapping) if mapping else None,

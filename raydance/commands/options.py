@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +57,14 @@ MusicDataOption = Annotated[
     str | None,
     typer.Option(
         "--music", metavar="DATASET", help="Clips with songs, beside --data: a folder or URI."
+    ),
+]
+SignalsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--signal",
+        metavar="NAME=PLACE",
+        help="A further input on the motion's clock: its file, or folder; may be repeated.",
     ),
 ]
 WorkFolderOption = Annotated[
@@ -122,6 +130,19 @@ def writing_options(
     """What `raydance.motion.export.write_clip` takes: the options that were given."""
     given = {"unit": unit, "up": up, "limits": None if limits else False, "names": names}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def signal_places(signals: Iterable[str] | None) -> Iterator[tuple[str, str]]:
+    """Name and place of each `NAME=PLACE`.
+
+    Raises:
+        InputError: one without a name or place.
+    """
+    for signal in signals or ():
+        name, _, place = signal.partition("=")
+        if not name or not place:
+            raise InputError(f"--signal {signal}: NAME=PLACE is needed")
+        yield name, place
 
 
 def datasets_by_role(data: str, music: str | None) -> dict[str, str]:

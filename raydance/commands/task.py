@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raydance.commands.options import FpsOption, JsonOption, MappingOption, RunOption, read_motion
+from raydance.commands.options import (
+    FpsOption,
+    JsonOption,
+    MappingOption,
+    RunOption,
+    SignalsOption,
+    read_motion,
+    signal_places,
+)
 from raydance.commands.options import local as local_copy
 from raydance.commands.output import print_json, print_lines
 from raydance.errors import InputError
@@ -53,6 +61,7 @@ def task(
     run: RunOption,
     text: TextOption = None,
     music: MusicOption = None,
+    signals: SignalsOption = None,
     motion: MotionOption = None,
     tracks: TracksOption = None,
     box: BoxOption = None,
@@ -96,7 +105,7 @@ def task(
         from raydance.commands.over_library import answer_library
 
         told = {"music": music, "motion": motion, "tracks": tracks, "mask": mask, "box": box}
-        told |= {"image": image, "overlay": overlay}
+        told |= {"image": image, "overlay": overlay} | dict(signal_places(signals))
         for option in [kind for kind, value in told.items() if value is not None]:
             raise InputError(f"--{option}: a library is answered with --text and --option alone")
         if out is None:
@@ -115,6 +124,7 @@ def task(
         return
     given = {"text": text, "music": music, "motion": motion, "tracks": tracks}
     given |= {"box": box, "mask": mask, "image": image, "overlay": overlay}
+    given |= dict(signal_places(signals))
     answer_task(
         name,
         run,
@@ -229,6 +239,7 @@ def read_inputs(
     Raises:
         InputError: a file that cannot be read, or values that make no sense.
     """
+    from raydance.data.signals import SIGNALS
     from raydance.tracks.pictures import READERS
 
     inputs: dict[str, Any] = {}
@@ -237,7 +248,7 @@ def read_inputs(
             continue
         if kind == "motion":
             value = read_motion(value, fps, mapping)
-        elif kind == "music":
+        elif kind in SIGNALS:
             value = _existing(local_copy(value))
         elif kind == "tracks":
             value = first_track(local_copy(value), fps)

@@ -16,8 +16,10 @@ from raydance.commands.options import (
     NamesOption,
     OutFpsOption,
     RunOption,
+    SignalsOption,
     local,
     read_motion,
+    signal_places,
     writing_options,
 )
 from raydance.commands.over_library import search_library
@@ -66,6 +68,7 @@ def generate(
         str | None,
         typer.Option(metavar="FILE", help="A song to dance to."),
     ] = None,
+    signals: SignalsOption = None,
     box: Annotated[
         str | None,
         typer.Option(metavar="L,T,R,B", help="Where an object starts, pixels."),
@@ -187,6 +190,7 @@ def generate(
     chosen |= {"frames": frames, "source": source, "candidates": candidates}
     options = {name: value for name, value in chosen.items() if value is not None}
     given: dict[str, Any] = {"text": text, "music": music, "motion": motion, "box": box}
+    given |= dict(signal_places(signals))
     if is_steered:
         given["steering"] = plan.opened(lambda file: read_motion(file, fps, mapping))
     answer_task(

@@ -26,7 +26,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydance.data.schema import MODALITIES, MOTION, Modality, check_columns, row_names, row_schema
+from raydance.data.schema import (
+    MODALITIES,
+    MOTION,
+    Modality,
+    array_columns,
+    check_columns,
+    row_names,
+    row_schema,
+)
 from raydance.errors import ArtifactError, InputError
 from raydance.files import check_record, writing
 from raydance.motion import skeleton
@@ -108,7 +116,7 @@ def array_shapes(rows: dict[str, Any], modality: Modality) -> dict[str, tuple[in
     """The shape of one row of each of the modality's columns that `rows` has."""
     return {
         column.name: np.shape(rows[column.name])[1:]
-        for column in modality.columns
+        for column in array_columns(modality, rows)
         if column.name in rows or not column.is_optional
     }
 

@@ -20,13 +20,13 @@ from raydance.data import sources
 from raydance.data.dataset import Shard, motion_arrays, write_shard
 from raydance.data.pieces import Piece, columns_of, cut, pieces_of, split_off, why_none
 from raydance.data.schema import MOTION, Modality
+from raydance.data.signals import signal_of
 from raydance.data.sources import FileJob
 from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
 from raydance.motion.mapping import MappedMotion, map_to_canonical
-from raydance.music.features import NAMES as FEATURE_NAMES
 from raydance.plain_text import one_line, well_formed
 
 SHARD_WINDOWS = 256
@@ -45,6 +45,7 @@ class Settings:
         min_frames: of whole clips.
         music: folder of songs: each clip gets the features of its song, which is found by name
             (`raydance.music.songs`).
+        signals: name of each further signal (`raydance.data.signals`) -> folder of its files.
         units: metres per unit, `up`: the vertical axis; detected in each file where None.
         mapping: canonical joint -> source joint, for skeletons that the names table does not know.
         label_names: label -> value -> word, for side-cars that hold numbers.
@@ -57,6 +58,7 @@ class Settings:
     whole_clips: bool = False
     min_frames: int = 24
     music: str | None = None
+    signals: Mapping[str, str] = field(default_factory=dict)
     units: float | None = None
     up: str | None = None
     mapping: Mapping[str, Any] | None = None
@@ -71,6 +73,8 @@ class Settings:
             raise InputError(
                 f"min_frames: {self.min_frames}; allowed: 4 to the window's {self.window}"
             )
+        for name in self.signals:
+            signal_of(name)
 
     @property
     def modality(self) -> Modality:
@@ -83,9 +87,14 @@ class Settings:
         shapes = motion_arrays(self.window)
         if self.whole_clips:
             shapes |= {"length": ()}
-        if self.music is not None:
-            shapes |= {"music": (self.window, len(FEATURE_NAMES)), "has_music": ()}
+        for name in self.places:
+            shapes |= {name: (self.window, len(signal_of(name).values)), f"has_{name}": ()}
         return shapes
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Folder of the files of each signal, music among them."""
+        return ({"music": self.music} if self.music is not None else {}) | dict(self.signals)
 
     def facts(self) -> dict[str, Any]:
         """What the dataset's manifest says of them."""
@@ -236,9 +245,9 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         about = labels | dict(row.labels) if row else labels
         num_before = len(result.pieces)
         _add_clip(result, clip, positions, mapped.joint_mask, job, settings, about, begin)
-        if settings.music is not None and len(result.pieces) > num_before:
-            music = clip_music(job.path, settings, begin / whole.fps, clip.duration_s)
-            added = [replace(piece, music=music) for piece in result.pieces[num_before:]]
+        if settings.places and len(result.pieces) > num_before:
+            signals = clip_signals(job.path, settings, begin / whole.fps, clip.duration_s)
+            added = [replace(piece, signals=signals) for piece in result.pieces[num_before:]]
             result.pieces[num_before:] = added
     if not result.clips:
         raise InputError(refused[0])
@@ -343,27 +352,27 @@ def write_group(
         yield last
 
 
-def clip_music(
+def clip_signals(
     path: str, settings: Settings, begin_s: float, duration_s: float
-) -> np.ndarray | None:
-    """Features `[T, F]` of a clip's song at the dataset's rate; None, with a warning, without one.
+) -> dict[str, np.ndarray]:
+    """Values `[T, F]` of each signal of a clip at the dataset's rate; what is missing is warned of.
 
     Args:
         path: of the motion file.
-        begin_s: of the clip, from the begin of the file and of the song.
+        begin_s: of the clip, from the begin of the file and of the signal.
     """
-    # Here, as it brings the synthesiser and scipy.signal: most datasets have no music.
-    from raydance.music.songs import song_features, song_of
-
-    assert settings.music is not None
-    song = song_of(path, settings.music)
-    if song is None:
-        warnings.warn(f"no song of its name in {settings.music}", stacklevel=2)
-        return None
-    try:
-        features = song_features(str(song), settings.fps)
-    except RaydanceError as error:
-        warnings.warn(f"read without music: {error}", stacklevel=2)
-        return None
-    first = round(begin_s * settings.fps)
-    return features.values[first : first + int(duration_s * settings.fps) + 2]
+    found: dict[str, np.ndarray] = {}
+    for name, place in settings.places.items():
+        signal = signal_of(name)
+        file = signal.find(path, place)
+        if file is None:
+            warnings.warn(f"without {name}: no file of its name in {place}", stacklevel=2)
+            continue
+        try:
+            values = signal.read(str(file), settings.fps)
+        except RaydanceError as error:
+            warnings.warn(f"read without {name}: {error}", stacklevel=2)
+            continue
+        first = round(begin_s * settings.fps)
+        found[name] = values[first : first + int(duration_s * settings.fps) + 2]
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from raydance.data.signals import signal_of
 from raydance.motion import windows
-from raydance.music.features import NAMES as FEATURE_NAMES
 
 if TYPE_CHECKING:
     from raydance.data.ingest import Settings
@@ -29,8 +29,8 @@ class Piece:
         begin_s: time of the first frame, from the clip's begin.
         starts: `[N]` first frames of rows in `motion`.
         lengths: `[N]` frames of each row before it is padded.
-        music: `[T', F]` features of its song at the dataset's rate, from the clip's first frame;
-            None without a song.
+        signals: values `[T', F]` at the dataset's rate, from the clip's first frame, of each signal
+            that it has.
     """
 
     clip: dict[str, Any]
@@ -39,7 +39,7 @@ class Piece:
     begin_s: float
     starts: np.ndarray
     lengths: np.ndarray
-    music: np.ndarray | None = None
+    signals: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def part(self, first: int, end: int | None) -> Piece:
         """Only the rows `first:end`."""
@@ -89,25 +89,29 @@ def columns_of(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
         "motion": motion,
         "joint_mask": masks,
         **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
-        **(_music_columns(pieces, settings) if settings.music is not None else {}),
+        **_signal_columns(pieces, settings),
         "captions": [clip["captions"] for clip in clips],
         "labels": [clip["labels"] for clip in clips],
     }
 
 
-def _music_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
-    """Features `[N, L, F]` of each row, zero after the song's end, and which rows have a song."""
-    rows, known = [], []
-    for piece in pieces:
-        for start, length in zip(piece.starts, piece.lengths):
-            values = np.zeros((settings.window, len(FEATURE_NAMES)), dtype=np.float32)
-            known.append(piece.music is not None)
-            if piece.music is not None:
-                first = round(piece.begin_s * settings.fps) + int(start)
-                part = piece.music[first : first + int(length)]
-                values[: len(part)] = part
-            rows.append(values)
-    return {"music": np.stack(rows), "has_music": np.array(known)}
+def _signal_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
+    """Values `[N, L, F]` of each signal, zero after its end, and which rows have it."""
+    columns: dict[str, np.ndarray] = {}
+    for name in settings.places:
+        rows, known = [], []
+        for piece in pieces:
+            found = piece.signals.get(name)
+            for start, length in zip(piece.starts, piece.lengths):
+                values = np.zeros((settings.window, len(signal_of(name).values)), dtype=np.float32)
+                known.append(found is not None)
+                if found is not None:
+                    first = round(piece.begin_s * settings.fps) + int(start)
+                    part = found[first : first + int(length)]
+                    values[: len(part)] = part
+                rows.append(values)
+        columns |= {name: np.stack(rows), f"has_{name}": np.array(known)}
+    return columns
 
 
 def pieces_of(

@@ -6,7 +6,7 @@ declares the columns that it adds itself. Stages meet only through columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -108,14 +108,6 @@ MOTION: Final = Modality(
             meaning="frames before the padding, where rows differ in length",
             is_optional=True,
         ),
-        Column(
-            name="music",
-            dtype="float32",
-            dims=("T", "F"),
-            meaning="features of the music at the motion's rate",
-            is_optional=True,
-        ),
-        Column(name="has_music", dtype="bool", meaning="rows that have music", is_optional=True),
     ),
 )
 
@@ -135,6 +127,21 @@ TRACKS: Final = Modality(
     ),
 )
 
+
+def signal_columns(name: str) -> tuple[Column, Column]:
+    """The columns of a signal (`raydance.data.signals`), which datasets of motion may have."""
+    return (
+        Column(name=name, dtype="float32", dims=("T", "F"), meaning="values at the motion's rate"),
+        Column(name=f"has_{name}", dtype="bool", meaning=f"rows that have {name}"),
+    )
+
+
+def signals_among(names: Iterable[str]) -> tuple[str, ...]:
+    """The signals among the names of a dataset's arrays."""
+    known = set(names)
+    return tuple(sorted(name for name in known if f"has_{name}" in known))
+
+
 MODALITIES: Final[dict[str, Modality]] = {m.name: m for m in (MOTION, TRACKS)}
 """Every kind of dataset by the name in its manifest."""
 
@@ -146,7 +153,7 @@ def row_schema(modality: Modality, shapes: Mapping[str, Sequence[int]]) -> pa.Sc
         shapes: of each array column that the dataset has, for one row.
     """
     fields = []
-    for column in _in_order(modality):
+    for column in _in_order(modality, shapes):
         if column in ROW_COLUMNS:
             fields.append(pa.field(column.name, _ARROW[column.dtype]))
         elif column.name in shapes:
@@ -157,16 +164,22 @@ def row_schema(modality: Modality, shapes: Mapping[str, Sequence[int]]) -> pa.Sc
     return pa.schema(fields)
 
 
-def _in_order(modality: Modality) -> list[Column]:
+def array_columns(modality: Modality, names: Iterable[str]) -> list[Column]:
+    """The modality's columns, then those of the signals among the names."""
+    signals = [column for name in signals_among(names) for column in signal_columns(name)]
+    return [*modality.columns, *signals]
+
+
+def _in_order(modality: Modality, names: Iterable[str]) -> list[Column]:
     """Arrays stand before captions and labels."""
-    return [*ROW_COLUMNS[:7], *modality.columns, *ROW_COLUMNS[7:]]
+    return [*ROW_COLUMNS[:7], *array_columns(modality, names), *ROW_COLUMNS[7:]]
 
 
 def row_names(modality: Modality, shapes: Mapping[str, Any]) -> list[str]:
     """Names of a dataset's columns, in the order of its files."""
     return [
         column.name
-        for column in _in_order(modality)
+        for column in _in_order(modality, shapes)
         if column in ROW_COLUMNS or column.name in shapes
     ]
 

@@ -7,13 +7,15 @@ stands
 at the end of both adapters and can be switched off. Every parameter takes part in every batch, so
 that ranks may have different modalities: inputs that a row lacks are masked.
 
-Dimensions: B rows, L tokens of text, T frames, F music features, G genres, S tokens of an input,
-Q latent queries, D their width, W width of an input's adapter.
+Inputs are text and signals, values of each frame of the motion: music, and what else a run has.
+
+Dimensions: B rows, L tokens of text, T frames, F values of a signal, G genres, S tokens of an
+input, Q latent queries, D their width, W width of an input's adapter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -60,10 +62,11 @@ class AdapterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditioningConfig:
-    """Adapters of the two inputs, text and music.
+    """Adapters of the inputs.
 
     Attributes:
-        stride: frames of motion for each token of music; the paper's is 1.
+        music: of music, and of every further signal.
+        stride: frames of motion for each token of a signal; the paper's is 1.
     """
 
     text: AdapterConfig = field(default_factory=AdapterConfig)
@@ -94,8 +97,12 @@ class TextAdapter(nn.Module):
         return _through(self.gru, self.output(hidden_BLW), mask_BL)
 
 
-class MusicAdapter(nn.Module):
-    """Music features and the type of dance -> residual convolutions -> transformer (eq. 3)."""
+class SignalAdapter(nn.Module):
+    """Values of each frame and the type of dance -> residual convolutions -> transformer (eq. 3).
+
+    Args:
+        features: F.
+    """
 
     def __init__(self, config: AdapterConfig, features: int, stride: int) -> None:
         super().__init__()
@@ -110,14 +117,14 @@ class MusicAdapter(nn.Module):
         self.gru = _gru(width) if config.gru else None
 
     def forward(
-        self, music_BTF: Tensor, genre_B: Tensor, mask_BT: Tensor
+        self, values_BTF: Tensor, genre_B: Tensor, mask_BT: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens `[B, S, W]` and their mask, and hidden values of each frame, `[B, T, W]`."""
         known_BG = F.one_hot(genre_B.clamp(min=0), NUM_GENRES) * (genre_B >= 0)[:, None]
-        kind_BTX = self.dance_type(known_BG.to(music_BTF.dtype))[:, None].expand(
-            -1, music_BTF.shape[1], -1
+        kind_BTX = self.dance_type(known_BG.to(values_BTF.dtype))[:, None].expand(
+            -1, values_BTF.shape[1], -1
         )
-        hidden_BWT = self.input(torch.cat([music_BTF, kind_BTX], dim=-1)).transpose(1, 2)
+        hidden_BWT = self.input(torch.cat([values_BTF, kind_BTX], dim=-1)).transpose(1, 2)
         mask_B1T = mask_BT[:, None].to(hidden_BWT.dtype)
         hidden_BWT = hidden_BWT * mask_B1T
         for conv in self.convs:
@@ -132,6 +139,10 @@ class MusicAdapter(nn.Module):
         for block in self.blocks:
             tokens_BSW = block(tokens_BSW, mask_BS)
         return _through(self.gru, tokens_BSW, mask_BS), mask_BS, frames_BTW
+
+
+ADAPTERS: dict[str, Callable[[AdapterConfig, int, int], nn.Module]] = {"music": SignalAdapter}
+"""Signal -> network of its own, called as `SignalAdapter` is; that itself where none is named."""
 
 
 def _gru(width: int) -> nn.GRU:
@@ -180,71 +191,76 @@ class QueryEncoder(nn.Module):
 
 
 class Conditioning(nn.Module):
-    """Both inputs as one set of latents.
+    """All inputs as one set of latents.
 
     Args:
-        token_width: of text tokens; features: F of music.
+        token_width: of text tokens.
+        signals: F of each signal by its name.
         width: W of what it gives.
         is_literal: only the paper's latents; otherwise also a vector per row, from the mean of the
-            tokens, and values of each frame from the music.
+            tokens, and values of each frame from the signals.
     """
 
     def __init__(
         self,
         config: ConditioningConfig,
         token_width: int,
-        features: int,
+        signals: Mapping[str, int],
         width: int,
         *,
         is_literal: bool = False,
     ) -> None:
         super().__init__()
+        self.signals = tuple(signals)
         self.text = TextAdapter(config.text, token_width)
-        self.music = MusicAdapter(config.music, features, config.stride)
+        # By the names of the inputs, as in `music`, `music_encoder` and `music_output`.
+        for name, features in signals.items():
+            build = ADAPTERS.get(name, SignalAdapter)
+            self.add_module(name, build(config.music, features, config.stride))
         self.text_encoder = QueryEncoder(config.text)
-        self.music_encoder = QueryEncoder(config.music)
+        for name in signals:
+            self.add_module(f"{name}_encoder", QueryEncoder(config.music))
         self.text_output = nn.Linear(config.text.latent_width, width)
-        self.music_output = nn.Linear(config.music.latent_width, width)
+        for name in signals:
+            self.add_module(f"{name}_output", nn.Linear(config.music.latent_width, width))
         self.is_literal = is_literal
         if is_literal:
             return
         self.pooled = nn.Linear(token_width, width)
-        self.frames = nn.Linear(config.music.width, width)
-        self.no_text = nn.Parameter(torch.zeros(width))
-        self.no_music = nn.Parameter(torch.zeros(width))
+        self.frames = nn.Linear(config.music.width * len(signals), width)
+        for name in ("text", *signals):
+            self.register_parameter(f"no_{name}", nn.Parameter(torch.zeros(width)))
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Latents and further values that condition a generator.
 
         Args:
-            batch: `text_tokens [B, L, E]`, `text_mask [B, L]`, `has_text [B]`, and where rows may
-                have music `music [B, T, F]`, `genre [B]`, `has_music [B]`, `length [B]`.
+            batch: `text_tokens [B, L, E]`, `text_mask [B, L]`, `has_text [B]`, `genre [B]`,
+                `length [B]`, and of each signal `NAME [B, T, F]` and `has_NAME [B]`.
 
         Returns:
             Latents `[B, Q, W]` and their mask; a vector per row, `[B, W]`; values of each frame
-            from the music, `[B, T, W]`. The last two are zero with `is_literal`.
+            from the signals, `[B, T, W]`. The last two are zero with `is_literal`.
         """
-        has_text_B, has_music_B = batch["has_text"], batch["has_music"]
+        has_text_B = batch["has_text"]
         text_mask_BL = batch["text_mask"] & has_text_B[:, None]
         longest = max(1, int(text_mask_BL.sum(dim=1).max()))
         text_mask_BL = text_mask_BL[:, :longest]
         tokens_BLE = batch["text_tokens"][:, :longest].float()
         text_BLW = self.text(tokens_BLE, text_mask_BL)
-        text_BQW = self.text_output(self.text_encoder(text_BLW, text_mask_BL))
-        # One row stands for all where none has music: its parameters then still get gradients.
-        kept = slice(None) if bool(has_music_B.any()) else slice(0, 1)
-        music_BTF, genre_B = batch["music"][kept], batch["genre"][kept]
-        music_mask_BT = length_mask(batch["length"][kept], music_BTF.shape[1])
-        music_mask_BT = music_mask_BT & has_music_B[kept, None]
-        music_BSW, mask_BS, frames_BTX = self.music(music_BTF, genre_B, music_mask_BT)
-        music_BQW = self.music_output(self.music_encoder(music_BSW, mask_BS))
-        music_BQW = music_BQW.expand(len(has_music_B), -1, -1)
-        latents_BQW = torch.cat([text_BQW, music_BQW], dim=1)
+        latents = [self.text_output(self.text_encoder(text_BLW, text_mask_BL))]
+        present = [has_text_B]
+        frames: list[Tensor] = []
+        masks: list[Tensor] = []
+        for name in self.signals:
+            latents_BQW, frames_BTX, mask_BT = self._signal(name, batch)
+            latents.append(latents_BQW.expand(len(has_text_B), -1, -1))
+            present.append(batch[f"has_{name}"])
+            frames.append(frames_BTX)
+            masks.append(mask_BT)
+        latents_BQW = torch.cat(latents, dim=1)
         mask_BQ = torch.cat(
-            [
-                has_text_B[:, None].expand(-1, text_BQW.shape[1]),
-                has_music_B[:, None].expand(-1, music_BQW.shape[1]),
-            ],
+            [has_B[:, None].expand(-1, part.shape[1]) for has_B, part in zip(present, latents)],
             dim=1,
         )
         if self.is_literal:
@@ -252,8 +268,32 @@ class Conditioning(nn.Module):
             return latents_BQW, mask_BQ, zeros_BW, zeros_BW[:, None]
         count_BL1 = text_mask_BL[..., None].to(text_BLW.dtype)
         mean_BE = (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
-        one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), self.no_text)
-        one_BW = one_BW + torch.where(has_music_B[:, None], torch.zeros_like(one_BW), self.no_music)
-        frames_BTW = self.frames(frames_BTX) * music_mask_BT[..., None]
-        frames_BTW = frames_BTW.expand(len(has_music_B), -1, -1)
-        return latents_BQW, mask_BQ, one_BW, frames_BTW
+        no_text_W = self.get_parameter("no_text")
+        one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), no_text_W)
+        for name, has_B in zip(self.signals, present[1:]):
+            absent_W = self.get_parameter(f"no_{name}")
+            one_BW = one_BW + torch.where(has_B[:, None], torch.zeros_like(one_BW), absent_W)
+        masks_BT1 = _alike([mask_BT[..., None] for mask_BT in masks])
+        heard_BTX = torch.cat([x * m for x, m in zip(_alike(frames), masks_BT1)], dim=-1)
+        frames_BTW = self.frames(heard_BTX) * torch.stack(masks_BT1).any(dim=0)
+        return latents_BQW, mask_BQ, one_BW, frames_BTW.expand(len(has_text_B), -1, -1)
+
+    def _signal(self, name: str, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents `[B, Q, W]`, values of frames `[B, T, X]`, and which of these count, `[B, T]`."""
+        has_B = batch[f"has_{name}"]
+        # One row stands for all where none has it: its parameters then still get gradients.
+        kept = slice(None) if bool(has_B.any()) else slice(0, 1)
+        values_BTF = batch[name][kept]
+        mask_BT = length_mask(batch["length"][kept], values_BTF.shape[1]) & has_B[kept, None]
+        tokens_BSW, mask_BS, frames_BTX = self.get_submodule(name)(
+            values_BTF, batch["genre"][kept], mask_BT
+        )
+        latents_BQX = self.get_submodule(f"{name}_encoder")(tokens_BSW, mask_BS)
+        return self.get_submodule(f"{name}_output")(latents_BQX), frames_BTX, mask_BT
+
+
+def _alike(parts: Sequence[Tensor]) -> list[Tensor]:
+    """`[B, T, X]` of signals, all of as many rows and frames: zero after the end of each."""
+    size, length = (max(part.shape[i] for part in parts) for i in range(2))
+    padded = [F.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts]
+    return [part.expand(size, -1, -1) for part in padded]

@@ -7,7 +7,8 @@ sequence of codes, one for
 each patch of eight frames: coefficients of the patch basis, or latents of the motion prior. The
 network predicts the clean codes from a point on the straight line from noise (Liu et al. 2022), the
 time, the latents of the condition, and the codes of preceding frames, which it learns to continue.
-Each patch also gets the music of its own frames directly, so that motion follows the beats.
+Each patch also gets the signals (as music) of its own frames directly, so that motion follows the
+beats.
 
 Dimensions: B clips, P patches, K values of a code, Q latents, W width, T frames.
 """
@@ -15,7 +16,7 @@ Dimensions: B clips, P patches, K values of a code, Q latents, W width, T frames
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -47,8 +48,8 @@ class SequenceFlowConfig:
             (`mp_vae`), or both beside each other.
         told_by: `tokens`: latents of the query-aware encoder, and the pooled sentence; `pooled`:
             the pooled sentence alone.
-        text_dropout, music_dropout: probability that an input is dropped in training.
-        text_dropout_with_music, genre_dropout: of a sentence that comes with music, and of the
+        text_dropout, music_dropout: probability that text, and each signal, is dropped in training.
+        text_dropout_with_music, genre_dropout: of a sentence that comes with a signal, and of the
             genre. A song mostly comes alone, so that has to be learned as often.
         most_patches: maximum number of patches that are trained on and generated at once; longer
             motion is generated in parts, each continuing from the last patches of the one before.
@@ -104,12 +105,16 @@ class _Network(nn.Module):
     """Predicts clean codes."""
 
     def __init__(
-        self, config: SequenceFlowConfig, codes: int, token_width: int, features: int
+        self,
+        config: SequenceFlowConfig,
+        codes: int,
+        token_width: int,
+        signals: Mapping[str, int],
     ) -> None:
         super().__init__()
         width = config.width
         self.told_by = config.told_by
-        self.conditioning = Conditioning(config.conditioning, token_width, features, width)
+        self.conditioning = Conditioning(config.conditioning, token_width, signals, width)
         self.input = nn.Linear(codes, width)
         self.given = nn.Linear(codes + 1, width)
         self.music = nn.Linear(HOP * width, width)
@@ -172,7 +177,8 @@ class SequenceFlow(Stage):
     Args:
         weight: `[2, K]`, how much each value of a code counts in the loss, of clips without music
             and of those with it.
-        token_width: of text tokens; features: of music.
+        token_width: of text tokens.
+        signals: F of each signal by its name; a batch has `NAME` and `has_NAME` of each.
     """
 
     name: ClassVar[str] = "sequence_flow"
@@ -194,12 +200,13 @@ class SequenceFlow(Stage):
         config: SequenceFlowConfig,
         weight: Tensor,
         token_width: int,
-        features: int,
+        signals: Mapping[str, int],
     ) -> None:
         super().__init__()
         self.config = config
+        self.signals = tuple(signals)
         self.num_codes = weight.shape[1]
-        self.network = _Network(config, self.num_codes, token_width, features)
+        self.network = _Network(config, self.num_codes, token_width, signals)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("weight", weight / weight.mean(dim=1, keepdim=True), persistent=False)
@@ -244,13 +251,14 @@ class SequenceFlow(Stage):
         t_B = t_B.to(device)
         z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         told = dict(batch)
-        told["has_music"] = batch["has_music"] & (uniform() >= config.music_dropout)
+        for name in self.signals:
+            told[f"has_{name}"] = batch[f"has_{name}"] & (uniform() >= config.music_dropout)
         text_dropout_B = torch.where(
-            told["has_music"], config.text_dropout_with_music, config.text_dropout
+            any_signal(told, self.signals), config.text_dropout_with_music, config.text_dropout
         )
         told["has_text"] = batch["has_text"] & (uniform() >= text_dropout_B)
         told["genre"] = torch.where(uniform() >= config.genre_dropout, batch["genre"], -1)
-        told |= music_part(batch, place_BP[:, 0], count)
+        told |= signals_part(batch, self.signals, place_BP[:, 0], count)
         before_B = (uniform() * config.most_before).floor() + 1.0
         before_B = torch.minimum(before_B, (patches_B - place_BP[:, 0] - 1).to(before_B.dtype))
         before_B = before_B.clamp(max=count - 1) * (uniform() < config.before_share)
@@ -289,7 +297,7 @@ class SequenceFlow(Stage):
         """Codes `[B, P, K]` for conditions, by Euler's method, part by part.
 
         Args:
-            batch: as `Conditioning` takes, with `length [B]` in frames, and `music` of all frames.
+            batch: as `Conditioning` takes, with `length [B]` in frames, and signals of all frames.
             noise_BPK: where the way begins.
             steps, guidance: the configuration's where None.
         """
@@ -339,7 +347,7 @@ class SequenceFlow(Stage):
         place_BP = (first + torch.arange(count, device=device)).expand(size, -1)
         given_BPK = F.pad(before_BGK, (0, 0, 0, count - before_BGK.shape[1]))
         is_given_BP = (torch.arange(count, device=device) < before_BGK.shape[1]).expand(size, -1)
-        part = {**batch, **music_part(batch, place_BP[:, 0], count)}
+        part = {**batch, **signals_part(batch, self.signals, place_BP[:, 0], count)}
         told = [network.condition(part)]
         if guidance != 1.0 and bool(batch["has_text"].any()):
             nothing = torch.zeros_like(batch["has_text"])
@@ -360,19 +368,24 @@ class SequenceFlow(Stage):
         return torch.where(is_given_BP[..., None], given_BPK, z_BPK)
 
 
-def music_part(batch: Batch, first_B: Tensor, count: int) -> dict[str, Tensor]:
-    """`music` and `length` of the part of each clip that begins with patch `first_B`.
+def signals_part(
+    batch: Batch, signals: Sequence[str], first_B: Tensor, count: int
+) -> dict[str, Tensor]:
+    """Signals and `length` of the part of each clip that begins with patch `first_B`.
 
-    Rows without music may have fewer frames than their clip: nothing is read of them.
+    Rows without a signal may have fewer frames of it than their clip: nothing is read of them.
     """
-    music_BTF = batch["music"]
-    if music_BTF.shape[1] <= HOP:
-        return {"length": batch["length"].clamp(max=music_BTF.shape[1])}
-    frame_BT = first_B[:, None] * HOP + torch.arange(count * HOP, device=music_BTF.device)
-    return {
-        "music": _gathered(music_BTF, frame_BT),
-        "length": (batch["length"] - first_B * HOP).clamp(min=1, max=count * HOP),
-    }
+    longest = max(batch[name].shape[1] for name in signals)
+    if longest <= HOP:
+        return {"length": batch["length"].clamp(max=longest)}
+    frame_BT = first_B[:, None] * HOP + torch.arange(count * HOP, device=first_B.device)
+    part = {name: _gathered(batch[name], frame_BT) for name in signals}
+    return part | {"length": (batch["length"] - first_B * HOP).clamp(min=1, max=count * HOP)}
+
+
+def any_signal(batch: Batch, signals: Sequence[str]) -> Tensor:
+    """`[B]` bool: rows that have one of the signals."""
+    return torch.stack([batch[f"has_{name}"] for name in signals]).any(dim=0)
 
 
 def _gathered(values_BTX: Tensor, place_BP: Tensor) -> Tensor:

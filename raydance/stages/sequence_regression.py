@@ -90,7 +90,8 @@ class SequenceRegression(Stage):
         values: F; latent: Z of the PMD.
         decoder: the PMD, trained on here.
         most_patches: P of the longest clip.
-        token_width: of text tokens; features: of music.
+        token_width: of text tokens.
+        signals: F of each signal by its name; a batch has `NAME` and `has_NAME` of each.
     """
 
     name: ClassVar[str] = "sequence_regression"
@@ -113,13 +114,14 @@ class SequenceRegression(Stage):
         decoder: SequenceDecoder | None,
         most_patches: int,
         token_width: int,
-        features: int,
+        signals: Mapping[str, int],
     ) -> None:
         super().__init__()
         self.config = config
+        self.signals = tuple(signals)
         width = config.width
         self.conditioning = Conditioning(
-            config.conditioning, token_width, features, width, is_literal=True
+            config.conditioning, token_width, signals, width, is_literal=True
         )
         self.queries = nn.Parameter(torch.randn(most_patches, width) * width**-0.5)
         self.before = _MotionEncoder(values, width, config.dropout)
@@ -144,8 +146,9 @@ class SequenceRegression(Stage):
         """Frames for the condition, and which of them count."""
         local_BTF, length_B = batch["local"], batch["length"]
         before = self.config.before
-        # Clips with music go on from their first frames; those with text alone begin with nothing.
-        goes_on_B = batch["has_music"] & (length_B > before + STRIDE)
+        # Clips with signals go on from their first frames; with text alone they begin with nothing.
+        heard = [batch[f"has_{name}"] for name in self.signals]
+        goes_on_B = torch.stack(heard).any(dim=0) & (length_B > before + STRIDE)
         num_frames = -(-local_BTF.shape[1] // STRIDE) * STRIDE
         made_BTF = self.make(batch, num_frames, local_BTF[:, :before], goes_on_B)
         made_BTF = made_BTF[:, : local_BTF.shape[1]]

@@ -6,31 +6,32 @@ Dimensions: N rows, T frames, F values of a frame (`local_frames`) or features o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from raydance.data.signals import signal_of
 from raydance.motion import augment
 from raydance.motion.local_frames import to_local
 from raydance.music.beat_clock import BeatClock, most_ticks
-from raydance.music.features import NAMES
 
 GENRE_LABELS = ("genre", "dance", "style")
 """Labels that name the kind of a dance, in the order in which they are looked for."""
 
-_SILENT_FRAMES = 8
-_TEMPO = NAMES.index("tempo_bpm")
+SILENT_FRAMES = 8
+"""Frames of a signal in batches where no row has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRows:
-    """How stored clips become batch columns: `length`, `music`, `genre`, `has_music`, and `local`.
+    """How stored clips become batch columns: `length`, `genre`, `local`, and of each signal
+    `NAME` and `has_NAME`.
 
     Attributes:
-        has_length, has_music: whether the dataset has the column; without it all rows are of full
-            length, or silent.
+        has_length: whether the dataset has the column; without it all rows are of full length.
+        signals: of the run, and whether the dataset has each; without it no row does.
         num_frames: of a stored row, padding included.
         beats_at_fps: frames per second of the rows, where those with music are to be sampled at the
             beats (`BeatClock`); else None.
@@ -40,7 +41,7 @@ class ClipRows:
     """
 
     has_length: bool
-    has_music: bool
+    signals: Mapping[str, bool]
     num_frames: int
     beats_at_fps: float | None = None
     genres: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class ClipRows:
         """Columns of the dataset."""
         names = ["labels"]
         names += ["length"] if self.has_length else []
-        names += ["music", "has_music"] if self.has_music else []
+        names += [column for name in self._stored for column in (name, f"has_{name}")]
         names += ["motion", "joint_mask"] if self.mean is not None else []
         return tuple(names)
 
@@ -61,7 +62,13 @@ class ClipRows:
     def gives(self) -> tuple[str, ...]:
         """Batch columns."""
         local = ("local",) if self.mean is not None else ()
-        return ("length", "music", "genre", "has_music", *local)
+        heard = [column for name in self.signals for column in (name, f"has_{name}")]
+        return ("length", "genre", *heard, *local)
+
+    @property
+    def _stored(self) -> list[str]:
+        """Signals that the dataset has."""
+        return [name for name, is_stored in self.signals.items() if is_stored]
 
     @property
     def augments(self) -> bool:
@@ -91,25 +98,31 @@ class ClipRows:
         return self._columns(self._sampled(rows), mirrored=mirrored)
 
     def _sampled(self, rows: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self.beats_at_fps is None or not self.has_music:
+        if self.beats_at_fps is None or not self.signals.get("music"):
             return rows
         num = len(rows["labels"])
         lengths = rows["length"] if self.has_length else np.full(num, self.num_frames)
-        return at_beats({**rows, "length": lengths}, self.beats_at_fps)
+        return at_beats({**rows, "length": lengths}, self.beats_at_fps, self._stored)
 
     def _columns(self, rows: Mapping[str, Any], *, mirrored: bool) -> dict[str, np.ndarray]:
         num = len(rows["labels"])
         columns: dict[str, np.ndarray] = {
             "length": np.full(num, self.num_frames, dtype=np.int64),
-            "music": np.zeros((num, _SILENT_FRAMES, len(NAMES)), dtype=np.float32),
-            "has_music": np.zeros(num, dtype=bool),
             "genre": np.array([self._genre(text) for text in rows["labels"]], dtype=np.int64),
         }
         if "length" in rows:
             columns["length"] = np.asarray(rows["length"], dtype=np.int64)
-        if self.has_music:
-            columns["music"] = for_network(np.asarray(rows["music"]))
-            columns["has_music"] = np.asarray(rows["has_music"])
+        for name, is_stored in self.signals.items():
+            signal = signal_of(name)
+            if is_stored:
+                values, known = (
+                    signal.scaled(np.asarray(rows[name])),
+                    np.asarray(rows[f"has_{name}"]),
+                )
+            else:
+                values = np.zeros((num, SILENT_FRAMES, len(signal.values)), dtype=np.float32)
+                known = np.zeros(num, dtype=bool)
+            columns |= {name: values, f"has_{name}": known}
         if self.mean is not None:
             columns["local"] = self._local(rows, mirrored=mirrored)
         return columns
@@ -125,16 +138,19 @@ class ClipRows:
         return genre_number(genre_of(labels), self.genres)
 
 
-def at_beats(rows: Mapping[str, Any], fps: float) -> dict[str, Any]:
+def at_beats(
+    rows: Mapping[str, Any], fps: float, signals: Sequence[str] = ("music",)
+) -> dict[str, Any]:
     """Rows whose clips with music are sampled at its beats; all get room for `most_ticks`.
 
     Args:
         rows: `music [N, T, F]`, `has_music [N]` and `length [N]`, and `motion [N, T, J, 3]` where
             it is wanted.
         fps: of the rows.
+        signals: further columns `[N, T, F]`, and music.
     """
     out = dict(rows)
-    names = [name for name in ("motion", "music") if name in rows]
+    names = [name for name in ("motion", *signals) if name in rows]
     room = most_ticks(rows["music"].shape[1])
     for name in names:
         values = np.asarray(rows[name])
@@ -160,13 +176,3 @@ def genre_of(labels: str) -> str:
 def genre_number(genre: str, genres: tuple[str, ...]) -> int:
     """The number of a genre, -1 where it is not among them."""
     return genres.index(genre) if genre in genres else -1
-
-
-def for_network(music: np.ndarray) -> np.ndarray:
-    """Features `[N, T, F]` in units near one: tempo in multiples of 120 per minute, timbre in
-    multiples of 100."""
-    scaled = np.array(music, dtype=np.float32)
-    scaled[..., _TEMPO] /= 120.0
-    is_timbre = [name.startswith("mfcc_") for name in NAMES]
-    scaled[..., is_timbre] /= 100.0
-    return scaled

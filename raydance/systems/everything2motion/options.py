@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -38,6 +39,7 @@ class Condition:
     Attributes:
         text: a sentence, or none.
         music: features at the run's rate from the motion's first frame, or none.
+        signals: values `[T', F]` of each further signal, likewise.
         genre: number of the kind of dance, -1 unknown.
         num_frames: T.
         seed: of the noise.
@@ -47,6 +49,7 @@ class Condition:
     num_frames: int
     text: str | None = None
     music: MusicFeatures | None = None
+    signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     genre: int = -1
     seed: int = 0
     before: np.ndarray | None = None

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from raydance.data.signals import signal_of
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import windows
 from raydance.motion.clip import Clip
@@ -32,14 +33,17 @@ from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
 from raydance.systems.base import load_stage
 from raydance.systems.everything2motion import patches
-from raydance.systems.everything2motion.clip_rows import for_network, genre_number
+from raydance.systems.everything2motion.clip_rows import SILENT_FRAMES, genre_number
 from raydance.systems.everything2motion.options import MAX_SECONDS, Condition, GenerateOptions
 from raydance.systems.everything2motion.run_texts import RunTexts
-from raydance.systems.everything2motion.system import build_stage, config_of, genres_of
+from raydance.systems.everything2motion.system import (
+    build_stage,
+    config_of,
+    genres_of,
+    signals_of,
+)
 from raydance.systems.tasks import Input, MotionAnswer, Task, TaskRequest
 from raydance.training.run_folder import Run, load_bundle
-
-_SILENT_FRAMES: Final = 8
 
 
 class Everything2Motion:
@@ -61,7 +65,7 @@ class Everything2Motion:
         self.joint_masks = patches.joints_of(run)
         self.joint_mask = np.any(list(self.joint_masks.values()), axis=0)
         self.fps = float(run.facts["dataset"]["fps"])
-        self.genres = genres_of(run)
+        self.genres, self.signals = genres_of(run), signals_of(run)
         usual_s = self.config.sequence_flow.most_patches * HOP / self.fps
         self.texts = RunTexts(run, self.config.texts, usual_s)
         self.device = torch.device("cpu")
@@ -109,6 +113,11 @@ class Everything2Motion:
                 "music": Input(
                     kind="music", help="a song", is_optional=True, is_learned=self._has_music
                 ),
+                **{
+                    name: Input(kind="signal", help=signal_of(name).help, is_optional=True)
+                    for name in self.signals
+                    if name != "music"
+                },
                 "motion": Input(kind="motion", help="a motion to go on from", is_optional=True),
             },
             output="motion",
@@ -123,8 +132,14 @@ class Everything2Motion:
     def _generate(self, request: TaskRequest) -> MotionAnswer:
         inputs, options = request.inputs, request.options
         text, song = inputs.get("text"), inputs.get("music")
-        if text is None and song is None:
-            raise InputError("what shall move? Give a sentence or music")
+        signals = {
+            name: signal_of(name).read(str(inputs[name]), self.fps)
+            for name in self.signals
+            if name in inputs and name != "music"
+        }
+        if text is None and song is None and not signals:
+            others = "".join(f" or {signal_of(n).help}" for n in self.signals if n != "music")
+            raise InputError(f"what shall move? Give a sentence or music{others}")
         notices: list[str] = []
         music = None
         if song is not None:
@@ -134,8 +149,9 @@ class Everything2Motion:
                 notices.append("this run was trained without music: the song changes nothing")
         seconds = options.seconds
         if seconds is None:
-            words = text or ""
-            seconds = min(music.duration_s, MAX_SECONDS) if music else self.texts.seconds_of(words)
+            lasting = [len(values) / self.fps for values in signals.values()]
+            lasting = [music.duration_s] if music else lasting
+            seconds = min(lasting[0], MAX_SECONDS) if lasting else self.texts.seconds_of(text or "")
         num_frames = max(HOP, round(seconds * self.fps))
         genre = -1
         if options.genre is not None:
@@ -153,6 +169,7 @@ class Everything2Motion:
                     num_frames=num_frames,
                     text=text,
                     music=music,
+                    signals=signals,
                     genre=genre,
                     seed=options.seed + 7919 * i,
                     before=before,
@@ -275,21 +292,23 @@ class Everything2Motion:
         said = [one.text or "" for one in conditions]
         tokens, mask = self.texts.tokens(said)
         lengths = num_given + np.array([clock.num_ticks for clock in clocks], dtype=np.int64)
-        heard = any(one.music is not None for one in conditions)
-        room = int(lengths.max()) if heard else _SILENT_FRAMES
-        music = np.zeros((len(said), room, len(NAMES)), dtype=np.float32)
-        for row, one, clock in zip(music, conditions, clocks):
-            if one.music is not None:
-                values = one.music.values[: one.num_frames]
-                silence = np.zeros((one.num_frames - len(values), len(NAMES)))
-                ticks = clock.to_ticks(np.concatenate([values, silence]), smooth=False)
-                row[num_given : num_given + len(ticks)] = for_network(ticks)
-        arrays = {
+        arrays: dict[str, np.ndarray] = {}
+        for name in self.signals:
+            signal, given = signal_of(name), [_signal(one, name) for one in conditions]
+            has = np.array([values is not None for values in given])
+            room = int(lengths.max()) if has.any() else SILENT_FRAMES
+            arrays[name] = np.zeros((len(said), room, len(signal.values)), dtype=np.float32)
+            arrays[f"has_{name}"] = has
+            for row, values, one, clock in zip(arrays[name], given, conditions, clocks):
+                if values is not None:
+                    values = values[: one.num_frames]
+                    silence = np.zeros((one.num_frames - len(values), len(signal.values)))
+                    ticks = clock.to_ticks(np.concatenate([values, silence]), smooth=False)
+                    row[num_given : num_given + len(ticks)] = signal.scaled(ticks)
+        arrays |= {
             "text_tokens": tokens,
             "text_mask": mask,
             "has_text": np.array([bool(text) for text in said]),
-            "music": music,
-            "has_music": np.array([one.music is not None for one in conditions]),
             "genre": np.array([one.genre for one in conditions], dtype=np.int64),
             "length": lengths,
         }
@@ -351,6 +370,13 @@ class Everything2Motion:
         nothing = torch.zeros(len(conditions), dtype=torch.bool, device=self.device)
         made_BTF = self.regression.make(batch, count, before, nothing)[:, :num_frames]
         return made_BTF.cpu().numpy() * self.local_std + self.local_mean
+
+
+def _signal(condition: Condition, name: str) -> np.ndarray | None:
+    """Values `[T', F]` of a signal, or None."""
+    if name == "music":
+        return condition.music.values if condition.music is not None else None
+    return condition.signals.get(name)
 
 
 def load(path: str | Path) -> Everything2Motion:

@@ -18,9 +18,9 @@ import torch
 from raydance import config as configs
 from raydance.data.chunks import BatchSpec, StoredColumn
 from raydance.data.dataset import Dataset
-from raydance.data.schema import CAPTION_IDS, MOTION
+from raydance.data.schema import CAPTION_IDS, MOTION, signals_among
+from raydance.data.signals import signal_of
 from raydance.errors import InputError
-from raydance.music.features import NAMES
 from raydance.stages.base import Stage
 from raydance.stages.motion_prior import MotionPrior
 from raydance.stages.sequence_flow import SequenceFlow
@@ -54,6 +54,11 @@ def genres_of(run: Run) -> tuple[str, ...]:
     return tuple(load_bundle(run.bundle("genres"))[1]["genres"])
 
 
+def signals_of(run: Run) -> tuple[str, ...]:
+    """What the run's networks take beside text: music, and other signals that a dataset has."""
+    return tuple(load_bundle(run.bundle("genres"))[1].get("signals", ("music",)))
+
+
 def build_stage(run: Run, name: str) -> Stage:
     """An untrained stage."""
     config = config_of(run)
@@ -62,6 +67,7 @@ def build_stage(run: Run, name: str) -> Stage:
     if name == "motion_prior":
         return MotionPrior(config.motion_prior, values)
     width = load_bundle(run.bundle(text_step.STEP))[1]["width"]
+    widths = {signal: len(signal_of(signal).values) for signal in signals_of(run)}
     if name == "sequence_flow":
         flow = config.sequence_flow
         bases = patches.bases_of(run)
@@ -72,7 +78,7 @@ def build_stage(run: Run, name: str) -> Stage:
             even = torch.full((per_patch,), float(weight.mean()))
             weights = {"basis": weight, "mp_vae": even, "both": torch.cat([weight, even])}
             rows.append(weights[flow.prior])
-        return SequenceFlow(flow, torch.stack(rows), width, len(NAMES))
+        return SequenceFlow(flow, torch.stack(rows), width, widths)
     assert name == "sequence_regression", name
     most = max(int(facts["window"]) for facts in run.datasets.values())
     prior = load_stage(run, "motion_prior", build_stage) if config.motion_prior.enabled else None
@@ -84,7 +90,7 @@ def build_stage(run: Run, name: str) -> Stage:
         prior.decoder if prior is not None else None,
         most // 8 + 1,
         width,
-        len(NAMES),
+        widths,
     )
 
 
@@ -93,7 +99,11 @@ def batch_spec(run: Run, name: str, role: str) -> BatchSpec:
     config = config_of(run)
     own = getattr(config, name)
     dataset = Dataset.open(run.datasets[role]["path"])
+    signals = signals_of(run)
     reads = STAGES[name].columns_read(own)
+    if "music" in reads:
+        further = [(signal, f"has_{signal}") for signal in signals if signal != "music"]
+        reads += tuple(column for pair in further for column in pair)
     mean, std = patches.local_statistics(run)
     wants_local = "local" in reads
     stored = {
@@ -115,7 +125,7 @@ def batch_spec(run: Run, name: str, role: str) -> BatchSpec:
         reads=reads,
         transform=ClipRows(
             has_length="length" in dataset.arrays,
-            has_music="music" in dataset.arrays,
+            signals={signal: signal in dataset.arrays for signal in signals},
             num_frames=dataset.frames,
             beats_at_fps=dataset.fps if config.patch_basis.clock == "beats" else None,
             genres=genres_of(run),
@@ -137,7 +147,8 @@ def _train(context: StepContext, stage: str) -> None:
 
 def _genres(context: StepContext) -> dict[str, Any]:
     counts: Counter[str] = Counter()
-    has_music = any("music" in dataset.arrays for dataset in context.datasets.values())
+    found = {name for data in context.datasets.values() for name in signals_among(data.arrays)}
+    signals = ["music", *sorted(found - {"music"})]
     for dataset in context.datasets.values():
         if "music" in dataset.arrays:
             for shard in dataset.shards("train"):
@@ -145,7 +156,8 @@ def _genres(context: StepContext) -> dict[str, Any]:
                 counts.update(genre_of(text) for text in rows)
     counts.pop("", None)
     genres = sorted(name for name, _ in counts.most_common(NUM_GENRES))
-    save_bundle(context.run.bundle("genres"), {}, {"genres": genres, "has_music": has_music})
+    facts = {"genres": genres, "has_music": "music" in found, "signals": signals}
+    save_bundle(context.run.bundle("genres"), {}, facts)
     return {"genres": genres}
 
 
