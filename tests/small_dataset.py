@@ -14,12 +14,14 @@ def ingest_here(
     captions: Sequence[Path],
     out: Path,
     settings: Any = None,
+    layout: str | None = None,
 ) -> Path:
     """What `raydance ingest` makes of these files; returns `out`."""
     settings = settings or ingest.Settings()
+    jobs = settings.find_jobs(folders, captions, layout)
     done = [
         row
-        for number, group in enumerate(sources.group_jobs(settings.find_jobs(folders, captions), 2))
+        for number, group in enumerate(sources.group_jobs(jobs, 2))
         for row in settings.write_group(number, group, out)
     ]
     dataset.finish(

@@ -210,6 +210,7 @@ def test_finedance_pairs_labels_and_music(miniatures: dict[str, Path]):
         "name": "a song",
         "style1": "Modern",
         "style2": "Jazz",
+        "genre": "Jazz",
         "music": "001",
     }
     assert files["002"].labels == {"music": "002"} and found.music.keys() == {"001"}

@@ -73,7 +73,10 @@ def ingest(
     ] = False,
     music: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Songs, found by the names of the motion files."),
+        typer.Option(
+            metavar="DIR",
+            help="Songs, found by the names of the motion files; auto for those of the --layout.",
+        ),
     ] = None,
     signals: SignalsOption = None,
     points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
@@ -114,6 +117,8 @@ def ingest(
       raydance ingest mocap/ --out data/mine
       raydance ingest mocap/ --out data/mine --captions mocap/captions.jsonl
       raydance ingest HumanML3D/ --out data/humanml3d --layout humanml3d
+      raydance ingest aist_plusplus/ --out data/aist --layout aist++ --music auto \\
+        --whole-clips --window 300
       raydance ingest odd.bvh --out data/odd --mapping odd.yaml --units inch --up z
       raydance ingest tracks/ --out data/tracks --modality tracks
       raydance ingest walk.mp4 --out data/walk --modality tracks --mask walk.png \
@@ -136,8 +141,8 @@ def ingest(
         window=50 if window is None else window,
         stride=stride,
         whole_clips=whole_clips,
-        music=str(music.absolute()) if music else None,
-        signals={name: str(Path(place).absolute()) for name, place in signal_places(signals)},
+        music=_place(music) if music else None,
+        signals={name: _place(place) for name, place in signal_places(signals)},
         units=metres_per_unit(units),
         up=check_up(up),
         mapping=load_mapping(mapping) if mapping else None,
@@ -219,6 +224,13 @@ def _tracker(
     )
     tracker.check()
     return tracker
+
+
+def _place(folder: str | Path) -> str:
+    """Absolute: workers on a cluster have working folders of their own."""
+    from raydance.data.layouts import AUTO
+
+    return AUTO if str(folder) == AUTO else str(Path(folder).absolute())
 
 
 def _refuse_occupied(uri: str, overwrite: bool) -> None:

@@ -31,8 +31,9 @@ class FoundFile:
         rows: its captions and parts, beside those of caption files.
         labels: facts about it, as in `Clip`.
         reading: arguments of `read_clip` that the data set fixes.
+        signals: its file of a signal, as of `music`, where the data set has one.
 
-    The last five come from the layout of a public data set (`raydance.data.layouts`).
+    The last six come from the layout of a public data set (`raydance.data.layouts`).
     """
 
     path: Path
@@ -44,6 +45,7 @@ class FoundFile:
     rows: tuple[CaptionRow, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
+    signals: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.recording is not None:  # of a file's name, whose bytes may be any

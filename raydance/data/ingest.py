@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from raydance.data import sources
+from raydance.data import layouts, sources
 from raydance.data.dataset import Shard, motion_arrays, write_shard
 from raydance.data.pieces import Piece, columns_of, cut, pieces_of, split_off, why_none
 from raydance.data.schema import MOTION, Modality
 from raydance.data.signals import signal_of
+from raydance.data.signals.reading import clip_signals
 from raydance.data.sources import FileJob
 from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.motion import body_check, captions, windows
@@ -44,7 +45,7 @@ class Settings:
             frames, longer clips cut into consecutive parts, shorter than `min_frames` left out.
         min_frames: of whole clips.
         music: folder of songs: each clip gets the features of its song, which is found by name
-            (`raydance.music.songs`).
+            (`raydance.music.songs`); `auto` for the songs that a public data set's layout names.
         signals: name of each further signal (`raydance.data.signals`) -> folder of its files.
         units: metres per unit, `up`: the vertical axis; detected in each file where None.
         mapping: canonical joint -> source joint, for skeletons that the names table does not know.
@@ -107,8 +108,20 @@ class Settings:
         caption_files: Sequence[Path] = (),
         layout: str | None = None,
     ) -> list[FileJob]:
-        """The files to read."""
-        return sources.find_jobs(places, caption_files, seed=self.seed, layout=layout)
+        """The files to read.
+
+        Raises:
+            InputError: see `sources.find_jobs`; or a signal is `auto` without a layout that has it.
+        """
+        found = [name for name, place in self.places.items() if place == layouts.AUTO]
+        for name in found if layout is None else ():
+            raise InputError(f"{name} {layouts.AUTO}: needs --layout; without one, give its folder")
+        jobs = sources.find_jobs(places, caption_files, seed=self.seed, layout=layout)
+        for name in found:
+            if not any(name in job.signals for job in jobs):
+                where = ", ".join(map(str, places))
+                raise InputError(f"{name} {layouts.AUTO}: the data set in {where} has none")
+        return jobs
 
     def write_group(
         self, number: int, jobs: Iterable[FileJob], folder: Path
@@ -246,7 +259,9 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         num_before = len(result.pieces)
         _add_clip(result, clip, positions, mapped.joint_mask, job, settings, about, begin)
         if settings.places and len(result.pieces) > num_before:
-            signals = clip_signals(job.path, settings, begin / whole.fps, clip.duration_s)
+            signals = clip_signals(
+                job, settings.places, settings.fps, begin / whole.fps, clip.duration_s
+            )
             added = [replace(piece, signals=signals) for piece in result.pieces[num_before:]]
             result.pieces[num_before:] = added
     if not result.clips:
@@ -350,29 +365,3 @@ def write_group(
     if last is not None:
         last["shards"] += flush(1)
         yield last
-
-
-def clip_signals(
-    path: str, settings: Settings, begin_s: float, duration_s: float
-) -> dict[str, np.ndarray]:
-    """Values `[T, F]` of each signal of a clip at the dataset's rate; what is missing is warned of.
-
-    Args:
-        path: of the motion file.
-        begin_s: of the clip, from the begin of the file and of the signal.
-    """
-    found: dict[str, np.ndarray] = {}
-    for name, place in settings.places.items():
-        signal = signal_of(name)
-        file = signal.find(path, place)
-        if file is None:
-            warnings.warn(f"without {name}: no file of its name in {place}", stacklevel=2)
-            continue
-        try:
-            values = signal.read(str(file), settings.fps)
-        except RaydanceError as error:
-            warnings.warn(f"read without {name}: {error}", stacklevel=2)
-            continue
-        first = round(begin_s * settings.fps)
-        found[name] = values[first : first + int(duration_s * settings.fps) + 2]
-    return found

@@ -42,6 +42,7 @@ class FileJob:
         problem: why it cannot be read, where that is known before it is opened.
         labels: facts about the whole file, as in `Clip`.
         reading: arguments of `read_clip`, where the data set fixes them.
+        signals: its file of a signal, as of `music`, where the data set says which.
     """
 
     path: str
@@ -53,6 +54,7 @@ class FileJob:
     problem: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
+    signals: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_jobs(
@@ -104,6 +106,7 @@ def find_jobs(
             rows=own,
             labels=found.labels,
             reading=found.reading,
+            signals={name: str(file) for name, file in found.signals.items()},
         )
     if not jobs:
         known = ", ".join(SUFFIXES)

@@ -6,9 +6,11 @@ A new data set is a file here and a line in `LAYOUTS`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from raydance.data.file_search import FoundFile
 from raydance.data.layouts.aistpp import AISTPP
 from raydance.data.layouts.amass import AMASS
 from raydance.data.layouts.babel import BABEL
@@ -70,7 +72,7 @@ def read(sources: Sequence[str | Path], name: str) -> PublicSet:
         raise InputError(f"{places}: not a known layout; known are {', '.join(LAYOUTS)}")
     layout = LAYOUTS[known]
     found, notes = layout.read(tree)
-    files = tuple(found)
+    files = tuple(_with_song(file, notes.music) for file in found)
     if not files:
         why = "".join(f"; {line}" for line in notes.lines())
         raise InputError(f"{places}: no motion of {layout.title} there{why}")
@@ -80,3 +82,9 @@ def read(sources: Sequence[str | Path], name: str) -> PublicSet:
         notes=notes.lines(),
         music=notes.music,
     )
+
+
+def _with_song(file: FoundFile, music: Mapping[str, Path]) -> FoundFile:
+    """A file with its song: the one of its own name, or of its label `music`."""
+    song = music.get(file.path.stem) or music.get(file.labels.get("music", ""))
+    return replace(file, signals={"music": song}) if song is not None else file

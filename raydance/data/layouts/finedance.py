@@ -70,7 +70,9 @@ def _motions(tree: Tree, labels: dict[str, Path], notes: Notes) -> Iterator[Foun
         if notes.music and name not in notes.music:
             notes.count("dances have no file of their music", name)
         folder = file.name.split("/")[0]
-        yield replace(file, recording=f"{folder}/{name}", labels=about | {"music": name})
+        # Of the two, `style1` only tells modern from traditional dances.
+        genre = {"genre": about["style2"]} if "style2" in about else {}
+        yield replace(file, recording=f"{folder}/{name}", labels=about | genre | {"music": name})
 
 
 FINEDANCE = Layout(title="FineDance", matches=_matches, read=_read)
