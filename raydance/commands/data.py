@@ -78,6 +78,9 @@ def ingest(
             help="Songs, found by the names of the motion files; auto for those of the --layout.",
         ),
     ] = None,
+    rotations: Annotated[
+        bool, typer.Option("--rotations", help="Keep rotations of joints where files have them.")
+    ] = False,
     signals: SignalsOption = None,
     points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
     mask: Annotated[
@@ -143,6 +146,7 @@ def ingest(
         whole_clips=whole_clips,
         music=_place(music) if music else None,
         signals={name: _place(place) for name, place in signal_places(signals)},
+        rotations=rotations,
         units=metres_per_unit(units),
         up=check_up(up),
         mapping=load_mapping(mapping) if mapping else None,

@@ -27,7 +27,9 @@ from raydance.errors import FormatError, InputError, RaydanceError
 from raydance.motion import body_check, captions, windows
 from raydance.motion.clip import Clip
 from raydance.motion.formats import read_clip
+from raydance.motion.joint_rotations import canonical_rotations
 from raydance.motion.mapping import MappedMotion, map_to_canonical
+from raydance.motion.skeleton import NUM_JOINTS
 from raydance.plain_text import one_line, well_formed
 
 SHARD_WINDOWS = 256
@@ -47,6 +49,8 @@ class Settings:
         music: folder of songs: each clip gets the features of its song, which is found by name
             (`raydance.music.songs`); `auto` for the songs that a public data set's layout names.
         signals: name of each further signal (`raydance.data.signals`) -> folder of its files.
+        rotations: whether rotations of joints are kept where files have them
+            (`raydance.motion.joint_rotations`); they take twice the room of positions.
         units: metres per unit, `up`: the vertical axis; detected in each file where None.
         mapping: canonical joint -> source joint, for skeletons that the names table does not know.
         label_names: label -> value -> word, for side-cars that hold numbers.
@@ -60,6 +64,7 @@ class Settings:
     min_frames: int = 24
     music: str | None = None
     signals: Mapping[str, str] = field(default_factory=dict)
+    rotations: bool = False
     units: float | None = None
     up: str | None = None
     mapping: Mapping[str, Any] | None = None
@@ -88,6 +93,8 @@ class Settings:
         shapes = motion_arrays(self.window)
         if self.whole_clips:
             shapes |= {"length": ()}
+        if self.rotations:
+            shapes |= {"rotations": (self.window, NUM_JOINTS, 6), "has_rotations": ()}
         for name in self.places:
             shapes |= {name: (self.window, len(signal_of(name).values)), f"has_{name}": ()}
         return shapes
@@ -242,6 +249,7 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
     labels = dict(whole.labels) | _labels_beside(job.path, settings) | dict(job.labels)
     mapped = map_to_canonical(whole, settings.mapping)
     body_check.check(mapped)
+    rotations = canonical_rotations(whole, mapped) if settings.rotations else None
 
     record = {"file": well_formed(job.path), "status": "read", "windows": 0}
     result = FileResult(record=record, skeleton=_skeleton(whole, mapped))
@@ -257,7 +265,8 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         positions = mapped.positions[begin : begin + clip.num_frames]
         about = labels | dict(row.labels) if row else labels
         num_before = len(result.pieces)
-        _add_clip(result, clip, positions, mapped.joint_mask, job, settings, about, begin)
+        turns = None if rotations is None else rotations[begin : begin + clip.num_frames]
+        _add_clip(result, clip, positions, turns, mapped.joint_mask, job, settings, about, begin)
         if settings.places and len(result.pieces) > num_before:
             signals = clip_signals(
                 job, settings.places, settings.fps, begin / whole.fps, clip.duration_s
@@ -298,6 +307,7 @@ def _add_clip(
     result: FileResult,
     clip: Clip,
     positions: np.ndarray,
+    rotations: np.ndarray | None,
     joint_mask: np.ndarray,
     job: FileJob,
     settings: Settings,
@@ -317,7 +327,7 @@ def _add_clip(
         "labels": json.dumps(labels, sort_keys=True),
         "joints": int(joint_mask.sum()),
     }
-    pieces, num_jumps = pieces_of(positions, joint_mask, clip.fps, row, settings)
+    pieces, num_jumps = pieces_of(positions, joint_mask, clip.fps, row, settings, rotations)
     row["num_windows"] = sum(len(piece.starts) for piece in pieces)
     if num_jumps:
         length = windows.num_resampled(len(positions), clip.fps, settings.fps)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from raydance.data.signals import signal_of
-from raydance.motion import windows
+from raydance.motion import joint_rotations, windows
+from raydance.motion.skeleton import NUM_JOINTS
 
 if TYPE_CHECKING:
     from raydance.data.ingest import Settings
@@ -31,6 +32,8 @@ class Piece:
         lengths: `[N]` frames of each row before it is padded.
         signals: values `[T', F]` at the dataset's rate, from the clip's first frame, of each signal
             that it has.
+        rotations: `[T, 50, 6]` of `motion` (`raydance.motion.joint_rotations`), where they are kept
+            and the source has them.
     """
 
     clip: dict[str, Any]
@@ -40,6 +43,7 @@ class Piece:
     starts: np.ndarray
     lengths: np.ndarray
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rotations: np.ndarray | None = None
 
     def part(self, first: int, end: int | None) -> Piece:
         """Only the rows `first:end`."""
@@ -47,12 +51,8 @@ class Piece:
 
 
 def cut(piece: Piece, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece.
-
-    What is shorter than a window holds its last frame to the end.
-    """
-    steps = np.minimum(np.arange(settings.window), piece.lengths[:, None] - 1)
-    motion = piece.motion[piece.starts[:, None] + steps]
+    """Windows `[N, L, 50, 3]`, masks `[N, 50]` and start times `[N]` (seconds) of a piece."""
+    motion = piece.motion[_frames_of(piece, settings)]
     masks = np.repeat(piece.joint_mask[None], len(motion), axis=0)
     times = piece.begin_s + piece.starts / settings.fps
     return windows.normalise_window(motion, masks), masks, times
@@ -89,10 +89,31 @@ def columns_of(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
         "motion": motion,
         "joint_mask": masks,
         **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
+        **(_rotation_columns(pieces, settings) if settings.rotations else {}),
         **_signal_columns(pieces, settings),
         "captions": [clip["captions"] for clip in clips],
         "labels": [clip["labels"] for clip in clips],
     }
+
+
+def _rotation_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
+    """Rotations `[N, L, 50, 6]` of each row, turned as its motion is, and which rows have them."""
+    rows, known = [], []
+    for piece in pieces:
+        known += [piece.rotations is not None] * len(piece.starts)
+        if piece.rotations is None:
+            rows.append(np.zeros((len(piece.starts), settings.window, NUM_JOINTS, 6), np.float32))
+            continue
+        angle = windows.heading(piece.motion[piece.starts], piece.joint_mask)
+        found = piece.rotations[_frames_of(piece, settings)]
+        rows.append(joint_rotations.turned(found, -angle[:, None]))
+    return {"rotations": np.concatenate(rows), "has_rotations": np.array(known)}
+
+
+def _frames_of(piece: Piece, settings: Settings) -> np.ndarray:
+    """`[N, L]`: frames of each row; what is shorter than a window holds its last one to the end."""
+    steps = np.minimum(np.arange(settings.window), piece.lengths[:, None] - 1)
+    return piece.starts[:, None] + steps
 
 
 def _signal_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np.ndarray]:
@@ -120,12 +141,14 @@ def pieces_of(
     fps: float,
     clip: dict[str, Any],
     settings: Settings,
+    rotations: np.ndarray | None = None,
 ) -> tuple[list[Piece], int]:
     """The parts of a clip that hold windows, and the number of jumps in it.
 
     Args:
         positions: `[T, J, 3]` metres at `fps`; joint_mask: `[J]`.
         clip: its row of the table of clips.
+        rotations: `[T, J, 6]` at `fps`, where the clip has them.
     """
     ranges = windows.unbroken_pieces(positions, fps, MAX_SPEED_M_S)
     pieces = []
@@ -142,6 +165,9 @@ def pieces_of(
                     begin_s=first / fps,
                     starts=starts,
                     lengths=lengths,
+                    rotations=None
+                    if rotations is None
+                    else joint_rotations.resampled(rotations[first:end], fps, settings.fps),
                 )
             )
     return pieces, len(ranges) - 1

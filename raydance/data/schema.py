@@ -108,6 +108,19 @@ MOTION: Final = Modality(
             meaning="frames before the padding, where rows differ in length",
             is_optional=True,
         ),
+        Column(
+            name="rotations",
+            dtype="float32",
+            dims=("T", 50, 6),
+            meaning="local rotations: two columns of a matrix (raydance.motion.joint_rotations)",
+            is_optional=True,
+        ),
+        Column(
+            name="has_rotations",
+            dtype="bool",
+            meaning="rows whose source has rotations",
+            is_optional=True,
+        ),
     ),
 )
 
@@ -138,7 +151,7 @@ def signal_columns(name: str) -> tuple[Column, Column]:
 
 def signals_among(names: Iterable[str]) -> tuple[str, ...]:
     """The signals among the names of a dataset's arrays."""
-    known = set(names)
+    known = set(names) - {"rotations"}
     return tuple(sorted(name for name in known if f"has_{name}" in known))
 
 

@@ -22,6 +22,8 @@ from typing import Final
 import numpy as np
 
 from raydance.errors import ConfigError
+from raydance.motion import joint_rotations
+from raydance.motion.rotations import orthonormal_six
 from raydance.motion.skeleton import MIRROR
 from raydance.motion.windows import rotate_y
 
@@ -114,7 +116,7 @@ def augment(
     """
 
     def draw(stream: int) -> np.ndarray:
-        return 2.0 * uniforms(keys, seed=seed, epoch=epoch, stream=stream) - 1.0
+        return _either_way(keys, seed, epoch, stream)
 
     mirrored = mirror_flags(keys, seed=seed, epoch=epoch, config=config)
     if not config.enabled:
@@ -129,11 +131,32 @@ def augment(
     return motion, joint_mask, mirrored
 
 
+def augment_rotations(
+    rotations: np.ndarray, keys: np.ndarray, *, seed: int, epoch: int, config: Augment
+) -> np.ndarray:
+    """Rotations `[N, T, J, 6]` (`joint_rotations`) of the windows that `augment` makes."""
+    if not config.enabled:
+        return rotations
+    flags = mirror_flags(keys, seed=seed, epoch=epoch, config=config)
+    rotations = np.where(flags[:, None, None, None], joint_rotations.mirrored(rotations), rotations)
+    if config.time_warp > 0.0:
+        strength = _either_way(keys, seed, epoch, _WARP) * config.time_warp
+        phase = np.pi * _either_way(keys, seed, epoch, _PHASE)
+        rotations = orthonormal_six(time_warp(rotations, strength, phase))
+    yaw = np.radians(config.yaw_degrees * _either_way(keys, seed, epoch, _YAW))
+    return joint_rotations.turned(rotations, yaw[:, None])
+
+
+def _either_way(keys: np.ndarray, seed: int, epoch: int, stream: int) -> np.ndarray:
+    """`[N]` uniform numbers in [-1, 1)."""
+    return 2.0 * uniforms(keys, seed=seed, epoch=epoch, stream=stream) - 1.0
+
+
 def time_warp(motion: np.ndarray, strength: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Speed parts of each window up and others down; its ends stay in place.
 
     Args:
-        motion: `[N, T, J, 3]`.
+        motion: `[N, T, J, 3]`, or any other values.
         strength: `[N]`, in (-1, 1): the local speed lies in `1 +- strength`.
         phase: `[N]`, radians: where in the window it is fastest.
     """

@@ -65,7 +65,7 @@ def turns_of_forks(
     # A grain of no turn decides what children in one line leave open.
     grain = 1e-9 * size * np.eye(3)
     moment = _moments(rest, current, weight) + grain
-    turns = _closest(moment)
+    turns = closest_turns(moment)
     for _ in range(_ROUNDS if own_rest else 0):
         local = rot.rotate(rot.conjugate(turns)[:, :, None], current)
         mean = local.mean(axis=0)
@@ -73,7 +73,7 @@ def turns_of_forks(
         rest = np.where(norm > 1e-9, mean / np.maximum(norm, 1e-9) * lengths, rest)
         spread = np.mean(np.sum((local - rest) ** 2, axis=-1), axis=0)
         moment = _moments(rest, current, weight * _SURE_M**2 / (_SURE_M**2 + spread)) + grain
-        turns = _closest(moment)
+        turns = closest_turns(moment)
     _settle_open(turns, moment)
     for row, joints in enumerate(children):
         offsets[joints] = rest[row, : len(joints)]
@@ -87,7 +87,7 @@ def _moments(rest: np.ndarray, current: np.ndarray, weight: np.ndarray) -> np.nd
     return np.swapaxes(current, -1, -2) @ (rest * weight[..., None])[None]
 
 
-def _closest(moments: np.ndarray) -> np.ndarray:
+def closest_turns(moments: np.ndarray) -> np.ndarray:
     """Quaternions `[..., 4]` of the proper rotations closest to `[..., 3, 3]`."""
     left, _, right = np.linalg.svd(moments)
     # The least certain axis is flipped where the best fit is a reflection.
@@ -107,7 +107,7 @@ def _settle_open(turns: np.ndarray, moments: np.ndarray) -> None:
     for joint in np.flatnonzero(is_open):
         for frame in range(1, len(turns)):
             grain = _OPEN * certain[frame, joint, 0] * rot.to_matrix(turns[frame - 1, joint])
-            turns[frame, joint] = _closest(moments[frame, joint] + grain)
+            turns[frame, joint] = closest_turns(moments[frame, joint] + grain)
 
 
 def _without_flips(turns: np.ndarray, moments: np.ndarray, misfit: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def _without_flips(turns: np.ndarray, moments: np.ndarray, misfit: np.ndarray) -
             break
         around = rot.to_matrix(turns[np.maximum(frames - 1, 0), joints])
         around += rot.to_matrix(turns[np.minimum(frames + 1, len(turns) - 1), joints])
-        turns[frames, joints] = _closest(
+        turns[frames, joints] = closest_turns(
             moments[frames, joints] + weight[joints, None, None] * around
         )
     return turns

@@ -35,6 +35,7 @@ class MappedMotion:
     Attributes:
         positions: `[T, 50, 3]` float32, metres, y up, global; zeros where `joint_mask` is False.
         joint_mask: `[50]` bool, which canonical joints the source has.
+        sources: canonical joint -> source joint, or the two whose midpoint it is.
         matched: canonical joint -> source name (`left_hip + right_hip`: their midpoint).
         unmatched_source: joints of the source without a canonical counterpart, in its order.
         missing: canonical joints that the source lacks.
@@ -43,6 +44,7 @@ class MappedMotion:
 
     positions: np.ndarray
     joint_mask: np.ndarray
+    sources: Mapping[str, tuple[int, ...]]
     matched: dict[str, str]
     unmatched_source: tuple[str, ...]
     missing: tuple[str, ...]
@@ -89,6 +91,7 @@ def map_to_canonical(
     return MappedMotion(
         positions=positions,
         joint_mask=joint_mask,
+        sources=sources,
         matched={
             joint: " + ".join(clip.joint_names[i] for i in sources[joint])
             for joint in skeleton.JOINTS

@@ -184,6 +184,30 @@ def from_matrix(matrices: np.ndarray) -> np.ndarray:
     return np.where(q[..., :1] < 0, -q, q)
 
 
+def to_six(quaternions: np.ndarray) -> np.ndarray:
+    """The first two columns `[..., 6]` of the matrices of unit quaternions `[..., 4]` (Zhou et al.
+    2019)."""
+    columns = to_matrix(quaternions)[..., :2]
+    return np.swapaxes(columns, -1, -2).reshape(*columns.shape[:-2], 6)
+
+
+def from_six(columns: np.ndarray) -> np.ndarray:
+    """Unit quaternions `[..., 4]` of the first two columns of matrices, `[..., 6]`.
+
+    Columns that are no rotation's (of no length, or parallel) become some rotation.
+    """
+    columns = orthonormal_six(np.asarray(columns, dtype=np.float64))
+    first, second = columns[..., :3], columns[..., 3:]
+    return from_matrix(np.stack((first, second, cross(first, second)), axis=-1))
+
+
+def orthonormal_six(columns: np.ndarray) -> np.ndarray:
+    """Columns `[..., 6]` of rotations near averages of such columns; zeros stay."""
+    first, second = unit(columns[..., :3]), columns[..., 3:]
+    along = np.einsum("...i,...i->...", first, second)[..., None]
+    return np.concatenate((first, unit(second - along * first)), axis=-1).astype(columns.dtype)
+
+
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The shortest turns `[..., 4]` that bring directions `a` `[..., 3]` onto `b` `[..., 3]`.
 

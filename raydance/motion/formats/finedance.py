@@ -84,12 +84,8 @@ def rotation_vectors(rows: np.ndarray) -> np.ndarray:
 
     Rows that are no rotation's (of no length, or parallel) become some rotation.
     """
-    rows = np.asarray(rows, dtype=np.float64)
-    first = rot.unit(rows[..., :3])
-    along = np.einsum("...i,...i->...", first, rows[..., 3:])[..., None]
-    second = rot.unit(rows[..., 3:] - along * first)
-    matrices = np.stack((first, second, rot.cross(first, second)), axis=-2)
-    return rot.to_rotation_vector(rot.from_matrix(matrices))
+    # Rows of a matrix are the columns of its inverse.
+    return rot.to_rotation_vector(rot.conjugate(rot.from_six(rows)))
 
 
 def _up_axis(vectors: np.ndarray, translation: np.ndarray) -> str:
