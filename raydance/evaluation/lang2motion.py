@@ -16,6 +16,7 @@ import numpy as np
 from raydance.data import index
 from raydance.data.dataset import Dataset
 from raydance.evaluation.measure import Measure
+from raydance.evaluation.told_motion import told_measures
 from raydance.metrics import tracks as metrics
 from raydance.systems.lang2motion.run import Lang2Motion
 
@@ -45,8 +46,8 @@ def measures_of(
 
 
 def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
-    """Tracks, visibility and captions of a split."""
-    parts: dict[str, list[Any]] = {"tracks": [], "visible": [], "captions": []}
+    """Tracks, visibility, captions and labels of a split."""
+    parts: dict[str, list[Any]] = {"tracks": [], "visible": [], "captions": [], "labels": []}
     for shard in dataset.shards(split):
         rows = dataset.read_shard(shard, columns=list(parts))
         for name, found in parts.items():
@@ -55,6 +56,7 @@ def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
         "tracks": np.concatenate(parts["tracks"]),
         "visible": np.concatenate(parts["visible"]),
         "captions": [words for part in parts["captions"] for words in part],
+        "labels": [text for part in parts["labels"] for text in part],
     }
 
 
@@ -254,7 +256,7 @@ def generation_measures(
                 chance=50.0,
             )
         )
-    return measures
+    return [*measures, *told_measures(test["labels"], samples[0], copied, real)]
 
 
 def path_length(tracks: np.ndarray) -> float:
