@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raydance.errors import ConfigError
+from raydance.stages.base import TrainConfig
 from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems.lang2motion import system as lang2motion
 
 
 def test_the_paper_preset_knows_neither_basis_nor_flow() -> None:
@@ -52,3 +54,18 @@ def test_a_source_that_is_switched_off_is_refused() -> None:
 def test_a_step_comes_after_those_it_builds_on() -> None:
     for number, step in enumerate(SYSTEM.steps):
         assert set(step.needs) <= set(SYSTEM.step_names[:number]), step.name
+
+
+def test_small_data_sets_are_trained_as_many_steps_as_they_need() -> None:
+    train = TrainConfig(epochs=10, min_steps=100, batch_size=8)
+    assert train.epochs_of(80) == 10 and train.epochs_of(800) == 10
+    assert train.epochs_of(16) == 50 and train.epochs_of(3) == 100
+    config = lang2motion.SYSTEM.resolve("default")
+    assert config.track_flow.train.min_steps > 0
+    # Who says how many epochs gets them.
+    few = lang2motion.SYSTEM.resolve("default", ["track_flow.train.epochs=3"])
+    assert few.track_flow.train.epochs_of(128) == 3
+    assert few.track_path.train.min_steps == config.track_path.train.min_steps
+    assert lang2motion.SYSTEM.resolve("quick").track_flow.train.min_steps == 0
+    both = ["track_flow.train.epochs=3", "track_flow.train.min_steps=7"]
+    assert lang2motion.SYSTEM.resolve("default", both).track_flow.train.epochs_of(128) == 7

@@ -274,7 +274,7 @@ def _batches(task: FitTask, context: training.Context, cpus_left: float) -> Sour
     parts: list[Batches] = []
     for spec in task.specs:
         if spec.wants_rows and cpus_left >= STREAM_CPUS:
-            parts.append(RayBatches(spec, epochs=task.train.epochs, **place))
+            parts.append(RayBatches(spec, task.train, **place))
             cpus_left -= STREAM_CPUS
         else:
             # Without motion a window has a few hundred bytes, and starting a stream would take

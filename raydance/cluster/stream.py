@@ -16,6 +16,7 @@ import ray.data
 
 from raydance.cluster.tasks import LoadChunks
 from raydance.data.chunks import BatchSpec, Chunk
+from raydance.stages.base import TrainConfig
 from raydance.training.batches import Batches
 
 DATA_CPUS: Final = 0.5
@@ -30,9 +31,9 @@ _CHUNKS_PER_STREAM = 256
 class RayBatches(Batches):
     """Batches whose training chunks are read and augmented ahead of the loop by Ray Data tasks."""
 
-    def __init__(self, spec: BatchSpec, *, rank: int, world_size: int, epochs: int) -> None:
+    def __init__(self, spec: BatchSpec, train: TrainConfig, *, rank: int, world_size: int) -> None:
         super().__init__(spec, rank=rank, world_size=world_size)
-        self.epochs = epochs
+        self.epochs = train.epochs_of(self.windows_per_epoch * world_size)
         self._stream: Iterator[dict[str, np.ndarray]] | None = None
         self._next_epoch = -1
         self._last_epoch = -1

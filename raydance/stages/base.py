@@ -28,6 +28,9 @@ class TrainConfig:
 
     Attributes:
         epochs: maximum number of passes over the training windows.
+        min_steps: more epochs than that are made where they hold fewer steps of one worker: a
+            small data set needs more passes. Epochs that a preset, a file or an option sets alone
+            are exact.
         batch_size: clips per worker and step.
         optimizer: `adamw` or `sgd` (momentum 0.9).
         lr: peak learning rate.
@@ -44,6 +47,7 @@ class TrainConfig:
     """
 
     epochs: int = 100
+    min_steps: int = 0
     batch_size: int = 64
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -62,8 +66,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or self.period < 1 or self.check_every < 1:
             raise ConfigError("epochs, batch_size, period and check_every must be at least 1")
+        if self.min_steps < 0:
+            raise ConfigError(f"min_steps: {self.min_steps}; at least 0")
         if self.lr <= 0.0:
             raise ConfigError(f"lr: {self.lr}; must be above 0")
+
+    def epochs_of(self, num_windows: int) -> int:
+        """Epochs of a data set, however many workers share its windows: enough for `min_steps`."""
+        steps = max(1, num_windows // self.batch_size)
+        return max(self.epochs, -(-self.min_steps // steps))
 
 
 class Stage(nn.Module, ABC):

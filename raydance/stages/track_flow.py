@@ -80,6 +80,7 @@ class TrackFlowConfig:
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=60,
+            min_steps=2800,
             lr=1e-3,
             schedule="onecycle",
             batch_size=128,

@@ -57,6 +57,7 @@ class TrackPathConfig:
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=20,
+            min_steps=900,
             lr=1e-3,
             schedule="onecycle",
             batch_size=128,

@@ -70,6 +70,7 @@ class TrackTextSpaceConfig:
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=60,
+            min_steps=1300,
             lr=1e-3,
             schedule="onecycle",
             batch_size=256,

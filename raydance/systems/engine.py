@@ -8,11 +8,12 @@ in the run folder, so that the same command after a kill goes on where it was.
 from __future__ import annotations
 
 import importlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from raydance import config as configs
 from raydance.data.dataset import Dataset
@@ -34,6 +35,21 @@ def named(reference: str) -> Any:
     """
     module, _, name = reference.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+_EPOCHS: Final = re.compile(r"^([\w.]+\.train)\.epochs=.*$", re.DOTALL)
+
+
+def _exact_epochs(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, with `min_steps` of 0 beside epochs that are set alone."""
+    found = {
+        name: _exact_epochs(value) if isinstance(value, Mapping) else value
+        for name, value in changes.items()
+    }
+    train = found.get("train")
+    if isinstance(train, dict) and "epochs" in train:
+        found["train"] = {"min_steps": 0, **train}
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +124,19 @@ class System:
     ) -> Any:
         """The configuration of a preset, with a file's and then `a.b=value` changes laid over it.
 
+        Who sets the epochs of a stage means so many: its `min_steps` is then 0, if not set as well.
+
         Raises:
             ConfigError: an unknown preset, key or value.
         """
         if preset not in self.presets:
             raise ConfigError(f"preset {preset!r}; allowed: {', '.join(self.presets)}")
-        resolved = configs.merge(self.Config(), dict(self.presets[preset]))
+        resolved = configs.merge(self.Config(), _exact_epochs(self.presets[preset]))
         if file is not None:
-            resolved = configs.merge(resolved, configs.load_mapping(file))
-        return configs.override(resolved, overrides or [])
+            resolved = configs.merge(resolved, _exact_epochs(configs.load_mapping(file)))
+        plain = [o for o in overrides or () if _EPOCHS.match(o)]
+        exact = [_EPOCHS.sub(r"\1.min_steps=0", o) for o in plain]
+        return configs.override(resolved, [*exact, *(overrides or ())])
 
     def train(
         self,

@@ -13,7 +13,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -114,6 +114,8 @@ def fit(
         RaydanceError: the ranks do not see the same checkpoint.
     """
     context = context or Context()
+    num_windows = source.windows_per_epoch * context.world_size
+    config = replace(config, epochs=config.epochs_of(num_windows))
     stage.to(context.device)
     trainable = [p for p in stage.parameters() if p.requires_grad]
     model = context.wrap(stage)
@@ -150,7 +152,6 @@ def fit(
             )
             train_seconds = time.monotonic() - epoch_started
             train_metrics = _mean_over_ranks(train_metrics, context)
-            num_windows = source.windows_per_epoch * context.world_size
             metrics = validate(stage, source.validation(), context)
             is_last = epoch + 1 == config.epochs
             is_judged = is_last or progress >= stage.judged_from()
