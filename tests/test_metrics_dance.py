@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from raydance.errors import InputError
-from raydance.metrics import METRICS, dance, dance_features
+from raydance.metrics import dance, dance_features
+from raydance.metrics.catalogue import METRICS
 
 
 @pytest.fixture(scope="module")

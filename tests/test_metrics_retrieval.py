@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydance.errors import InputError
-from raydance.metrics import METRICS, retrieval
+from raydance.metrics import retrieval
+from raydance.metrics.catalogue import METRICS
 
 
 def test_ranks_by_hand():
