@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from small_training import descendants
 
 from raydance.library import units
 from raydance.library.describer import CLIP_SCHEMA, window_schema
@@ -48,11 +48,9 @@ def windows_of(out: Path) -> Counter:
     return found
 
 
-def caption_actors() -> list[int]:
-    """Process ids of this machine's actors that caption."""
-    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
-    rows = [row for row in listing.stdout.splitlines() if "_ReadAndDescribe" in row]
-    return [int(row.split()[0]) for row in rows]
+def caption_actors(ancestor: int) -> list[int]:
+    """Process ids of the actors that caption, among a process's descendants."""
+    return [pid for pid, args in descendants(ancestor) if "_ReadAndDescribe" in args]
 
 
 def table_of(items: list[str], points: np.ndarray) -> pa.Table:

@@ -35,27 +35,36 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-TRAINS_THROUGH_RAY = ("test_ray_training.py", "test_real_recordings.py", "test_sweep.py")
+LONGEST_FIRST = (
+    "test_node_faults.py",
+    "test_serve.py",
+    "test_walkthrough.py",
+    "test_killed_drivers.py",
+    "test_ray_training.py",
+    "test_paper_tables.py",
+    "test_real_recordings.py",
+    "test_ablate.py",
+)
+"""Files that take longest."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share tests out over processes: a file each, but what uses Ray in two lots.
+    """Share tests out over processes, a file at a time, those that use Ray and long ones first.
 
-    The tests of a lot share a cluster, where they start none. The lots come first, as they take
-    longest.
+    A process starts one cluster for all of its files. A long file at the end would keep one process
+    busy while the others have nothing left to do.
     """
-    order = {"ray": 0, "ray-training": 0}
-    groups = {item: _group_of(item) for item in items}
-    items.sort(key=lambda item: order.get(groups[item], 1))
-    for item, group in groups.items():
+    last = len(LONGEST_FIRST)
+    rank = {name: place for place, name in enumerate(LONGEST_FIRST)}
+
+    def uses_ray(item: pytest.Item) -> bool:
+        return item.get_closest_marker("ray") is not None
+
+    items.sort(key=lambda item: (not uses_ray(item), rank.get(item.path.name, last)))
+    for item in items:
+        group = f"{item.path.name} {'with' if uses_ray(item) else 'without'} Ray"
         item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _group_of(item: pytest.Item) -> str:
-    if item.get_closest_marker("ray") is None:
-        return item.path.name
-    return "ray-training" if item.path.name in TRAINS_THROUGH_RAY else "ray"
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 import uvicorn
 from local_cluster import free_ports
+from small_training import descendants
 
 from raydance.client import Client, ServiceError
 from raydance.library import units
@@ -131,6 +132,15 @@ def wait_for(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
             pass
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.1)
+
+
+def replicas_of(part: str, ancestor: int) -> list[int]:
+    """Processes of the replicas of a service's part, among a process's descendants."""
+    return [
+        pid
+        for pid, words in descendants(ancestor)
+        if "ServeReplica" in words and f":{part}" in words
+    ]
 
 
 def generate(client: Client, seed: int, **wanted: Any) -> Any:

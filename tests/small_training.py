@@ -71,6 +71,14 @@ def descendants(ancestor: int) -> list[tuple[int, str]]:
     return [(int(pid), args) for pid, _, args in rows if is_below(int(pid))]
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty once it has ended
+    except OSError:
+        return False
+
+
 def training_workers(ancestor: int) -> list[int]:
     """Process ids of the Ray Train workers among a process's descendants."""
     return [pid for pid, args in descendants(ancestor) if "RayTrainWorker" in args]

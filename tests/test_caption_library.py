@@ -124,7 +124,7 @@ def test_a_killed_actor_is_replaced_and_nothing_is_lost(
 
     def kill_one(state: Mapping[str, Any]) -> None:
         if not killed and state["files"] >= 8:
-            killed.extend(caption_actors()[:1])
+            killed.extend(caption_actors(os.getpid())[:1])
             os.kill(killed[0], signal.SIGKILL)
 
     counts = caption([library], tiny_run, out, actors=(1, 1), progress=kill_one)

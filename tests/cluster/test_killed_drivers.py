@@ -16,7 +16,7 @@ import pytest
 from caption_folders import caption_actors, state_of, windows_of, write_clip
 from conftest import TINY
 from optuna.trial import TrialState
-from small_training import wait_until
+from small_training import is_running, wait_until
 
 from raydance.motion import synthetic
 from tuning import study as studies
@@ -52,12 +52,11 @@ def test_a_killed_driver_repeats_nothing_that_was_committed(
     while len(list((out / "units").glob("[0-9a-f]*.json"))) < 2:
         assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
+    actors = caption_actors(first.pid)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    deadline = time.monotonic() + 60
-    while caption_actors():  # they end by themselves
-        assert time.monotonic() < deadline, f"still there: {caption_actors()}"
-        time.sleep(0.1)
+    assert actors
+    wait_until(lambda: not any(map(is_running, actors)), 60)  # they end by themselves
     committed = state_of(out)
     assert 0 < len(committed) < 15
     # On the tests' cluster, which is there: sooner than on one of its own.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from serving import TURN, free_port, generate, load, wait_for
+from serving import TURN, free_port, generate, load, replicas_of, wait_for
 
 from raydance.client import Client
 from raydance.errors import ConfigError, InputError
@@ -66,15 +66,7 @@ def service(ray_cluster: None, tiny_run: Path, tmp_path_factory: Any) -> Iterato
 
 def pids_of(part: str) -> list[int]:
     """Processes of a part's replicas."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (place / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if "ServeReplica" in words and f":{part}" in words:
-            found.append(int(place.name))
-    return found
+    return replicas_of(part, os.getpid())
 
 
 def test_answers_are_those_of_a_plain_process(service: Service, tiny_run: Path):

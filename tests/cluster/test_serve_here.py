@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 from interrupted import environment
-from serving import TURN, free_port, load, wait_for
+from serving import TURN, free_port, load, replicas_of, wait_for
 from small_training import descendants
 
 from raydance.client import Client
@@ -45,13 +45,6 @@ def command(
         process.wait(60)
 
 
-def replicas_of(process: subprocess.Popen[str], part: str) -> list[int]:
-    """Processes of a part's replicas."""
-    return [
-        pid for pid, words in descendants(process.pid) if "ServeReplica" in words and part in words
-    ]
-
-
 def test_no_proxy_and_no_ingress_stand_between(
     command: tuple[subprocess.Popen[str], str], tiny_run: Path
 ) -> None:
@@ -63,18 +56,18 @@ def test_no_proxy_and_no_ingress_stand_between(
     np.testing.assert_allclose(clip.positions[:, 0], expected[:, 0], atol=1e-4)
     names = [words for _, words in descendants(process.pid)]
     assert not [words for words in names if "ProxyActor" in words or "Ingress" in words]
-    assert len(replicas_of(process, "Generator")) == 2
+    assert len(replicas_of("Generator", process.pid)) == 2
 
 
 def test_a_killed_part_costs_no_request(command: tuple[subprocess.Popen[str], str]) -> None:
     process, url = command
-    victims = replicas_of(process, "Generator")
+    victims = replicas_of("Generator", process.pid)
     with load(url) as statuses:
         wait_for(lambda: statuses[200] > 10)
         os.kill(victims[0], signal.SIGKILL)
         before = sum(statuses.values())
         wait_for(lambda: sum(statuses.values()) > before + 20)
-        wait_for(lambda: len(set(replicas_of(process, "Generator")) - {victims[0]}) == 2)
+        wait_for(lambda: len(set(replicas_of("Generator", process.pid)) - {victims[0]}) == 2)
     assert set(statuses) == {200}, statuses
 
 
