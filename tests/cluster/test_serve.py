@@ -34,6 +34,7 @@ class Service:
         from raydance.serving.runs import Entry
 
         self.entries = [Entry(name=name, run=str(path)) for name, path in runs.items()]
+        self.started_with = list(self.entries)
         self.settings = Settings(**settings)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -51,7 +52,7 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(ray_cluster: None, tiny_run: Path, tmp_path_factory: Any) -> Iterator[Service]:
+def started(ray_cluster: None, tiny_run: Path, tmp_path_factory: Any) -> Iterator[Service]:
     """Two runs behind two replicas of each part."""
     from ray import serve
 
@@ -62,6 +63,16 @@ def service(ray_cluster: None, tiny_run: Path, tmp_path_factory: Any) -> Iterato
     wait_for(lambda: requests.get(f"{one.url}/readyz", timeout=60).ok, 120)
     yield one
     serve.shutdown()
+
+
+@pytest.fixture
+def service(started: Service) -> Service:
+    """The service as it was started, also after a test that rolled out other runs."""
+    if started.entries != started.started_with:
+        started.entries = list(started.started_with)
+        started.deploy(2)
+        wait_for(lambda: Client(started.url).embed([TURN]).shape == (1, 16), 60)
+    return started
 
 
 def pids_of(part: str) -> list[int]:
@@ -232,30 +243,6 @@ def test_a_replica_that_dies_before_it_answers_is_no_loss(service: Service, tmp_
         serve.delete("mortal")
 
 
-def test_new_runs_are_rolled_out_without_a_failed_request(service: Service, wider_run: Path):
-    """Parts change over one after the other: none may take the points of another run.
-
-    Its name is another too: who names none is answered by the first that there is by then.
-    """
-    from raydance.serving.runs import Entry
-
-    before = list(service.entries)
-    client = Client(service.url)
-    assert client.embed([TURN]).shape == (1, 16)
-    with load(service.url, num_clients=2) as statuses:
-        service.entries = [Entry(name="newer", run=str(wider_run)), before[1]]
-        service.deploy(1)  # also with one replica of each part
-        done = sum(statuses.values())
-        wait_for(lambda: sum(statuses.values()) > done + 10, 60)
-        wait_for(lambda: client.embed([TURN]).shape == (1, 24), 60)
-    assert set(statuses) == {200}, statuses
-    assert client.search(TURN, k=1)
-    assert {facts["name"] for facts in client.models()} == {"newer", "other"}
-    service.entries = before
-    service.deploy(2)
-    wait_for(lambda: client.embed([TURN]).shape == (1, 16), 60)
-
-
 def test_a_redeploy_with_other_settings_fails_no_request(service: Service):
     """The ingress is started anew, a replica at a time; the parts lose one and get it back."""
     from dataclasses import replace
@@ -338,6 +325,27 @@ def test_a_slow_client_and_one_that_goes_away_harm_nobody(service: Service):
     assert time.monotonic() - started < 30
     for one in slow:
         one.close()
+
+
+def test_new_runs_are_rolled_out_without_a_failed_request(service: Service, wider_run: Path):
+    """Parts change over one after the other: none may take the points of another run.
+
+    Its name is another too: who names none is answered by the first that there is by then. The last
+    test of the service, so that nothing has to be rolled back.
+    """
+    from raydance.serving.runs import Entry
+
+    client = Client(service.url)
+    assert client.embed([TURN]).shape == (1, 16)
+    with load(service.url, num_clients=2) as statuses:
+        service.entries = [Entry(name="newer", run=str(wider_run)), service.entries[1]]
+        service.deploy(1)  # also with one replica of each part
+        done = sum(statuses.values())
+        wait_for(lambda: sum(statuses.values()) > done + 10, 60)
+        wait_for(lambda: client.embed([TURN]).shape == (1, 24), 60)
+    assert set(statuses) == {200}, statuses
+    assert client.search(TURN, k=1)
+    assert {facts["name"] for facts in client.models()} == {"newer", "other"}
 
 
 def test_a_configuration_file_is_read_strictly(tiny_run: Path):
