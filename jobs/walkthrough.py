@@ -3,9 +3,10 @@
 python jobs/walkthrough.py [--small] [--out DIR]
 
 Starts a head and two workers with token authentication, each a process of its own as on machines
-of their own, submits each job with `ray job submit`, and says what each took. It ends with 1 if a
-job does not end as it should, also if a wrong command is not told as one. Everything that it starts
-ends with it.
+of their own, submits each job with `ray job submit`, and says what each took. DIR/logs keeps what
+the jobs printed. It ends with 1 if a job does not end as it should, also if the cluster lets in
+somebody without the token or if a wrong command is not told as one. Everything that it starts ends
+with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -25,6 +27,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 _STORE_BYTES = 200 * 2**20
@@ -52,6 +56,7 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAYDANCE_CACHE": str(self.place / "cache"),  # on a disk that all nodes share
             # The jobs' `python` is the one that runs this.
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -172,7 +177,13 @@ def steps(place: Path, small: bool) -> Iterator[tuple[str, list[object]]]:
     changes = [part for change in _short() for part in ("--set", change)] if small else []
     yield (
         "ingest.py",
-        [place / "corpus", "--out", dataset, "--captions", place / "corpus/captions.jsonl"],
+        [
+            place / "corpus",
+            "--out",
+            dataset.as_uri(),
+            "--captions",
+            place / "corpus/captions.jsonl",
+        ],
     )
     train = ["dance-language", "--data", dataset, "--out", run, "--preset", "quick", *changes]
     yield "train.py", [*train, "--workers", 2]
@@ -191,19 +202,32 @@ def walk(place: Path, small: bool) -> list[dict[str, object]]:
 
     synthetic.write_corpus(place / "corpus", 4 if small else 12)
     rows: list[dict[str, object]] = []
+    (place / "logs").mkdir(exist_ok=True)
+
+    def job(name: str, script: str, arguments: list[object], code: int, told: str = "") -> bool:
+        """Submit a job and add its row; whether it ended and spoke as it should."""
+        started = time.monotonic()
+        done = cluster.submit(script, arguments)
+        printed = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+        (place / "logs" / f"{name}.txt").write_text(printed, encoding="utf-8")
+        has_failed = done.returncode != 0 and f"exit code {code}" in printed
+        ok = (has_failed if code else done.returncode == 0) and told in printed
+        ok = ok and "Traceback" not in printed
+        row: dict[str, object] = {"job": name, "ok": ok}
+        row["seconds"] = round(time.monotonic() - started, 1)
+        rows.append(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        if not ok:
+            row["log"] = printed[-3000:]
+        return ok
+
     with LocalCluster() as cluster:
-        wrong = cluster.submit("ingest.py", [place / "nothing", "--out", place / "never"])
-        told = "no such file or folder" in wrong.stdout + wrong.stderr
-        rows.append({"job": "a wrong command", "ok": wrong.returncode != 0 and told})
+        status = requests.get(f"{cluster.dashboard}/api/jobs/", timeout=20).status_code
+        rows.append({"job": "without the token", "ok": status == 401, "status": status})
+        wrong = [place / "nothing", "--out", place / "never"]
+        job("a wrong command", "ingest.py", wrong, 2, "no such file or folder")
         for script, arguments in steps(place, small):
-            started = time.monotonic()
-            done = cluster.submit(script, arguments)
-            row: dict[str, object] = {"job": script, "ok": done.returncode == 0}
-            row["seconds"] = round(time.monotonic() - started, 1)
-            rows.append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
-            if done.returncode != 0:
-                row["log"] = done.stdout[-3000:]
+            if not job(script, script, arguments, 0):
                 break
     return rows
 
