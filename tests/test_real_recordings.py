@@ -1,4 +1,4 @@
-"""The whole path on real recordings, with Ray: files in, words and motion out."""
+"""The whole path on real recordings: files in through Ray, words and motion out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from raydance.data.dataset import Dataset
 from raydance.motion.clip import generated_clip
 from raydance.motion.export import WRITERS, write_clip
 from raydance.motion.formats import read_clip
+from raydance.systems.base import LocalRunner
 from raydance.systems.dance_language.system import SYSTEM
 from raydance.training.run_folder import read_metrics
 
@@ -49,16 +50,17 @@ def real_dataset(
 
 @pytest.fixture(scope="module")
 def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Large enough to tell walks from cartwheels; all stages train on two Ray workers."""
-    from raydance.cluster.train import RayRunner
+    """Large enough to tell walks from cartwheels; trained by the plain loop.
 
+    `test_ray_training` and `cluster/test_walkthrough` train all stages through Ray.
+    """
     config = SYSTEM.resolve(
         "quick",
         [
             "motion_vae.hidden=64",
             "motion_vae.train.epochs=12",
             "motion_flow.train.epochs=40",
-            "contrastive.train.epochs=15",
+            "contrastive.train.epochs=30",
             "contrastive.train.batch_size=32",
             "text_encoder.train.epochs=6",
             "motion_to_text.train.epochs=6",
@@ -68,7 +70,7 @@ def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ],
     )
     out = tmp_path_factory.mktemp("real_run") / "run"
-    return SYSTEM.train(out, real_dataset, config, RayRunner(2)).path
+    return SYSTEM.train(out, real_dataset, config, LocalRunner()).path
 
 
 def test_the_dataset_keeps_what_the_recordings_are(real_dataset: Path) -> None:
