@@ -289,14 +289,23 @@ def built(case: Case, seed: int = 0) -> Stage:
     return case.build()
 
 
-def train(stage: Stage, batch: dict[str, Tensor], steps: int, lr: float) -> None:
+def train(
+    stage: Stage,
+    batch: dict[str, Tensor],
+    steps: int,
+    lr: float,
+    until: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train on one batch for some steps, or less if `until` holds, asked after every tenth."""
     optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr)
-    stage.train()
     for step in range(steps):
+        stage.train()
         progress = step / (steps - 1)
         optimizer.zero_grad()
         stage.loss(stage(batch, progress), batch, progress)["total"].backward()
         optimizer.step()
+        if step % 10 == 9 and until():
+            break
 
 
 def evaluate(stage: Stage, batch: dict[str, Tensor]) -> dict[str, float]:
