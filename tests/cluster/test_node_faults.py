@@ -82,20 +82,23 @@ def test_one_of_two_workers_killed_changes_nothing(
 
 
 def test_a_killed_driver_goes_on_with_the_same_command(
-    tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
 ) -> None:
+    import ray
+
     out = tmp_path / "run"
     stop_after(0, out, tiny_dataset)  # leaves the statistics, and no checkpoint
     script = str(SCRIPTS / "train_often.py")
     line = [sys.executable, script, *command(out, tiny_dataset, "--quiet")]
     with short_folder() as folder:
         # A group of its own: Ray ends the driver's whole group when the driver dies.
-        options: dict[str, Any] = {"env": environment(folder), "start_new_session": True}
-        with subprocess.Popen(line, **options) as driver:
+        with subprocess.Popen(line, env=environment(folder), start_new_session=True) as driver:
             wait_until(lambda: checkpoint(out).exists() and len(metrics_of(out)) >= 3)
             os.kill(driver.pid, signal.SIGKILL)
         assert driver.returncode == -signal.SIGKILL and checkpoint(out).exists()
-        again = subprocess.run(line, capture_output=True, text=True, **options)
+    # On the tests' cluster, which is there: sooner than on one of its own.
+    joins = environment() | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    again = subprocess.run(line, capture_output=True, text=True, env=joins, start_new_session=True)
     assert again.returncode == 0, again.stderr
     weights, _ = load_bundle(out / "stages" / f"{STEP}.safetensors")
     assert_same(weights, plain_training["weights"])
