@@ -10,8 +10,6 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +32,6 @@ from raydance.training.run_folder import load_bundle
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.slow]
 
 SCRIPTS = Path(__file__).parent / "scripts"
-
-
-@contextmanager
-def short_folder() -> Iterator[str]:
-    """For Ray's sockets, whose paths must stay short."""
-    with tempfile.TemporaryDirectory(prefix="rd", dir="/tmp", ignore_cleanup_errors=True) as name:
-        yield name
-
-
-def seen_by(script: str, *arguments: Path, timeout_s: float, ray_folder: str = "/tmp") -> Any:
-    """What a script that starts nodes and kills them saw: the JSON in its last line."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment(ray_folder),
-        start_new_session=True,  # Ray ends the whole group of a driver that dies
-        timeout=timeout_s,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_one_of_two_workers_killed_changes_nothing(
@@ -90,7 +67,8 @@ def test_a_killed_driver_goes_on_with_the_same_command(
     stop_after(0, out, tiny_dataset)  # leaves the statistics, and no checkpoint
     script = str(SCRIPTS / "train_often.py")
     line = [sys.executable, script, *command(out, tiny_dataset, "--quiet")]
-    with short_folder() as folder:
+    # For Ray's sockets, whose paths must stay short.
+    with tempfile.TemporaryDirectory(prefix="rd", dir="/tmp", ignore_cleanup_errors=True) as folder:
         # A group of its own: Ray ends the driver's whole group when the driver dies.
         with subprocess.Popen(line, env=environment(folder), start_new_session=True) as driver:
             wait_until(lambda: checkpoint(out).exists() and len(metrics_of(out)) >= 3)
@@ -108,18 +86,26 @@ def test_a_killed_driver_goes_on_with_the_same_command(
 
 @pytest.fixture(scope="module")
 def lost_nodes(
-    tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, list[str]]]:
-    """Two trainings on a cluster that loses nodes: their folder, and what the driver was told."""
+    tiny_dataset: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """What is done on a cluster that loses nodes: its folder, and what the driver saw."""
     folder = tmp_path_factory.mktemp("nodes")
-    with short_folder() as ray_folder:
-        return folder, seen_by(
-            "lose_nodes.py", tiny_dataset, folder, ray_folder=ray_folder, timeout_s=600
-        )
+    synthetic.write_corpus(folder / "library", 5)
+    arguments = (tiny_dataset, tiny_run, folder / "library", folder)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / "lose_nodes.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        start_new_session=True,  # Ray ends the whole group of a driver that dies
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
 
 
 def test_a_replaced_node_changes_nothing(
-    lost_nodes: tuple[Path, dict[str, list[str]]], plain_training: dict[str, Any]
+    lost_nodes: tuple[Path, dict[str, Any]], plain_training: dict[str, Any]
 ) -> None:
     folder, said = lost_nodes
     out = folder / "replaced"
@@ -133,7 +119,7 @@ def test_a_replaced_node_changes_nothing(
 
 
 def test_an_elastic_training_does_without_a_lost_node(
-    lost_nodes: tuple[Path, dict[str, list[str]]],
+    lost_nodes: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, said = lost_nodes
     lines = metrics_of(folder / "lost")
@@ -162,23 +148,21 @@ def tables_of(captions: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_a_node_that_dies_costs_no_caption(tiny_run: Path, tmp_path: Path) -> None:
-    synthetic.write_corpus(tmp_path / "library", 5)
-    arguments = (tmp_path / "library", tiny_run, tmp_path)
-    seen = seen_by("lose_a_captioning_node.py", *arguments, timeout_s=240)
-    num_files = len(list((tmp_path / "library").rglob("*.npz")))
+def test_a_node_that_dies_costs_no_caption(lost_nodes: tuple[Path, dict[str, Any]]) -> None:
+    folder, seen = lost_nodes[0], lost_nodes[1]["captioned"]
+    num_files = len(list((folder / "library").rglob("*.npz")))
     assert seen["actors"] == [1, 1] and 0 < seen["done"] < num_files
     counts = seen["counts"]
     assert counts["read"] == counts["done"] == num_files and counts["skipped"] == 0
     assert seen["again"]["done"] == 0 and seen["again"]["kept"] == num_files
-    found = tables_of(tmp_path / "disturbed")
+    found = tables_of(folder / "disturbed")
     windows = Counter((row["clip_id"], row["start_s"]) for row in found["windows"])
     assert set(windows.values()) == {1} and windows.total() == counts["windows"]
-    assert found == tables_of(tmp_path / "calm")
+    assert found == tables_of(folder / "calm")
 
 
-def test_a_node_that_dies_costs_no_request(tiny_run: Path) -> None:
-    seen = seen_by("lose_a_serving_node.py", tiny_run, timeout_s=500)
+def test_a_node_that_dies_costs_no_request(lost_nodes: tuple[Path, dict[str, Any]]) -> None:
+    seen = lost_nodes[1]["served"]
     assert seen["before"] == seen["after"] == [[1, 1]] * 5
     assert set(seen["steady"]) == {"200"}
     # Who does not ask again may lose what the lost ingress held, or was sent to it before its death
