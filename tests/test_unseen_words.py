@@ -37,6 +37,19 @@ def test_held_out_combinations_have_labels_that_training_knows(
     assert all(first in known[0] and second in known[1] for first, second in pairs)
 
 
+def test_what_training_would_mirror_is_held_out_too(source: Dataset, tmp_path: Path) -> None:
+    labels = ("movement", "side")
+    pairs = [("arm_swing", "left")]
+    assert unseen_words.twins(pairs[0]) == {("arm_swing", "left"), ("arm_swing", "right")}
+    clips = [unseen_words.pair_of(clip, labels) for clip in source.clips()]
+    sided = next(pair for pair in clips if pair and "left" in pair)
+    held = unseen_words.hold_out(source, tmp_path / "data", labels, [sided])
+    kept = [unseen_words.pair_of(c, labels) for c in held.clips() if c["split"] != "test"]
+    assert not unseen_words.twins(sided) & set(kept)
+    with pytest.raises(InputError, match="but trained on"):
+        unseen_words.measure(source, labels, [unseen_words.mirrored(sided)], lambda *_: [])
+
+
 def test_every_window_is_still_there_in_one_split(source: Dataset, held: Dataset) -> None:
     held.check_splits()
 

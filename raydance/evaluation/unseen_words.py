@@ -25,6 +25,7 @@ from raydance.data.index import scores
 from raydance.data.resplit import resplit
 from raydance.errors import InputError
 from raydance.evaluation.motion_classifier import MotionClassifier
+from raydance.motion.augment import mirror_caption
 from raydance.text.encoder import TextConfig, load_text_encoder
 
 Pair = tuple[str, str]
@@ -46,7 +47,8 @@ def choose(dataset: Dataset, labels: Pair, count: int, seed: int = 0) -> list[Pa
     """Combinations to hold out, each first label at most once, second labels in turns.
 
     Every label stays in training in other combinations, and every combination has at least two
-    recordings: some for the judge to learn from, others to measure on.
+    recordings: some for the judge to learn from, others to measure on. Where left and right make
+    another combination, that is held out too: training mirrors its clips into this one.
 
     Raises:
         InputError: fewer combinations can be held out.
@@ -69,7 +71,7 @@ def choose(dataset: Dataset, labels: Pair, count: int, seed: int = 0) -> list[Pa
             for pair in order
             if len(recordings[pair]) > 1
             and not used[pair[0]]
-            and all(any(other[i] == pair[i] for other in trained - {pair}) for i in (0, 1))
+            and all(any(other[i] == pair[i] for other in trained - twins(pair)) for i in (0, 1))
         ]
         if not free:
             raise InputError(
@@ -80,15 +82,27 @@ def choose(dataset: Dataset, labels: Pair, count: int, seed: int = 0) -> list[Pa
         pair = min(free, key=lambda one: used[one[1]])
         chosen.append(pair)
         used.update(pair)
-        trained.discard(pair)
+        trained -= twins(pair)
     return sorted(chosen)
 
 
+def mirrored(pair: Pair) -> Pair:
+    """The combination that left and right exchanged make of one."""
+    return mirror_caption(pair[0]), mirror_caption(pair[1])
+
+
+def twins(pair: Pair) -> set[Pair]:
+    """A combination and its mirrored one."""
+    return {pair, mirrored(pair)}
+
+
 def hold_out(dataset: Dataset, out: Path, labels: Pair, pairs: Sequence[Pair]) -> Dataset:
-    """A copy of the dataset that has all clips of these combinations in its test split."""
+    """A copy of the dataset that has all clips of these combinations, and of those mirrored, in its
+    test split."""
+    held = set().union(*(twins(pair) for pair in pairs))
 
     def split_of(clip: Mapping[str, Any]) -> str | None:
-        return "test" if pair_of(clip, labels) in pairs else None
+        return "test" if pair_of(clip, labels) in held else None
 
     return resplit(dataset, out, split_of)
 
@@ -144,7 +158,7 @@ def measure(
         InputError: a held-out combination is in the training split.
     """
     train, test = _read(dataset, "train", labels), _read(dataset, "test", labels)
-    if seen := sorted(set(pairs) & set(train.pair)):
+    if seen := sorted(set().union(*(twins(pair) for pair in pairs)) & set(train.pair)):
         raise InputError(f"{dataset.path}: {' '.join(seen[0])} is to be held out, but trained on")
     held = test.part([i for i, pair in enumerate(test.pair) if pair in pairs])
     # Half of the recordings of each combination teach the judge, the others are measured on.
