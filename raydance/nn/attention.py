@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Keys = tuple[Tensor, Tensor]
+"""Keys and values of tokens, each `[B, H, S, X]`."""
+
 
 class Attention(nn.Module):
     """Multi-head attention of queries `[B, Q, W]` over tokens `[B, S, V]`.
@@ -29,15 +32,22 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, query_BQW: Tensor, token_BSV: Tensor, mask_BS: Tensor | None) -> Tensor:
-        query_BHQX = self._split(self.query(query_BQW))
+        return self.over(query_BQW, self.keys(token_BSV), mask_BS)
+
+    def keys(self, token_BSV: Tensor) -> Keys:
+        """Keys and values of tokens, for queries that come one after the other."""
         key_BSW, value_BSW = self.key_value(token_BSV).chunk(2, dim=-1)
+        return self._split(key_BSW), self._split(value_BSW)
+
+    def over(self, query_BQW: Tensor, keys: Keys, mask_BS: Tensor | None) -> Tensor:
+        """As `forward`, of what `keys` gave."""
         # A row without tokens may attend to all, so that softmax stays finite; zeros then win.
         allowed = None
         if mask_BS is not None:
             none_B1 = ~mask_BS.any(dim=1, keepdim=True)
             allowed = (mask_BS | none_B1)[:, None, None]
         mixed_BHQX = F.scaled_dot_product_attention(
-            query_BHQX, self._split(key_BSW), self._split(value_BSW), attn_mask=allowed
+            self._split(self.query(query_BQW)), *keys, attn_mask=allowed
         )
         mixed_BQW = self.output(mixed_BHQX.transpose(1, 2).flatten(2))
         if mask_BS is not None:
@@ -115,16 +125,19 @@ class ModulatedBlock(nn.Module):
         self,
         token_BSW: Tensor,
         mask_BS: Tensor,
-        condition_BW: Tensor,
-        other_BQV: Tensor,
+        modulation_BX: Tensor,
+        other: Keys,
         other_mask_BQ: Tensor | None,
     ) -> Tensor:
-        shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition_BW)[:, None].chunk(
-            6, dim=-1
-        )
+        """
+        Args:
+            modulation_BX: what `modulation` makes of the condition, `[B, 6 W]`.
+            other: what `cross.keys` gives of the tokens attended to.
+        """
+        shift, scale, gate, shift2, scale2, gate2 = modulation_BX[:, None].chunk(6, dim=-1)
         inner_BSW = self.norms[0](token_BSW) * (1.0 + scale) + shift
         token_BSW = token_BSW + (1.0 + gate) * self.attention(inner_BSW, inner_BSW, mask_BS)
-        token_BSW = token_BSW + self.cross(self.norm_cross(token_BSW), other_BQV, other_mask_BQ)
+        token_BSW = token_BSW + self.cross.over(self.norm_cross(token_BSW), other, other_mask_BQ)
         inner_BSW = self.norms[1](token_BSW) * (1.0 + scale2) + shift2
         return token_BSW + (1.0 + gate2) * self.forward_layers(inner_BSW)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -212,6 +213,7 @@ class Conditioning(nn.Module):
     ) -> None:
         super().__init__()
         self.signals = tuple(signals)
+        self.width = config.music.width  # of each frame's values of a signal
         self.text = TextAdapter(config.text, token_width)
         # By the names of the inputs, as in `music`, `music_encoder` and `music_output`.
         for name, features in signals.items():
@@ -247,8 +249,7 @@ class Conditioning(nn.Module):
         longest = max(1, int(text_mask_BL.sum(dim=1).max()))
         text_mask_BL = text_mask_BL[:, :longest]
         tokens_BLE = batch["text_tokens"][:, :longest].float()
-        text_BLW = self.text(tokens_BLE, text_mask_BL)
-        latents = [self.text_output(self.text_encoder(text_BLW, text_mask_BL))]
+        latents = [self._text_latents(tokens_BLE, text_mask_BL)]
         present = [has_text_B]
         frames: list[Tensor] = []
         masks: list[Tensor] = []
@@ -266,7 +267,7 @@ class Conditioning(nn.Module):
         if self.is_literal:
             zeros_BW = torch.zeros_like(latents_BQW[:, 0])
             return latents_BQW, mask_BQ, zeros_BW, zeros_BW[:, None]
-        count_BL1 = text_mask_BL[..., None].to(text_BLW.dtype)
+        count_BL1 = text_mask_BL[..., None].to(tokens_BLE.dtype)
         mean_BE = (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
         no_text_W = self.get_parameter("no_text")
         one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), no_text_W)
@@ -278,6 +279,14 @@ class Conditioning(nn.Module):
         frames_BTW = self.frames(heard_BTX) * torch.stack(masks_BT1).any(dim=0)
         return latents_BQW, mask_BQ, one_BW, frames_BTW.expand(len(has_text_B), -1, -1)
 
+    def _text_latents(self, tokens_BLE: Tensor, mask_BL: Tensor) -> Tensor:
+        """Latents `[B, Q, W]`; one that nobody attends to where no row has text."""
+        if not self.training and not bool(mask_BL.any()):
+            return tokens_BLE.new_zeros(len(tokens_BLE), 1, self.text_output.out_features)
+        text_BLW = self.text(tokens_BLE, mask_BL)
+        latents_BQW: Tensor = self.text_output(self.text_encoder(text_BLW, mask_BL))
+        return latents_BQW
+
     def _signal(self, name: str, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Latents `[B, Q, W]`, values of frames `[B, T, X]`, and which of these count, `[B, T]`."""
         has_B = batch[f"has_{name}"]
@@ -285,11 +294,16 @@ class Conditioning(nn.Module):
         kept = slice(None) if bool(has_B.any()) else slice(0, 1)
         values_BTF = batch[name][kept]
         mask_BT = length_mask(batch["length"][kept], values_BTF.shape[1]) & has_B[kept, None]
+        output = cast(nn.Linear, self.get_submodule(f"{name}_output"))
+        if not self.training and not bool(has_B.any()):
+            # Nobody attends to it.
+            frames_1TX = values_BTF.new_zeros(*mask_BT.shape, self.width)
+            return values_BTF.new_zeros(1, 0, output.out_features), frames_1TX, mask_BT
         tokens_BSW, mask_BS, frames_BTX = self.get_submodule(name)(
             values_BTF, batch["genre"][kept], mask_BT
         )
         latents_BQX = self.get_submodule(f"{name}_encoder")(tokens_BSW, mask_BS)
-        return self.get_submodule(f"{name}_output")(latents_BQX), frames_BTX, mask_BT
+        return output(latents_BQX), frames_BTX, mask_BT
 
 
 def _alike(parts: Sequence[Tensor]) -> list[Tensor]:

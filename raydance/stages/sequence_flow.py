@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
-from raydance.nn.attention import ModulatedBlock, length_mask, wave_code
+from raydance.nn.attention import length_mask
 from raydance.nn.blocks import path_times, update_average
 from raydance.nn.conditioning import AdapterConfig, Conditioning, ConditioningConfig
+from raydance.nn.patch_network import PatchNetwork
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 
@@ -101,76 +102,6 @@ class SequenceFlowConfig:
             raise ConfigError(f"ema: {self.ema}; from 0 up to but without 1")
 
 
-class _Network(nn.Module):
-    """Predicts clean codes."""
-
-    def __init__(
-        self,
-        config: SequenceFlowConfig,
-        codes: int,
-        token_width: int,
-        signals: Mapping[str, int],
-    ) -> None:
-        super().__init__()
-        width = config.width
-        self.told_by = config.told_by
-        self.conditioning = Conditioning(config.conditioning, token_width, signals, width)
-        self.input = nn.Linear(codes, width)
-        self.given = nn.Linear(codes + 1, width)
-        self.music = nn.Linear(HOP * width, width)
-        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.from_end = nn.Linear(width, width)
-        self.blocks = nn.ModuleList(
-            ModulatedBlock(width, width, heads=config.heads, dropout=config.dropout)
-            for _ in range(config.num_blocks)
-        )
-        self.norm = nn.LayerNorm(width)
-        self.output = nn.Linear(width, codes)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-
-    def condition(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """See `Conditioning`; without latents where only the pooled sentence is told."""
-        latents_BQW, mask_BQ, one_BW, frames_BTW = self.conditioning(batch)
-        if self.told_by == "pooled":
-            mask_BQ = torch.zeros_like(mask_BQ)
-        return latents_BQW, mask_BQ, one_BW, frames_BTW
-
-    def forward(
-        self,
-        z_BPK: Tensor,
-        t_B: Tensor,
-        given_BPK: Tensor,
-        is_given_BP: Tensor,
-        place_BP: Tensor,
-        patches_B: Tensor,
-        condition: tuple[Tensor, Tensor, Tensor, Tensor],
-    ) -> Tensor:
-        """Clean codes `[B, P, K]`.
-
-        Args:
-            z_BPK: points on the way; t_B: their times.
-            given_BPK: codes of the frames before, where `is_given_BP`.
-            place_BP: number of each patch in its clip; patches_B: of the whole clip.
-        """
-        latents_BQW, mask_BQ, one_BW, frames_BTW = condition
-        count, width = z_BPK.shape[1], one_BW.shape[1]
-        flag_BP1 = is_given_BP[..., None].to(z_BPK.dtype)
-        given_BPX = torch.cat([given_BPK * flag_BP1, flag_BP1], dim=-1)
-        frames_BTW = F.pad(frames_BTW, (0, 0, 0, max(0, count * HOP - frames_BTW.shape[1])))
-        music_BPX = frames_BTW[:, : count * HOP].unflatten(1, (count, HOP)).flatten(2)
-        left_BP = (patches_B[:, None] - place_BP).clamp(min=0)
-        places_2BP = torch.stack([place_BP, left_BP]).to(z_BPK.dtype)
-        code_2BPW = wave_code(places_2BP.flatten(), width, 100.0).unflatten(0, places_2BP.shape)
-        token_BPW = self.input(z_BPK) + self.given(given_BPX) + self.music(music_BPX)
-        token_BPW = token_BPW + code_2BPW[0] + self.from_end(code_2BPW[1])
-        vector_BW = F.silu(self.time(wave_code(1000.0 * t_B, width, 10_000.0)) + one_BW)
-        mask_BP = place_BP < patches_B[:, None]
-        for block in self.blocks:
-            token_BPW = block(token_BPW, mask_BP, vector_BW, latents_BQW, mask_BQ)
-        return self.output(self.norm(token_BPW))
-
-
 class SequenceFlow(Stage):
     """The flow over patch codes.
 
@@ -206,7 +137,15 @@ class SequenceFlow(Stage):
         self.config = config
         self.signals = tuple(signals)
         self.num_codes = weight.shape[1]
-        self.network = _Network(config, self.num_codes, token_width, signals)
+        self.network = PatchNetwork(
+            Conditioning(config.conditioning, token_width, signals, config.width),
+            self.num_codes,
+            width=config.width,
+            num_blocks=config.num_blocks,
+            heads=config.heads,
+            dropout=config.dropout,
+            reads_latents=config.told_by != "pooled",
+        )
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("weight", weight / weight.mean(dim=1, keepdim=True), persistent=False)
@@ -231,7 +170,7 @@ class SequenceFlow(Stage):
         return self._predict(self.average, batch, generator)
 
     def _predict(
-        self, network: _Network, batch: Batch, generator: torch.Generator | None
+        self, network: PatchNetwork, batch: Batch, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
         config = self.config
         patches_B = -(-batch["length"] // HOP)
@@ -263,8 +202,8 @@ class SequenceFlow(Stage):
         before_B = torch.minimum(before_B, (patches_B - place_BP[:, 0] - 1).to(before_B.dtype))
         before_B = before_B.clamp(max=count - 1) * (uniform() < config.before_share)
         is_given_BP = length_mask(before_B, count)
-        condition = network.condition(told)
-        clean_BPK = network(z_BPK, t_B, z1_BPK, is_given_BP, place_BP, patches_B, condition)
+        context = network.context(told, z1_BPK, is_given_BP, place_BP, patches_B)
+        clean_BPK = network(z_BPK, network.modulations(t_B, context.one_BW), context)
         counted_BP = (place_BP < patches_B[:, None]) & ~is_given_BP
         return {
             "codes": clean_BPK,
@@ -348,21 +287,27 @@ class SequenceFlow(Stage):
         given_BPK = F.pad(before_BGK, (0, 0, 0, count - before_BGK.shape[1]))
         is_given_BP = (torch.arange(count, device=device) < before_BGK.shape[1]).expand(size, -1)
         part = {**batch, **signals_part(batch, self.signals, place_BP[:, 0], count)}
-        told = [network.condition(part)]
-        if guidance != 1.0 and bool(batch["has_text"].any()):
-            nothing = torch.zeros_like(batch["has_text"])
-            told.append(network.condition({**part, "has_text": nothing}))
-        z_BPK = noise_BPK
-        times = torch.linspace(0.0, 1.0, steps + 1).tolist()
-        for now, after in zip(times, times[1:]):
-            t_B = torch.full((size,), now, device=device)
-            clean = [
-                network(z_BPK, t_B, given_BPK, is_given_BP, place_BP, patches_B, condition)
-                for condition in told
-            ]
-            clean_BPK = clean[0]
-            if len(clean) > 1:
-                clean_BPK = clean[1] + guidance * (clean[0] - clean[1])
+        places = (given_BPK, is_given_BP, place_BP, patches_B)
+        is_guided = guidance != 1.0 and bool(batch["has_text"].any())
+        if is_guided:  # rows without their text follow
+            nothing = {**part, "has_text": torch.zeros_like(batch["has_text"])}
+            part = {name: torch.cat([part[name], nothing[name]]) for name in part}
+            given, is_given, place, patches = (torch.cat([value, value]) for value in places)
+            context = network.context(part, given, is_given, place, patches)
+        else:
+            context = network.context(part, *places)
+        rows = len(context.one_BW)
+        times_S = torch.linspace(0.0, 1.0, steps + 1, device=device)
+        t_X = times_S[:-1].repeat_interleave(rows)
+        of_blocks = network.modulations(t_X, context.one_BW.repeat(steps, 1))
+        of_steps = zip(*(modulation_XX.split(rows) for modulation_XX in of_blocks))
+        times, z_BPK = times_S.tolist(), noise_BPK
+        for now, after, modulations in zip(times, times[1:], of_steps):
+            both_BPK = torch.cat([z_BPK, z_BPK]) if is_guided else z_BPK
+            clean_BPK = network(both_BPK, modulations, context)
+            if is_guided:
+                with_BPK, free_BPK = clean_BPK.chunk(2)
+                clean_BPK = free_BPK + guidance * (with_BPK - free_BPK)
             clean_BPK = torch.where(is_given_BP[..., None], given_BPK, clean_BPK)
             z_BPK = z_BPK + (clean_BPK - z_BPK) * ((after - now) / (1.0 - now))
         return torch.where(is_given_BP[..., None], given_BPK, z_BPK)
