@@ -60,6 +60,7 @@ def test_small_data_sets_are_trained_as_many_steps_as_they_need() -> None:
     train = TrainConfig(epochs=10, min_steps=100, batch_size=8)
     assert train.epochs_of(80) == 10 and train.epochs_of(800) == 10
     assert train.epochs_of(16) == 50 and train.epochs_of(3) == 100
+    assert train.epochs_of(12) == 50  # the last batch of an epoch is not full
     config = lang2motion.SYSTEM.resolve("default")
     assert config.track_flow.train.min_steps > 0
     # Who says how many epochs gets them.

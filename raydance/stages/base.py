@@ -73,7 +73,7 @@ class TrainConfig:
 
     def epochs_of(self, num_windows: int) -> int:
         """Epochs of a data set, however many workers share its windows: enough for `min_steps`."""
-        steps = max(1, num_windows // self.batch_size)
+        steps = max(1, -(-num_windows // self.batch_size))
         return max(self.epochs, -(-self.min_steps // steps))
 
 

@@ -37,7 +37,7 @@ def named(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-_EPOCHS: Final = re.compile(r"^([\w.]+\.train)\.epochs=.*$", re.DOTALL)
+_EPOCHS: Final = re.compile(r"^\s*([\w.]+\.train)\.epochs\s*=.*$", re.DOTALL)
 
 
 def _exact_epochs(changes: Mapping[str, Any]) -> dict[str, Any]:
