@@ -65,13 +65,18 @@ def choose(dataset: Dataset, labels: Pair, count: int, seed: int = 0) -> list[Pa
     order = [pairs[i] for i in rng.permutation(len(pairs))]
     used: Counter[str] = Counter()
     chosen: list[Pair] = []
+
+    def keeps(pair: Pair) -> bool:
+        """Whether all labels that are held out stay in training without this one."""
+        left = trained - twins(pair)
+        held = [one for other in (*chosen, pair) for one in twins(other) if one in recordings]
+        return all(any(other[i] == one[i] for other in left) for one in held for i in (0, 1))
+
     while len(chosen) < count:
         free = [
             pair
             for pair in order
-            if len(recordings[pair]) > 1
-            and not used[pair[0]]
-            and all(any(other[i] == pair[i] for other in trained - twins(pair)) for i in (0, 1))
+            if len(recordings[pair]) > 1 and not used[pair[0]] and keeps(pair)
         ]
         if not free:
             raise InputError(
