@@ -10,6 +10,8 @@ features of flipped overlays would have to be stored as well.
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from raydance import config as configs
 from raydance.data.chunks import BatchSpec, StoredColumn
 from raydance.data.columns import write_columns
 from raydance.data.dataset import Dataset
@@ -107,6 +110,19 @@ def clip_batch_spec(run: Run, config: Lang2MotionConfig, name: str, grid_side: i
     )
 
 
+def named_clip(config: Lang2MotionConfig) -> list[Any]:
+    """What its features depend on: the configuration, and what a local folder holds."""
+    folder = Path(config.clip.model)
+    if config.small_clip.enabled or not folder.is_dir():
+        return [configs.to_dict(config.clip)]
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    found = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            found.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+    return [configs.to_dict(config.clip), found.hexdigest()]
+
+
 def write_tokens(context: StepContext) -> None:
     """Learn the small CLIP's pieces of words from the training captions, and cut all into them."""
     own = context.config.small_clip
@@ -127,7 +143,13 @@ def write_small_clip(context: StepContext, stage: SmallClip) -> None:
     facts = load_bundle(context.run.bundle(text_step.STEP))[1]
     known = [t for t, is_known in zip(facts["texts"], facts["in_train"]) if is_known and t]
     tokenizer = small_tokenizer(known, vocabulary=own.vocabulary, max_tokens=own.max_tokens)
-    stage.write(clip_folder(context.run), tokenizer)
+    # Another run may share the files of an earlier one: they are replaced, not written into.
+    folder = clip_folder(context.run)
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    stage.write(building, tokenizer)
+    shutil.rmtree(folder, ignore_errors=True)
+    building.rename(folder)
 
 
 def write_clip_texts(context: StepContext) -> dict[str, Any]:
