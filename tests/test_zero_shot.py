@@ -87,6 +87,12 @@ def test_the_best_five_are_counted() -> None:
     )
 
 
+def test_names_are_looked_for_before_training(tiny_dataset: Path) -> None:
+    zero_shot.check_names(Dataset.open(tiny_dataset), "movement")
+    with pytest.raises(InputError, match="label genre has 0 names in the test rows"):
+        zero_shot.check_names(Dataset.open(tiny_dataset), "genre")
+
+
 def test_motion_is_seen_by_a_camera(tiny_dataset: Path) -> None:
     dataset = Dataset.open(tiny_dataset)
     tracks = list(zero_shot._tracks(dataset, ("test",), "movement"))

@@ -127,6 +127,8 @@ def evaluate_system(
         measured = {c["recording"] for c in datasets[role].clips() if c["split"] == "test"}
         if shared := sorted(trained[role] & measured):
             raise InputError(f"{place}: {shared[0]} is tested on, but was trained on")
+    if classify is not None and "classify" not in system.tasks:
+        raise InputError(f"--classify: a run of {system.title} does not name tracks")
     if system.measures is None:
         raise InputError(f"{system.name} declares nothing to measure")
     loaded = system.load(run_path)
@@ -134,10 +136,10 @@ def evaluate_system(
     main = datasets[MAIN]
     if classify is None:
         found = named(system.measures)(loaded, datasets, "test")
-    elif "classify" not in system.tasks:
-        raise InputError(f"--classify: a run of {system.title} does not name tracks")
     else:
         told = zero_shot(loaded, main, classify)
+        if main.manifest_hash == run.facts["dataset"]["hash"]:
+            notes = [*notes, "the run was trained on this dataset: names are no news to it"]
         found, notes = zero_shot_measures(told), [*notes, *notes_of(told)]
     measures = [measure.as_dict() for measure in found]
     tested = [clip for clip in main.clips() if clip["split"] == "test"]

@@ -107,12 +107,17 @@ def zero_shot(system: TrackSpace, dataset: Dataset, label: str | None = None) ->
     names = sorted({*test.names, *taught.names})
     if len(names) < 2:
         raise InputError(f"{dataset.path}: label {label} has {len(names)} names; at least 2")
+    if len(set(taught.names)) < 2:
+        raise InputError(
+            f"{dataset.path}: label {label} has {len(set(taught.names))} names in the training and "
+            "validation rows; at least 2"
+        )
     sentences = [PROMPT.replace("{}", spoken(name)) for name in names]
     test_points, points = (_placed(system, poses) for poses in (test, taught))
     right = np.array([names.index(name) for name in test.names])
     lessons = np.array([names.index(name) for name in taught.names])
     words = {word for text in _training_sentences(system) for word in _words(text)}
-    seen = [name for name in names if set(_words(spoken(name))) <= words]
+    seen = [n for n in names if _words(spoken(n)) and set(_words(spoken(n))) <= words]
     is_seen = np.array([name in seen for name in test.names])
     scores = test_points @ system.place_texts(sentences).T
     found = {
@@ -135,6 +140,24 @@ def zero_shot(system: TrackSpace, dataset: Dataset, label: str | None = None) ->
         unseen=[name for name in names if name not in seen],
         found=found,
     )
+
+
+def check_names(dataset: Dataset, label: str | None = None) -> None:
+    """See that names can be told, before anything is trained for it.
+
+    Raises:
+        InputError: as `zero_shot`.
+    """
+    label = label or _label_of(dataset)
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for clip in dataset.clips():
+        if name := str(json.loads(clip["labels"] or "{}").get(label, "")):
+            names[clip["split"] == "test"].add(name)
+    if not names[True] or len(names[False]) < 2:
+        raise InputError(
+            f"{dataset.path}: label {label} has {len(names[True])} names in the test rows and "
+            f"{len(names[False])} in the others; at least 1 and 2"
+        )
 
 
 def zero_shot_measures(found: ZeroShot) -> list[Measure]:
