@@ -25,6 +25,8 @@ def test_a_mask_is_what_is_not_black(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     Image.fromarray(np.array([[0, 1], [255, 0]], np.uint8)).save(path)
     assert pictures.read_mask(path).tolist() == [[False, True], [True, False]]
+    Image.fromarray(np.array([[RED, CLEAR]], np.uint8), "RGBA").save(path)
+    assert pictures.read_mask(path).tolist() == [[True, False]]
 
 
 def test_a_photograph_stands_as_its_camera_says(tmp_path: Path) -> None:

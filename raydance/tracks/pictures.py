@@ -24,13 +24,13 @@ _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """A mask `[H, W]` bool: the pixels that are not black.
+    """A mask `[H, W]` bool: the pixels that are not black; transparent ones are.
 
     Raises:
         FormatError: no picture, or a larger one than allowed.
     """
     with _opened(path) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture).convert("L")) > 0
+        return np.asarray(_rgb(ImageOps.exif_transpose(picture)).any(axis=2))
 
 
 def read_image(path: str | Path) -> np.ndarray:
