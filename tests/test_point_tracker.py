@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from small_dataset import ingest_here
 
+from raydance.commands import data as data_command
 from raydance.data.dataset import Dataset
 from raydance.data.track_ingest import TrackSettings
 from raydance.errors import FormatError, InputError
@@ -137,3 +138,11 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
     ):
         code, _, error = call(*start, *more)
         assert code == 2 and told in error, error
+
+
+def test_one_mask_is_for_one_video(tmp_path: Path) -> None:
+    mask = tmp_path / "a.png"
+    Image.new("L", (4, 4), 255).save(mask)
+    for sources in (["a.mp4", "b.mp4"], [str(tmp_path)]):
+        with pytest.raises(InputError, match="one mask is for one video; give a folder"):
+            data_command._tracker(sources, mask, None, 36)

@@ -215,6 +215,10 @@ def _tracker(
         if weights is not None:
             raise InputError("--weights are for videos: give the object's --mask, too")
         return None
+    if mask.is_file() and (len(videos) > 1 or any(Path(place).is_dir() for place in sources)):
+        raise InputError(
+            f"--mask {mask}: one mask is for one video; give a folder with one of each"
+        )
     if not videos and not any(Path(place).is_dir() for place in sources):
         raise InputError(f"--mask {mask}: is for videos ({', '.join(SUFFIXES)})")
     from raydance.nn.point_tracker import VideoTracker  # torch takes a second to import

@@ -100,7 +100,7 @@ class VideoTracker:
         )
 
     def _predictor(self) -> Any:
-        """CoTracker with these weights, on a GPU where there is one."""
+        """CoTracker with these weights, on a GPU where this process sees one."""
         from cotracker.predictor import CoTrackerPredictor
 
         try:

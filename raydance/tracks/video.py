@@ -54,7 +54,7 @@ def read_video(
         wide, high = next(reading)["size"]
         frames = [np.frombuffer(one, np.uint8).reshape(high, wide, 3) for one in reading]
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        told = str(error).strip().splitlines()
+        told = str(error).strip().splitlines() or [type(error).__name__]
         raise FormatError(place, f"no video that ffmpeg reads ({told[-1][:200]})") from None
     if not frames:
         raise FormatError(place, "a video without frames")
