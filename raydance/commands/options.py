@@ -136,12 +136,18 @@ def signal_places(signals: Iterable[str] | None) -> Iterator[tuple[str, str]]:
     """Name and place of each `NAME=PLACE`.
 
     Raises:
-        InputError: one without a name or place.
+        InputError: one without a name or place, an unknown name, or one given twice.
     """
+    from raydance.data.signals import signal_of
+
+    seen: set[str] = set()
     for signal in signals or ():
         name, _, place = signal.partition("=")
         if not name or not place:
             raise InputError(f"--signal {signal}: NAME=PLACE is needed")
+        if signal_of(name).name in seen:
+            raise InputError(f"--signal {signal}: {name} is given twice")
+        seen.add(name)
         yield name, place
 
 
