@@ -37,6 +37,8 @@ def regrid(dataset: Dataset, out: Path, side: int) -> Dataset:
         found = Dataset.open(out)
         if found.manifest.get(_MADE_OF) == dataset.manifest_hash and found.manifest["side"] == side:
             return found
+        if _MADE_OF not in found.manifest:
+            raise InputError(f"{out}: another dataset is there; choose another folder")
     elif out.exists():
         raise InputError(f"{out}: exists already and is no dataset; choose another folder")
     building = out.with_name(f".{out.name}.building")
