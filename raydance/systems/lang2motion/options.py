@@ -32,7 +32,7 @@ class GenerateOptions(FrameOptions):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another track")
     kind: Literal["sample", "expected", "alternatives"] = Field(
         default="sample",
-        description="Draws, the expected path, or ten paths of which one is near, likely first",
+        description="Draws, the expected path, or few paths of which one is near, likely first",
     )
     guidance: float | None = Field(default=None, ge=0.0, le=10.0)
     emphasis: float | None = Field(
