@@ -56,7 +56,7 @@ def genres_of(run: Run) -> tuple[str, ...]:
 
 def signals_of(run: Run) -> tuple[str, ...]:
     """What the run's networks take beside text: music, and other signals that a dataset has."""
-    return tuple(load_bundle(run.bundle("genres"))[1].get("signals", ("music",)))
+    return tuple(load_bundle(run.bundle("genres"))[1]["signals"])
 
 
 def build_stage(run: Run, name: str) -> Stage:
