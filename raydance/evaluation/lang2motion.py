@@ -164,65 +164,39 @@ def generation_measures(
     def best(made: Iterable[np.ndarray]) -> float:
         return float(np.min([error(one) for one in made], axis=0).mean())
 
+    def in_pixels(name: str, value: float, baseline: float, is_main: bool = False) -> Measure:
+        return Measure(
+            group="generation, px at 256",
+            name=name,
+            unit="",
+            better="lower",
+            value=value,
+            baseline=baseline,
+            target=0.0,
+            is_main=is_main,
+        )
+
+    def middle(made: np.ndarray, last: bool = False) -> float:
+        return float(error(made, last).mean())
+
+    several = all_copied[: len(alternatives)]
+    ends = min(middle(stays, last=True), middle(copied, last=True))
     measures = [
-        Measure(
-            group="generation, px at 256",
-            name="ADE of the expected path",
-            unit="",
-            better="lower",
-            value=float(error(expected).mean()),
-            baseline=float(min(error(stays).mean(), error(copied).mean())),
-            target=0.0,
+        in_pixels(
+            "ADE of the expected path",
+            middle(expected),
+            min(middle(stays), middle(copied)),
+            is_main=True,
         ),
-        Measure(
-            group="generation, px at 256",
-            name="FDE of the expected path",
-            unit="",
-            better="lower",
-            value=float(error(expected, last=True).mean()),
-            baseline=float(min(error(stays, last=True).mean(), error(copied, last=True).mean())),
-            target=0.0,
-            is_main=False,
+        in_pixels("FDE of the expected path", middle(expected, last=True), ends),
+        in_pixels(
+            "ADE of the best of ten alternatives", best(alternatives), best(several), is_main=True
         ),
-        Measure(
-            group="generation, px at 256",
-            name="ADE of the best of ten alternatives",
-            unit="",
-            better="lower",
-            value=best(alternatives),
-            baseline=best(all_copied[: len(alternatives)]),
-            target=0.0,
+        in_pixels(
+            "ADE of the best of ten that stand for many draws", best(spread), best(all_copied)
         ),
-        Measure(
-            group="generation, px at 256",
-            name="ADE of the best of ten that stand for many draws",
-            unit="",
-            better="lower",
-            value=best(spread),
-            baseline=best(all_copied),
-            target=0.0,
-            is_main=False,
-        ),
-        Measure(
-            group="generation, px at 256",
-            name="ADE of the best of ten draws",
-            unit="",
-            better="lower",
-            value=best(samples),
-            baseline=best(all_copied),
-            target=0.0,
-            is_main=False,
-        ),
-        Measure(
-            group="generation, px at 256",
-            name="ADE of one draw",
-            unit="",
-            better="lower",
-            value=float(error(samples[0]).mean()),
-            baseline=float(error(copied).mean()),
-            target=0.0,
-            is_main=False,
-        ),
+        in_pixels("ADE of the best of ten draws", best(samples), best(all_copied)),
+        in_pixels("ADE of one draw", middle(samples[0]), middle(copied)),
         Measure(
             group="generation",
             name="path length over the real one",
