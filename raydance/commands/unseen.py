@@ -48,6 +48,8 @@ def unseen(
 ) -> None:
     """Hold combinations of two labels out of training, then generate them.
 
+    What training would mirror into a held-out combination is held out too.
+
     A judge that knows real motion of all combinations names both labels of what was generated, of
     real motion, and of copies of training windows with the nearest caption. The same command after
     a kill goes on where it was. DIR holds the dataset with its other splits, the run, and

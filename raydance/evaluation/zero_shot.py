@@ -220,8 +220,12 @@ def _training_sentences(system: TrackSpace) -> Iterator[str]:
             yield from captions
 
 
+def _labels(dataset: Dataset) -> set[str]:
+    return {key for clip in dataset.clips() for key in json.loads(clip["labels"] or "{}")}
+
+
 def _label_of(dataset: Dataset) -> str:
-    keys = {key for clip in dataset.clips() for key in json.loads(clip["labels"] or "{}")}
+    keys = _labels(dataset)
     for label in LABELS:
         if label in keys:
             return label
@@ -235,7 +239,10 @@ def _poses(system: TrackSpace, dataset: Dataset, splits: Sequence[str], label: s
         rows.append(system.row_of(track))
     if not rows:
         wanted = " or ".join(splits)
-        raise InputError(f"{dataset.path}: no {wanted} row has a label {label!r}")
+        known = ", ".join(sorted(_labels(dataset))) or "none"
+        raise InputError(
+            f"{dataset.path}: no {wanted} row has a label {label!r}; its labels: {known}"
+        )
     tracks, visible = (np.concatenate(parts) for parts in zip(*rows))
     return Poses(tracks=tracks, visible=visible, names=names)
 
