@@ -3,9 +3,11 @@
 Not from the paper, whose text-to-motion decoder (eq. 18-20) gives blurred motion: the flow is the
 default generator. Noise `z_0` and whitened coefficients `z_1` are joined by straight lines
 `z_t = (1 - t) z_0 + t z_1` (Liu et al., 2022); the network predicts the end `z_1` from a point on
-the line, the time and a sentence. It also learns to use given frames, for steering: the condition
-includes the least-norm coefficients of randomly chosen frames, and which frames they are. Sentence
-and frames are dropped at random, for guidance (Ho and Salimans, 2022).
+the line, the time and a sentence. Where a `SentenceMean` is known, `z_1` is what is left of the
+coefficients without the mean of the sentence, at unit scale. The flow also learns to use given
+frames, for steering: the condition includes the least-norm coefficients of randomly chosen frames,
+and which frames they are. Sentence and frames are dropped at random, for guidance (Ho and Salimans,
+2022).
 
 Dimensions: B clips, K components, D sentence embedding, T frames, W width, S sets of frames or
 steps of the sampler, C steps at once, R rows of conditions.
@@ -24,6 +26,7 @@ from torch.nn import functional as F
 
 from raydance.errors import ConfigError
 from raydance.nn.blocks import FlowBlock, path_times, time_code, update_average
+from raydance.nn.sentence_mean import SentenceMean
 from raydance.stages.base import Batch, Stage, TrainConfig
 
 MAX_STEPS: Final = 100
@@ -42,6 +45,8 @@ class MotionFlowConfig:
 
     Attributes:
         enabled: whether a run has this stage.
+        sentence_mean: whether the mean motion of a sentence is found by ridge regression and the
+            flow learns what is left; it combines words that training never had together.
         width, num_blocks: of the residual network.
         expansion: width of a block's hidden layer relative to the block's width.
         dropout: inside blocks, in training.
@@ -57,6 +62,7 @@ class MotionFlowConfig:
     """
 
     enabled: bool = True
+    sentence_mean: bool = True
     width: int = 512
     num_blocks: int = 4
     expansion: int = 2
@@ -163,6 +169,7 @@ class MotionFlow(Stage):
         components: `[K, T, J, 3]`, the basis.
         scale: `[K]`, the standard deviation of each component in metres.
         text_dim: D.
+        mean: what is taken away from coefficients; nothing if None.
     """
 
     name: ClassVar[str] = "motion_flow"
@@ -173,13 +180,19 @@ class MotionFlow(Stage):
     set_frames: Tensor
 
     def __init__(
-        self, config: MotionFlowConfig, components: Tensor, scale: Tensor, text_dim: int
+        self,
+        config: MotionFlowConfig,
+        components: Tensor,
+        scale: Tensor,
+        text_dim: int,
+        mean: SentenceMean | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.num_components, self.num_frames = components.shape[:2]
         self.network = _Network(config, self.num_components, text_dim, self.num_frames)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.mean = mean or SentenceMean.nothing(text_dim, self.num_components)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         weight_K = scale.sqrt()
         self.register_buffer("weight", weight_K / weight_K.mean(), persistent=False)
@@ -189,21 +202,23 @@ class MotionFlow(Stage):
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Clean coefficients predicted from points on the way to them."""
-        z1_BK, text_BD = batch["coefficients"], batch["text_embedding"]
+        found_BK, text_BD = batch["coefficients"], batch["text_embedding"]
         if self.training:
             update_average(self.average, self.network, self.num_updates, self.config.ema)
-            return self._predict(self.network, z1_BK, text_BD, None)
+            return self._predict(self.network, found_BK, text_BD, None)
         # The same noise in every validation, so that epochs compare.
         generator = torch.Generator(device="cpu").manual_seed(0)
-        return self._predict(self.average, z1_BK, text_BD, generator)
+        return self._predict(self.average, found_BK, text_BD, generator)
 
     def _predict(
         self,
         network: nn.Module,
-        z1_BK: Tensor,
+        found_BK: Tensor,
         text_BD: Tensor,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
+        mean_BK = self.mean(text_BD)
+        z1_BK = (found_BK - mean_BK) / self.mean.spread
         config, size, device = self.config, len(z1_BK), z1_BK.device
 
         def uniform() -> Tensor:
@@ -217,17 +232,18 @@ class MotionFlow(Stage):
             length = text_BD.norm(dim=1).mean() * text_BD.shape[1] ** -0.5
             text_BD = text_BD + config.text_noise * length * torch.randn_like(text_BD)
         is_given_B1 = (uniform() >= config.frames_dropout)[:, None]
-        wanted_BX = self._seen(z1_BK, generator) * is_given_B1
-        return {"coefficients": network(z_BK, t_B, text_BD, has_text_B, wanted_BX)}
+        wanted_BX = self._seen(found_BK, generator) * is_given_B1
+        clean_BK = network(z_BK, t_B, text_BD, has_text_B, wanted_BX)
+        return {"coefficients": mean_BK + clean_BK * self.mean.spread}
 
-    def _seen(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _seen(self, found_BK: Tensor, generator: torch.Generator | None) -> Tensor:
         """Least-norm coefficients of randomly given frames and the frames' flags, `[B, K + 2 T]`.
 
         A batch has few sets of frames, each for several clips: products of matrices are fast.
         """
-        rows = -(-len(z1_BK) // _SETS_IN_BATCH)
+        rows = -(-len(found_BK) // _SETS_IN_BATCH)
         pieces = []
-        for piece_XK in z1_BK.split(rows):
+        for piece_XK in found_BK.split(rows):
             number = int(torch.randint(len(self.set_frames), (), generator=generator))
             frames_XF = self.set_frames[number].expand(len(piece_XK), -1)
             seen_XK = piece_XK @ self.set_projection[number].T
@@ -237,8 +253,10 @@ class MotionFlow(Stage):
     def loss(
         self, output: Mapping[str, Tensor], batch: Batch, progress: float
     ) -> dict[str, Tensor]:
-        """Squared error of the clean coefficients, by the square root of their importance."""
-        error_BK = (output["coefficients"] - batch["coefficients"]).square()
+        """Squared error of the clean coefficients at unit scale, by the square root of their
+        importance."""
+        error_BK = (output["coefficients"] - batch["coefficients"]) / self.mean.spread
+        error_BK = error_BK.square()
         return {"total": (error_BK * self.weight).mean(), "plain": error_BK.mean()}
 
     @torch.no_grad()
@@ -250,17 +268,19 @@ class MotionFlow(Stage):
         steps: int | None = None,
         guidance: float | None = None,
         wanted_BX: Tensor | None = None,
+        changed_K: Tensor | None = None,
         start: float = 0.0,
         correct: Correction | None = None,
     ) -> Tensor:
         """Coefficients `[B, K]` for sentences, by Euler's method.
 
         Args:
-            noise_BK: start of the path; `(1 - start) noise + start z_1` for a start after 0.
+            noise_BK: start of the path.
             steps, guidance: the configuration's where None.
             wanted_BX: `[B, K + 2 T]`, least-norm coefficients of given frames and the frames'
                 flags; no frames are given if None.
-            start: time in [0, 1) at which the path starts.
+            changed_K: coefficients of a clip that is changed.
+            start: time in [0, 1) at which the path starts, between the noise and that clip.
             correct: applied to every prediction of the clean coefficients.
         """
         steps = self.config.steps if steps is None else steps
@@ -270,7 +290,10 @@ class MotionFlow(Stage):
         times = torch.linspace(start, 1.0, steps + 1).tolist()
         schedule = network.schedule(times[:-1], text_BD, has_free)
         seen_BW = None if wanted_BX is None else network.wanted(wanted_BX)
+        mean_BK, spread_K = self.mean(text_BD), self.mean.spread
         z_BK = noise_BK
+        if changed_K is not None:
+            z_BK = torch.lerp(noise_BK, (changed_K - mean_BK) / spread_K, start)
         for now, after, modulations in zip(times, times[1:], schedule):
             hidden_BW = network.input(z_BK)
             if seen_BW is not None:
@@ -282,9 +305,10 @@ class MotionFlow(Stage):
             else:
                 clean_BK = network.through(hidden_BW, modulations)
             if correct is not None:
-                clean_BK = correct(clean_BK, now)
+                moved_BK = correct(mean_BK + clean_BK * spread_K, now)
+                clean_BK = (moved_BK - mean_BK) / spread_K
             z_BK = z_BK + (clean_BK - z_BK) * ((after - now) / (1.0 - now))
-        return z_BK
+        return mean_BK + z_BK * spread_K
 
 
 def frame_grams(components_KTJ3: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from raydance.data.schema import CAPTION_IDS, Column
 from raydance.motion.augment import Augment
 from raydance.motion.rows import MotionRows
 from raydance.nn import blocks as nn
+from raydance.nn.sentence_mean import SentenceMean
 from raydance.stages.base import Stage
 from raydance.stages.caption_writer import CaptionWriter
 from raydance.stages.contrastive import Contrastive
@@ -57,7 +58,9 @@ def build_stage(run: Run, name: str) -> Stage:
     if name == "motion_flow":
         basis = basis_of(run)
         components, scale = torch.from_numpy(basis.components), torch.from_numpy(basis.scale)
-        return MotionFlow(config.motion_flow, components, scale, text_dim)
+        has_mean = "sentence_mean" in run.facts["steps"]  # runs made before have none
+        mean = SentenceMean(**load_bundle(run.bundle("sentence_mean"))[0]) if has_mean else None
+        return MotionFlow(config.motion_flow, components, scale, text_dim, mean)
     assert name == "text_to_motion", name
     vae = _vae(run)
     if config.text_to_motion.decoder_start == "scratch":

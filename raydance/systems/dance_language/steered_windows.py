@@ -285,12 +285,11 @@ def _sample_window(
             f"{100 * short:.0f} cm"
         )
     is_wanted = bool(len(equations.rows_MK))
-    start, begin, guidance, change = 0.0, noise_SK, settings["guidance"], 1.0
+    start, guidance, change = 0.0, settings["guidance"], 1.0
     if edited_K is not None:
         start = min(1.0 - settings["strength"], _LATEST)
         # Guidance changes much even late in sampling, so small strengths also interpolate.
         change = min(1.0, 2.0 * settings["strength"])
-        begin = (1.0 - start) * noise_SK + start * edited_K
 
     def tensor(values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(system.device)
@@ -301,11 +300,12 @@ def _sample_window(
     both = is_wanted and _is_seen(wanted)
     for is_led in (True, False) if both else (is_wanted,):
         found = flow.sample(
-            tensor(begin),
+            tensor(noise_SK),
             text_SD,
             steps=settings["steps"],
             guidance=guidance,
             wanted_BX=tensor(equations.seen()) if is_wanted else None,
+            changed_K=None if edited_K is None else tensor(edited_K),
             start=start,
             correct=equations.correction(system.device) if is_led else None,
         )

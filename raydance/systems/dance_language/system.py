@@ -1,8 +1,8 @@
 """Dance-Language: the steps from a dataset of windows to a run.
 
     statistics -> motion_basis -> motion_vae -> clusters -> captions -> text_encoder
-               -> contrastive -> motion_to_text -> motion_flow -> text_to_motion -> library
-               (-> caption_writer)
+               -> contrastive -> motion_to_text -> sentence_mean -> motion_flow -> text_to_motion
+               -> library (-> caption_writer)
 
 `raydance.systems.engine` carries them out. How a stage is built and fed is in
 `raydance.systems.dance_language.stages`, the configuration in
@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from raydance import config as configs
 from raydance.data.dataset import Dataset
+from raydance.nn.sentence_mean import fit_sentence_mean
 from raydance.systems.base import StageBuilder, add_caption_columns
-from raydance.systems.dance_language.basis_step import CoefficientWriter, write_basis
+from raydance.systems.dance_language.basis_step import CoefficientWriter, basis_of, write_basis
 from raydance.systems.dance_language.caption_step import (
     CaptionIdWriter,
     EmbedTexts,
@@ -40,8 +42,14 @@ from raydance.systems.dance_language.statistics_step import ShardStatistics, wri
 from raydance.systems.dance_language.writer_step import check_writer, prepare_writer, start_writer
 from raydance.systems.engine import System
 from raydance.systems.step import Step, StepContext
+from raydance.training.batches import Batches
 from raydance.training.caption_table import CaptionTable
 from raydance.training.run_folder import save_bundle
+
+_MEAN_EPOCHS: Final = 4
+"""With the captions and mirrored windows that each draws."""
+_MEAN_ROWS: Final = 50_000
+"""At most so many rows tell the mean motion of a sentence."""
 
 
 def _section(*names: str) -> Callable[[StepContext], Any]:
@@ -161,6 +169,16 @@ def _motion_to_text(context: StepContext) -> None:
     _train(context, "motion_to_text")
 
 
+def _sentence_mean(context: StepContext) -> dict[str, float]:
+    run = context.run
+    batches = Batches(batch_spec(run, "motion_flow"))
+    epochs = (batch for epoch in range(_MEAN_EPOCHS) for batch in batches.train(epoch))
+    rows = islice(epochs, _MEAN_ROWS // batches.spec.batch_size)
+    tensors, facts = fit_sentence_mean(rows, basis_of(run).scale)
+    save_bundle(run.bundle("sentence_mean"), tensors, facts)
+    return facts
+
+
 def _motion_flow(context: StepContext) -> None:
     _train(context, "motion_flow")
 
@@ -236,9 +254,16 @@ STEPS: tuple[Step, ...] = (
         depends_on=_section("motion_to_text"),
     ),
     Step(
+        name="sentence_mean",
+        run=_sentence_mean,
+        needs=("motion_basis", "captions"),
+        depends_on=_section("augment"),
+        is_on=lambda config: config.motion_flow.enabled and config.motion_flow.sentence_mean,
+    ),
+    Step(
         name="motion_flow",
         run=_motion_flow,
-        needs=("motion_basis", "captions"),
+        needs=("motion_basis", "captions", "sentence_mean"),
         depends_on=_section("motion_flow", "augment"),
         is_on=lambda config: config.motion_flow.enabled,
     ),
