@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,3 +36,23 @@ def ingest_here(
         arrays=settings.arrays,
     )
     return out
+
+
+def cut_clips(tiny_dataset: Path, folder: Path, frames: int) -> Path:
+    """A dataset of the clips of `tiny_dataset`, every fifth of them cut to so many frames."""
+    clips = tiny_dataset.parent / "clips"
+    rows = map(json.loads, (clips / "captions.jsonl").read_text(encoding="utf-8").splitlines())
+    captions = folder / "captions.jsonl"
+    captions.write_text(
+        "".join(
+            json.dumps(
+                row
+                | {"file": str(clips / row["file"])}
+                | ({} if number % 5 else {"end_frame": frames})
+            )
+            + "\n"
+            for number, row in enumerate(rows)
+        ),
+        encoding="utf-8",
+    )
+    return ingest_here([clips], [captions], folder / "dataset")

@@ -149,6 +149,19 @@ def test_time_warp_keeps_ends_and_bounds_the_speed():
     assert speed.min() < 0.91 and speed.max() > 1.09  # and the bound is used
 
 
+def test_time_warp_ends_where_a_short_clip_does():
+    motion = np.random.default_rng(0).normal(size=(3, 50, 2, 3))
+    length = np.array([50, 30, 12])
+    held = motion[np.arange(3)[:, None], np.minimum(np.arange(50), length[:, None] - 1)]
+    strength, phase = np.full(3, 0.1), np.array([0.0, 1.0, 2.0])
+    warped = aug.time_warp(held, strength, phase, length)
+    np.testing.assert_array_equal(warped[:1], aug.time_warp(held[:1], strength[:1], phase[:1]))
+    for row, own in enumerate(length):
+        alone = aug.time_warp(motion[row : row + 1, :own], strength[:1], phase[row : row + 1])
+        np.testing.assert_allclose(warped[row, :own], alone[0], atol=1e-9)
+        np.testing.assert_allclose(warped[row, own:], held[row, own:], atol=1e-9)
+
+
 @pytest.mark.parametrize("bad", [{"scale": 1.0}, {"time_warp": -0.1}, {"mirror_probability": 2.0}])
 def test_strengths_out_of_range_are_refused(bad):
     with pytest.raises(ConfigError):

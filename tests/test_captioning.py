@@ -63,7 +63,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_clip(folder / f"clip_{number}.npz", movement, 0)
     whole = (folder / "clip_0.npz").read_bytes()
     (folder / "broken.npz").write_bytes(whole[: len(whole) // 2])
-    write_clip(folder / "short.npz", synthetic.MOVEMENTS[0], 0, frames=20)
+    write_clip(folder / "short.npz", synthetic.MOVEMENTS[0], 0, frames=9)
     return folder
 
 
@@ -147,6 +147,23 @@ def test_windows_are_described_as_the_run_describes_a_clip(library: Path, tiny_r
         assert clip["segments"][0]["start_s"] == 0.0
         for one, other in zip(clip["segments"], clip["segments"][1:]):
             assert one["end_s"] == other["start_s"]
+
+
+def test_a_short_clip_of_a_library_is_padded(tiny_run: Path, tmp_path: Path):
+    folder = tmp_path / "library"
+    folder.mkdir()
+    write_clip(folder / "padded.npz", synthetic.MOVEMENTS[0], 0, frames=20)
+    write_clip(folder / "whole.npz", synthetic.MOVEMENTS[0], 0, frames=50)
+    system = raydance.load(tiny_run)
+    (unit,) = read_all(folder)
+    assert [(f["status"], f.get("padded", 0)) for f in unit.files] == [("read", 1), ("read", 0)]
+    assert [end for _, _, end in unit.windows] == [1.0, 2.5]
+    for table in Describer(system, k=3)(unit):
+        short, whole = table.to_pylist()
+        assert short["captions"] and short["confidence"] is None
+        assert 0.0 <= whole["confidence"] <= 1.0
+    expected = system.describe(read_clip(folder / "padded.npz"), k=3)[0]
+    assert short["captions"] == [c.text for c in expected.captions]
 
 
 # The store

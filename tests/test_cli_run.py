@@ -74,8 +74,8 @@ def test_info_of_a_dataset(call, dataset):
 
 
 def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path):
-    write_npz(tmp_path / "lib/a.npz", walk(120))
-    write_npz(tmp_path / "lib/short.npz", walk(30))
+    write_npz(tmp_path / "lib/a.npz", walk(89))
+    write_npz(tmp_path / "lib/short.npz", walk(9))
     captions = write_captions(
         tmp_path / "lib/captions.jsonl",
         {"file": "a.npz", "end_frame": 80},
@@ -83,12 +83,12 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
     )
     made = ingest_here([tmp_path / "lib"], [captions], tmp_path / "made")
     facts = json.loads(call("info", made, "--json")[1])
-    assert facts["parts_without_windows"] == ["lib/a@80-120"]
+    assert facts["parts_without_windows"] == ["lib/a@80-89"]
     said = call("info", made)[1]
-    assert "no whole window in the part: lib/a@80-120" in said and "the part: lib/short" not in said
+    assert "no whole window in the part: lib/a@80-89" in said and "the part: lib/short" not in said
     counts = {
         **{"windows": 2, "recordings": 2, "read": 1, "files": 2, "seconds": 1.0, "splits": {}},
-        **{"short": 1, "skipped": 0, "dropped_windows": 0},
+        **{"padded": 0, "short": 1, "skipped": 0, "dropped_windows": 0},
     }
 
     def as_text(parts: int) -> str:

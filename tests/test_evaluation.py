@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_dataset import cut_clips
 
 from raydance import evaluation
 from raydance.data.dataset import Dataset
@@ -334,6 +335,16 @@ def test_a_recording_in_two_splits_is_refused(tiny_run, tiny_dataset, tmp_path):
     with pytest.raises(InputError, match="more than one split"):
         SYSTEM.train(tmp_path / "run", torn, SYSTEM.resolve("quick"), LocalRunner())
     assert not (tmp_path / "run").exists()
+
+
+def test_short_clips_count_for_words_alone(tiny_run, tiny_dataset, tmp_path):
+    made = cut_clips(tiny_dataset, tmp_path, 30)
+    found = evaluation.evaluate(tiny_run, made, num_generated=2)
+    shards = Dataset.open(made).shards("test")
+    short = sum((Dataset.open(made).read_shard(s, ["length"])["length"] < 50).sum() for s in shards)
+    assert short and found["windows"] == sum(shard.num_windows for shard in shards)
+    notes = [note for note in found["notes"] if "shorter clips" in note]
+    assert len(notes) == 1 and notes[0].startswith(f"{short} test windows")
 
 
 def test_a_large_split_is_sampled(tiny_dataset):

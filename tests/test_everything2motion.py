@@ -315,9 +315,7 @@ def test_mirrored_rows_exchange_left_and_right() -> None:
         "joint_mask": np.ones((2, 50), dtype=bool),
     }
     transform = ClipRows(
-        has_length=True,
         signals={"music": False},
-        num_frames=40,
         genres=("break", "house"),
         mean=np.zeros(153, np.float32),
         std=np.ones(153, np.float32),

@@ -65,11 +65,26 @@ def test_rows_cut_clips_from_a_file(tmp_path: Path):
     assert "line 3" in result.record["notes"][0]  # the bad line costs its own clip only
 
 
-def test_a_clip_shorter_than_a_window_is_reported(tmp_path: Path):
-    result = read_job(only_job(write_npz(tmp_path / "a.npz", walk(49))), SETTINGS)
-    assert result.record["status"] == "short"
-    assert result.record["reason"] == "2.45 s; one window is 2.50 s"
+@pytest.mark.parametrize(
+    ("frames", "pads_short", "reason"),
+    [
+        (49, False, "2.45 s; one window is 2.50 s"),
+        (9, True, "0.45 s; the shortest clip is 0.50 s"),
+    ],
+)
+def test_a_clip_that_is_too_short_is_reported(tmp_path: Path, frames, pads_short, reason):
+    job = only_job(write_npz(tmp_path / "a.npz", walk(frames)))
+    result = read_job(job, Settings(pads_short=pads_short))
+    assert (result.record["status"], result.record["reason"]) == ("short", reason)
     assert len(result.clips) == 1 and result.clips[0]["num_windows"] == 0
+
+
+def test_a_long_motion_broken_by_jumps_is_not_padded(tmp_path: Path):
+    motion = walk(120)
+    motion[:, :, 0] += 20.0 * (np.arange(120) // 30 % 2)[:, None]
+    record = read_job(only_job(write_npz(tmp_path / "a.npz", motion)), SETTINGS).record
+    assert record["status"] == "skipped" and "padded" not in record
+    assert "between jumps is 1.50 s, one window is 2.50 s" in record["reason"]
 
 
 def test_windows_never_span_a_jump(tmp_path: Path):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from raydance.nn import losses
 
 FEW = settings(max_examples=40, deadline=None)
-ALL = torch.ones(2, 3, dtype=torch.bool)
+ALL = torch.ones(2, 4, 3, dtype=torch.bool)
 PAPER = {"start": 0.01, "end": 0.2, "warmup": 0.4}
 
 
@@ -48,14 +48,17 @@ def test_eq6_sees_movement_only() -> None:
 
 
 def test_eq6_of_a_single_frame_is_zero() -> None:
-    assert losses.velocity(torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3), ALL).item() == 0.0
+    still, moved = torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)
+    assert losses.velocity(still, moved, ALL[:, :1]).item() == 0.0
 
 
-def test_absent_joints_count_for_nothing() -> None:
-    mask = torch.tensor([[True, False, True], [False, False, True]])
+def test_absent_joints_and_held_frames_count_for_nothing() -> None:
+    joints = torch.tensor([[True, False, True], [False, False, True]])
+    mask = losses.there(joints, torch.tensor([4, 2]), 4)
+    assert mask.sum(dim=(1, 2)).tolist() == [2 * 4, 1 * 2]
     x, y = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
     torn = y.clone()
-    torn[~mask[:, None, :].expand(2, 4, 3)] = 1e6
+    torn[~mask] = 1e6
     torn.requires_grad_(True)
     for loss in (
         lambda target: losses.reconstruction(x, target, mask, 0.7),
@@ -63,13 +66,13 @@ def test_absent_joints_count_for_nothing() -> None:
     ):
         torch.testing.assert_close(loss(torn), loss(y))
         (gradient,) = torch.autograd.grad(loss(torn), torn)
-        assert not gradient[~mask[:, None, :].expand(2, 4, 3)].any()
+        assert not gradient[~mask].any()
 
 
 def test_a_masked_mean_weighs_joints_and_not_clips() -> None:
     value = torch.zeros(2, 1, 3, 3)
     value[1] = 8.0
-    mask = torch.tensor([[True, True, True], [True, False, False]])
+    mask = torch.tensor([[[True, True, True]], [[True, False, False]]])
     assert losses.masked_mean(value, mask).item() == pytest.approx(8.0 / 4)
     assert losses.masked_mean(value, torch.zeros_like(mask)).item() == 0.0
 

@@ -33,9 +33,11 @@ def test_a_public_set_is_named_with_its_facts(call, tmp_path: Path):
 def test_any_folder_of_motion_is_described(call, tmp_path: Path):
     write_npz(tmp_path / "lib/a.npz", walk(120))
     write_npz(tmp_path / "lib/b.npz", walk(30))
+    write_npz(tmp_path / "lib/c.npz", walk(9))
     out = call("info", tmp_path / "lib")[1]
     assert "no layout of a public data set" in out
-    assert "2 files (.npz: 2)" in out and "1 files are shorter than one window" in out
+    assert "3 files (.npz: 3)" in out and "1 files are too short" in out
+    assert "1 windows are of shorter clips and hold their last frame" in out
     assert "0 files would be skipped" in out
 
 

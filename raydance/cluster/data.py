@@ -98,8 +98,8 @@ def ingest(
         progress: told `{"files", "of", "windows", "skipped", "seconds"}` after each file.
 
     Returns:
-        Counts: `files`, `read`, `short`, `skipped`, `warned`, `windows`, `recordings`, `seconds`
-        and `splits`.
+        Counts: `files`, `read`, `short`, `skipped`, `warned`, `padded`, `windows`, `recordings`,
+        `seconds` and `splits`.
 
     Raises:
         InputError: nothing to read, or `out` holds something that is not to be overwritten.
@@ -199,6 +199,7 @@ def summary(made: Dataset) -> dict[str, Any]:
         **by_status,
         "warned": len(made.warned()),
         "dropped_windows": sum(record.get("dropped_windows", 0) for record in records),
+        "padded": made.num_padded,
         "windows": sum(split["windows"] for split in counts.values()),
         "recordings": sum(split["recordings"] for split in counts.values()),
         "splits": counts,

@@ -71,6 +71,13 @@ def ingest(
             help="Rows are whole clips, padded to --window frames, instead of windows.",
         ),
     ] = False,
+    pads_short: Annotated[
+        bool,
+        typer.Option(
+            "--pad-short/--leave-out-short",
+            help="Whether clips of a fifth of a window and more hold their last frame to its end.",
+        ),
+    ] = True,
     music: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +151,7 @@ def ingest(
         window=50 if window is None else window,
         stride=stride,
         whole_clips=whole_clips,
+        pads_short=pads_short,
         music=_place(music) if music else None,
         signals={name: _place(place) for name, place in signal_places(signals)},
         rotations=rotations,
@@ -262,8 +270,10 @@ def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> 
             f"  {split:<5} {number['windows']:>7} windows  {number['clips']:>5} clips  "
             f"{number['recordings']:>5} recordings"
         )
+    if counts["padded"]:
+        lines.append(f"  {counts['padded']} windows are of shorter clips and hold their last frame")
     if counts["short"]:
-        lines.append(f"  {counts['short']} files are shorter than one window")
+        lines.append(f"  {counts['short']} files are too short and left out")
     if counts["parts_without_windows"]:
         lines.append(
             f"  {counts['parts_without_windows']} parts of other files hold no whole window; "

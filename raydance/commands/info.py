@@ -172,6 +172,7 @@ def _dataset_facts(path: Path) -> dict[str, Any]:
         },
         "clips_with_captions": sum(bool(clip["captions"]) for clip in clips),
         "captions": len({caption for clip in clips for caption in clip["captions"]}),
+        "padded": dataset.num_padded,
         "short": [f["file"] for f in files if f["status"] == "short"],
         "parts_without_windows": dataset.parts_without_windows(),
         "skipped": dataset.skipped(),
@@ -195,8 +196,10 @@ def _dataset_text(facts: dict[str, Any]) -> Iterator[str]:
         )
     yield f"captions: {facts['captions']} sentences, {facts['clips_with_captions']} clips have some"
     yield "files: " + ", ".join(f"{number} {status}" for status, number in facts["files"].items())
+    if facts["padded"]:
+        yield f"  {facts['padded']} windows are of shorter clips and hold their last frame"
     for file in facts["short"][:_SHOWN]:
-        yield f"  shorter than a window: {file}"
+        yield f"  too short: {file}"
     for clip in facts["parts_without_windows"][:_SHOWN]:
         yield f"  no whole window in the part: {clip}"
     for row in facts["skipped"][:_SHOWN]:

@@ -84,8 +84,10 @@ def folder_text(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  music: {facts['music']} pieces"
     yield f"frames per second: {_numbers(facts['rates'])}"
     yield f"skeletons: {_numbers(facts['skeletons'], '; ')}"
+    if facts["padded"]:
+        yield f"{facts['padded']} windows are of shorter clips and hold their last frame"
     if facts["short"]:
-        yield f"{len(facts['short'])} files are shorter than one window"
+        yield f"{len(facts['short'])} files are too short"
     yield f"{len(facts['skipped'])} files would be skipped"
     for row in facts["skipped"][:_SHOWN]:
         line = f" line {row['line']}" if row["line"] else ""

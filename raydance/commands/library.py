@@ -159,7 +159,7 @@ def _as_text(counts: dict[str, Any], out: str) -> list[str]:
     for key, text in (
         ("kept", "captioned before"),
         ("gone", "no longer in the library"),
-        ("short", "shorter than one window"),
+        ("short", "too short"),
     ):
         if counts[key]:
             lines.append(f"  {counts[key]} files {text}")

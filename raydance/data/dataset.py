@@ -1,7 +1,8 @@
 """The dataset: Parquet shards of rows, each of one split, and a manifest. No Ray.
 
 A row is a window of motion, a whole clip of variable length, or a set of 2-D tracks: the manifest
-names the modality and the shapes of its arrays.
+names the modality and the shapes of its arrays. A clip shorter than a window holds its last frame,
+and `length` says how many frames are real; shards without such rows have no `length`.
 
     DATASET/
       manifest.json       modality, arrays, rate, window, skeleton, counts, shards, files
@@ -27,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydance.data.schema import (
+    CLIP_SCHEMA,
     MODALITIES,
     MOTION,
     Modality,
@@ -168,12 +170,12 @@ class Dataset:
         dataset = cls(path, manifest)
         try:
             shards = dataset._shards
-            is_sound = dataset.fps > 0 and bool(dataset.arrays)
+            is_sound = dataset.fps > 0 and bool(dataset.arrays) and dataset.num_padded >= 0
             if dataset.modality is MOTION:
                 is_sound &= manifest["joints"] == list(skeleton.JOINTS)
             # Names become files of a run: none may lead out of its folder.
             is_sound &= all(s.name == Path(s.name).name and s.split in SPLITS for s in shards)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             is_sound = False
         if not is_sound:
             raise ArtifactError(f"{file}: damaged or of an older version; ingest again")
@@ -209,6 +211,16 @@ class Dataset:
         return {name: tuple(int(size) for size in shape) for name, shape in arrays.items()}
 
     @cached_property
+    def num_padded(self) -> int:
+        """Windows of clips that are shorter, which hold their last frame."""
+        return sum(int(file.get("padded", 0)) for file in self.manifest["files"])
+
+    @property
+    def has_whole_clips(self) -> bool:
+        """Whether rows are clips of any length, not windows."""
+        return "length" in self.arrays and not self.num_padded
+
+    @cached_property
     def manifest_hash(self) -> str:
         """Names the content: windows, settings and skeleton, but not paths or versions."""
         rows = [
@@ -233,7 +245,7 @@ class Dataset:
 
     def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> dict[str, Any]:
         """Columns of a shard: arrays `[n, ...]` for those of the modality (`motion` in metres),
-        lists for the others.
+        lists for the others. `length` is there for any motion.
 
         Raises:
             ArtifactError: damaged, or a column is missing.
@@ -241,16 +253,22 @@ class Dataset:
         names = row_names(self.modality, self.arrays) if columns is None else list(columns)
         path = self.shard_path(shard)
         try:
-            table = pq.read_table(path, columns=names, page_checksum_verification=True)
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(columns=names)
         except (OSError, pa.ArrowException) as error:
             raise ArtifactError(f"{path}: damaged ({error})") from None
-        check_columns(table.column_names, names, str(path))
+        is_filled = self.modality is MOTION and not self.has_whole_clips
+        has_length = "length" in table.column_names or not is_filled
+        stored = [name for name in names if name != "length" or has_length]
+        check_columns(table.column_names, stored, str(path))
         if len(table) != shard.num_windows:
             raise ArtifactError(
                 f"{path}: {len(table)} windows, the manifest says {shard.num_windows}; ingest again"
             )
         out: dict[str, Any] = {}
-        for name in names:
+        if len(stored) < len(names):
+            out["length"] = np.full(len(table), self.frames, dtype=np.int64)
+        for name in stored:
             column = table[name].combine_chunks()
             if name not in self.arrays:
                 out[name] = column.to_pylist()
@@ -258,6 +276,8 @@ class Dataset:
             shape = self.arrays[name]
             flat = (column.flatten() if shape else column).to_numpy(zero_copy_only=False)
             out[name] = flat.reshape(len(column), *shape)
+        if "length" in stored and not ((out["length"] >= 1) & (out["length"] <= self.frames)).all():
+            raise ArtifactError(f"{path}: a length is not in 1 to {self.frames}; ingest again")
         return out
 
     def clips(self) -> list[dict[str, Any]]:
@@ -311,24 +331,6 @@ def motion_arrays(window: int) -> dict[str, tuple[int, ...]]:
     return _MOTION_ARRAYS | {"motion": (window, *_MOTION_ARRAYS["motion"][1:])}
 
 
-CLIP_SCHEMA = pa.schema(
-    [
-        ("clip_id", pa.string()),
-        ("recording", pa.string()),
-        ("source", pa.string()),
-        ("fps", pa.float64()),
-        ("start_frame", pa.int64()),
-        ("frames", pa.int64()),
-        ("duration_s", pa.float64()),
-        ("split", pa.string()),
-        ("captions", pa.list_(pa.string())),
-        ("labels", pa.string()),
-        ("num_windows", pa.int64()),
-        ("joints", pa.int64()),
-    ]
-)
-
-
 def finish(
     folder: Path,
     *,
@@ -343,7 +345,8 @@ def finish(
     """Write the tables and, last, the manifest.
 
     Args:
-        files: `{"file", "status": read|short|skipped, "windows", "line", "reason"}` of each.
+        files: `{"file", "status": read|short|skipped, "windows", "line", "reason"}` of each, and
+            `padded`, windows of short clips.
         settings: `fps`, `window` (frames of a row), `stride`, `split_seed`.
         arrays: shape of one row of each array; those of motion in windows by default.
 
@@ -365,6 +368,8 @@ def finish(
         for split in SPLITS
     }
     shapes = arrays or motion_arrays(settings["window"])
+    if any(file.get("padded") for file in files):
+        shapes = {**shapes, "length": ()}
     manifest = {
         "format": FORMAT,
         "version": VERSION,

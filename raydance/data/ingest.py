@@ -46,6 +46,8 @@ class Settings:
         whole_clips: rows are whole clips of variable length instead of windows: padded to `window`
             frames, longer clips cut into consecutive parts, shorter than `min_frames` left out.
         min_frames: of whole clips.
+        pads_short: whether a clip shorter than a window, but of at least a fifth of it, gives one
+            that holds its last frame; else it is left out.
         music: folder of songs: each clip gets the features of its song, which is found by name
             (`raydance.music.songs`); `auto` for the songs that a public data set's layout names.
         signals: name of each further signal (`raydance.data.signals`) -> folder of its files.
@@ -62,6 +64,7 @@ class Settings:
     stride: int = 20
     whole_clips: bool = False
     min_frames: int = 24
+    pads_short: bool = True
     music: str | None = None
     signals: Mapping[str, str] = field(default_factory=dict)
     rotations: bool = False
@@ -136,6 +139,15 @@ class Settings:
         """Read a group of files and write its shards; yields a row for each file."""
         return write_group(number, jobs, self, folder)
 
+    def padding(self) -> Settings:
+        """Those by which motion of at least a fifth of a window gives a padded row."""
+        return replace(self, whole_clips=True, min_frames=max(4, -(-self.window // 5)))
+
+    def of_clip(self, num_frames: int, fps: float) -> Settings:
+        """Those that cut a clip of so many frames: `padding`, if it is short and to be padded."""
+        is_short = windows.num_resampled(num_frames, fps, self.fps) < self.window
+        return self.padding() if self.pads_short and is_short and not self.whole_clips else self
+
     @property
     def shortest(self) -> int:
         """Frames of the shortest motion that gives a row."""
@@ -192,11 +204,8 @@ def windows_of_clip(
     positions = mapped.positions[num_left_out:]
     pieces, _ = pieces_of(positions, mapped.joint_mask, clip.fps, {}, settings)
     if not pieces and pads_short:
-        # Rows of whole clips are padded as those of other systems are.
-        shortest = max(4, -(-length // 5))
-        padding = replace(settings, whole_clips=True, min_frames=shortest)
-        pieces, _ = pieces_of(positions, mapped.joint_mask, clip.fps, {}, padding)
-        settings = padding if not pieces else settings
+        settings = settings.padding()
+        pieces, _ = pieces_of(positions, mapped.joint_mask, clip.fps, {}, settings)
     if not pieces:
         raise InputError(f"{clip.clip_id}: {why_none(mapped.positions, clip.fps, settings)}")
     columns = [cut(piece, settings) for piece in pieces]
@@ -278,11 +287,12 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
     if refused:
         result.record["notes"] = refused
     if not result.pieces:
+        cutting = settings.of_clip(whole.num_frames, whole.fps)
         is_broken = (
-            result.record.get("jumps") and whole.duration_s * settings.fps >= settings.shortest
+            result.record.get("jumps") and whole.duration_s * settings.fps >= cutting.shortest
         )
         result.record["status"] = "skipped" if is_broken else "short"
-        result.record["reason"] = why_none(mapped.positions, whole.fps, settings)
+        result.record["reason"] = why_none(mapped.positions, whole.fps, cutting)
         if is_broken:
             result.clips.clear()
     return result
@@ -327,11 +337,14 @@ def _add_clip(
         "labels": json.dumps(labels, sort_keys=True),
         "joints": int(joint_mask.sum()),
     }
-    pieces, num_jumps = pieces_of(positions, joint_mask, clip.fps, row, settings, rotations)
+    cutting = settings.of_clip(len(positions), clip.fps)
+    pieces, num_jumps = pieces_of(positions, joint_mask, clip.fps, row, cutting, rotations)
     row["num_windows"] = sum(len(piece.starts) for piece in pieces)
+    if cutting is not settings and pieces:
+        result.record["padded"] = result.record.get("padded", 0) + row["num_windows"]
     if num_jumps:
         length = windows.num_resampled(len(positions), clip.fps, settings.fps)
-        whole = len(settings.rows_of(length)[0])
+        whole = len(cutting.rows_of(length)[0])
         lost = max(0, whole - row["num_windows"])
         for key, value in (("jumps", num_jumps), ("dropped_windows", lost)):
             result.record[key] = result.record.get(key, 0) + value

@@ -77,6 +77,7 @@ def columns_of(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
     )
     clips = [piece.clip for piece in pieces for _ in piece.starts]
     lengths = np.concatenate([piece.lengths for piece in pieces])
+    is_padded = settings.whole_clips or bool((lengths < settings.window).any())
     rate = settings.fps
     return {
         "window_id": [f"{c['clip_id']}@{round(t * rate)}" for c, t in zip(clips, times)],
@@ -88,7 +89,7 @@ def columns_of(pieces: Sequence[Piece], settings: Settings) -> dict[str, Any]:
         "end_s": (times + lengths / rate).tolist(),
         "motion": motion,
         "joint_mask": masks,
-        **({"length": lengths.astype(np.int64)} if settings.whole_clips else {}),
+        **({"length": lengths.astype(np.int64)} if is_padded else {}),
         **(_rotation_columns(pieces, settings) if settings.rotations else {}),
         **_signal_columns(pieces, settings),
         "captions": [clip["captions"] for clip in clips],

@@ -159,6 +159,25 @@ MODALITIES: Final[dict[str, Modality]] = {m.name: m for m in (MOTION, TRACKS)}
 """Every kind of dataset by the name in its manifest."""
 
 
+CLIP_SCHEMA: Final = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("recording", pa.string()),
+        ("source", pa.string()),
+        ("fps", pa.float64()),
+        ("start_frame", pa.int64()),
+        ("frames", pa.int64()),
+        ("duration_s", pa.float64()),
+        ("split", pa.string()),
+        ("captions", pa.list_(pa.string())),
+        ("labels", pa.string()),
+        ("num_windows", pa.int64()),
+        ("joints", pa.int64()),
+    ]
+)
+"""Arrow schema of the table of clips."""
+
+
 def row_schema(modality: Modality, shapes: Mapping[str, Sequence[int]]) -> pa.Schema:
     """Arrow schema of a dataset's rows; arrays are flattened to fixed-size lists.
 

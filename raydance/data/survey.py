@@ -40,8 +40,8 @@ def survey(
     Returns:
         `layout` (or None), `notes`, `files`, `read` (how many of them were), `hours` (of all,
         estimated where not all were read), `rates`, `skeletons`, `splits`, `suffixes` (each a
-        number of files), `captions` and `captioned`, `labels`, `music`, `short`, `skipped` (rows of
-        `file`, `line`, `reason`) and `warned`.
+        number of files), `captions` and `captioned`, `labels`, `music`, `padded` (windows),
+        `short`, `skipped` (rows of `file`, `line`, `reason`) and `warned`.
 
     Raises:
         InputError: nothing to read.
@@ -79,6 +79,7 @@ def survey(
         "captioned": sum(any(row.captions for row in job.rows) for job in jobs),
         "labels": sorted({key for job in jobs for key in job.labels} | _labels_of(rows)),
         "music": len({job.labels["music"] for job in jobs if "music" in job.labels}),
+        "padded": facts.padded,
         "short": facts.short,
         "skipped": facts.skipped,
         "warned": facts.warned,
@@ -93,7 +94,7 @@ class _Facts:
     """Sums over the files that were read."""
 
     def __init__(self) -> None:
-        self.num_files = self.num_bytes = 0
+        self.num_files = self.num_bytes = self.padded = 0
         self.seconds = 0.0
         self.rates: Counter[str] = Counter()
         self.skeletons: Counter[str] = Counter()
@@ -108,6 +109,7 @@ class _Facts:
         if record["status"] == "skipped":
             self.skipped.append({key: record[key] for key in ("file", "line", "reason")})
             return
+        self.padded += record.get("padded", 0)
         if record["status"] == "short":
             self.short.append(well_formed(job.path))
         if record.get("notes"):

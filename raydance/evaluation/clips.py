@@ -19,11 +19,9 @@ def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
     """
     parts: dict[str, list[Any]] = {}
     for shard in dataset.shards(split):
-        names = ["window_id", "captions", "labels", "motion", "joint_mask"]
-        names += [name for name in ("length", "music") if name in dataset.arrays]
-        names += ["has_music"] if "music" in dataset.arrays else []
-        rows: dict[str, Any] = dict(dataset.read_shard(shard, columns=names))
-        rows.setdefault("length", np.full(shard.num_windows, dataset.frames, dtype=np.int64))
+        names = ["window_id", "captions", "labels", "motion", "joint_mask", "length"]
+        names += ["music", "has_music"] if "music" in dataset.arrays else []
+        rows = dataset.read_shard(shard, columns=names)
         for name, values in rows.items():
             parts.setdefault(name, []).append(values)
     return {

@@ -6,7 +6,7 @@ Dimensions: N windows, M captions generated from, T frames, Z latent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,14 @@ class EvaluationData:
         training = read_training(dataset, seed=seed)
         test = read_test(dataset, training.scaler, max_windows=max_windows, seed=seed)
         return cls(dataset=dataset, training=training, test=test, seed=seed)
+
+    @cached_property
+    def full(self) -> EvaluationData:
+        """Without windows of shorter clips, which hold their last frame."""
+        training, test = self.training.full(), self.test.full()
+        if len(training.facts) + len(test.facts) == len(self.training.facts) + len(self.test.facts):
+            return self
+        return replace(self, training=training, test=test)
 
     @cached_property
     def classifier(self) -> MotionClassifier:

@@ -54,15 +54,23 @@ def evaluate(
     if data is None:
         path = dataset_path or system.run.facts["dataset"]["path"]
         data = EvaluationData.read(path, max_windows=max_windows, seed=seed)
-    outputs = RunOutputs(system, data)
+    outputs = full = RunOutputs(system, data)
+    if data.full is not data:
+        full = RunOutputs(system, data.full)
+        full.notes = outputs.notes
+        num_short = len(data.test.facts) - len(data.full.test.facts)
+        outputs.notes.append(
+            f"{num_short} test windows are of shorter clips: they count for words, and not for "
+            "reconstruction and generation"
+        )
     measures = [
         *_retrieval(outputs, seed),
-        *_reconstruction(outputs),
+        *_reconstruction(full),
         *_clusters(outputs, seed),
     ]
     eq12, text_measures = _text_encoder(outputs, seed)
     measures += text_measures
-    measures += generation_measures(outputs, num_generated, seed)
+    measures += generation_measures(full, num_generated, seed)
     if "caption_writer" in system.run.facts["steps"]:
         measures += writing_measures(outputs)
     calibration, trust = trust_measures(outputs)

@@ -195,15 +195,17 @@ def measure(
 
 
 def _read(dataset: Dataset, split: str, labels: Pair) -> _Windows:
-    """All windows of a split that have a caption and both labels."""
+    """All windows of a split that have a caption and both labels, and whose clip fills them."""
     motion, mask = [], []
     texts: dict[str, list[Any]] = {
         name: [] for name in ("window_id", "recording", "caption", "pair")
     }
     for shard in dataset.shards(split):
-        rows = dataset.read_shard(shard)
+        columns = ["window_id", "recording", "captions", "labels", "motion", "joint_mask", "length"]
+        rows = dataset.read_shard(shard, columns=columns)
+        is_full = rows["length"] == dataset.frames
         found = [pair_of({"labels": text}, labels) for text in rows["labels"]]
-        keep = [i for i, pair in enumerate(found) if pair and rows["captions"][i]]
+        keep = [i for i, pair in enumerate(found) if pair and rows["captions"][i] and is_full[i]]
         motion.append(rows["motion"][keep])
         mask.append(rows["joint_mask"][keep])
         texts["window_id"] += [rows["window_id"][i] for i in keep]

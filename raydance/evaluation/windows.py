@@ -1,7 +1,8 @@
 """The windows an evaluation looks at: the test split, and the training split as baselines know it.
 
 Test windows are held whole; of the training windows only descriptors are kept, so that a large
-library fits. Where a split is larger than the bound, a seeded sample of it stands for it.
+library fits. Where a split is larger than the bound, a seeded sample of it stands for it. Windows
+of shorter clips, which hold their last frame, count for words alone: `full` leaves them out.
 
 Dimensions: N windows, T frames, J joints, D descriptors.
 """
@@ -9,8 +10,8 @@ Dimensions: N windows, T frames, J joints, D descriptors.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +24,7 @@ from raydance.systems.dance_language.labels import label_of
 
 MAX_TEST = 4000
 MAX_TRAIN = 20_000
-_FACTS = ["window_id", "clip_id", "recording", "captions", "labels"]
+_FACTS = ["window_id", "clip_id", "recording", "captions", "labels", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Facts:
         captions: the window's own captions; may be empty.
         labels: side-car facts of the clip.
         names: the movement's name, empty where nobody named it.
+        is_full: whether the clip fills the window.
         address: (shard, row) of each.
     """
 
@@ -43,10 +45,21 @@ class Facts:
     captions: list[list[str]]
     labels: list[dict[str, str]]
     names: list[str]
+    is_full: list[bool]
     address: list[tuple[Shard, int]]
 
     def __len__(self) -> int:
         return len(self.window_id)
+
+    def part(self, rows: Sequence[int]) -> Facts:
+        """Those of some rows."""
+        names = Facts.__dataclass_fields__
+        return Facts(**{name: [getattr(self, name)[i] for i in rows] for name in names})
+
+    @property
+    def full(self) -> list[int]:
+        """Rows whose clip fills the window."""
+        return [i for i, is_full in enumerate(self.is_full) if is_full]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +80,17 @@ class TestWindows:
     features: np.ndarray
     total: int
 
+    def full(self) -> TestWindows:
+        """Without windows of shorter clips."""
+        rows = self.facts.full
+        return replace(
+            self,
+            facts=self.facts.part(rows),
+            motion=self.motion[rows],
+            joint_mask=self.joint_mask[rows],
+            features=self.features[rows],
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingWindows:
@@ -74,7 +98,7 @@ class TrainingWindows:
 
     Attributes:
         features: `[N, D]` z-scored descriptors.
-        mean_pose: `[50, 3]`, metres.
+        mean_pose: `[50, 3]`, metres, of clips that fill a window.
     """
 
     dataset: Dataset
@@ -83,6 +107,11 @@ class TrainingWindows:
     features: np.ndarray
     mean_pose: np.ndarray
     total: int
+
+    def full(self) -> TrainingWindows:
+        """Without windows of shorter clips."""
+        rows = self.facts.full
+        return replace(self, facts=self.facts.part(rows), features=self.features[rows])
 
     def motion_of(self, rows: list[int]) -> np.ndarray:
         """Motion `[len(rows), T, 50, 3]` of some rows, read again from the dataset."""
@@ -135,9 +164,10 @@ def read_training(
         rows = dataset.read_shard(shard, columns=[*_FACTS, "motion", "joint_mask"])
         motion, mask = rows["motion"][keep], rows["joint_mask"][keep]
         parts.append(baseline.describe(motion, mask, dataset.fps))
-        total_J3 += np.where(mask[:, None, :, None], motion, 0.0).sum(axis=(0, 1))
-        count_J1 += mask.sum(axis=0)[:, None] * motion.shape[1]
         facts.append(_facts(rows, shard, keep))
+        full, whole = facts[-1].full, mask[facts[-1].full]
+        total_J3 += np.where(whole[:, None, :, None], motion[full], 0.0).sum(axis=(0, 1))
+        count_J1 += whole.sum(axis=0)[:, None] * motion.shape[1]
     raw = np.concatenate(parts)
     scaler = baseline.Scaler.fit(raw)
     return TrainingWindows(
@@ -208,6 +238,7 @@ def _facts(rows: dict[str, Any], shard: Shard, keep: np.ndarray) -> Facts:
         captions=captions,
         labels=labels,
         names=[label_of(facts, words) for facts, words in zip(labels, captions)],
+        is_full=(rows["length"][keep] == rows["motion"].shape[1]).tolist(),
         address=[(shard, int(i)) for i in keep],
     )
 

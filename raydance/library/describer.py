@@ -88,6 +88,8 @@ class Describer:
         if not parts:
             return {}
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        least_s = (self.system.window - 0.5) / self.system.fps
+        found["is_padded"] = np.array([end - start < least_s for _, start, end in unit.windows])
         found["in_cluster"] = cluster_confidence(self.system.centroids, found["cluster_point"])
         ids, scores = self.system.caption_base.rank(found["text"], found["cluster"], self.k)
         unlike = self.system.judge.unlike(found["motion_embedding"])
@@ -100,6 +102,7 @@ class Describer:
         cluster: np.ndarray,
         in_cluster: np.ndarray,
         judged: Judgement,
+        is_padded: np.ndarray,
     ) -> dict[str, list[Any]]:
         texts, derived = self.system.captions.texts, self.system.derived_captions
         return {
@@ -108,7 +111,10 @@ class Describer:
             "derived": [[int(i) in derived for i in row] for row in ids],
             "cluster": cluster.tolist(),
             "cluster_confidence": in_cluster.tolist(),
-            "confidence": judged.confidence,
+            # As in `describe`: it was calibrated on motion that fills its window.
+            "confidence": [
+                None if padded else value for padded, value in zip(is_padded, judged.confidence)
+            ],
             "is_unlike_training": judged.is_unlike_training,
         }
 
@@ -124,7 +130,12 @@ class Describer:
         columns["end_s"] = [end for _, _, end in unit.windows]
         judged = self.system.judge.judge(found["text"], found["cluster"], found.get("far"))
         columns |= self._caption_columns(
-            found["ids"], found["scores"], found["cluster"], found["in_cluster"], judged
+            found["ids"],
+            found["scores"],
+            found["cluster"],
+            found["in_cluster"],
+            judged,
+            found["is_padded"],
         )
         arrays = [pa.array(columns[field.name], field.type) for field in list(schema)[:-1]]
         flat = pa.array(np.ascontiguousarray(found["motion_embedding"]).reshape(-1), pa.float32())
@@ -167,7 +178,8 @@ class Describer:
         ids, scores = self.system.caption_base.rank(whole_D[None], main, self.k)
         far = np.array([found["far"][rows].mean() > 0.5]) if "far" in found else None
         judged = self.system.judge.judge(whole_D[None], main, far)
-        columns = self._caption_columns(ids, scores, main, in_cluster, judged)
+        is_padded = found["is_padded"][rows].all(keepdims=True)
+        columns = self._caption_columns(ids, scores, main, in_cluster, judged, is_padded)
         return {name: values[0] for name, values in columns.items()}
 
 

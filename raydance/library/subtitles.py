@@ -77,7 +77,7 @@ def write_subtitles(folder: Path, kind: str, clips: Iterable[Mapping[str, Any]])
     count = 0
     for clip in clips:
         if not clip["segments"]:
-            continue  # shorter than one window
+            continue  # too short
         parts = [_safe(part) for part in clip["clip_id"].split("/")]
         path = folder.joinpath(*parts[:-1], f"{parts[-1]}.{kind}")
         with replacing(path) as temporary:

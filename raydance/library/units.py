@@ -188,7 +188,6 @@ def _files_unit(
     unit_clips: list[dict[str, Any]] = []
     rows: list[tuple[int, float, float]] = []
     files, motions, masks = [], [], []
-    length_s = settings.window / settings.fps
     for item, result in read:
         files.append({"name": item.name, "version": item.version} | result.record)
         place: dict[str, int] = {}
@@ -201,7 +200,8 @@ def _files_unit(
             motions.append(motion)
             masks.append(mask)
             number = place[piece.clip["clip_id"]]
-            rows += [(number, float(start), float(start) + length_s) for start in starts]
+            ends = starts + piece.lengths / settings.fps
+            rows += [(number, float(start), float(end)) for start, end in zip(starts, ends)]
     return Unit(
         name=unit_name((item for item, _ in read), salt),
         files=files,

@@ -103,6 +103,7 @@ def augment(
     seed: int,
     epoch: int,
     config: Augment,
+    length: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Augment windows; the noise depends on seed, epoch and window, not on the batch.
 
@@ -110,6 +111,7 @@ def augment(
         motion: `[N, T, J, 3]`, metres.
         joint_mask: `[N, J]` bool.
         keys: `[N]` from `window_keys`.
+        length: `[N]` frames after which a window holds its last one; all T by default.
 
     Returns:
         New motion and mask, and which windows were mirrored `[N]` bool.
@@ -125,14 +127,20 @@ def augment(
     motion, joint_mask = motion.copy(), joint_mask.copy()
     motion[mirrored], joint_mask[mirrored] = flipped, flipped_mask
     if config.time_warp > 0.0:
-        motion = time_warp(motion, draw(_WARP) * config.time_warp, np.pi * draw(_PHASE))
+        motion = time_warp(motion, draw(_WARP) * config.time_warp, np.pi * draw(_PHASE), length)
     motion = rotate_y(motion, np.radians(config.yaw_degrees * draw(_YAW))[:, None])
     motion *= (1.0 + config.scale * draw(_SCALE)).astype(motion.dtype)[:, None, None, None]
     return motion, joint_mask, mirrored
 
 
 def augment_rotations(
-    rotations: np.ndarray, keys: np.ndarray, *, seed: int, epoch: int, config: Augment
+    rotations: np.ndarray,
+    keys: np.ndarray,
+    *,
+    seed: int,
+    epoch: int,
+    config: Augment,
+    length: np.ndarray | None = None,
 ) -> np.ndarray:
     """Rotations `[N, T, J, 6]` (`joint_rotations`) of the windows that `augment` makes."""
     if not config.enabled:
@@ -142,7 +150,7 @@ def augment_rotations(
     if config.time_warp > 0.0:
         strength = _either_way(keys, seed, epoch, _WARP) * config.time_warp
         phase = np.pi * _either_way(keys, seed, epoch, _PHASE)
-        rotations = orthonormal_six(time_warp(rotations, strength, phase))
+        rotations = orthonormal_six(time_warp(rotations, strength, phase, length))
     yaw = np.radians(config.yaw_degrees * _either_way(keys, seed, epoch, _YAW))
     return joint_rotations.turned(rotations, yaw[:, None])
 
@@ -152,16 +160,24 @@ def _either_way(keys: np.ndarray, seed: int, epoch: int, stream: int) -> np.ndar
     return 2.0 * uniforms(keys, seed=seed, epoch=epoch, stream=stream) - 1.0
 
 
-def time_warp(motion: np.ndarray, strength: np.ndarray, phase: np.ndarray) -> np.ndarray:
+def time_warp(
+    motion: np.ndarray,
+    strength: np.ndarray,
+    phase: np.ndarray,
+    length: np.ndarray | None = None,
+) -> np.ndarray:
     """Speed parts of each window up and others down; its ends stay in place.
 
     Args:
         motion: `[N, T, J, 3]`, or any other values.
         strength: `[N]`, in (-1, 1): the local speed lies in `1 +- strength`.
         phase: `[N]`, radians: where in the window it is fastest.
+        length: `[N]` frames that are warped; what a window holds after them stays.
     """
-    last = motion.shape[1] - 1
-    share = np.arange(last + 1) / last
+    count = motion.shape[1]
+    ends = np.full(len(motion), count) if length is None else np.maximum(length, 2)
+    last = ends[:, None] - 1
+    share = np.minimum(np.arange(count) / last, 1.0)
     # d/ds [s + a (sin(2 pi s + p) - sin p) / (2 pi)] = 1 + a cos(2 pi s + p)
     bend = np.sin(2 * np.pi * share + phase[:, None]) - np.sin(phase)[:, None]
     time = np.clip((share + strength[:, None] * bend / (2 * np.pi)) * last, 0.0, last)

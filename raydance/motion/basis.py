@@ -70,30 +70,38 @@ class Basis:
         scaled = self.components * squared / np.square(self.scale)[:, None, None, None]
         return scaled.astype(np.float32)
 
-    def encode(self, network: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
+    def encode(
+        self, network: np.ndarray, joint_mask: np.ndarray, length: np.ndarray | None = None
+    ) -> np.ndarray:
         """Coefficients `[N, K]` float32 of windows `[N, T, J, 3]`.
 
-        Joints that a window lacks but the basis knows are left out of its fit: the most probable
-        coefficients given the others, for coefficients of variance 1 and a noise of half a
-        centimetre.
+        Joints that a window lacks but the basis knows, and frames from its `length [N]` on, are
+        left out of its fit: the most probable coefficients given the others, for coefficients of
+        variance 1 and a noise of half a centimetre.
         """
+        num_frames = network.shape[1]
         out = np.empty((len(network), self.num_components), dtype=np.float32)
         known_J = np.any(self.components, axis=(0, 1, 3))
-        masks, row_N = np.unique(joint_mask & known_J, axis=0, return_inverse=True)
-        flat = (network - self.mean).reshape(len(network), -1)
-        for number, mask in enumerate(masks):
+        length_N = np.full(len(network), num_frames) if length is None else length
+        parts = np.column_stack([joint_mask & known_J, length_N])
+        kinds, row_N = np.unique(parts, axis=0, return_inverse=True)
+        centred = network - self.mean
+        for number, (*mask, frames) in enumerate(kinds):
             rows = np.flatnonzero(row_N.reshape(-1) == number)
-            out[rows] = flat[rows] @ self._operator(mask, mask >= known_J).reshape(len(out.T), -1).T
+            if frames == num_frames and np.all(mask >= known_J):
+                flat_KD = self.projection.reshape(self.num_components, -1)
+                out[rows] = centred[rows].reshape(len(rows), -1) @ flat_KD.T
+            else:
+                out[rows] = self._most_probable(centred[rows, :frames], np.array(mask, dtype=bool))
         return out
 
-    def _operator(self, mask_J: np.ndarray, complete: np.bool_ | np.ndarray) -> np.ndarray:
-        if np.all(complete):
-            return self.projection
-        scaled = (self.components * self.weight * mask_J[:, None]).astype(np.float64)
-        flat_KD = scaled.reshape(self.num_components, -1)
-        system = flat_KD @ flat_KD.T + _NOISE_M**2 * np.eye(self.num_components)
-        solved = np.linalg.solve(system, flat_KD).reshape(scaled.shape)
-        return (solved * self.weight * mask_J[:, None]).astype(np.float32)
+    def _most_probable(self, centred: np.ndarray, mask_J: np.ndarray) -> np.ndarray:
+        """Coefficients `[n, K]` of the first frames `[n, L, J, 3]` of windows less the mean."""
+        weight = (self.weight * mask_J[:, None]).astype(np.float64)
+        flat_KD = (self.components[:, : centred.shape[1]] * weight).reshape(len(self.scale), -1)
+        system = flat_KD @ flat_KD.T + _NOISE_M**2 * np.eye(len(self.scale))
+        flat_ND = (centred * weight).reshape(len(centred), -1)
+        return np.linalg.solve(system, flat_KD @ flat_ND.T).T
 
     def decode(self, coefficients: np.ndarray) -> np.ndarray:
         """Windows `[N, T, J, 3]` float32, as networks read them, of coefficients `[N, K]`."""

@@ -16,7 +16,7 @@ from raydance.motion import augment, normalise
 
 @dataclass(frozen=True, kw_only=True)
 class MotionRows:
-    """How stored rows of motion become the batch columns `motion` and `joint_mask`.
+    """How stored rows of motion become the batch columns `motion`, `joint_mask` and `length`.
 
     Attributes:
         statistics: mean and standard deviation for eq. 1; None leaves metres.
@@ -28,8 +28,8 @@ class MotionRows:
     representation: normalise.Representation = "root_channel"
     augment: augment.Augment = field(default_factory=augment.Augment)
 
-    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask")
-    gives: ClassVar[tuple[str, ...]] = ("motion", "joint_mask")
+    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "length")
+    gives: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "length")
 
     @property
     def augments(self) -> bool:
@@ -51,19 +51,22 @@ class MotionRows:
             seed=seed,
             epoch=epoch,
             config=self.augment,
+            length=rows["length"],
         )
-        return self._columns(motion, mask), mirrored
+        return self._columns(motion, mask, rows["length"]), mirrored
 
     def plain(self, rows: Mapping[str, Any], *, mirrored: bool = False) -> dict[str, np.ndarray]:
         """Batch columns without noise."""
         motion, mask = rows["motion"], rows["joint_mask"]
         if mirrored:
             motion, mask = augment.mirror(motion, mask)
-        return self._columns(motion, mask)
+        return self._columns(motion, mask, rows["length"])
 
-    def _columns(self, motion: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+    def _columns(
+        self, motion: np.ndarray, mask: np.ndarray, length: np.ndarray
+    ) -> dict[str, np.ndarray]:
         network = to_network(motion, mask, self.statistics, self.representation)
-        return {"motion": network, "joint_mask": mask}
+        return {"motion": network, "joint_mask": mask, "length": length}
 
 
 def to_network(

@@ -12,34 +12,41 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from raydance.nn.attention import length_mask
 
-def masked_mean(value_BTJ3: Tensor, mask_BJ: Tensor) -> Tensor:
-    """Mean over frames, coordinates and the joints that the source has.
+
+def there(joint_mask_BJ: Tensor, length_B: Tensor, num_frames: int) -> Tensor:
+    """`[B, T, J]` bool: joints that the source has, in the frames below each clip's length."""
+    return joint_mask_BJ[:, None] & length_mask(length_B, num_frames)[:, :, None]
+
+
+def masked_mean(value_BTJ3: Tensor, mask_BTJ: Tensor) -> Tensor:
+    """Mean over coordinates and what is there.
 
     Args:
         value_BTJ3: `[B, T, J, 3]`.
-        mask_BJ: `[B, J]`, true where the joint exists.
+        mask_BTJ: `[B, T, J]`, true where the joint exists (see `there`).
 
     Returns:
         A scalar; zero where no joint exists at all.
     """
-    weight_B1J1 = mask_BJ[:, None, :, None].to(value_BTJ3.dtype)
-    count = weight_B1J1.sum() * value_BTJ3.shape[1] * value_BTJ3.shape[3]
-    return (value_BTJ3 * weight_B1J1).sum() / count.clamp_min(1.0)
+    weight_BTJ1 = mask_BTJ[..., None].to(value_BTJ3.dtype)
+    count = weight_BTJ1.sum() * value_BTJ3.shape[3]
+    return (value_BTJ3 * weight_BTJ1).sum() / count.clamp_min(1.0)
 
 
-def reconstruction(x_BTJ3: Tensor, y_BTJ3: Tensor, mask_BJ: Tensor, mse_weight: float) -> Tensor:
-    """Eq. 5: `w * MSE + (1 - w) * L1`, each a mean over the joints that exist (paper: w = 0.7)."""
+def reconstruction(x_BTJ3: Tensor, y_BTJ3: Tensor, mask_BTJ: Tensor, mse_weight: float) -> Tensor:
+    """Eq. 5: `w * MSE + (1 - w) * L1`, each a mean over what is there (paper: w = 0.7)."""
     error_BTJ3 = x_BTJ3 - y_BTJ3
-    mse = masked_mean(error_BTJ3.square(), mask_BJ)
-    l1 = masked_mean(error_BTJ3.abs(), mask_BJ)
+    mse = masked_mean(error_BTJ3.square(), mask_BTJ)
+    l1 = masked_mean(error_BTJ3.abs(), mask_BTJ)
     return mse_weight * mse + (1.0 - mse_weight) * l1
 
 
-def velocity(x_BTJ3: Tensor, y_BTJ3: Tensor, mask_BJ: Tensor) -> Tensor:
+def velocity(x_BTJ3: Tensor, y_BTJ3: Tensor, mask_BTJ: Tensor) -> Tensor:
     """Eq. 6: MSE between the frame-to-frame differences of two motions (not per second)."""
     difference_BTJ3 = x_BTJ3.diff(dim=1) - y_BTJ3.diff(dim=1)
-    return masked_mean(difference_BTJ3.square(), mask_BJ)
+    return masked_mean(difference_BTJ3.square(), mask_BTJ[:, 1:])
 
 
 def kl_divergence(

@@ -1,8 +1,8 @@
 """Motion VAE (Dance-Language, section II.B, eq. 2-8): windows of motion -> a latent, and back.
 
 Deviations from the paper, each a switch: the KL of eq. 7 has its sign and factor mended
-(`literal_eq7`); the mask keeps joints that a source lacks out of every loss; latents may start as
-the coefficients of the motion basis (`basis`).
+(`literal_eq7`); a mask keeps joints that a source lacks, and the last frame that a short clip
+holds, out of every loss; latents may start as the coefficients of the motion basis (`basis`).
 
 Dimensions: B clips, T frames, J joints, Z latent.
 """
@@ -102,7 +102,7 @@ class MotionVae(Stage):
     """
 
     name: ClassVar[str] = "motion_vae"
-    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask")
+    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "length")
     adds: ClassVar[tuple[Column, ...]] = (
         Column(
             name="latent",
@@ -137,9 +137,10 @@ class MotionVae(Stage):
     ) -> dict[str, Tensor]:
         """Eq. 8: `recon + gamma * velocity + beta * KL`."""
         config = self.config
-        x_BTJ3, y_BTJ3, mask_BJ = batch["motion"], output["motion"], batch["joint_mask"]
-        recon = losses.reconstruction(x_BTJ3, y_BTJ3, mask_BJ, config.mse_weight)
-        speed = losses.velocity(x_BTJ3, y_BTJ3, mask_BJ)
+        x_BTJ3, y_BTJ3 = batch["motion"], output["motion"]
+        mask_BTJ = losses.there(batch["joint_mask"], batch["length"], x_BTJ3.shape[1])
+        recon = losses.reconstruction(x_BTJ3, y_BTJ3, mask_BTJ, config.mse_weight)
+        speed = losses.velocity(x_BTJ3, y_BTJ3, mask_BTJ)
         kl = losses.kl_divergence(
             output["mu"],
             output["logvar"],

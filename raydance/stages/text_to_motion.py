@@ -77,7 +77,7 @@ class TextToMotion(Stage):
     """
 
     name: ClassVar[str] = "text_to_motion"
-    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "text_latent")
+    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "length", "text_latent")
 
     def __init__(
         self,
@@ -140,9 +140,9 @@ class TextToMotion(Stage):
         }
 
     def _terms(self, motion_BTJ3: Tensor, batch: Batch) -> dict[str, Tensor]:
-        mask_BJ = batch["joint_mask"]
-        recon = losses.reconstruction(batch["motion"], motion_BTJ3, mask_BJ, mse_weight=1.0)
-        speed = losses.velocity(batch["motion"], motion_BTJ3, mask_BJ)
+        mask_BTJ = losses.there(batch["joint_mask"], batch["length"], motion_BTJ3.shape[1])
+        recon = losses.reconstruction(batch["motion"], motion_BTJ3, mask_BTJ, mse_weight=1.0)
+        speed = losses.velocity(batch["motion"], motion_BTJ3, mask_BTJ)
         total = recon + self.config.velocity_weight * speed
         return {"total": total, "recon": recon, "velocity": speed}
 

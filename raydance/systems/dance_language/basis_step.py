@@ -19,7 +19,7 @@ import torch
 from raydance.data.columns import write_columns
 from raydance.data.dataset import Dataset, Shard
 from raydance.data.schema import Column
-from raydance.errors import ConfigError
+from raydance.errors import ConfigError, InputError
 from raydance.metrics.motion import jitter
 from raydance.motion import augment, normalise
 from raydance.motion.basis import Basis, fit_basis, metric
@@ -80,6 +80,8 @@ COEFFICIENTS: Final = Column(
 class SampleWindows:
     """Draws a shard's share of a sample of windows, mirrored and augmented copies included.
 
+    Windows of shorter clips are left out.
+
     Args:
         share: of the windows (of their copies, where it is above 1) that is drawn.
     """
@@ -103,8 +105,10 @@ class SampleWindows:
     def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sort keys `[n]`, network values `[n, T, J, 3]` and masks `[n, J]` of a shard's share."""
         shard = self.dataset.shards(self.split)[index]
-        rows = self.dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
+        columns = ["window_id", "motion", "joint_mask", "length"]
+        rows = self.dataset.read_shard(shard, columns=columns)
         keys = augment.window_keys(list(rows["window_id"]))
+        is_full = rows["length"] == self.dataset.frames
         count = int(np.ceil(self.share))
         if not self.noise.enabled:
             count = min(count, 1)
@@ -112,6 +116,7 @@ class SampleWindows:
         for number in range(count):
             draw = augment.uniforms(keys, seed=self.seed, epoch=number, stream=89)
             chosen = draw < self.share - number if self.share > 1.0 else draw < self.share
+            chosen &= is_full
             # Drawn first: noise depends on a window's key alone, and a share may be small.
             motion, mask = self._version(
                 number, rows["motion"][chosen], rows["joint_mask"][chosen], keys[chosen]
@@ -164,6 +169,10 @@ def write_basis(
         args = (str(run.path), split, share, noise, representation, seed)
         found = apply(SampleWindows, args, list(range(len(shards))))
         keys, network, mask = (np.concatenate(parts) for parts in zip(*found))
+        if not len(keys):
+            raise InputError(
+                f"{dataset.path}: no {split} clip fills a window; choose a shorter one"
+            )
         order = np.argsort(keys, kind="stable")  # whatever worker was first
         return network[order], mask[order]
 
@@ -236,7 +245,8 @@ def basis_of(run: Run) -> Basis:
 class CoefficientWriter:
     """Adds the coefficients of a shard's windows: `[N, V, K]`, the first variant without noise.
 
-    Mirrored windows have columns of their own, since their captions differ.
+    Mirrored windows have columns of their own, since their captions differ. Those of shorter clips
+    have the most probable coefficients given their real frames.
     """
 
     def __init__(
@@ -257,7 +267,9 @@ class CoefficientWriter:
         """`item` is (split, shard index)."""
         split, index = item
         shard: Shard = self.dataset.shards(split)[index]
-        rows = self.dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
+        columns = ["window_id", "motion", "joint_mask", "length"]
+        rows = self.dataset.read_shard(shard, columns=columns)
+        length = rows["length"]
         window_ids = list(rows["window_id"])
         keys = augment.window_keys(window_ids)
         plain, swapped = [], []
@@ -265,10 +277,16 @@ class CoefficientWriter:
             motion, mask = rows["motion"], rows["joint_mask"]
             if number:
                 motion, mask, _ = augment.augment(
-                    motion, mask, keys, seed=self.seed, epoch=number, config=self.noise
+                    motion,
+                    mask,
+                    keys,
+                    seed=self.seed,
+                    epoch=number,
+                    config=self.noise,
+                    length=length,
                 )
-            plain.append(self._encode(motion, mask))
-            swapped.append(self._encode(*augment.mirror(motion, mask)))
+            plain.append(self._encode(motion, mask, length))
+            swapped.append(self._encode(*augment.mirror(motion, mask), length))
         write_columns(
             self.run.columns("motion_basis") / f"{shard.name}.parquet",
             window_ids,
@@ -285,6 +303,6 @@ class CoefficientWriter:
         total = sum(shard.num_windows for shard in self.dataset.shards("train"))
         return int(np.clip(_VARIANT_WINDOWS // max(total, 1), 2, _MOST_VARIANTS))
 
-    def _encode(self, motion: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def _encode(self, motion: np.ndarray, mask: np.ndarray, length: np.ndarray) -> np.ndarray:
         network = to_network(motion, mask, self.statistics, self.representation)
-        return self.basis.encode(network, mask)
+        return self.basis.encode(network, mask, length)

@@ -16,8 +16,11 @@ import numpy as np
 from raydance.data.columns import read_columns, write_columns
 from raydance.data.dataset import Dataset
 from raydance.motion.descriptor_space import Scaler, describe
+from raydance.motion.rows import to_network
 from raydance.stages.clusters import Space
 from raydance.systems.dance_language.basis_step import basis_of
+from raydance.systems.dance_language.config import config_of
+from raydance.systems.dance_language.statistics_step import statistics_of
 from raydance.training.run_folder import Run, load_bundle
 
 COLUMN = "cluster_point"
@@ -96,11 +99,13 @@ class PointWriter:
         rows = self.dataset.read_shard(shard, columns=["window_id", "motion", "joint_mask"])
         ids = list(rows["window_id"])
         latent = read_columns(self.run.columns("motion_vae") / name, ["latent"], ids)["latent"]
-        stored = read_columns(self.run.columns("motion_basis") / name, ["coefficients"], ids)
-        coefficients = np.asarray(stored["coefficients"])[:, 0]
-        points = self.space.raw(
-            rows["motion"], rows["joint_mask"], np.asarray(latent), coefficients
-        )
+        motion, mask = rows["motion"], rows["joint_mask"]
+        coefficients = np.empty((len(ids), 0), dtype=np.float32)
+        if self.space.kind == "coefficients":  # of padded clips as they are, as `describe` has them
+            kind = config_of(self.run).representation
+            network = to_network(motion, mask, statistics_of(self.run), kind)
+            coefficients = basis_of(self.run).encode(network, mask)
+        points = self.space.raw(motion, mask, np.asarray(latent), coefficients)
         write_columns(self.run.columns("cluster_points") / name, ids, {COLUMN: points})
         return {"shard": shard.name}
 

@@ -46,7 +46,7 @@ def motion_measures(run: Run) -> dict[str, float]:
     vae = load_stage(run, "motion_vae", build_stage)
     assert isinstance(vae, MotionVae)
     total = _Mean()
-    for motion, mask, network in _motion_batches(run):
+    for _, motion, mask, network in _motion_batches(run):
         with torch.inference_mode():
             mu_BZ, logvar_BZ = vae.encoder(network)
             rebuilt = vae.decoder(mu_BZ, network.shape[1]).numpy()
@@ -67,10 +67,9 @@ def generation_measures(run: Run) -> dict[str, float]:
     table = CaptionTable.load([run.bundle("captions"), run.bundle("text_encoder_captions")])
     text_UZ = table.columns["text_latent"]
     ids = _written_ids(run)
-    total, first = _Mean(), 0
-    for motion, mask, network in _motion_batches(run):
-        own = ids[first : first + len(motion)]
-        first += len(motion)
+    total = _Mean()
+    for places, motion, mask, network in _motion_batches(run):
+        own = [ids[i] for i in places]
         rows = [i for i, row in enumerate(own) if row]
         if not rows:
             continue
@@ -202,18 +201,24 @@ def _dataset(run: Run) -> Dataset:
     return Dataset.open(run.facts["dataset"]["path"])
 
 
-def _motion_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor]]:
-    """Validation windows in order: metres as far as the representation keeps them
-    `[B, T, 50, 3]`, joint masks `[B, 50]`, and what networks read."""
+def _motion_batches(
+    run: Run,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, torch.Tensor]]:
+    """Validation windows that their clips fill, in order: their numbers in the split `[B]`, metres
+    as far as the representation keeps them `[B, T, 50, 3]`, joint masks `[B, 50]`, and what
+    networks read."""
     dataset, kind, statistics = _dataset(run), config_of(run).representation, statistics_of(run)
+    first = 0
     for shard in dataset.shards("val"):
-        rows = dataset.read_shard(shard, columns=["motion", "joint_mask"])
-        for start in range(0, shard.num_windows, _BATCH):
-            motion = rows["motion"][start : start + _BATCH]
-            mask = rows["joint_mask"][start : start + _BATCH]
+        rows = dataset.read_shard(shard, columns=["motion", "joint_mask", "length"])
+        full = np.flatnonzero(rows["length"] == dataset.frames)
+        for start in range(0, len(full), _BATCH):
+            keep = full[start : start + _BATCH]
+            motion, mask = rows["motion"][keep], rows["joint_mask"][keep]
             network = torch.from_numpy(to_network(motion, mask, statistics, kind))
             kept = normalise.from_features(normalise.to_features(motion, mask, kind), kind)
-            yield kept, mask, network
+            yield first + keep, kept, mask, network
+        first += shard.num_windows
 
 
 def _errors(

@@ -295,11 +295,11 @@ def _check(config: DanceLanguageConfig, datasets: Mapping[str, Dataset]) -> Danc
     """Fit the configuration to the dataset.
 
     Raises:
-        InputError: rows of variable length, a label that no clip has, or a language model that is
+        InputError: rows of whole clips, a label that no clip has, or a language model that is
             not there.
     """
     dataset = datasets["data"]
-    if "length" in dataset.arrays:
+    if dataset.has_whole_clips:
         from raydance.errors import InputError
 
         raise InputError(

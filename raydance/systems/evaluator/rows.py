@@ -46,19 +46,13 @@ class EvaluatorRows:
     """How stored clips become `local` and `length`.
 
     Attributes:
-        has_length: whether the dataset has the column; without it all rows are of full length.
         mirror: probability that a training row is mirrored.
     """
 
     statistics: FrameStatistics
-    has_length: bool
     mirror: float = 0.5
+    reads: ClassVar[tuple[str, ...]] = ("motion", "joint_mask", "length")
     gives: ClassVar[tuple[str, ...]] = ("local", "length")
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Columns of the dataset."""
-        return ("motion", "joint_mask", *(("length",) if self.has_length else ()))
 
     @property
     def augments(self) -> bool:
@@ -88,8 +82,4 @@ class EvaluatorRows:
     def _columns(
         self, rows: Mapping[str, Any], motion: np.ndarray, mask: np.ndarray
     ) -> dict[str, np.ndarray]:
-        length = rows["length"] if self.has_length else np.full(len(motion), motion.shape[1])
-        return {
-            "local": self.statistics.frames(motion, mask),
-            "length": np.asarray(length, dtype=np.int64),
-        }
+        return {"local": self.statistics.frames(motion, mask), "length": rows["length"]}

@@ -63,7 +63,6 @@ def batch_spec(run: Run) -> BatchSpec:
         reads=TextMotionEvaluator.reads,
         transform=EvaluatorRows(
             statistics=statistics_of(run),
-            has_length="length" in dataset.arrays,
             mirror=config.mirror if own.train.augment else 0.0,
         ),
         columns={CAPTION_IDS.name: StoredColumn(column=CAPTION_IDS, folder=folder)},
@@ -82,14 +81,10 @@ class FrameSums:
     def __call__(self, index: int) -> np.ndarray:
         """Count, sum and sum of squares of each value, `[3, F]`, where its joint is there."""
         shard = self.dataset.shards("train")[index]
-        has_length = "length" in self.dataset.arrays
-        names = ["motion", "joint_mask", *(["length"] if has_length else [])]
-        rows = self.dataset.read_shard(shard, columns=names)
+        rows = self.dataset.read_shard(shard, columns=["motion", "joint_mask", "length"])
         mask = rows["joint_mask"]
         local = to_local(rows["motion"], mask).astype(np.float64)
-        frames = local.shape[1]
-        length = rows["length"] if has_length else np.full(len(local), frames)
-        in_time = np.arange(frames) < np.asarray(length)[:, None]
+        in_time = np.arange(local.shape[1]) < rows["length"][:, None]
         there = np.concatenate([np.ones((len(mask), NUM_ROOT)), np.repeat(mask, 3, axis=1)], axis=1)
         weight = in_time[..., None] * there[:, None]
         parts = [weight, local * weight, np.square(local) * weight]

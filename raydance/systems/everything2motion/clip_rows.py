@@ -30,9 +30,7 @@ class ClipRows:
     `NAME` and `has_NAME`.
 
     Attributes:
-        has_length: whether the dataset has the column; without it all rows are of full length.
         signals: of the run, and whether the dataset has each; without it no row does.
-        num_frames: of a stored row, padding included.
         beats_at_fps: frames per second of the rows, where those with music are to be sampled at the
             beats (`BeatClock`); else None.
         genres: names that `genre` counts from 0; any other is -1.
@@ -40,9 +38,7 @@ class ClipRows:
         mirror: probability that a training row is mirrored.
     """
 
-    has_length: bool
     signals: Mapping[str, bool]
-    num_frames: int
     beats_at_fps: float | None = None
     genres: tuple[str, ...] = ()
     mean: np.ndarray | None = None
@@ -52,8 +48,7 @@ class ClipRows:
     @property
     def reads(self) -> tuple[str, ...]:
         """Columns of the dataset."""
-        names = ["labels"]
-        names += ["length"] if self.has_length else []
+        names = ["labels", "length"]
         names += [column for name in self._stored for column in (name, f"has_{name}")]
         names += ["motion", "joint_mask"] if self.mean is not None else []
         return tuple(names)
@@ -100,18 +95,14 @@ class ClipRows:
     def _sampled(self, rows: Mapping[str, Any]) -> Mapping[str, Any]:
         if self.beats_at_fps is None or not self.signals.get("music"):
             return rows
-        num = len(rows["labels"])
-        lengths = rows["length"] if self.has_length else np.full(num, self.num_frames)
-        return at_beats({**rows, "length": lengths}, self.beats_at_fps, self._stored)
+        return at_beats(rows, self.beats_at_fps, self._stored)
 
     def _columns(self, rows: Mapping[str, Any], *, mirrored: bool) -> dict[str, np.ndarray]:
         num = len(rows["labels"])
         columns: dict[str, np.ndarray] = {
-            "length": np.full(num, self.num_frames, dtype=np.int64),
+            "length": np.asarray(rows["length"], dtype=np.int64),
             "genre": np.array([self._genre(text) for text in rows["labels"]], dtype=np.int64),
         }
-        if "length" in rows:
-            columns["length"] = np.asarray(rows["length"], dtype=np.int64)
         for name, is_stored in self.signals.items():
             signal = signal_of(name)
             if is_stored:

@@ -82,12 +82,9 @@ def read_clips(dataset: Dataset, split: str, index: int, clock: str = "frames") 
     `in_beats`; see `PatchBasisConfig.clock`."""
     shard = dataset.shards(split)[index]
     is_danced = clock == "beats" and "music" in dataset.arrays
-    names = ["window_id", "motion", "joint_mask"]
-    names += ["length"] if "length" in dataset.arrays else []
+    names = ["window_id", "motion", "joint_mask", "length"]
     names += ["music", "has_music"] if is_danced else []
     rows: dict[str, Any] = dict(dataset.read_shard(shard, columns=names))
-    if "length" not in rows:
-        rows["length"] = np.full(shard.num_windows, dataset.frames, dtype=np.int64)
     nowhere = np.zeros(shard.num_windows, dtype=bool)
     rows["in_beats"] = np.asarray(rows["has_music"]) if is_danced else nowhere
     return at_beats(rows, dataset.fps) if is_danced else rows

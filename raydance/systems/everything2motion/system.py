@@ -124,9 +124,7 @@ def batch_spec(run: Run, name: str, role: str) -> BatchSpec:
         dataset=str(dataset.path),
         reads=reads,
         transform=ClipRows(
-            has_length="length" in dataset.arrays,
             signals={signal: signal in dataset.arrays for signal in signals},
-            num_frames=dataset.frames,
             beats_at_fps=dataset.fps if config.patch_basis.clock == "beats" else None,
             genres=genres_of(run),
             mean=mean if wants_local else None,
