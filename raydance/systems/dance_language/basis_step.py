@@ -50,7 +50,7 @@ class MotionBasisConfig:
     num_components: int | None = None
     max_components: int = 256
     explained: float = 0.9999
-    roughest: float = 1.3
+    roughest: float = 1.27
     sample_windows: int = 3_000
 
     def __post_init__(self) -> None:
