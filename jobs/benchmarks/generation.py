@@ -1,6 +1,7 @@
 """From a sentence or a song to motion or tracks in process, without HTTP, and what its parts cost.
 
-All of it on one thread, asked in turns, so that whatever else the machine does slows all parts.
+On one thread, asked in turns, so that whatever else the machine does slows all parts; motion also
+on all threads that PyTorch takes by itself, as a caller has it (`..._all_threads_p50_ms`).
 """
 
 from __future__ import annotations
@@ -50,17 +51,21 @@ def generation(folder: Path, num_windows: int) -> dict[str, Any]:
             )
             for i in range(_BATCH)
         ]
+
+        def answer(number: int) -> None:
+            system.make(f"{_TEXT} {number}", seed=number, source="flow", steps=_STEPS)
+
+        count = max(20, num_windows // 5)
         found = _in_turns(
             {
-                "text_to_motion": lambda i: system.make(
-                    f"{_TEXT} {i}", seed=i, source="flow", steps=_STEPS
-                ),
+                "text_to_motion": answer,
                 "encoder": lambda i: system.encode_text([f"{_TEXT} {i}"]),
                 "flow": lambda i: generate(system, [requests[i % _BATCH]]),
             },
-            max(20, num_windows // 5),
+            count,
         )
         found |= _in_turns({"batch": lambda i: generate(system, requests)}, 20)
+    found |= _in_turns({"text_to_motion_all_threads": answer}, count)
     found |= _rest(found, "text_to_motion", "encoder", "flow")
     found["ratio"] = found["text_to_motion_p50_ms"] / found["encoder_p50_ms"]
     found["batch_motions_per_s"] = 1000.0 * _BATCH / found["batch_p50_ms"]
@@ -137,18 +142,18 @@ def generation_dances(folder: Path, num_windows: int) -> dict[str, Any]:
         )
         length = round(240 / system.fps * song.rate)
         music = music_features(song.samples[:length], song.rate, fps=system.fps, num_frames=240)
-        found = _in_turns(
-            {
-                "text_to_motion": lambda i: system.make(
-                    [Condition(num_frames=120, text=f"{_TEXT} {i}", seed=i)]
-                ),
-                "encoder": lambda i: system.texts.tokens([f"{_TEXT} {i}"]),
-                "music_to_dance": lambda i: system.make(
-                    [Condition(num_frames=240, music=music, seed=i)]
-                ),
-            },
-            max(10, num_windows // 20),
-        )
+        answers: dict[str, Callable[[int], Any]] = {
+            "text_to_motion": lambda i: system.make(
+                [Condition(num_frames=120, text=f"{_TEXT} {i}", seed=i)]
+            ),
+            "music_to_dance": lambda i: system.make(
+                [Condition(num_frames=240, music=music, seed=i)]
+            ),
+        }
+        count = max(10, num_windows // 20)
+        encoder = {"encoder": lambda i: system.texts.tokens([f"{_TEXT} {i}"])}
+        found = _in_turns(answers | encoder, count)
+    found |= _in_turns({f"{name}_all_threads": answer for name, answer in answers.items()}, count)
     found |= _rest(found, "text_to_motion", "encoder")
     found["features_s"] = minute["features_p50_ms"] / 1000.0
     found["features_cpu_s"] = minute["features_cpu_ms"] / 1000.0
