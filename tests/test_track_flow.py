@@ -136,7 +136,7 @@ def test_two_steps_by_hand(flow: TrackFlow) -> None:
     def predict(z: torch.Tensor, time: float) -> torch.Tensor:
         given = torch.zeros(B, flow.num_components + T)
         times = torch.full((B,), time)
-        return network(z, times, words, network.start(PROMPT.start), given)
+        return network(z, times, network.prompt(words, PROMPT.start), given)
 
     half = noise(flow) + 0.5 * (predict(noise(flow), 0.0) - noise(flow))
     found = flow.sample(noise(flow), PROMPT, steps=2, guidance=1.0)

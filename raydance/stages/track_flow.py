@@ -195,6 +195,13 @@ class _Network(nn.Module):
         self.start = nn.Sequential(TrackStart(points, width), nn.SiLU(), nn.Linear(width, width))
         self.text = _Text(config, words, token_dim)
         self.no_text = nn.Parameter(torch.zeros(width))
+        self.both = nn.Sequential(
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(width, width),
+        )
         self.blocks = nn.ModuleList(
             FlowBlock(width, 2, config.dropout) for _ in range(config.num_blocks)
         )
@@ -203,16 +210,20 @@ class _Network(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(
-        self, z_BK: Tensor, t_B: Tensor, text_BW: Tensor, start_BW: Tensor, given_BX: Tensor
-    ) -> Tensor:
-        """Clean coefficients; `text_BW` and `start_BW` are those of `text`, or `no_text`, and of
-        `start`, which a sampler needs to compute only once."""
-        condition_BW = F.silu(self.time(time_code(t_B, self.width)) + text_BW + start_BW)
+    def forward(self, z_BK: Tensor, t_B: Tensor, prompt_BW: Tensor, given_BX: Tensor) -> Tensor:
+        """Clean coefficients; `prompt_BW` is what `prompt` makes of the sentence and the start,
+        which a sampler needs to compute only once."""
+        condition_BW = F.silu(self.time(time_code(t_B, self.width)) + prompt_BW)
         hidden_BW = self.input(z_BK) + self.given(given_BX)
         for block in self.blocks:
             hidden_BW = block(hidden_BW, cast(FlowBlock, block).modulation(condition_BW))
         return self.output(self.norm(hidden_BW))
+
+    def prompt(self, text_BW: Tensor, start_BN2: Tensor) -> Tensor:
+        """`[B, W]` of what `text` makes of sentences, or `no_text`, and of first frames: how far
+        points move depends on both, such as on the size of what grows."""
+        sum_BW: Tensor = text_BW + self.start(start_BN2)
+        return sum_BW + self.both(sum_BW)
 
 
 class TrackFlow(Stage):
@@ -295,10 +306,8 @@ class TrackFlow(Stage):
         has_text_B = uniform() >= config.text_dropout
         text_BW = torch.where(has_text_B[:, None], said_BW, network.no_text)
         given_BX = self._given(z1_BK, generator) * (uniform() >= config.given_dropout)[:, None]
-        start_BN2 = track_BTN2[:, 0]
-        found_BK = network(
-            torch.lerp(z0_BK, z1_BK, t_B[:, None]), t_B, text_BW, network.start(start_BN2), given_BX
-        )
+        prompt_BW = network.prompt(text_BW, track_BTN2[:, 0])
+        found_BK = network(torch.lerp(z0_BK, z1_BK, t_B[:, None]), t_B, prompt_BW, given_BX)
         return {"clean": z1_BK, "coefficients": found_BK}
 
     def _given(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -358,7 +367,7 @@ class TrackFlow(Stage):
             mirrored_BW = network.text(*mirrored, prompt.mirrored_tokens, prompt.mirrored_mask)
             parts.append((mirrored_BW, -emphasis))
         text_XW = torch.cat([text_BW for text_BW, _ in parts])
-        start_XW = network.start(prompt.start).repeat(len(parts), 1)
+        prompt_XW = network.prompt(text_XW, prompt.start.repeat(len(parts), 1, 1))
         if given_BX is None:
             given_BX = noise_BK.new_zeros(size, self.num_components + len(self.basis.mean))
         given_XX = given_BX.repeat(len(parts), 1)
@@ -366,7 +375,7 @@ class TrackFlow(Stage):
         for step in range(steps):
             now = step / steps
             t_X = torch.full((len(text_XW),), now, device=z_BK.device)
-            found_XK = network(z_BK.repeat(len(parts), 1), t_X, text_XW, start_XW, given_XX)
+            found_XK = network(z_BK.repeat(len(parts), 1), t_X, prompt_XW, given_XX)
             clean_BK = torch.zeros_like(z_BK)
             for found_BK, (_, weight) in zip(found_XK.split(size), parts):
                 clean_BK = clean_BK + weight * found_BK
