@@ -59,4 +59,4 @@ def track_flow(**changes: object) -> TrackFlow:
     config = TrackFlowConfig(**{**sizes, **changes})  # type: ignore[arg-type]
     basis = track_basis()
     arrays = (basis.mean, basis.components, basis.scale)
-    return TrackFlow(config, *(torch.from_numpy(array) for array in arrays), Z)
+    return TrackFlow(config, *(torch.from_numpy(array) for array in arrays), Z, token_dim=D)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
 from small_stages import evaluate, train
 from small_track_batches import SENTENCES, B, N, T, track_batch, track_flow
+from torch.nn import functional as F
 
 from raydance.errors import ConfigError, InputError
+from raydance.nn.attention import TokenPooling
 from raydance.stages.track_flow import TrackFlow, TrackFlowConfig, TrackPrompt
 from raydance.systems.lang2motion.constraints import TrackEquations
 
@@ -23,8 +26,12 @@ def prompt_of(batch: dict[str, torch.Tensor]) -> TrackPrompt:
         batch["text_embedding"],
         batch["text_path"],
         batch["tracks"][:, 0],
+        batch["text_tokens"],
+        batch["text_mask"],
         batch["text_embedding"][mirrored],
         batch["text_path"][mirrored],
+        batch["text_tokens"][mirrored],
+        batch["text_mask"][mirrored],
     )
 
 
@@ -76,7 +83,13 @@ def test_guidance_and_emphasis_by_hand(flow: TrackFlow) -> None:
     told, free = one(guidance=1.0), one(guidance=0.0)
     mirrored = flow.sample(
         noise(flow),
-        TrackPrompt(PROMPT.mirrored_text, PROMPT.mirrored_path, PROMPT.start),  # type: ignore[arg-type]
+        TrackPrompt(
+            PROMPT.mirrored_text,  # type: ignore[arg-type]
+            PROMPT.mirrored_path,  # type: ignore[arg-type]
+            PROMPT.start,
+            PROMPT.mirrored_tokens,
+            PROMPT.mirrored_mask,
+        ),
         steps=1,
         guidance=1.0,
     )
@@ -91,21 +104,39 @@ def test_guidance_and_emphasis_by_hand(flow: TrackFlow) -> None:
     assert not torch.allclose(emphasised[~sideless], told[~sideless], atol=1e-2)
 
 
+def test_words_that_the_embedding_lacks_reach_the_flow_through_tokens() -> None:
+    batch = track_batch(64)
+    batch["text_embedding"] = torch.ones_like(batch["text_embedding"])
+    batch["text_path"] = torch.zeros_like(batch["text_path"])
+    stage = track_flow(token_queries=2)
+    train(stage, batch, steps=120, lr=5e-3)
+    found = stage.eval().sample(noise(stage, 64), prompt_of(batch))
+    end = stage.tracks(found, batch["tracks"][:, 0])[:, -1]
+    assert float((end - batch["tracks"][:, -1]).norm(dim=2).mean()) < 0.2  # moves by .5
+
+
+def test_pooled_tokens_by_hand() -> None:
+    pooling = TokenPooling(1, 2)
+    pooling.query.data[:] = torch.tensor([[1.0, 0.0]])
+    tokens = torch.tensor([[[9.0, 9.0], [3.0, 0.0], [0.0, 2.0], [5.0, 5.0]]])
+    mask = torch.tensor([[True, True, True, False]])
+    size = 0.4 * 2**0.5  # of a token that is read; the first and the last one are not
+    share = math.exp(size) / (math.exp(size) + 1.0)
+    expected = torch.tensor([[size * share, size * (1.0 - share)]])
+    torch.testing.assert_close(pooling(tokens, mask), expected)
+    longer = torch.cat([tokens, torch.randn(1, 3, 2)], dim=1)
+    torch.testing.assert_close(pooling(longer, F.pad(mask, (0, 3))), expected)
+
+
 @torch.no_grad()
 def test_two_steps_by_hand(flow: TrackFlow) -> None:
     network = flow.average
-    words = torch.cat(
-        [
-            torch.nn.functional.normalize(PROMPT.text, dim=1) * 0.4 * PROMPT.text.shape[1] ** 0.5,
-            2.0 * PROMPT.path,
-        ],
-        dim=1,
-    )
+    words = network.text(PROMPT.text, PROMPT.path, PROMPT.tokens, PROMPT.mask)
 
     def predict(z: torch.Tensor, time: float) -> torch.Tensor:
         given = torch.zeros(B, flow.num_components + T)
         times = torch.full((B,), time)
-        return network(z, times, network.text(words), network.start(PROMPT.start), given)
+        return network(z, times, network.prompt(words, PROMPT.start), given)
 
     half = noise(flow) + 0.5 * (predict(noise(flow), 0.0) - noise(flow))
     found = flow.sample(noise(flow), PROMPT, steps=2, guidance=1.0)
@@ -122,7 +153,7 @@ def test_a_track_passes_through_given_points(flow: TrackFlow) -> None:
     given = torch.zeros(T, N, dtype=torch.bool)
     given[2], given[-1, 1] = True, True
     # Words of another movement than that of the points.
-    other = {**BATCH, "text_embedding": BATCH["text_embedding"].roll(1, 0)}
+    other = BATCH | {name: BATCH[name].roll(1, 0) for name in ("text_embedding", "text_tokens")}
     asked = equations(flow, given, noise=0.002)
     free = flow.sample(noise(flow), prompt_of(other))
     led = flow.sample(
@@ -197,6 +228,6 @@ def test_settings_that_cannot_be_are_refused(flow: TrackFlow) -> None:
         TrackFlowConfig(steps=0)
     with pytest.raises(ConfigError, match="track_flow.emphasis: -1"):
         TrackFlowConfig(emphasis=-1.0)
-    bare = TrackPrompt(PROMPT.text, PROMPT.path, PROMPT.start)
+    bare = TrackPrompt(PROMPT.text, PROMPT.path, PROMPT.start, PROMPT.tokens, PROMPT.mask)
     with pytest.raises(ConfigError, match="emphasis needs the mirrored sentences"):
         flow.sample(noise(flow), bare, emphasis=1.0)

@@ -15,7 +15,7 @@ from raydance.errors import InputError
 from raydance.tracks.rows import TrackNoise, TrackRows
 
 
-def write_boxes(folder: Path, splits: tuple[str, ...]) -> None:
+def write_boxes(folder: Path, splits: tuple[str, ...], video: str = "v{}") -> None:
     """VID-Sentence's layout: 40 videos of two boxes each, which move right by 2 px a frame."""
     folder.mkdir(parents=True)
     boxes, lines = [], []
@@ -26,7 +26,7 @@ def write_boxes(folder: Path, splits: tuple[str, ...]) -> None:
             boxes.append([left, 20, left + 30, 60])
         lines.append(
             {
-                "video": f"v{number // 2}",
+                "video": video.format(number // 2),
                 "track": f"{number}",
                 "split": splits[number // 2 % len(splits)],
                 "class": "dog",
@@ -77,6 +77,20 @@ def test_published_validation_is_tested_on_where_there_is_no_test(made: Dataset)
         f"v{i}" for i in range(3, 40, 4)
     }
     assert 0 < sum(splits == {"val"} for splits in places.values()) < 15
+
+
+def test_snippets_of_one_recording_share_a_split(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "boxes", ("train",), video="ILSVRC2015_train_{:08d}")
+    write_boxes(tmp_path / "more", ("train",), video="ILSVRC2015_train_00001{:03d}")
+    made = Dataset.open(ingest_here([tmp_path], [], tmp_path / "set", TrackSettings()))
+    splits: dict[str, set[str]] = {}
+    for clip in made.clips():
+        splits.setdefault(clip["recording"], set()).add(clip["split"])
+    assert {name.rpartition("/")[2] for name in splits} == {
+        "ILSVRC2015_train_00000",
+        "ILSVRC2015_train_00001",
+    }
+    assert all(len(found) == 1 for found in splits.values())
 
 
 def test_what_cannot_be_read_is_noted(made: Dataset) -> None:

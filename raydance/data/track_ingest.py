@@ -156,10 +156,10 @@ class TrackSettings:
                 yield last
             record, tracks = _read_source(job, self)
             splits = {track.split for track in tracks}
-            num_videos = len({track.video for track in tracks})
+            num_recordings = len({track.recording for track in tracks})
             clips = []
             for track in tracks:
-                split = split_of(track, splits, self, num_videos)
+                split = split_of(track, splits, self, num_recordings)
                 waiting.setdefault(split, []).append(track)
                 clips.append(_clip_row(track, split, job.path))
             full = [
@@ -193,6 +193,7 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
                         found,
                         track_id=f"{folder}/{found.track_id}",
                         video=f"{folder}/{found.video}",
+                        recording=f"{folder}/{found.recording}",
                     )
                 tracks.append(resampled(found, frames=settings.frames, points=settings.points))
             else:
@@ -218,26 +219,26 @@ def _tracks_of(path: Path, options: ReadOptions, tracker: Tracker | None) -> Rea
 
 _VAL_SHARE: Final = 0.15
 _VAL_SHARE_OF_MANY: Final = 0.06
-_MANY_VIDEOS: Final = 500
+_MANY_RECORDINGS: Final = 500
 
 
 def split_of(
-    track: Track, published: set[str | None], settings: TrackSettings, num_videos: int = 0
+    track: Track, published: set[str | None], settings: TrackSettings, num_recordings: int = 0
 ) -> str:
-    """The split of a track: the published one, or by a hash of its video.
+    """The split of a track: the published one, or by a hash of its recording.
 
-    Where a training split is published but nothing to judge epochs by, 15 % of its videos are for
-    that; of 500 videos and more, 6 %.
+    Where a training split is published but nothing to judge epochs by, 15 % of its recordings are
+    for that; of 500 and more, 6 %.
     """
     if published == {None}:
-        return windows.split_of(track.video, settings.seed)
+        return windows.split_of(track.recording, settings.seed)
     if settings.held_out == "test" and "test" not in published and track.split == "val":
         return "test"
     if track.split in (None, "train") and ("val" not in published or settings.held_out == "test"):
         if "test" in published and "val" in published:
             return "train"
-        most = _VAL_SHARE_OF_MANY if num_videos >= _MANY_VIDEOS else _VAL_SHARE
-        is_val = windows.share_of(f"val/{track.video}", settings.seed) >= 1.0 - most
+        most = _VAL_SHARE_OF_MANY if num_recordings >= _MANY_RECORDINGS else _VAL_SHARE
+        is_val = windows.share_of(f"val/{track.recording}", settings.seed) >= 1.0 - most
         return "val" if is_val else "train"
     return track.split or "train"
 
@@ -247,7 +248,7 @@ def columns_of(tracks: Sequence[Track], split: str) -> dict[str, Any]:
     return {
         "window_id": [well_formed(track.track_id) for track in tracks],
         "clip_id": [well_formed(track.track_id) for track in tracks],
-        "recording": [well_formed(track.video) for track in tracks],
+        "recording": [well_formed(track.recording) for track in tracks],
         "source": [well_formed(track.source) for track in tracks],
         "split": [split] * len(tracks),
         "start_s": [0.0] * len(tracks),
@@ -268,7 +269,7 @@ def _labels(track: Track) -> str:
 def _clip_row(track: Track, split: str, source: str) -> dict[str, Any]:
     return {
         "clip_id": well_formed(track.track_id),
-        "recording": well_formed(track.video),
+        "recording": well_formed(track.recording),
         "source": well_formed(source),
         "fps": float(track.fps),
         "start_frame": track.start_frame,

@@ -2,7 +2,8 @@
 
 Masks are true for existing tokens. A row without tokens gets zeros.
 
-Dimensions: B rows, Q queries, S tokens attended to, W width, H heads.
+Dimensions: B rows, Q queries, S tokens attended to, W width, H heads, L tokens of a sentence of E
+values.
 """
 
 from __future__ import annotations
@@ -140,6 +141,32 @@ class ModulatedBlock(nn.Module):
         token_BSW = token_BSW + self.cross.over(self.norm_cross(token_BSW), other, other_mask_BQ)
         inner_BSW = self.norms[1](token_BSW) * (1.0 + scale2) + shift2
         return token_BSW + (1.0 + gate2) * self.forward_layers(inner_BSW)
+
+
+class TokenPooling(nn.Module):
+    """Weighted means of a sentence's tokens, one for each of some learned queries.
+
+    The first token, which stands for the whole sentence, is left out. The others are brought to
+    values of order one, and weighted by the softmax of their inner products with a query.
+
+    Args:
+        queries: H.
+        token_dim: E.
+    """
+
+    def __init__(self, queries: int, token_dim: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(0.05 * torch.randn(queries, token_dim))
+
+    def forward(self, token_BLE: Tensor, mask_BL: Tensor) -> Tensor:
+        """`[B, H E]` of tokens and which of them are there, bool."""
+        longest = max(2, int(mask_BL.sum(dim=1).max()))
+        token_BSE, mask_BS = token_BLE[:, 1:longest].float(), mask_BL[:, 1:longest]
+        norm_BS = torch.linalg.vector_norm(token_BSE, dim=2).clamp_min(1e-6)
+        scale_B1S = (0.4 * token_BSE.shape[2] ** 0.5 / norm_BS)[:, None]
+        score_BHS = (token_BSE @ self.query.T).transpose(1, 2) * scale_B1S
+        weight_BHS = score_BHS.masked_fill(~mask_BS[:, None], -1e4).softmax(dim=2)
+        return ((weight_BHS * scale_B1S) @ token_BSE).flatten(1)
 
 
 def positions(count: int, width: int, device: torch.device | None = None) -> Tensor:

@@ -7,13 +7,16 @@ coefficients `z_1` are joined by straight lines `z_t = (1 - t) z_0 + t z_1`; the
 given points: the condition includes the least-norm coefficients of randomly chosen frames and
 points, and which they are.
 
+Of the sentence it reads the embedding and, by attention, the tokens: the embedding alone holds
+words such as "slowly" too, but a flow trained on few sentences follows them less.
+
 Sentences are dropped at random, for guidance (Ho and Salimans, 2022). A second guidance,
 `emphasis`, is away from the *mirrored* sentence: in real videos a third of the objects described as
 going "from left to right" does not, because cameras follow them, and the flow reproduces that. It
 has no effect on sentences that name no side.
 
 Dimensions: B clips, T frames, N points, K components, D sentence embedding, P path words, W width,
-F start features, S sets of given frames.
+F start features, S sets of given frames, L tokens of E values, H queries.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydance.errors import ConfigError
+from raydance.nn.attention import TokenPooling
 from raydance.nn.blocks import (
     FlowBlock,
     TrackBasisLayer,
@@ -55,6 +59,7 @@ class TrackFlowConfig:
     Attributes:
         num_components: K, of the basis, at most.
         width, num_blocks, dropout: of the residual network.
+        token_queries: H, means of the sentence's tokens that are read beside its embedding.
         text_dropout: probability that the sentence is dropped in training.
         text_noise: share of the sentence's values that is zeroed in training.
         given_dropout: probability that no frame or point is given in training.
@@ -70,6 +75,7 @@ class TrackFlowConfig:
     width: int = 256
     num_blocks: int = 4
     dropout: float = 0.2
+    token_queries: int = 4
     text_dropout: float = 0.1
     text_noise: float = 0.1
     given_dropout: float = 0.7
@@ -102,6 +108,8 @@ class TrackFlowConfig:
                 raise ConfigError(f"track_flow.{name}: {value}; allowed: 0 to 1")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"track_flow.ema: {self.ema}; from 0 up to but without 1")
+        if not 0 <= self.token_queries <= 64:
+            raise ConfigError(f"track_flow.token_queries: {self.token_queries}; allowed: 0 to 64")
         if self.num_components < 1:
             raise ConfigError(f"track_flow.num_components: {self.num_components}; at least 1")
 
@@ -114,14 +122,20 @@ class TrackPrompt:
         text: `[B, D]`, of the sentences.
         path: `[B, P]`, what their words say of the path (`raydance.text.words.path_vector`).
         start: `[B, N, 2]`, the first frame, normalised.
-        mirrored_text, mirrored_path: of the mirrored sentences; needed for `emphasis` alone.
+        tokens, mask: `[B, L, E]` and `[B, L]` bool, of the sentences; for the flow alone.
+        mirrored_text, mirrored_path, mirrored_tokens, mirrored_mask: of the mirrored sentences;
+            needed for `emphasis` alone.
     """
 
     text: Tensor
     path: Tensor
     start: Tensor
+    tokens: Tensor | None = None
+    mask: Tensor | None = None
     mirrored_text: Tensor | None = None
     mirrored_path: Tensor | None = None
+    mirrored_tokens: Tensor | None = None
+    mirrored_mask: Tensor | None = None
 
     def rows(self, which: slice) -> TrackPrompt:
         """Some of the prompts."""
@@ -136,10 +150,42 @@ class TrackPrompt:
         return replace(self, **{name: change(v) for name, v in values if v is not None})
 
 
+class _Text(nn.Module):
+    """A sentence's embedding, what its words say of the path, and its tokens, `[B, W]`."""
+
+    def __init__(self, config: TrackFlowConfig, words: int, token_dim: int) -> None:
+        super().__init__()
+        width, self.noise = config.width, config.text_noise
+        self.pooling = TokenPooling(config.token_queries, token_dim)
+        self.layers = nn.Sequential(
+            nn.Linear(words + config.token_queries * token_dim, width),
+            nn.SiLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(width, width),
+        )
+
+    def forward(
+        self, text_BD: Tensor, path_BP: Tensor, token_BLE: Tensor | None, mask_BL: Tensor | None
+    ) -> Tensor:
+        parts = [sentence_values(text_BD, path_BP)]
+        if len(self.pooling.query):
+            assert token_BLE is not None and mask_BL is not None
+            parts.append(self.pooling(token_BLE, mask_BL.bool()))
+        words_BX = F.dropout(torch.cat(parts, dim=1), self.noise, self.training)
+        text_BW: Tensor = self.layers(words_BX)
+        return text_BW
+
+
 class _Network(nn.Module):
     """Predicts clean coefficients."""
 
-    def __init__(self, config: TrackFlowConfig, shape_KTN: tuple[int, int, int], words: int):
+    def __init__(
+        self,
+        config: TrackFlowConfig,
+        shape_KTN: tuple[int, int, int],
+        words: int,
+        token_dim: int,
+    ) -> None:
         super().__init__()
         (components, frames, points), width = shape_KTN, config.width
         self.width = width
@@ -147,10 +193,15 @@ class _Network(nn.Module):
         self.given = nn.Linear(components + frames, width, bias=False)
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.start = nn.Sequential(TrackStart(points, width), nn.SiLU(), nn.Linear(width, width))
-        self.text = nn.Sequential(
-            nn.Linear(words, width), nn.SiLU(), nn.Dropout(config.dropout), nn.Linear(width, width)
-        )
+        self.text = _Text(config, words, token_dim)
         self.no_text = nn.Parameter(torch.zeros(width))
+        self.both = nn.Sequential(
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(width, width),
+        )
         self.blocks = nn.ModuleList(
             FlowBlock(width, 2, config.dropout) for _ in range(config.num_blocks)
         )
@@ -159,16 +210,20 @@ class _Network(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(
-        self, z_BK: Tensor, t_B: Tensor, text_BW: Tensor, start_BW: Tensor, given_BX: Tensor
-    ) -> Tensor:
-        """Clean coefficients; `text_BW` and `start_BW` are those of `text`, or `no_text`, and of
-        `start`, which a sampler needs to compute only once."""
-        condition_BW = F.silu(self.time(time_code(t_B, self.width)) + text_BW + start_BW)
+    def forward(self, z_BK: Tensor, t_B: Tensor, prompt_BW: Tensor, given_BX: Tensor) -> Tensor:
+        """Clean coefficients; `prompt_BW` is what `prompt` makes of the sentence and the start,
+        which a sampler needs to compute only once."""
+        condition_BW = F.silu(self.time(time_code(t_B, self.width)) + prompt_BW)
         hidden_BW = self.input(z_BK) + self.given(given_BX)
         for block in self.blocks:
             hidden_BW = block(hidden_BW, cast(FlowBlock, block).modulation(condition_BW))
         return self.output(self.norm(hidden_BW))
+
+    def prompt(self, text_BW: Tensor, start_BN2: Tensor) -> Tensor:
+        """`[B, W]` of what `text` makes of sentences, or `no_text`, and of first frames: how far
+        points move depends on both, such as on the size of what grows."""
+        sum_BW: Tensor = text_BW + self.start(start_BN2)
+        return sum_BW + self.both(sum_BW)
 
 
 class TrackFlow(Stage):
@@ -179,6 +234,7 @@ class TrackFlow(Stage):
         scale: `[K]`: what one standard deviation of each component adds, normalised units.
         text_dim: D.
         path_dim: P.
+        token_dim: E; D where None.
     """
 
     name: ClassVar[str] = "track_flow"
@@ -196,12 +252,14 @@ class TrackFlow(Stage):
         scale: Tensor,
         text_dim: int,
         path_dim: int = 3,
+        token_dim: int | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         num, frames, points = components.shape[:3]
         self.num_components = num
-        self.network = _Network(config, (num, frames, points), text_dim + path_dim)
+        shape = (num, frames, points)
+        self.network = _Network(config, shape, text_dim + path_dim, token_dim or text_dim)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.basis = TrackBasisLayer(mean, components)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
@@ -211,6 +269,10 @@ class TrackFlow(Stage):
         projection_SKK, flags_ST = given_sets(components)
         self.register_buffer("set_projection", projection_SKK, persistent=False)
         self.register_buffer("set_flags", flags_ST, persistent=False)
+
+    @classmethod
+    def columns_read(cls, config: TrackFlowConfig) -> tuple[str, ...]:
+        return (*cls.reads, *(("text_tokens", "text_mask") if config.token_queries else ()))
 
     def coefficients(self, track_BTN2: Tensor) -> Tensor:
         """Whitened coefficients `[B, K]` of tracks."""
@@ -239,16 +301,13 @@ class TrackFlow(Stage):
         z1_BK = self.coefficients(track_BTN2)
         z0_BK = torch.randn(z1_BK.shape, generator=generator).to(device)
         t_B = path_times(size, generator=generator).to(device)
-        words_BX = sentence_values(batch["text_embedding"], batch["text_path"])
-        if self.training and config.text_noise > 0.0:
-            words_BX = F.dropout(words_BX, config.text_noise)
+        tokens, mask = batch.get("text_tokens"), batch.get("text_mask")
+        said_BW = network.text(batch["text_embedding"], batch["text_path"], tokens, mask)
         has_text_B = uniform() >= config.text_dropout
-        text_BW = torch.where(has_text_B[:, None], network.text(words_BX), network.no_text)
+        text_BW = torch.where(has_text_B[:, None], said_BW, network.no_text)
         given_BX = self._given(z1_BK, generator) * (uniform() >= config.given_dropout)[:, None]
-        start_BN2 = track_BTN2[:, 0]
-        found_BK = network(
-            torch.lerp(z0_BK, z1_BK, t_B[:, None]), t_B, text_BW, network.start(start_BN2), given_BX
-        )
+        prompt_BW = network.prompt(text_BW, track_BTN2[:, 0])
+        found_BK = network(torch.lerp(z0_BK, z1_BK, t_B[:, None]), t_B, prompt_BW, given_BX)
         return {"clean": z1_BK, "coefficients": found_BK}
 
     def _given(self, z1_BK: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -297,16 +356,18 @@ class TrackFlow(Stage):
         emphasis = config.emphasis if emphasis is None else emphasis
         network, size = self.average, len(noise_BK)
         # Clean prediction: sum of these sentences' predictions, by weights that sum to 1.
-        parts = [(network.text(sentence_values(prompt.text, prompt.path)), guidance + emphasis)]
+        said_BW = network.text(prompt.text, prompt.path, prompt.tokens, prompt.mask)
+        parts = [(said_BW, guidance + emphasis)]
         if guidance != 1.0:
             parts.append((network.no_text.expand(size, -1), 1.0 - guidance))
         if emphasis != 0.0:
             if prompt.mirrored_text is None or prompt.mirrored_path is None:
                 raise ConfigError("track_flow.emphasis needs the mirrored sentences")
-            mirrored_BX = sentence_values(prompt.mirrored_text, prompt.mirrored_path)
-            parts.append((network.text(mirrored_BX), -emphasis))
+            mirrored = (prompt.mirrored_text, prompt.mirrored_path)
+            mirrored_BW = network.text(*mirrored, prompt.mirrored_tokens, prompt.mirrored_mask)
+            parts.append((mirrored_BW, -emphasis))
         text_XW = torch.cat([text_BW for text_BW, _ in parts])
-        start_XW = network.start(prompt.start).repeat(len(parts), 1)
+        prompt_XW = network.prompt(text_XW, prompt.start.repeat(len(parts), 1, 1))
         if given_BX is None:
             given_BX = noise_BK.new_zeros(size, self.num_components + len(self.basis.mean))
         given_XX = given_BX.repeat(len(parts), 1)
@@ -314,7 +375,7 @@ class TrackFlow(Stage):
         for step in range(steps):
             now = step / steps
             t_X = torch.full((len(text_XW),), now, device=z_BK.device)
-            found_XK = network(z_BK.repeat(len(parts), 1), t_X, text_XW, start_XW, given_XX)
+            found_XK = network(z_BK.repeat(len(parts), 1), t_X, prompt_XW, given_XX)
             clean_BK = torch.zeros_like(z_BK)
             for found_BK, (_, weight) in zip(found_XK.split(size), parts):
                 clean_BK = clean_BK + weight * found_BK

@@ -35,7 +35,8 @@ class Track:
         fps: frames per second.
         captions: sentences about the object's motion.
         labels: further facts, such as `{"class": "dog"}`.
-        video: name of the video; tracks of one video share a split.
+        video: name of the video.
+        recording: name of what the video was cut from; tracks of one recording share a split.
         object_id: name of the object within its video.
         start_frame: the video's frame, from 0, in which the track starts.
         split: `train`, `val` or `test` where the source fixes it, else None.
@@ -50,6 +51,7 @@ class Track:
     captions: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     video: str = ""
+    recording: str = ""
     object_id: str = ""
     start_frame: int = 0
     split: str | None = None
@@ -61,7 +63,9 @@ class Track:
         assert self.split is None or self.split in SPLITS
         if not self.video:
             object.__setattr__(self, "video", self.track_id)
-        for name in ("track_id", "video", "object_id"):  # files may call them anything
+        if not self.recording:
+            object.__setattr__(self, "recording", self.video)
+        for name in ("track_id", "video", "recording", "object_id"):  # files may call them anything
             object.__setattr__(self, name, one_line(getattr(self, name)))
 
     @property

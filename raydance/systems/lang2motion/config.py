@@ -34,7 +34,7 @@ class Lang2MotionConfig:
     head: Literal["flow", "autoencoder"] = "flow"
     noise: TrackNoise = TrackNoise(shift=0.0, scale=0.0)
     basis_tracks: int = 20_000
-    texts: TextsConfig = field(default_factory=TextsConfig)
+    texts: TextsConfig = TextsConfig(tokens=32)
     track_text_space: TrackTextSpaceConfig = field(default_factory=TrackTextSpaceConfig)
     track_path: TrackPathConfig = field(default_factory=TrackPathConfig)
     track_flow: TrackFlowConfig = field(default_factory=TrackFlowConfig)

@@ -177,8 +177,12 @@ class Lang2Motion:
             text=said["text_embedding"],
             path=said["text_path"],
             start=torch.from_numpy(np.array(start, dtype=np.float32)).to(self.device),
+            tokens=said["text_tokens"],
+            mask=said["text_mask"],
             mirrored_text=mirrored["text_embedding"],
             mirrored_path=mirrored["text_path"],
+            mirrored_tokens=mirrored["text_tokens"],
+            mirrored_mask=mirrored["text_mask"],
         )
 
     def sample(self, prompt: TrackPrompt, seed: int, **settings: Any) -> np.ndarray:

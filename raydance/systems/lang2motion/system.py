@@ -72,7 +72,7 @@ def build_stage(run: Run, name: str) -> Stage:
         return TrackPath(config.track_path, mean, components, width)
     assert name == "track_flow", name
     scale = torch.from_numpy(basis.scale)
-    return TrackFlow(config.track_flow, mean, components, scale, width)
+    return TrackFlow(config.track_flow, mean, components, scale, width, token_dim=width)
 
 
 def batch_spec(run: Run, name: str) -> BatchSpec:

@@ -5,12 +5,14 @@ line of the .jsonl is a track: `video`, `track`, `split`, `class`, `start` and `
 `width`, `height` and `sentences`.
 
 ImageNet VID calls an object occluded when a part of it is hidden, and gives the box of what is
-seen: such boxes count as visible, and the share of them is a label.
+seen: such boxes count as visible, and the share of them is a label. Videos of its training split
+are cut from longer ones, which all but the last three digits of their names number.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ from raydance.tracks.formats.boxes import points_in_boxes
 from raydance.tracks.track import SPLITS, Track
 
 _FPS: Final = 30.0  # ImageNet VID does not say; most of its videos have 25 to 30
+_SNIPPET: Final = re.compile(r"(ILSVRC\d+_train_\d+)\d{3}")
 BOXES, LINES = "tracks.npz", "tracks.jsonl"
 
 
@@ -97,6 +100,7 @@ def _track(
             "occluded_share": f"{rows['occluded'][part].astype(bool).mean():.2f}",
         },
         video=video,
+        recording=snippet[1] if (snippet := _SNIPPET.fullmatch(video)) else video,
         object_id=object_id,
         start_frame=max(int(frames[0]) - 1, 0),
         split=split,
