@@ -68,6 +68,8 @@ class TrackFlowConfig:
         emphasis: scale of the guidance away from the mirrored sentence; 0 is without, and samples
             are distributed as the training data are.
         steps: of the sampler.
+        noise_scale: of the noise that the sampler starts from; averaged weights make paths too
+            short, which a little more than 1 mends.
     """
 
     enabled: bool = True
@@ -82,6 +84,7 @@ class TrackFlowConfig:
     ema: float = 0.999
     guidance: float = 1.0
     emphasis: float = 0.0
+    noise_scale: float = 1.05
     steps: int = 8
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
@@ -92,6 +95,7 @@ class TrackFlowConfig:
             batch_size=128,
             weight_decay=0.01,
             patience=0,
+            check_every=1000,  # the last weights: tracks follow words better, though losses rise
         )
     )
 
@@ -110,6 +114,8 @@ class TrackFlowConfig:
             raise ConfigError(f"track_flow.ema: {self.ema}; from 0 up to but without 1")
         if not 0 <= self.token_queries <= 64:
             raise ConfigError(f"track_flow.token_queries: {self.token_queries}; allowed: 0 to 64")
+        if not 0.0 < self.noise_scale <= 2.0:
+            raise ConfigError(f"track_flow.noise_scale: {self.noise_scale}; above 0, at most 2")
         if self.num_components < 1:
             raise ConfigError(f"track_flow.num_components: {self.num_components}; at least 1")
 
@@ -371,7 +377,7 @@ class TrackFlow(Stage):
         if given_BX is None:
             given_BX = noise_BK.new_zeros(size, self.num_components + len(self.basis.mean))
         given_XX = given_BX.repeat(len(parts), 1)
-        z_BK = noise_BK
+        z_BK = config.noise_scale * noise_BK
         for step in range(steps):
             now = step / steps
             t_X = torch.full((len(text_XW),), now, device=z_BK.device)
