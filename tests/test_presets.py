@@ -51,6 +51,12 @@ def test_a_source_that_is_switched_off_is_refused() -> None:
     assert "motion_flow" not in SYSTEM.steps_of(config)
 
 
+def test_the_mean_of_sentences_can_be_switched_off() -> None:
+    config = SYSTEM.resolve("quick", ["motion_flow.sentence_mean=false"])
+    steps = SYSTEM.steps_of(config)
+    assert "sentence_mean" not in steps and "motion_flow" in steps
+
+
 def test_a_step_comes_after_those_it_builds_on() -> None:
     for number, step in enumerate(SYSTEM.steps):
         assert set(step.needs) <= set(SYSTEM.step_names[:number]), step.name

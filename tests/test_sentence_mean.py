@@ -87,7 +87,7 @@ def test_a_flow_learns_what_the_mean_leaves() -> None:
     torch.testing.assert_close(led, wanted)
 
 
-def test_a_clip_that_is_hardly_changed_stays() -> None:
+def test_a_changed_clip_is_where_the_path_begins() -> None:
     tensors, _ = fit_sentence_mean(batches(set()), np.ones(K))
     config = MotionFlowConfig(width=8, num_blocks=1, steps=1)
     flow = MotionFlow(

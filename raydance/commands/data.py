@@ -75,7 +75,7 @@ def ingest(
         bool,
         typer.Option(
             "--pad-short/--leave-out-short",
-            help="Whether clips of a fifth of a window and more hold their last frame to its end.",
+            help="Whether clips of at least a fifth of a window repeat their last frame.",
         ),
     ] = True,
     music: Annotated[

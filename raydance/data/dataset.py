@@ -175,7 +175,7 @@ class Dataset:
                 is_sound &= manifest["joints"] == list(skeleton.JOINTS)
             # Names become files of a run: none may lead out of its folder.
             is_sound &= all(s.name == Path(s.name).name and s.split in SPLITS for s in shards)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             is_sound = False
         if not is_sound:
             raise ArtifactError(f"{file}: damaged or of an older version; ingest again")
@@ -245,7 +245,7 @@ class Dataset:
 
     def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> dict[str, Any]:
         """Columns of a shard: arrays `[n, ...]` for those of the modality (`motion` in metres),
-        lists for the others. `length` is there for any motion.
+        lists for the others. `length` can be asked for of any motion.
 
         Raises:
             ArtifactError: damaged, or a column is missing.
@@ -270,10 +270,10 @@ class Dataset:
             out["length"] = np.full(len(table), self.frames, dtype=np.int64)
         for name in stored:
             column = table[name].combine_chunks()
-            if name not in self.arrays:
+            if name not in self.arrays and name != "length":
                 out[name] = column.to_pylist()
                 continue
-            shape = self.arrays[name]
+            shape = self.arrays.get(name, ())
             flat = (column.flatten() if shape else column).to_numpy(zero_copy_only=False)
             out[name] = flat.reshape(len(column), *shape)
         if "length" in stored and not ((out["length"] >= 1) & (out["length"] <= self.frames)).all():

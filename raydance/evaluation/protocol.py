@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raydance.errors import InputError
 from raydance.evaluation import grouping, retrieval
 from raydance.evaluation import reconstruction as rebuilding
 from raydance.evaluation.data import EvaluationData, RunOutputs
@@ -56,9 +57,15 @@ def evaluate(
         data = EvaluationData.read(path, max_windows=max_windows, seed=seed)
     outputs = full = RunOutputs(system, data)
     if data.full is not data:
+        num_full = len(data.full.test.facts)
+        if num_full < 2:
+            raise InputError(
+                f"{data.dataset.path}: {num_full} test windows are filled by their clips; at least "
+                "2 are needed: ingest with a smaller --window"
+            )
         full = RunOutputs(system, data.full)
         full.notes = outputs.notes
-        num_short = len(data.test.facts) - len(data.full.test.facts)
+        num_short = len(data.test.facts) - num_full
         outputs.notes.append(
             f"{num_short} test windows are of shorter clips: they count for words, and not for "
             "reconstruction and generation"

@@ -111,7 +111,7 @@ class Describer:
             "derived": [[int(i) in derived for i in row] for row in ids],
             "cluster": cluster.tolist(),
             "cluster_confidence": in_cluster.tolist(),
-            # As in `describe`: it was calibrated on motion that fills its window.
+            # As in `describe`, padded motion has no confidence.
             "confidence": [
                 None if padded else value for padded, value in zip(is_padded, judged.confidence)
             ],

@@ -1,9 +1,9 @@
 """The mean motion of a sentence: ridge regression from its embedding, in closed form.
 
-A flow that learns whole motions by heart for each caption cannot combine words that it never saw
-together. A linear map can: what a manner adds to a movement, it adds to every movement. Where
-captions are free sentences, of which most stand beside one motion alone, a linear map foretells
-little and its errors cost more than it gains; then all sentences have the same mean.
+A flow alone memorises the motions of each training caption, and cannot combine words that it never
+saw together. A linear map can: what a style adds to one movement, it adds to every movement. Where
+most captions belong to one motion only, a linear map predicts held-out captions badly, and its
+errors cost more than it gains; then all sentences have the same mean.
 
 Dimensions: B rows, D sentence embedding, K coefficients, F folds.
 """
@@ -24,7 +24,7 @@ _PENALTIES: Final = 10.0 ** np.arange(-6.0, 2.1, 0.5)
 """Relative to the number of rows; the largest leaves nearly the mean of all sentences."""
 _LEAST_SPREAD: Final = 0.05
 _TRUSTED: Final = 0.7
-"""Share of the variance of left-out captions, in metres, that a line must explain to be used."""
+"""Share of the variance of held-out captions, in metres, that must be explained."""
 
 
 class SentenceMean(nn.Module):
@@ -46,14 +46,15 @@ class SentenceMean(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     @classmethod
-    def nothing(cls, text_dim: int, components: int) -> SentenceMean:
+    def zero(cls, text_dim: int, components: int) -> SentenceMean:
         """All sentences alike."""
         weight = torch.zeros(text_dim, components)
         return cls(weight, torch.zeros(components), torch.ones(components))
 
     def forward(self, text_BD: Tensor) -> Tensor:
-        """`[B, K]`."""
-        return text_BD @ self.weight + self.bias
+        """`[B, K]`, in float32 under mixed precision too: small spreads amplify rounding."""
+        with torch.autocast(text_BD.device.type, enabled=False):
+            return text_BD.float() @ self.weight + self.bias
 
 
 @dataclass
@@ -98,12 +99,12 @@ class _Fit:
         spread_DD = sums.text_DD - sums.count * np.outer(self.text_D, self.text_D)
         both_DK = sums.both_DK - sums.count * np.outer(self.text_D, self.found_K)
         self.values_D, self.vectors_DD = np.linalg.eigh(spread_DD)
-        self.turned_DK = self.vectors_DD.T @ both_DK
+        self.rotated_DK = self.vectors_DD.T @ both_DK
 
-    def line(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         """Weight `[D, K]` and bias `[K]`."""
         shrunk_D = np.maximum(self.values_D, 0.0) + penalty * self.count
-        weight_DK = self.vectors_DD @ (self.turned_DK / shrunk_D[:, None])
+        weight_DK = self.vectors_DD @ (self.rotated_DK / shrunk_D[:, None])
         return weight_DK, self.found_K - self.text_D @ weight_DK
 
 
@@ -112,15 +113,16 @@ def fit_sentence_mean(
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Fitted to batches of `text_embedding` `[B, D]` and `coefficients` `[B, K]`, in one pass.
 
-    The penalty is the one with the least error in metres on captions that were left out (five folds
-    by caption); without one that explains enough of them, the mean is the same for all sentences.
+    The penalty is the one with the least error in metres on held-out captions (five folds by
+    caption; other captions of the same motion, and its mirror image, may be in other folds). If
+    too little of their variance is explained, the mean is the same for all sentences.
 
     Args:
         scale_K: standard deviation of each component in metres.
 
     Returns:
         `weight`, `bias` and `spread` of a `SentenceMean`; and facts: whether it is used, and the
-        share of the variance of left-out captions, in metres, that it explains.
+        share of the variance of held-out captions, in metres, that it explains.
     """
     folds: dict[int, _Sums] = {}
     for batch in batches:
@@ -136,9 +138,9 @@ def fit_sentence_mean(
     penalty, explained = _best_penalty(list(folds.values()), np.square(scale_K))
     facts = {"is_used": explained >= _TRUSTED, "explained": explained}
     if not facts["is_used"]:
-        nothing = SentenceMean.nothing(*total.both_DK.shape)
-        return dict(nothing.named_buffers()), facts
-    weight_DK, bias_K = _Fit(total).line(penalty)
+        zero = SentenceMean.zero(*total.both_DK.shape)
+        return dict(zero.named_buffers()), facts
+    weight_DK, bias_K = _Fit(total).solve(penalty)
     left_K = total.errors(weight_DK, bias_K) / total.count
     spread_K = np.sqrt(np.maximum(left_K, _LEAST_SPREAD**2))
     arrays = {"weight": weight_DK, "bias": bias_K, "spread": spread_K}
@@ -148,18 +150,18 @@ def fit_sentence_mean(
 
 def _fold(row_D: np.ndarray) -> int:
     """Of a caption: the same for all of its rows, whatever rounding did to them."""
-    return zlib.crc32(np.round(row_D * 1000.0).astype(np.int16).tobytes()) % _FOLDS
+    return zlib.crc32(np.round(row_D * 1000.0).astype(np.int32).tobytes()) % _FOLDS
 
 
 def _best_penalty(folds: list[_Sums], importance_K: np.ndarray) -> tuple[float, float]:
-    """The penalty with the least error on left-out folds, and the share that it explains."""
+    """The penalty with the least error on held-out folds, and the share that it explains."""
     wrong_P = np.zeros(len(_PENALTIES))
     plain = 1e-12
     for number, held_out in enumerate(folds if len(folds) > 1 else ()):
         first, *others = folds[:number] + folds[number + 1 :]
         fit = _Fit(sum(others, start=first))
-        plain += held_out.errors(np.zeros_like(fit.turned_DK), fit.found_K) @ importance_K
-        wrong_P += [held_out.errors(*fit.line(one)) @ importance_K for one in _PENALTIES]
+        plain += held_out.errors(np.zeros_like(fit.rotated_DK), fit.found_K) @ importance_K
+        wrong_P += [held_out.errors(*fit.solve(one)) @ importance_K for one in _PENALTIES]
     if len(folds) == 1:
         return float(_PENALTIES[-1]), 0.0
     best = int(np.argmin(wrong_P))

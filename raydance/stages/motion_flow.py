@@ -46,7 +46,7 @@ class MotionFlowConfig:
     Attributes:
         enabled: whether a run has this stage.
         sentence_mean: whether the mean motion of a sentence is found by ridge regression and the
-            flow learns what is left; it combines words that training never had together.
+            flow learns the residual; this combines words that training never had together.
         width, num_blocks: of the residual network.
         expansion: width of a block's hidden layer relative to the block's width.
         dropout: inside blocks, in training.
@@ -192,7 +192,7 @@ class MotionFlow(Stage):
         self.num_components, self.num_frames = components.shape[:2]
         self.network = _Network(config, self.num_components, text_dim, self.num_frames)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.mean = mean or SentenceMean.nothing(text_dim, self.num_components)
+        self.mean = mean or SentenceMean.zero(text_dim, self.num_components)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         weight_K = scale.sqrt()
         self.register_buffer("weight", weight_K / weight_K.mean(), persistent=False)

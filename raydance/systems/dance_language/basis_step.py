@@ -159,7 +159,8 @@ def write_basis(
         Facts: components, the share of variance that they explain.
 
     Raises:
-        InputError: too few training windows, or all alike.
+        InputError: too few training windows, or all alike; no training or validation clip that
+            fills a window.
     """
 
     def sample(split: str, wanted: int, noise: augment.Augment) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +172,8 @@ def write_basis(
         keys, network, mask = (np.concatenate(parts) for parts in zip(*found))
         if not len(keys):
             raise InputError(
-                f"{dataset.path}: no {split} clip fills a window; choose a shorter one"
+                f"{dataset.path}: no {split} clip fills a window of {dataset.frames} frames; "
+                "ingest with a smaller --window"
             )
         order = np.argsort(keys, kind="stable")  # whatever worker was first
         return network[order], mask[order]

@@ -58,7 +58,8 @@ def build_stage(run: Run, name: str) -> Stage:
     if name == "motion_flow":
         basis = basis_of(run)
         components, scale = torch.from_numpy(basis.components), torch.from_numpy(basis.scale)
-        has_mean = "sentence_mean" in run.facts["steps"]  # runs made before have none
+        # Runs made before this step have none.
+        has_mean = config.motion_flow.sentence_mean and "sentence_mean" in run.facts["steps"]
         mean = SentenceMean(**load_bundle(run.bundle("sentence_mean"))[0]) if has_mean else None
         return MotionFlow(config.motion_flow, components, scale, text_dim, mean)
     assert name == "text_to_motion", name

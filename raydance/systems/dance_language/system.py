@@ -49,7 +49,7 @@ from raydance.training.run_folder import save_bundle
 _MEAN_EPOCHS: Final = 4
 """With the captions and mirrored windows that each draws."""
 _MEAN_ROWS: Final = 50_000
-"""At most so many rows tell the mean motion of a sentence."""
+"""Maximum number of rows that the mean motion of a sentence is fitted to."""
 
 
 def _section(*names: str) -> Callable[[StepContext], Any]:
@@ -169,11 +169,17 @@ def _motion_to_text(context: StepContext) -> None:
     _train(context, "motion_to_text")
 
 
+def _rows_of_flow(context: StepContext) -> Any:
+    train = context.config.motion_flow.train
+    noise = configs.to_dict(context.config)["augment"]
+    return [noise, train.augment, train.balanced, train.batch_size]
+
+
 def _sentence_mean(context: StepContext) -> dict[str, float]:
     run = context.run
     batches = Batches(batch_spec(run, "motion_flow"))
     epochs = (batch for epoch in range(_MEAN_EPOCHS) for batch in batches.train(epoch))
-    rows = islice(epochs, _MEAN_ROWS // batches.spec.batch_size)
+    rows = islice(epochs, max(1, _MEAN_ROWS // batches.spec.batch_size))
     tensors, facts = fit_sentence_mean(rows, basis_of(run).scale)
     save_bundle(run.bundle("sentence_mean"), tensors, facts)
     return facts
@@ -257,7 +263,7 @@ STEPS: tuple[Step, ...] = (
         name="sentence_mean",
         run=_sentence_mean,
         needs=("motion_basis", "captions"),
-        depends_on=_section("augment"),
+        depends_on=_rows_of_flow,
         is_on=lambda config: config.motion_flow.enabled and config.motion_flow.sentence_mean,
     ),
     Step(
