@@ -21,7 +21,7 @@ def library(folder: Path) -> Path:
     """20 good files of 4 windows, one short, four broken."""
     for i in range(20):
         write_npz(folder / f"good_{i:02}.npz", walk(110, speed_m_s=0.1 * i))
-    write_npz(folder / "short.npz", walk(20))
+    write_npz(folder / "short.npz", walk(9))
     good = (folder / "good_00.npz").read_bytes()
     (folder / "truncated.npz").write_bytes(good[: len(good) // 2])
     (folder / "empty.bvh").write_bytes(b"")
@@ -91,8 +91,8 @@ def test_only_datasets_are_overwritten_and_only_when_asked(
 
     # A failure leaves the old dataset as it was, and nothing beside it.
     bad = tmp_path / "bad"
-    write_npz(bad / "a.npz", walk(10))
-    with pytest.raises(InputError, match="no window could be read from 1 files .*one window is"):
+    write_npz(bad / "a.npz", walk(9))
+    with pytest.raises(InputError, match="no window could be read from 1 files .*shortest clip is"):
         ingest([bad], out, overwrite=True)
     assert contents(out) == contents(tiny_dataset)
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
@@ -125,7 +125,10 @@ def test_real_recordings_are_read(ray_cluster, shared_data: Path, tmp_path: Path
     shutil.copy(cmu / "captions.jsonl", source)
     with pytest.warns(UserWarning, match="captions of 103 files"):
         counts = ingest([source], tmp_path / "out", captions=[source / "captions.jsonl"])
-    assert counts["skipped"] == 0 and counts["short"] == 1 and counts["read"] == 6
+    assert counts["skipped"] == 0 and counts["short"] == 0 and counts["read"] == 7
+    assert (
+        sum(file.get("padded", 0) for file in Dataset.open(tmp_path / "out").manifest["files"]) == 1
+    )
     made = Dataset.open(tmp_path / "out")
     clips = {clip["clip_id"]: clip for clip in made.clips()}
     assert clips["CMU/02_01"]["captions"] == ["walk"] and clips["CMU/02_01"]["fps"] == 120.0

@@ -21,7 +21,8 @@ VAE = MotionVaeConfig(num_joints=3, num_frames=5, hidden=8, latent=4)
 
 def motion_batch() -> dict[str, Tensor]:
     motion = torch.randn(8, 5, 3, 3, generator=torch.Generator().manual_seed(1))
-    return {"motion": motion, "joint_mask": torch.ones(8, 3, dtype=torch.bool)}
+    mask, length = torch.ones(8, 3, dtype=torch.bool), torch.tensor([5, 3] * 4)
+    return {"motion": motion, "joint_mask": mask, "length": length}
 
 
 def vae() -> MotionVae:
