@@ -38,7 +38,7 @@ def command(
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 180)
+        wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 400)
         yield process, url
     finally:
         process.kill()
