@@ -54,7 +54,7 @@ def test_eq6_of_a_single_frame_is_zero() -> None:
 
 def test_absent_joints_and_held_frames_count_for_nothing() -> None:
     joints = torch.tensor([[True, False, True], [False, False, True]])
-    mask = losses.there(joints, torch.tensor([4, 2]), 4)
+    mask = losses.real_joints(joints, torch.tensor([4, 2]), 4)
     assert mask.sum(dim=(1, 2)).tolist() == [2 * 4, 1 * 2]
     x, y = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
     torn = y.clone()

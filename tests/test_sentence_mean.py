@@ -1,4 +1,4 @@
-"""The mean motion of a sentence: what a line from its embedding foretells."""
+"""The mean motion of a sentence, predicted from its embedding."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_combination_never_seen_has_the_sum_of_its_words() -> None:
     torch.testing.assert_close(tensors["spread"], torch.full((K,), 0.3), rtol=0.15, atol=0.0)
 
 
-def test_sentences_that_foretell_nothing_have_one_mean() -> None:
+def test_sentences_that_predict_nothing_have_one_mean() -> None:
     rng = np.random.default_rng(1)
     shuffled = batches(set())
     everything = torch.cat([batch["coefficients"] for batch in shuffled])

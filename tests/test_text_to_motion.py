@@ -138,7 +138,7 @@ def test_other_words_give_another_motion_after_training() -> None:
     train(stage, batch, steps=200, lr=5e-3)
     stage.eval()
     held_out = toy_batch(seed=1)  # the same words, other noise
-    mask = losses.there(held_out["joint_mask"], held_out["length"], T)
+    mask = losses.real_joints(held_out["joint_mask"], held_out["length"], T)
     no_latent = torch.zeros(B, Z)
     with torch.no_grad():
         told = stage.generate(held_out["text_latent"], no_latent, T)

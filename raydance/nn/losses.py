@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from raydance.nn.attention import length_mask
 
 
-def there(joint_mask_BJ: Tensor, length_B: Tensor, num_frames: int) -> Tensor:
+def real_joints(joint_mask_BJ: Tensor, length_B: Tensor, num_frames: int) -> Tensor:
     """`[B, T, J]` bool: joints that the source has, in the frames below each clip's length."""
     return joint_mask_BJ[:, None] & length_mask(length_B, num_frames)[:, :, None]
 

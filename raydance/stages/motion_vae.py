@@ -138,7 +138,7 @@ class MotionVae(Stage):
         """Eq. 8: `recon + gamma * velocity + beta * KL`."""
         config = self.config
         x_BTJ3, y_BTJ3 = batch["motion"], output["motion"]
-        mask_BTJ = losses.there(batch["joint_mask"], batch["length"], x_BTJ3.shape[1])
+        mask_BTJ = losses.real_joints(batch["joint_mask"], batch["length"], x_BTJ3.shape[1])
         recon = losses.reconstruction(x_BTJ3, y_BTJ3, mask_BTJ, config.mse_weight)
         speed = losses.velocity(x_BTJ3, y_BTJ3, mask_BTJ)
         kl = losses.kl_divergence(

@@ -140,7 +140,7 @@ class TextToMotion(Stage):
         }
 
     def _terms(self, motion_BTJ3: Tensor, batch: Batch) -> dict[str, Tensor]:
-        mask_BTJ = losses.there(batch["joint_mask"], batch["length"], motion_BTJ3.shape[1])
+        mask_BTJ = losses.real_joints(batch["joint_mask"], batch["length"], motion_BTJ3.shape[1])
         recon = losses.reconstruction(batch["motion"], motion_BTJ3, mask_BTJ, mse_weight=1.0)
         speed = losses.velocity(batch["motion"], motion_BTJ3, mask_BTJ)
         total = recon + self.config.velocity_weight * speed
