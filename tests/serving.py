@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import threading
 import time
 from collections import Counter
@@ -94,24 +95,25 @@ def write_amc(folder: Path, num_frames: int = 360) -> tuple[Path, Path]:
 
 
 def free_port() -> int:
-    """A port that nobody uses, and that nobody else is given."""
+    """A port that nobody uses."""
     return int(free_ports(1)[0])
 
 
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """An application behind uvicorn, in a thread; yields its address."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="on"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{port}"
-    wait_for(lambda: requests.get(f"{address}/readyz", timeout=60).ok)
-    try:
-        yield address
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    # Held while it is used: a port that was found free may be taken by another process.
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        thread = threading.Thread(target=server.run, args=([held],), daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{held.getsockname()[1]}"
+        wait_for(lambda: requests.get(f"{address}/readyz", timeout=60).ok)
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join(10)
 
 
 def plain_service(run: Path, library: Path | None, page: str | None = None, **settings: Any) -> Any:
