@@ -22,6 +22,10 @@ from raydance.client import Client
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.faults]
 
 
+def _told(folder: Path) -> Path:
+    return folder / "service.log"
+
+
 @pytest.fixture(scope="module")
 def command(
     tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
@@ -29,13 +33,15 @@ def command(
     """The command with two replicas of each part, and the address of its service."""
     port = free_port()
     line = [sys.executable, "-m", "raydance", "serve", str(tiny_run), "--port", str(port)]
-    process = subprocess.Popen(
-        [*line, "--no-page", "--replicas", "2"],
-        env=environment("/tmp"),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ray ends the whole group of a driver that dies
-    )
+    # A file: a pipe that nobody reads would fill, and stop the service.
+    with _told(tmp_path_factory.getbasetemp()).open("w") as told:
+        process = subprocess.Popen(
+            [*line, "--no-page", "--replicas", "2"],
+            env=environment("/tmp"),
+            stderr=told,
+            text=True,
+            start_new_session=True,  # Ray ends the whole group of a driver that dies
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 400)
@@ -72,7 +78,9 @@ def test_a_killed_part_costs_no_request(command: tuple[subprocess.Popen[str], st
 
 
 def test_what_is_being_answered_at_the_end_is_answered(
-    command: tuple[subprocess.Popen[str], str], tiny_run: Path
+    command: tuple[subprocess.Popen[str], str],
+    tiny_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     process, url = command
     found: list[int] = []
@@ -90,7 +98,8 @@ def test_what_is_being_answered_at_the_end_is_answered(
     wait_for(lambda: in_flight() > 1)  # the question after it is one
     process.send_signal(signal.SIGINT)
     client.join(60)
-    _, told = process.communicate(timeout=60)
+    process.wait(60)
+    told = _told(tmp_path_factory.getbasetemp()).read_text()
     assert found == [200]
     assert process.returncode == 0
     # What nodes of Ray report about their workers is on standard error, too.
