@@ -324,3 +324,18 @@ def test_wrong_settings_are_refused_by_name(change):
 def test_settings_survive_a_round_trip():
     settings = TextConfig(model="bert-base-uncased", pooling="cls", revision="abc")
     assert config.from_dict(TextConfig, config.to_dict(settings)) == settings
+
+
+def test_texts_of_late_are_not_embedded_again(tiny_bert, monkeypatch):
+    encoder = load_text_encoder(TextConfig(model=str(tiny_bert)))
+    asked: list[str] = []
+    embed = encoder._embed_new
+    monkeypatch.setattr(encoder, "_embed_new", lambda new: asked.extend(new) or embed(new))
+    monkeypatch.setattr(text, "_NUM_KNOWN", 2)
+    jumps, walks, raises = "the person jumps", "a person walks", "raises the left arm"
+    first = encoder.encode([jumps, walks])
+    np.testing.assert_array_equal(encoder.encode([walks]), first[1:])
+    encoder.encode([raises])  # of three, the one longest unused is forgotten
+    np.testing.assert_array_equal(encoder.encode([walks]), first[1:])
+    np.testing.assert_allclose(encoder.encode([jumps]), first[:1], atol=1e-6)
+    assert asked == [jumps, walks, raises, jumps]

@@ -6,6 +6,7 @@ on all threads that PyTorch takes by itself, as a caller has it (`..._all_thread
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +20,14 @@ from benchmarks.training import dances, scenes
 from raydance.cluster.session import ray_session
 from raydance.systems.base import LocalRunner
 
-_TEXT = "a dancer turns slowly"
+_NUMBERS = itertools.count()
 _STEPS = 8
 _BATCH = 32
+
+
+def _new_text() -> str:
+    """A sentence that no encoder can remember."""
+    return f"a dancer turns slowly {next(_NUMBERS)}"
 
 
 def generation(folder: Path, num_windows: int) -> dict[str, Any]:
@@ -41,7 +47,7 @@ def generation(folder: Path, num_windows: int) -> dict[str, Any]:
         run = make_run(folder)
     with _one_thread():
         system = raydance.load(run)
-        words = system.encode_text([f"{_TEXT} {i}" for i in range(_BATCH)])
+        words = system.encode_text([_new_text() for _ in range(_BATCH)])
         requests = [
             Request(
                 words={name: values[i] for name, values in words.items()},
@@ -53,13 +59,13 @@ def generation(folder: Path, num_windows: int) -> dict[str, Any]:
         ]
 
         def answer(number: int) -> None:
-            system.make(f"{_TEXT} {number}", seed=number, source="flow", steps=_STEPS)
+            system.make(_new_text(), seed=number, source="flow", steps=_STEPS)
 
         count = max(20, num_windows // 5)
         found = _in_turns(
             {
                 "text_to_motion": answer,
-                "encoder": lambda i: system.encode_text([f"{_TEXT} {i}"]),
+                "encoder": lambda i: system.encode_text([_new_text()]),
                 "flow": lambda i: generate(system, [requests[i % _BATCH]]),
             },
             count,
@@ -91,13 +97,13 @@ def generation_tracks(folder: Path, num_windows: int) -> dict[str, Any]:
     with _one_thread():
         system = SYSTEM.load(run.path)
         task, start = system.tasks["generate"], np.zeros((1, system.num_points, 2), np.float32)
-        prompt = system.prompt([_TEXT], start)
+        prompt = system.prompt([_new_text()], start)
         found = _in_turns(
             {
                 "text_to_tracks": lambda i: task.answer(
-                    [task.request({"text": f"{_TEXT} {i}"}, {"seed": i})]
+                    [task.request({"text": _new_text()}, {"seed": i})]
                 ),
-                "encoder": lambda i: system.prompt([f"{_TEXT} {i}"], start),
+                "encoder": lambda i: system.prompt([_new_text()], start),
                 "network": lambda i: system.sample(prompt, i),
             },
             max(20, num_windows // 5),
@@ -144,14 +150,14 @@ def generation_dances(folder: Path, num_windows: int) -> dict[str, Any]:
         music = music_features(song.samples[:length], song.rate, fps=system.fps, num_frames=240)
         answers: dict[str, Callable[[int], Any]] = {
             "text_to_motion": lambda i: system.make(
-                [Condition(num_frames=120, text=f"{_TEXT} {i}", seed=i)]
+                [Condition(num_frames=120, text=_new_text(), seed=i)]
             ),
             "music_to_dance": lambda i: system.make(
                 [Condition(num_frames=240, music=music, seed=i)]
             ),
         }
         count = max(10, num_windows // 20)
-        encoder = {"encoder": lambda i: system.texts.tokens([f"{_TEXT} {i}"])}
+        encoder = {"encoder": lambda i: system.texts.tokens([_new_text()])}
         found = _in_turns(answers | encoder, count)
     found |= _in_turns({f"{name}_all_threads": answer for name, answer in answers.items()}, count)
     found |= _rest(found, "text_to_motion", "encoder")

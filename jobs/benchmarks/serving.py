@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,10 @@ import numpy as np
 from benchmarks.captioning import make_run
 from raydance.cluster.session import ray_session
 
-_TEXT = "a dancer turns slowly"
+_TEXT = "a dancer turns slowly NUMBER"
+_SLOT = b"NUMBER"
+"""Of a text, for a number: the encoder remembers texts."""
+_NUMBERS = itertools.count(1)
 _CLIENTS = 32
 _START_S = 180.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # what Ray gives a replica
@@ -107,8 +111,11 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
         times.setdefault(name, []).append(1000.0 * (time.perf_counter() - started))
         return answer
 
-    def words(seed: int) -> dict[str, np.ndarray]:
-        found = system.encode_text([f"{_TEXT} {seed}"])
+    def text() -> str:
+        return _numbered(_TEXT.encode()).decode()
+
+    def words() -> dict[str, np.ndarray]:
+        found = system.encode_text([text()])
         return {name: values[0] for name, values in found.items()}
 
     def motion(text: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
@@ -119,15 +126,15 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
         return bytes(replies.json_response(facts).body)
 
     def whole(seed: int) -> bytes:
-        made = motion(words(seed), seed)
+        made = motion(words(), seed)
         return encoded(clean_feet(made, system.fps, system.joint_mask)[0])
 
     for seed in range(-3, count):
         if seed == 0:
             times.clear()  # the first ones load what all others find
         timed("generate", lambda s=seed: whole(s))
-        text = timed("generate_text", lambda s=seed: words(s))
-        made = timed("generate_decoder", lambda t=text, s=seed: motion(t, s))
+        spoken = timed("generate_text", words)
+        made = timed("generate_decoder", lambda t=spoken, s=seed: motion(t, s))
         clean = timed("generate_feet", lambda m=made: clean_feet(m, system.fps, system.joint_mask))
         timed("generate_encoding", lambda c=clean[0]: encoded(c))
         clip = generated_clip(clean[0], system.joint_mask, system.fps, "made")
@@ -136,7 +143,7 @@ def in_process(run: Path, take: Path, count: int) -> dict[str, list[float]]:
             lambda c=clip: pose_of(c),
         )
         timed("describe", lambda: system.describe(read_clip(take), 3))
-        timed("search", lambda: system.search(_TEXT, 5))
+        timed("search", lambda: system.search(text(), 5))
     return times
 
 
@@ -285,9 +292,13 @@ def _bodies(folder: Path) -> dict[str, Request]:
     }
 
 
+def _numbered(text: bytes) -> bytes:
+    return text.replace(_SLOT, b"%07d" % next(_NUMBERS), 1)
+
+
 def _ask(connection: http.client.HTTPConnection, request: Request) -> None:
     path, body, headers = request
-    connection.request("POST", path, body, headers)
+    connection.request("POST", path, _numbered(body), headers)
     answer = connection.getresponse()
     content = answer.read()
     assert answer.status == 200, content[:300]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ PACKAGED: Final = "minilm"
 PACKAGED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_CHARACTERS: Final = 20_000
 HUB_TIMEOUT_S: Final = 5.0
+_NUM_KNOWN: Final = 4096
+"""Pieces of texts whose embedding is remembered: those of a service and an evaluation repeat."""
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json")
 # Where a text that is too long is cut, from the best place to the worst.
@@ -153,6 +156,9 @@ class _TransformersEncoder:
                 model = AutoModel.from_config(model.config)
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._lock = threading.Lock()
+        # Pieces of texts -> pooled state and number of tokens; the ones longest unused first.
+        self._known: dict[str, tuple[np.ndarray, float]] = {}
         self._model = model.float().eval().requires_grad_(False).to(device)
         self._device = device
         self._config = config
@@ -228,7 +234,24 @@ class _TransformersEncoder:
         return len(self._split(repaired(text)))
 
     def _embed(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Pooled states `[n, hidden]` and token counts `[n]`."""
+        """Pooled states `[n, hidden]` and token counts `[n]`; those of late are remembered."""
+        with self._lock:
+            found = {piece: self._known[piece] for piece in pieces if piece in self._known}
+        new = [piece for piece in pieces if piece not in found]
+        pooled, num_tokens = self._embed_new(new)
+        found |= {piece: (pooled[i], num_tokens[i]) for i, piece in enumerate(new)}
+        with self._lock:
+            for piece in pieces:
+                self._known.pop(piece, None)
+                self._known[piece] = found[piece]
+            while len(self._known) > _NUM_KNOWN:
+                del self._known[next(iter(self._known))]
+        width = pooled.shape[1]
+        rows = [found[piece][0] for piece in pieces]
+        counts = [found[piece][1] for piece in pieces]
+        return np.array(rows, np.float32).reshape(-1, width), np.array(counts)
+
+    def _embed_new(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))  # little padding
