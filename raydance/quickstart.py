@@ -27,10 +27,12 @@ from raydance.systems.base import LocalRunner
 from raydance.systems.dance_language import system as dance_language
 from raydance.systems.dance_language.config import PAPER_CHOICES
 from raydance.systems.dance_language.system import SYSTEM
+from raydance.systems.engine import Plan
 from raydance.systems.shared_steps import copy_steps
 from raydance.training.run_folder import Run
 
 if TYPE_CHECKING:
+    from raydance.cluster.train import RayRunner
     from raydance.systems.dance_language.run import DanceLanguage
 
 Say = Callable[[str], None]
@@ -49,6 +51,7 @@ _PAPER_NOTE = (
     "does; the paper trains about ten times as long"
 )
 _CHANGES = ("contrastive.train.epochs=22",)  # the corpus needs no more, and a newcomer waits
+_FLOW = "motion_flow"
 _SHARED_STEPS = ("statistics", "motion_basis", "motion_vae")
 _MARK = "quickstart.json"
 _NUM_SEEN = 3
@@ -95,13 +98,8 @@ def quickstart(
         with phases("ingest"):
             say(_ingest(place / "corpus", place / "dataset"))
         runner = RayRunner(workers, report=report)
-        beside = _Beside(place, quick)
-        with phases("train, and the paper's choices beside"):
-            SYSTEM.train(
-                place / "run", place / "dataset", quick, runner, say=say, saved=beside.look
-            )
-        with phases("wait for the paper's choices"):
-            beside.wait()
+        with phases("train, the flow and the paper's choices in other processes"):
+            _train(place, quick, runner, say, flow_beside=workers == 1)
         danced = quickstart_music.dance(place, runner, phases, say) if music else {}
     with phases("evaluate"):
         result = _evaluate(place, say)
@@ -113,32 +111,58 @@ def quickstart(
     return _finish(place, result, pictures, phases, say)
 
 
-class _Beside:
-    """Trains the paper's choices in another process, once the steps are there that both runs have.
+def _train(
+    place: Path,
+    quick: dance_language.DanceLanguageConfig,
+    runner: RayRunner,
+    say: Say,
+    flow_beside: bool,
+) -> None:
+    """Train the run, and the paper's choices.
 
-    One worker leaves a processor of two idle.
+    Args:
+        flow_beside: train the flow, the longest stage, in another process as soon as there is what
+            it builds on: one worker leaves a processor of two idle.
     """
+    from raydance.cluster.background import begin
 
-    def __init__(self, place: Path, quick: dance_language.DanceLanguageConfig) -> None:
-        self.place, self.quick = place, quick
-        self._wait: Callable[[], None] | None = None
+    run, flow = place / "run", place / "flow_run"
+    waits: list[Callable[[], None]] = []
+    flow_beside = flow_beside and quick.motion_flow.enabled
 
-    def look(self) -> None:
-        """Begin, if the shared steps are done and it has not begun."""
-        from raydance.cluster.background import begin
+    def look() -> None:
+        """Begin with the flow, once."""
+        done = Run.open(run).facts["steps"]
+        if not waits and set(_below_flow(place, quick)) <= set(done) and _FLOW not in done:
+            waits.append(begin(_train_flow, place, quick))
 
-        done = Run.open(self.place / "run").facts["steps"]
-        if self._wait is None and set(_SHARED_STEPS) <= set(done):
-            self._wait = begin(_train_paper_choices, self.place, self.quick)
+    SYSTEM.train(
+        run,
+        place / "dataset",
+        quick,
+        runner,
+        but=(_FLOW,) if flow_beside else (),
+        say=say,
+        saved=look if flow_beside else lambda: None,
+    )
+    say("the paper's choices: begins")
+    waits.append(begin(_train_paper_choices, place, quick))
+    for wait in waits:
+        wait()
+    if flow.exists():
+        copy_steps(SYSTEM, flow, run, quick, (_FLOW,))
+        say(f"{_FLOW}: {Run.open(run).facts['steps'][_FLOW]['seconds']:.0f} s, beside the others")
+        shutil.rmtree(flow)
 
-    def wait(self) -> None:
-        """Return when it is done.
 
-        Raises:
-            RaydanceError: it failed.
-        """
-        assert self._wait is not None, "the run was trained, and each step of it was told"
-        self._wait()
+def _below_flow(place: Path, quick: dance_language.DanceLanguageConfig) -> list[str]:
+    needed = Plan.of(SYSTEM, Run.open(place / "run")).needed(_FLOW)
+    return [name for name in SYSTEM.steps_of(quick) if name in needed]
+
+
+def _train_flow(place: Path, quick: dance_language.DanceLanguageConfig) -> None:
+    copy_steps(SYSTEM, place / "run", place / "flow_run", quick, _below_flow(place, quick))
+    SYSTEM.train(place / "flow_run", place / "dataset", quick, LocalRunner(), only=_FLOW)
 
 
 def _train_paper_choices(place: Path, quick: dance_language.DanceLanguageConfig) -> None:

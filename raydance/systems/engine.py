@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -146,6 +146,7 @@ class System:
         runner: Runner,
         *,
         only: str | None = None,
+        but: Collection[str] = (),
         say: Callable[[str], None] = lambda line: None,
         saved: Callable[[], None] = lambda: None,
     ) -> Run:
@@ -153,8 +154,7 @@ class System:
 
         Args:
             datasets: folders by role, or the main one.
-            only: this step alone.
-            say, saved: as for `carry_out`.
+            only, but, say, saved: as for `carry_out`.
 
         Raises:
             InputError: a dataset without training or validation rows, of another modality, with a
@@ -174,7 +174,7 @@ class System:
             dataset=_facts(opened.pop(MAIN)),
             others={role: _facts(dataset) for role, dataset in opened.items()},
         )
-        carry_out(self, run, runner, only=only, say=say, saved=saved)
+        carry_out(self, run, runner, only=only, but=but, say=say, saved=saved)
         return run
 
 
@@ -240,12 +240,15 @@ def carry_out(
     runner: Runner,
     *,
     only: str | None = None,
+    but: Collection[str] = (),
     say: Callable[[str], None] = lambda line: None,
     saved: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Do all steps of a run that are not done, or just one; returns the names of those done now.
 
     Args:
+        only: this step alone.
+        but: steps to be left for later, with all that builds on them.
         say: told one line when a step begins or is found done.
         saved: called when the run folder is worth keeping: before the first step and after each.
 
@@ -267,10 +270,13 @@ def carry_out(
         run.save_facts()
     saved()
     done: list[str] = []
+    left = set(but)
     try:
         for name in wanted:
             if plan.is_done(name):
                 say(f"{name}: done before")
+            elif left & {name, *plan.needed(name)}:
+                left.add(name)
             elif only is None or name == only:
                 say(f"{name}: begins")
                 context = _context_of(plan, name, say)

@@ -239,6 +239,13 @@ STEPS: tuple[Step, ...] = (
         columns=("captions",),
     ),
     Step(
+        name="sentence_mean",
+        run=_sentence_mean,
+        needs=("motion_basis", "captions"),
+        depends_on=_rows_of_flow,
+        is_on=lambda config: config.motion_flow.enabled and config.motion_flow.sentence_mean,
+    ),
+    Step(
         name="text_encoder",
         run=_text_encoder,
         needs=("motion_vae", "captions"),
@@ -258,13 +265,6 @@ STEPS: tuple[Step, ...] = (
         run=_motion_to_text,
         needs=("contrastive",),
         depends_on=_section("motion_to_text"),
-    ),
-    Step(
-        name="sentence_mean",
-        run=_sentence_mean,
-        needs=("motion_basis", "captions"),
-        depends_on=_rows_of_flow,
-        is_on=lambda config: config.motion_flow.enabled and config.motion_flow.sentence_mean,
     ),
     Step(
         name="motion_flow",
