@@ -262,7 +262,8 @@ class CoefficientWriter:
         self.basis = basis_of(self.run)
         self.statistics = statistics_of(self.run)
         self.dataset = Dataset.open(self.run.facts["dataset"]["path"])
-        self.noise = replace(noise, mirror_probability=0.0)
+        # Without other sizes: a flow that learns them makes bodies of all of these sizes.
+        self.noise = replace(noise, mirror_probability=0.0, scale=0.0)
         self.representation, self.seed = representation, seed
 
     def __call__(self, item: tuple[str, int]) -> dict[str, Any]:
