@@ -80,7 +80,7 @@ def text_to_motion(vae: MotionVaeConfig = VAE, **changes: object) -> TextToMotio
 
 
 def motion_flow(**changes: object) -> MotionFlow:
-    config = MotionFlowConfig(width=H, num_blocks=2, **changes)  # type: ignore[arg-type]
+    config = MotionFlowConfig(noise_scale=1.0, width=H, num_blocks=2, **changes)  # type: ignore[arg-type]
     basis = small_basis()
     arrays = (basis.components, basis.scale)
     return MotionFlow(config, *(torch.from_numpy(array) for array in arrays), D)

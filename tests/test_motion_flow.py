@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small_stages import B, D, K, T, evaluate, motion_flow, toy_batch, train
@@ -58,7 +60,7 @@ def test_guidance_leads_from_without_words_to_beyond_them(flow: MotionFlow) -> N
 
 
 @torch.no_grad()
-def test_two_steps_by_hand(flow: MotionFlow) -> None:
+def test_two_steps_by_hand(flow: MotionFlow, monkeypatch: pytest.MonkeyPatch) -> None:
     # Half of the way to the first prediction, then all of it to the second.
     half = noise() + 0.5 * (predict(flow, noise(), 0.0, True) - noise())
     expected = predict(flow, half, 0.5, True)
@@ -66,6 +68,9 @@ def test_two_steps_by_hand(flow: MotionFlow) -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     late = flow.sample(half, TEXT, steps=1, guidance=1.0, start=0.5)
     torch.testing.assert_close(late, expected, atol=1e-5, rtol=1e-5)
+    monkeypatch.setattr(flow, "config", replace(flow.config, noise_scale=0.5))
+    scaled = flow.sample(2.0 * noise(), TEXT, steps=2, guidance=1.0)
+    torch.testing.assert_close(scaled, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_correction_has_the_last_word(flow: MotionFlow) -> None:

@@ -58,6 +58,8 @@ class MotionFlowConfig:
         ema: highest decay of the averaged weights, which are used for sampling.
         guidance: scale of classifier-free guidance; 1 is without.
         steps: of the sampler.
+        noise_scale: of the noise that the sampler starts from; below 1, words are followed better
+            and motion is smoother, and somewhat less diverse.
         candidates: motions generated per request, of which the one nearest to the sentence is kept.
     """
 
@@ -74,6 +76,7 @@ class MotionFlowConfig:
     ema: float = 0.999
     guidance: float = 1.5
     steps: int = 8
+    noise_scale: float = 0.75
     candidates: int = 1
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
@@ -90,6 +93,8 @@ class MotionFlowConfig:
             )
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"motion_flow.ema: {self.ema}; from 0 up to but without 1")
+        if not 0.0 < self.noise_scale <= 2.0:
+            raise ConfigError(f"motion_flow.noise_scale: {self.noise_scale}; above 0, at most 2")
         if self.candidates < 1:
             raise ConfigError(f"motion_flow.candidates: {self.candidates}; at least 1")
 
@@ -275,7 +280,7 @@ class MotionFlow(Stage):
         """Coefficients `[B, K]` for sentences, by Euler's method.
 
         Args:
-            noise_BK: start of the path.
+            noise_BK: start of the path, of unit scale.
             steps, guidance: the configuration's where None.
             wanted_BX: `[B, K + 2 T]`, least-norm coefficients of given frames and the frames'
                 flags; no frames are given if None.
@@ -291,9 +296,9 @@ class MotionFlow(Stage):
         schedule = network.schedule(times[:-1], text_BD, has_free)
         seen_BW = None if wanted_BX is None else network.wanted(wanted_BX)
         mean_BK, spread_K = self.mean(text_BD), self.mean.spread
-        z_BK = noise_BK
+        z_BK = self.config.noise_scale * noise_BK
         if changed_K is not None:
-            z_BK = torch.lerp(noise_BK, (changed_K - mean_BK) / spread_K, start)
+            z_BK = torch.lerp(z_BK, (changed_K - mean_BK) / spread_K, start)
         for now, after, modulations in zip(times, times[1:], schedule):
             hidden_BW = network.input(z_BK)
             if seen_BW is not None:
