@@ -182,7 +182,7 @@ def test_nothing_is_begun_for_callers_who_have_gone(tiny_run: Path, monkeypatch:
 
     begun: list[str] = []
     goes_on = threading.Event()
-    generate = generator.Generator.generate_together
+    generate = generator.Generator.answer_together
 
     def held(part: Any, asked: Any) -> Any:
         begun.append(asked[0][0][1])
@@ -190,7 +190,7 @@ def test_nothing_is_begun_for_callers_who_have_gone(tiny_run: Path, monkeypatch:
         return generate(part, asked)
 
     with plain_service(tiny_run, None) as url:
-        monkeypatch.setattr(generator.Generator, "generate_together", held)
+        monkeypatch.setattr(generator.Generator, "answer_together", held)
         host, port = url.removeprefix("http://").split(":")
         callers = []
         for number in range(5):

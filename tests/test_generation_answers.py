@@ -183,7 +183,7 @@ def test_a_run_without_a_flow_refuses_it_and_lists_what_it_has(shelf_without_flo
     generator = Generator(shelf_without_flow)
     generator.warm_up()
     asked = [((None, TURN), {"source": "flow"}), ((None, TURN), {"steps": 3}), ((None, TURN), {})]
-    flow, steps, usual = generator.generate_together(asked)
+    flow, steps, usual = generator.answer_together(asked)
     assert isinstance(flow, Failed) and isinstance(steps, Failed)
     assert str(flow.error) == "source: 'flow'; allowed: prior, cluster, nearest"
     assert "allowed with source 'flow', not 'prior'" in str(steps.error)

@@ -31,12 +31,12 @@ def test_one_that_is_refused_does_not_take_the_others_of_its_batch_with_it(run_c
         (("tiny", TURN), {"frames": 20, "seconds": 1.0}),
         ((None, "sharp kicks"), {"seed": 4, "frames": 30}),
     ]
-    answers = generator.generate_together(asked)
+    answers = generator.answer_together(asked)
     errors = [type(one.error) for one in answers if isinstance(one, Failed)]
     assert [isinstance(one, Failed) for one in answers] == [False, True, True, True, False]
     assert errors == [NotHere, InputError, InputError]
     for i in (0, 4):
-        (alone,) = generator.generate_together([asked[i]])
+        (alone,) = generator.answer_together([asked[i]])
         assert not isinstance(alone, Failed) and not isinstance(answers[i], Failed)
         np.testing.assert_allclose(answers[i][1].motion, alone[1].motion, atol=2e-3)
 
@@ -49,10 +49,10 @@ def test_searches_together_find_what_each_finds_alone(run_cache: RunCache):
         (("unknown", TURN), 1, None),
         (("tiny", ""), 1, None),
     ]
-    answers = retriever.find_together(asked)
+    answers = retriever.answer_together(asked)
     assert [isinstance(one, Failed) for one in answers] == [False, False, True, True]
     for row, answer in zip(asked[:2], answers[:2]):
-        (alone,) = retriever.find_together([row])
+        (alone,) = retriever.answer_together([row])
         assert not isinstance(alone, Failed) and not isinstance(answer, Failed)
         found, wanted = answer[1]["hits"], alone[1]["hits"]
         assert [hit["clip_id"] for hit in found] == [hit["clip_id"] for hit in wanted]
@@ -61,7 +61,7 @@ def test_searches_together_find_what_each_finds_alone(run_cache: RunCache):
 
 def test_a_search_without_a_library_fails_alone(tiny_run: Path):
     retriever = Retriever(RunCache([Entry(name="tiny", run=str(tiny_run))]))
-    wrong, right = retriever.find_together([((None, TURN), 1, True), ((None, TURN), 1, None)])
+    wrong, right = retriever.answer_together([((None, TURN), 1, True), ((None, TURN), 1, None)])
     assert isinstance(wrong, Failed) and isinstance(wrong.error, NotHere)
     assert not isinstance(right, Failed)
 
@@ -77,8 +77,8 @@ def test_the_encoder_is_loaded_only_where_sentences_are_encoded(tiny_run: Path):
 def test_a_point_of_a_run_that_was_replaced_is_not_used(run_cache: RunCache):
     from dataclasses import replace
 
-    (encoded,) = SentenceEncoder(run_cache).encode_together([(None, TURN)])
+    (encoded,) = SentenceEncoder(run_cache).answer_together([(None, TURN)])
     assert not isinstance(encoded, Failed)
     gone = replace(encoded, entry=replace(encoded.entry, identity="another"))
-    (answer,) = Generator(run_cache).generate_together([(gone, {})])
+    (answer,) = Generator(run_cache).answer_together([(gone, {})])
     assert isinstance(answer, Failed) and isinstance(answer.error, Changed)

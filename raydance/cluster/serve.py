@@ -35,10 +35,10 @@ from ray.serve.handle import DeploymentHandle
 
 from raydance.serving import describer, generator, retriever, sentence_encoder
 from raydance.serving.backend import QUICK_S, Backend
-from raydance.serving.parts import EncodedText, GeneratedMotion, Part, only
+from raydance.serving.parts import EncodedText, Part, only
 from raydance.serving.problems import Busy, Changed
 from raydance.serving.runs import Entry, RunCache
-from raydance.serving.sentence_encoder import InWords, TextInput
+from raydance.serving.sentence_encoder import TextInput
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
@@ -60,8 +60,8 @@ class _Replica:
     """A part in a replica: one thread computes, so that the loop stays free for what arrives."""
 
     kind: ClassVar[type[Part]]
-    batched: ClassVar[tuple[str, ...]] = ()
-    """Methods that answer what arrives together in one batch."""
+    is_batched: ClassVar[bool] = True
+    """Whether it answers what arrives together in one batch."""
 
     def __init__(self) -> None:
         self._part: Part | None = None
@@ -71,8 +71,7 @@ class _Replica:
 
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Open the runs; Ray calls it before the first request."""
-        for name in self.batched:
-            getattr(self, name).set_max_batch_size(config["batch"])
+        self.answer.set_max_batch_size(config["batch"])  # type: ignore[attr-defined]
         run_cache = RunCache([Entry(**row) for row in config["runs"]], _LOADED_RUNS)
         part = self.kind(run_cache, encodes=not config["encoder_apart"])
         await self._in_thread(part.warm_up)
@@ -117,6 +116,15 @@ class _Replica:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, timed)
 
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
+    async def answer(self, asked: list[Any]) -> list[Any]:
+        """What the part answers to one of the requests that arrive together."""
+        return list(await self.compute(self.part.answer_together, asked))
+
+    async def answer_alone(self, asked: Any) -> Any:
+        """`answer` for what takes long, and would hold up all others of its batch."""
+        return (await self.compute(self.part.answer_together, [asked]))[0]
+
     async def do(self, method: str, *arguments: Any) -> Any:
         """What a method of the part answers to one request."""
         return await self.compute(getattr(self.part, method), *arguments)
@@ -127,49 +135,28 @@ class _Replica:
 
 
 class SentenceEncoder(_Replica):
-    """Sentences into points, those that arrive together in one batch."""
+    """Sentences into points."""
 
     kind = sentence_encoder.SentenceEncoder
-    batched = ("encode",)
-
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def encode(self, asked: list[InWords]) -> list[Any]:
-        """See `sentence_encoder.SentenceEncoder.encode_together`."""
-        return list(await self.compute(self.part.encode_together, asked))
 
 
 class Generator(_Replica):
-    """Sentences into motion, those that arrive together in one batch."""
+    """Sentences into motion."""
 
     kind = generator.Generator
-    batched = ("generate",)
-
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def generate(self, asked: list[tuple[TextInput, Mapping[str, Any]]]) -> list[Any]:
-        """See `generator.Generator.generate_together`."""
-        return list(await self.compute(self.part.generate_together, asked))
-
-    async def generate_alone(self, asked: tuple[TextInput, Mapping[str, Any]]) -> Any:
-        """`generate` for long motion, which would hold up all others of its batch."""
-        return (await self.compute(self.part.generate_together, [asked]))[0]
 
 
 class Describer(_Replica):
     """Motion into words and points."""
 
     kind = describer.Describer
+    is_batched = False
 
 
 class Retriever(_Replica):
-    """Sentences or points into clips, the sentences that arrive together in one batch."""
+    """Sentences or points into clips."""
 
     kind = retriever.Retriever
-    batched = ("find",)
-
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=_BATCH_WAIT_S)
-    async def find(self, asked: list[tuple[TextInput, int, bool | None]]) -> list[Any]:
-        """See `retriever.Retriever.find_together`."""
-        return list(await self.compute(self.part.find_together, asked))
 
 
 KINDS: Final = (SentenceEncoder, Generator, Describer, Retriever)
@@ -201,7 +188,7 @@ class Deployments(Backend):
 
     async def _speak(self, model: str | None, text: str) -> EncodedText:
         answer = await self._call(
-            "SentenceEncoder", "encode", model, (model, text), limit_s=QUICK_S
+            "SentenceEncoder", "answer", model, (model, text), limit_s=QUICK_S
         )
         encoded: EncodedText = only([answer])
         return encoded
@@ -222,40 +209,20 @@ class Deployments(Backend):
         answers: list[EncodedText] = await _steadily(call)
         return answers
 
-    async def generate(
-        self, model: str | None, text: str, **wanted: Any
-    ) -> tuple[EncodedText, GeneratedMotion]:
-        """See `Backend`."""
+    async def ask_with_texts(
+        self, part: str, model: str | None, texts: Sequence[str], *more: Any, is_long: bool = False
+    ) -> list[Any]:
+        """See `Backend`; what arrives together the replicas answer together."""
+        method, limit_s = ("answer_alone", None) if is_long else ("answer", QUICK_S)
 
-        is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
-        method, limit_s = ("generate_alone", None) if is_long else ("generate", QUICK_S)
+        async def answer_to(text: str) -> Any:
+            async def call() -> Any:
+                asked = (await self._said(model, text), *more)
+                return only([await self._call(part, method, model, asked, limit_s=limit_s)])
 
-        async def call() -> tuple[EncodedText, GeneratedMotion]:
-            asked = (await self._said(model, text), wanted)
-            answer = await self._call("Generator", method, model, asked, limit_s=limit_s)
-            made: tuple[EncodedText, GeneratedMotion] = only([answer])
-            return made
+            return await _steadily(call)
 
-        return await _steadily(call)
-
-    async def generate_all(
-        self, model: str | None, texts: Sequence[str], **wanted: Any
-    ) -> list[tuple[EncodedText, GeneratedMotion]]:
-        """See `Backend`; what arrives together the replicas make together."""
-        return await asyncio.gather(*(self.generate(model, text, **wanted) for text in texts))
-
-    async def find(
-        self, model: str | None, text: str, k: int, in_library: bool | None
-    ) -> tuple[EncodedText, dict[str, Any]]:
-        """See `Backend`."""
-
-        async def call() -> tuple[EncodedText, dict[str, Any]]:
-            asked = (await self._said(model, text), k, in_library)
-            answer = await self._call("Retriever", "find", model, asked, limit_s=QUICK_S)
-            found: tuple[EncodedText, dict[str, Any]] = only([answer])
-            return found
-
-        return await _steadily(call)
+        return await asyncio.gather(*(answer_to(text) for text in texts))
 
     def _handle(self, name: str, model: str | None) -> DeploymentHandle:
         handle = self._handles[name]

@@ -25,7 +25,6 @@ APPLICATION: Final = "raydance"
 _REQUEST_S: Final = 120.0
 _ON_GPU: Final = ("Generator", "Describer")
 _LOGGING: Final = {"log_level": "WARNING", "enable_access_log": False}
-_BATCHED: Final = ("SentenceEncoder", "Generator", "Retriever")
 # Read by Serve where a replica starts. Measured: they halve what Serve adds to a request.
 _ENVIRONMENT: Final = {
     **SERVE_ENVIRONMENT,
@@ -108,10 +107,9 @@ def _parts(
     bound = {}
     for kind in deployments.KINDS:
         on_gpu = scale.gpu and kind.__name__ in _ON_GPU
-        is_batched = kind.__name__ in _BATCHED
         bound[kind.__name__] = serve.deployment(
             name=kind.__name__,
-            max_ongoing_requests=2 * max(scale.batch, deployments.BATCH) if is_batched else 8,
+            max_ongoing_requests=2 * max(scale.batch, deployments.BATCH) if kind.is_batched else 8,
             max_queued_requests=2 * settings.most_requests,
             ray_actor_options=_actor(scale.cpus, 1 if on_gpu else 0),
             user_config=user_config,

@@ -58,22 +58,35 @@ class Backend(ABC):
         """Sentences in a run's spaces."""
 
     @abstractmethod
+    async def ask_with_texts(
+        self, part: str, model: str | None, texts: Sequence[str], *more: Any, is_long: bool = False
+    ) -> list[Any]:
+        """What a `TextPart` answers to sentences, each as it would be answered alone.
+
+        Args:
+            more: what else its `answer` takes.
+            is_long: whether an answer takes longer than a moment.
+        """
+
     async def generate(
         self, model: str | None, text: str, **wanted: Any
     ) -> tuple[EncodedText, GeneratedMotion]:
-        """Motion for a sentence; for `wanted` see `Generator.generate_together`."""
+        """Motion for a sentence; for `wanted` see `Generator.answer`."""
+        return (await self.generate_all(model, [text], **wanted))[0]
 
-    @abstractmethod
     async def generate_all(
         self, model: str | None, texts: Sequence[str], **wanted: Any
     ) -> list[tuple[EncodedText, GeneratedMotion]]:
         """Motion for several sentences, each as `generate` would make it."""
+        is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
+        return await self.ask_with_texts("Generator", model, texts, wanted, is_long=is_long)
 
-    @abstractmethod
     async def find(
         self, model: str | None, text: str, k: int, in_library: bool | None
     ) -> tuple[EncodedText, dict[str, Any]]:
         """Clips near a sentence."""
+        (found,) = await self.ask_with_texts("Retriever", model, [text], k, in_library)
+        return found
 
     async def models(self) -> list[dict[str, Any]]:
         """Facts of the runs."""
@@ -186,26 +199,13 @@ class InProcess(Backend):
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """See `Backend`."""
         asked = [(model, text) for text in texts]
-        answers = await self.ask("SentenceEncoder", "encode_together", model, asked)
+        answers = await self.ask("SentenceEncoder", "answer_together", model, asked)
         return [only([answer]) for answer in answers]
 
-    async def generate(
-        self, model: str | None, text: str, **wanted: Any
-    ) -> tuple[EncodedText, GeneratedMotion]:
+    async def ask_with_texts(
+        self, part: str, model: str | None, texts: Sequence[str], *more: Any, is_long: bool = False
+    ) -> list[Any]:
         """See `Backend`."""
-        return (await self.generate_all(model, [text], **wanted))[0]
-
-    async def generate_all(
-        self, model: str | None, texts: Sequence[str], **wanted: Any
-    ) -> list[tuple[EncodedText, GeneratedMotion]]:
-        """See `Backend`."""
-        asked = [((model, text), wanted) for text in texts]
-        answers = await self.ask("Generator", "generate_together", model, asked)
+        asked = [((model, text), *more) for text in texts]
+        answers = await self.ask(part, "answer_together", model, asked)
         return [only([answer]) for answer in answers]
-
-    async def find(
-        self, model: str | None, text: str, k: int, in_library: bool | None
-    ) -> tuple[EncodedText, dict[str, Any]]:
-        """See `Backend`."""
-        asked = [((model, text), k, in_library)]
-        return only(await self.ask("Retriever", "find_together", model, asked))

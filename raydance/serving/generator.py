@@ -3,80 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from raydance.errors import InputError, RaydanceError
+from raydance.errors import InputError
 from raydance.motion.clip import Clip
-from raydance.serving.parts import EncodedText, Failed, GeneratedMotion, Part
+from raydance.serving.parts import EncodedText, GeneratedMotion
 from raydance.serving.problems import NotHere
-from raydance.serving.runs import Entry, OpenRun, RunCache
-from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
+from raydance.serving.runs import OpenRun
+from raydance.serving.sentence_encoder import TextPart
 from raydance.systems.dance_language.generation import Request, generate, warm_up
 from raydance.systems.steering import Sentence
 from raydance.systems.steering_plan import SteeringPlan
 
 
-class Generator(Part):
+class Generator(TextPart):
     """Sentences into motion."""
 
-    def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
-        super().__init__(run_cache, encodes=encodes)
-        self._speech = SentenceEncoder(run_cache)
-
     def warm_up(self) -> None:
-        if self.encodes:
-            self._speech.warm_up()
+        super().warm_up()
         system = self.run_cache.open(None).system
         point = np.zeros((1, system.config.motion_vae.latent), np.float32)
         system.decode(point)
         warm_up(system)
 
-    def generate_together(
-        self, asked: Sequence[tuple[TextInput, Mapping[str, Any]]]
-    ) -> list[tuple[EncodedText, GeneratedMotion] | Failed]:
-        """Motion for sentences, each with the sentence as it was encoded.
+    def answer(
+        self, asked: Sequence[tuple[EncodedText, Mapping[str, Any]]]
+    ) -> list[GeneratedMotion]:
+        """Motion for sentences, decoded in one batch.
 
         Args:
             asked: each with further fields of `Request`, or `seconds` in place of `frames`.
         """
-        heard = self._speech.hear_together([said for said, _ in asked])
-        right = [(i, one) for i, one in enumerate(heard) if isinstance(one, EncodedText)]
-        made = self._make_together([(one, asked[i][1]) for i, one in right])
-        answers: list[Any] = list(heard)
-        for (i, one), motion in zip(right, made):
-            answers[i] = motion if isinstance(motion, Failed) else (one, motion)
-        return answers
-
-    def _make_together(
-        self, asked: Sequence[tuple[EncodedText, Mapping[str, Any]]]
-    ) -> list[GeneratedMotion | Failed]:
-        """Motion for encoded sentences; what one run is to make is decoded in one batch."""
-        answers: list[GeneratedMotion | Failed | None] = [None] * len(asked)
-        by_run: dict[Entry, list[int]] = defaultdict(list)
-        for i, (encoded, _) in enumerate(asked):
-            by_run[encoded.entry].append(i)
-        for entry, places in by_run.items():
-            started = time.perf_counter()
-            try:
-                opened = self.run_cache.open(entry)
-                system = opened.system
-                requests = [_request(*asked[i], opened) for i in places]
-                motions = generate(system, requests)
-            except RaydanceError as error:
-                if len(places) == 1:
-                    answers[places[0]] = Failed(error)
-                else:  # one that is refused must not take the others with it
-                    for i in places:
-                        answers[i] = self._make_together([asked[i]])[0]
-                continue
-            ms = 1000.0 * (time.perf_counter() - started)
-            for i, motion in zip(places, motions):
-                answers[i] = _made(opened, motion.motion, ms, facts=motion.facts)
-        return [answer for answer in answers if answer is not None]
+        started = time.perf_counter()
+        opened = self.run_cache.open(asked[0][0].entry)
+        motions = generate(opened.system, [_request(*one, opened) for one in asked])
+        ms = 1000.0 * (time.perf_counter() - started)
+        return [_made(opened, motion.motion, ms, facts=motion.facts) for motion in motions]
 
     def between(
         self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]

@@ -10,7 +10,8 @@ Dimensions: N windows, T frames, Z latent, D sentence embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -108,6 +109,32 @@ def only(answers: Sequence[Answer | Failed]) -> Answer:
     if isinstance(answer, Failed):
         raise answer.error
     return answer
+
+
+def answer_in_groups(
+    answer: Callable[[Sequence[Any]], Sequence[Any]],
+    asked: Sequence[Any],
+    group_of: Callable[[Any], Hashable],
+) -> list[Any]:
+    """Answers to requests, in their order; those of one group are answered together.
+
+    A request that is refused is `Failed`, and its group is then answered one by one.
+    """
+    answers: list[Any] = [None] * len(asked)
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i, one in enumerate(asked):
+        groups[group_of(one)].append(i)
+    for places in groups.values():
+        try:
+            found = answer([asked[i] for i in places])
+        except RaydanceError as error:
+            if len(places) == 1:
+                found = [Failed(error)]
+            else:
+                found = [answer_in_groups(answer, [asked[i]], group_of)[0] for i in places]
+        for i, one in zip(places, found, strict=True):
+            answers[i] = one
+    return answers
 
 
 class Part:

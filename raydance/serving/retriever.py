@@ -8,27 +8,24 @@ from typing import Any, Final
 
 import numpy as np
 
-from raydance.errors import RaydanceError
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import EncodedText, Failed, Part
+from raydance.serving.parts import EncodedText
 from raydance.serving.runs import Entry, OpenRun, RunCache
-from raydance.serving.sentence_encoder import SentenceEncoder, TextInput
+from raydance.serving.sentence_encoder import TextPart
 from raydance.systems.dance_language.training_summary import summarise
 
 _GOLDEN: Final = 0.5 * (5.0**0.5 - 1.0)
 
 
-class Retriever(Part):
+class Retriever(TextPart):
     """Sentences, or points, into clips, and clips into their motion."""
 
     def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
         super().__init__(run_cache, encodes=encodes)
-        self._speech = SentenceEncoder(run_cache)
         self._known: dict[str, dict[str, Any]] = {}
 
     def warm_up(self) -> None:
-        if self.encodes:
-            self._speech.warm_up()
+        super().warm_up()
         opened = self.run_cache.open(None)
         _ = opened.system.library, opened.finder
 
@@ -63,19 +60,12 @@ class Retriever(Part):
             "trained_on": asdict(summarise(system.library, system.captions.texts)),
         }
 
-    def find_together(
-        self, asked: Sequence[tuple[TextInput, int, bool | None]]
-    ) -> list[tuple[EncodedText, dict[str, Any]] | Failed]:
+    def answer(self, asked: Sequence[tuple[EncodedText, int, bool | None]]) -> list[dict[str, Any]]:
         """For (sentence, k, in_library) the k clips nearest to it, as `search` has them."""
-        answers: list[Any] = self._speech.hear_together([said for said, *_ in asked])
-        for i, one in enumerate(answers):
-            if isinstance(one, EncodedText):
-                try:
-                    point_Z = one.words["text_projection"]
-                    answers[i] = one, self.search(one.entry, point_Z, *asked[i][1:])
-                except RaydanceError as error:
-                    answers[i] = Failed(error)
-        return answers
+        return [
+            self.search(one.entry, one.words["text_projection"], k, in_library)
+            for one, k, in_library in asked
+        ]
 
     def search(
         self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None

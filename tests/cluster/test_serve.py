@@ -200,7 +200,7 @@ def mortal_speech(mark: Path) -> Any:
 
     # In here, so that they are sent to the replicas, which cannot import this file.
     class SentenceEncoder:
-        async def encode(self, asked: Any) -> Any:
+        async def answer(self, asked: Any) -> Any:
             import asyncio
 
             if not mark.exists():
@@ -210,7 +210,7 @@ def mortal_speech(mark: Path) -> Any:
             return asked
 
     class Generator:
-        async def generate(self, asked: tuple[Any, dict[str, Any]]) -> Any:
+        async def answer(self, asked: tuple[Any, dict[str, Any]]) -> Any:
             return asked
 
     class Ingress:
