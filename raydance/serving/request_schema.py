@@ -8,10 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from raydance.errors import InputError
 from raydance.serving.paging import MAX_CURSOR
-from raydance.stages.motion_flow import MAX_GUIDANCE
-from raydance.stages.motion_flow import MAX_STEPS as MAX_FLOW_STEPS
-from raydance.systems.dance_language.generation import MAX_CANDIDATES
 from raydance.systems.dance_language.long_motion import MAX_SECONDS
+from raydance.systems.dance_language.tasks import Candidates, Guidance, Seed, Steps
 from raydance.systems.steering_plan import SteeringPlan
 
 MAX_TEXT: Final = 2000
@@ -27,7 +25,6 @@ MAX_TEXTS: Final = 64
 MAX_CAPTIONS: Final = 20
 MAX_STEPS: Final = 9
 MAX_POINTS: Final = 5000
-MAX_SEED: Final = 2**31 - 1
 
 Format = Literal["json", "npz", "bvh", "glb", "gif", "mp4"]
 """What motion can be answered as."""
@@ -78,28 +75,15 @@ class Generate(_Strict):
         description="Length, at most the model's `max_frames`; or give `seconds`",
     )
     seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS, allow_inf_nan=False)
-    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="Another seed, another motion")
+    seed: Seed = 0
     num_samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
     source: Literal["flow", "prior", "cluster", "nearest"] | None = Field(
         default=None,
         description="Where motion comes from, one of the model's `sources`; its default if absent",
     )
-    steps: int | None = Field(
-        default=None, ge=1, le=MAX_FLOW_STEPS, description="Of the flow's sampler"
-    )
-    guidance: float | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_GUIDANCE,
-        allow_inf_nan=False,
-        description="How much the flow stresses the sentence: 1 as it was trained, above 1 more",
-    )
-    candidates: int | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_CANDIDATES,
-        description="Motions that the flow makes for each sample; the one that fits best is kept",
-    )
+    steps: Steps = None
+    guidance: Guidance = None
+    candidates: Candidates = None
     format: Format = Field(
         default="json", description="Several samples or `texts` in another format are a zip"
     )

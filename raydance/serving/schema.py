@@ -12,7 +12,6 @@ from raydance.serving.request_schema import MAX_MOTIONS as MAX_MOTIONS
 from raydance.serving.request_schema import MAX_POINTS as MAX_POINTS
 from raydance.serving.request_schema import MAX_PROMPTS as MAX_PROMPTS
 from raydance.serving.request_schema import MAX_SAMPLES as MAX_SAMPLES
-from raydance.serving.request_schema import MAX_SEED as MAX_SEED
 from raydance.serving.request_schema import MAX_STEPS as MAX_STEPS
 from raydance.serving.request_schema import MAX_TEXT as MAX_TEXT
 from raydance.serving.request_schema import MAX_TEXTS as MAX_TEXTS

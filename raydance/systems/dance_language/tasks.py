@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -33,6 +33,27 @@ NOT_CALIBRATED = (
 )
 
 
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1, description="Another seed, another motion")]
+Steps = Annotated[int | None, Field(ge=1, le=MAX_STEPS, description="Of the flow's sampler")]
+Guidance = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=MAX_GUIDANCE,
+        allow_inf_nan=False,
+        description="How much the flow stresses the sentence: 1 as it was trained, above 1 more",
+    ),
+]
+Candidates = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=MAX_CANDIDATES,
+        description="Motions that the flow makes for each sample; the one that fits best is kept",
+    ),
+]
+
+
 class DescribeOptions(TaskOptions):
     """How motion is put into words."""
 
@@ -46,14 +67,14 @@ class GenerateOptions(TaskOptions):
     """How motion is made; see `DanceLanguage.make`."""
 
     frames: int | None = Field(default=None, description="Length; a window by default")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Another seed, another motion")
+    seed: Seed = 0
     samples: int = Field(default=1, ge=1, le=MAX_SAMPLES)
     source: str | None = Field(
         default=None, max_length=100, description="flow, prior, cluster, nearest or clip"
     )
-    steps: int | None = Field(default=None, ge=1, le=MAX_STEPS, description="Of the flow")
-    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE)
-    candidates: int | None = Field(default=None, ge=1, le=MAX_CANDIDATES)
+    steps: Steps = None
+    guidance: Guidance = None
+    candidates: Candidates = None
     clean_feet: bool = Field(
         default=True, description="Keep feet that stand from sliding, and bones at one length"
     )
