@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 from fastapi import Depends, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData
 
 from raydance.serving import bounds
 from raydance.serving.backend import Backend
@@ -77,22 +76,6 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> RequestValidationE
         for one in error.errors()
     ]
     return RequestValidationError(mistakes)
-
-
-def text_field(form: FormData, name: str, longest: int) -> str | None:
-    """A field of text, or None where it is absent.
-
-    Raises:
-        Problem: too long, or not text.
-    """
-    value = form.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise Problem(422, f"{name}: a file; allowed: text")
-    if len(value) > longest:
-        raise Problem(422, f"{name}: {len(value)} characters; allowed: up to {longest}")
-    return value
 
 
 def clip_url(kind: str, clip_id: str, **query: Any) -> str:

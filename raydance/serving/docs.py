@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from raydance.motion.units import AXES, LENGTHS
 from raydance.serving import examples
 from raydance.serving.examples import EXAMPLES
+from raydance.serving.form import MODEL, READING, UPLOAD
 from raydance.serving.problems import MEDIA_TYPE
 from raydance.serving.replies import FORMATS, NPZ, ZIP
-from raydance.serving.uploads import MAX_UPLOAD_NAME
 
 _FILES: Final = {
     "file": {
@@ -28,24 +27,6 @@ _FILES: Final = {
         "description": "The .asf file that an .amc file needs, and no other",
     },
 }
-_READING: Final[dict[str, Any]] = {
-    "fps": {
-        "type": "number",
-        "minimum": 1,
-        "maximum": 1000,
-        "description": "The file's true frame rate, where it is wrong",
-    },
-    "units": {"type": "string", "enum": list(LENGTHS), "description": "Detected"},
-    "up": {"type": "string", "enum": list(AXES), "description": "Detected"},
-}
-_UPLOAD: Final = {
-    "upload": {
-        "type": "string",
-        "maxLength": MAX_UPLOAD_NAME,
-        "description": "In place of a file: the header `X-Raydance-Upload` of the answer to it",
-    }
-}
-_MODEL: Final = {"model": {"type": "string", "maxLength": 200, "description": "A served run"}}
 _PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
 _ANYWHERE: Final = {
     405: "Another method; `Allow` names those that there are",
@@ -107,16 +88,11 @@ OF_GENERATED: Final[dict[str, Any]] = {
 """Headers of generated files alone."""
 
 
-def whole(low: int, high: int, default: int) -> dict[str, Any]:
-    """A whole number in a form."""
-    return {"type": "integer", "minimum": low, "maximum": high, "default": default}
-
-
 def multipart(**fields: Any) -> dict[str, Any]:
     """`openapi_extra` of a route that takes a motion file."""
     schema = {
         "type": "object",
-        "properties": _FILES | _UPLOAD | _READING | _MODEL | fields,
+        "properties": {**_FILES, **UPLOAD, **READING, **MODEL, **fields},
         "additionalProperties": False,
     }
     return {

@@ -3,18 +3,45 @@ which clients choose as they like, do not decide what it is; its field does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from raydance.motion.units import AXES, LENGTHS
 from raydance.serving.problems import Problem
+
+Fields = Mapping[str, Mapping[str, Any]]
+"""Fields of text by name, each with its JSON schema as in the API's document."""
+
+READING: Final[Fields] = {
+    "fps": {
+        "type": "number",
+        "minimum": 1,
+        "maximum": 1000,
+        "description": "The file's true frame rate, where it is wrong",
+    },
+    "units": {"type": "string", "enum": list(LENGTHS), "description": "Detected"},
+    "up": {"type": "string", "enum": list(AXES), "description": "Detected"},
+}
+UPLOAD: Final[Fields] = {
+    "upload": {
+        "type": "string",
+        "maxLength": 64,
+        "description": "In place of a file: the header `X-Raydance-Upload` of the answer to it",
+    }
+}
+MODEL: Final[Fields] = {
+    "model": {"type": "string", "maxLength": 200, "description": "A served run"}
+}
 
 _MOST_PARTS: Final = 16
 _TEXT_BYTES: Final = 4096  # of a field; more than any value that is allowed
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 class _Parts(MultiPartParser):
@@ -76,3 +103,56 @@ async def _text(name: str, part: UploadFile | str) -> str:
     if len(content) > _TEXT_BYTES:
         raise Problem(422, f"{name}: {text[:40]!r} and more; at most {_TEXT_BYTES} bytes")
     return text
+
+
+def fields_of(body: type[BaseModel], *names: str) -> dict[str, dict[str, Any]]:
+    """Fields of a form that mean what those of a JSON body mean."""
+    properties = body.model_json_schema()["properties"]
+    found = {}
+    for name in names:
+        field = properties[name]
+        field |= field.pop("anyOf", [{}])[0]  # a value, or null
+        found[name] = {k: v for k, v in field.items() if k != "title" and v is not None}
+    return found
+
+
+def values_of(form: FormData, fields: Fields) -> dict[str, Any]:
+    """The values of a form's fields; the default, else None, of those that are absent.
+
+    Raises:
+        Problem: a value that its schema does not allow.
+    """
+    return {name: _value(form.get(name), name, field) for name, field in fields.items()}
+
+
+def _value(text: object, name: str, field: Mapping[str, Any]) -> Any:
+    if text is None or text == "":
+        return field.get("default")
+    assert isinstance(text, str)
+    kind = field["type"]
+    if kind in ("integer", "number"):
+        return _number(text, name, kind, field["minimum"], field["maximum"])
+    longest = field.get("maxLength", len(text))
+    if len(text) > longest:
+        raise Problem(422, f"{name}: {len(text)} characters; allowed: up to {longest}")
+    if kind == "boolean":
+        if text.lower() not in _BOOLEANS:
+            raise Problem(422, f"{name}: {text[:40]!r}; allowed: true, false")
+        return _BOOLEANS[text.lower()]
+    if text not in field.get("enum", [text]):
+        raise Problem(422, f"{name}: {text[:40]!r}; allowed: {', '.join(field['enum'])}")
+    return text
+
+
+def _number(text: str, name: str, kind: str, low: float, high: float) -> float | int:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise Problem(422, f"{name}: {text[:40]!r}; allowed: {low:g} to {high:g}")
+    if kind == "number":
+        return value
+    if value != int(value):
+        raise Problem(422, f"{name}: {value:g}; a whole number is needed")
+    return int(value)

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from starlette.datastructures import FormData
 
 from raydance.errors import InputError
 from raydance.motion import skeleton
@@ -30,32 +29,26 @@ from raydance.serving.context import (
     ModelName,
     Service,
     StartS,
-    text_field,
 )
 from raydance.serving.docs import motion_content, multipart
+from raydance.serving.form import MODEL, fields_of, values_of
 from raydance.serving.motions import ClipPart
-from raydance.serving.problems import Problem
-from raydance.serving.uploads import number
 
 router = APIRouter(prefix="/v1", tags=["motion"])
 
 _POSES: Final = 4
 _THUMBNAIL: Final = (144, 176)  # sharp also on screens of two pixels for one
-_CHANGE_RANGES: Final = {
-    "start_s": (0.0, LONGEST_S),
-    "end_s": (0.0, LONGEST_S),
-    "out_fps": (1.0, 240.0),
+_CHANGES: Final = {
+    "out_fps" if name == "fps" else name: field  # `fps` is that of the file which is sent
+    for name, field in fields_of(
+        schema.FileChanges, "start_s", "end_s", "fps", "in_place", "loop", "names"
+    ).items()
 }
-_CHANGE_FIELDS: Final[dict[str, Any]] = {
-    **{
-        name: {"type": "number", "minimum": low, "maximum": high}
-        for name, (low, high) in _CHANGE_RANGES.items()
-    },
-    "in_place": {"type": "boolean"},
-    "loop": {"type": "boolean"},
-    "names": {"type": "string", "enum": ["own", "mixamo"]},
+_CONVERT: Final[dict[str, Any]] = {
+    "format": {"type": "string", "enum": list(replies.FORMATS), "default": "json"},
+    "model": {**MODEL["model"], "description": "Of no use: no run is asked"},
+    **_CHANGES,
 }
-"""Fields of a form that say how a written file differs from the one sent; see `FileChanges`."""
 
 FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
 
@@ -63,57 +56,30 @@ FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or 
 @router.post(
     "/convert",
     responses=motion_content(schema.Converted),
-    openapi_extra=multipart(
-        format={"type": "string", "enum": list(replies.FORMATS), "default": "json"},
-        model={
-            "type": "string",
-            "maxLength": 200,
-            "description": "Of no use: no run is asked",
-        },
-        **_CHANGE_FIELDS,
-    ),
+    openapi_extra=multipart(**_CONVERT),
 )
 async def convert(request: Request, service: Service) -> Response:
     """A motion file of any readable format into another, or into JSON to be shown.
 
     In JSON a T-pose that a converter put before the motion is left out.
     """
-    async with service.uploads.form(request, "format", *_CHANGE_FIELDS) as form:
-        text_field(form, "model", 200)
-        format = text_field(form, "format", 10) or "json"
-        if format not in replies.FORMATS:
-            raise Problem(422, f"format: {format!r}; allowed: {', '.join(replies.FORMATS)}")
+    async with service.uploads.form(request, *_CONVERT) as form:
+        asked = values_of(form, _CONVERT)
+        format = asked["format"]
         await replies.check_format(format)
-        changes = _changes(form)
         clip = await service.uploads.clip(request, form)
     if format == "json":
         return await replies.prepare(_as_json, clip)
+    given = {name: asked[name] for name in _CHANGES}
+    changes = schema.FileChanges(fps=given.pop("out_fps"), **given)
     notices = await replies.prepare(clip_doubts, clip)
-    return await replies.file_response(clip, format, clip.clip_id, notices, changes=changes)
-
-
-def _changes(form: FormData) -> schema.FileChanges | None:
-    """How a form wants motion changed; None where it says nothing of it.
-
-    Raises:
-        Problem: a value that is not allowed.
-    """
-    given: dict[str, Any] = {name: text_field(form, name, 20) for name in _CHANGE_FIELDS}
-    given = {name: text for name, text in given.items() if text}
-    for name, text in given.items():
-        kind = _CHANGE_FIELDS[name]["type"]
-        if kind == "boolean":
-            if text not in ("true", "false"):
-                raise Problem(422, f"{name}: {text!r}; allowed: true, false")
-            given[name] = text == "true"
-        elif kind == "number":
-            given[name] = number(form, name, *_CHANGE_RANGES[name])
-        elif text not in _CHANGE_FIELDS[name]["enum"]:
-            raise Problem(
-                422, f"{name}: {text!r}; allowed: {', '.join(_CHANGE_FIELDS[name]['enum'])}"
-            )
-    given["fps"] = given.pop("out_fps", None)
-    return schema.FileChanges(**given) if any(given.values()) else None
+    return await replies.file_response(
+        clip,
+        format,
+        clip.clip_id,
+        notices,
+        changes=None if changes == schema.FileChanges() else changes,
+    )
 
 
 def _as_json(clip: Clip) -> Response:

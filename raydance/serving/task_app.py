@@ -28,11 +28,12 @@ from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import ComputingThread
-from raydance.serving.context import ClipId, ModelName, json_body, refused, text_field
+from raydance.serving.context import ClipId, ModelName, json_body, refused
+from raydance.serving.form import READING, fields_of, values_of
 from raydance.serving.problems import NotHere, Problem
 from raydance.serving.request_schema import FileChanges
 from raydance.serving.runs import Entry, RunCache
-from raydance.serving.uploads import Uploads, number, whole_number
+from raydance.serving.uploads import Uploads
 from raydance.systems import load_run, system_of_run
 from raydance.systems.tasks import (
     Answer,
@@ -59,7 +60,6 @@ _FILES: Final[Mapping[str, Sequence[str]]] = {
 }
 """Inputs that are files, and the suffixes of each."""
 
-_TEXTS: Final = ("model", "text", "box", "options", "format", "file", "sample", "fps")
 FORMATS: Final[Mapping[str, Mapping[str, str]]] = {
     "motion": {name: kind for name, kind in replies.FORMATS.items() if name != "json"},
     "tracks": {
@@ -92,6 +92,18 @@ class TaskBody(BaseModel):
         default=None, description="Of files of motion; JSON stays as it is"
     )
     sample: int = Field(default=0, ge=0, le=1000, description="Which sample a file holds")
+
+
+_FIELDS: Final = fields_of(TaskBody, "model", "text", "format", "sample")
+_TEXT: Final = {"type": "string", "maxLength": 4096}
+_IN_JSON: Final = {
+    "options": {**_TEXT, "default": "{}"},
+    "file": {**_TEXT, "default": "null"},
+    "box": {**_TEXT, "maxLength": 200},
+}
+"""Fields of a form whose texts are numbers or JSON."""
+
+_READING: Final = {"fps": READING["fps"]}
 
 
 class _Runs:
@@ -177,11 +189,13 @@ def _router(settings: Settings) -> APIRouter:
             inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
             return await _answer(runs, name, body, inputs)
         uploads: Uploads = request.app.state.uploads
-        async with uploads.form_of(request, tuple(_FILES), _TEXTS) as form:
+        async with uploads.form_of(
+            request, tuple(_FILES), (*_FIELDS, *_IN_JSON, *_READING)
+        ) as form:
             body = _body_of(form)
             _, system = await runs.system(body.model)
             inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
-            options = {"fps": number(form, "fps", 1.0, 1000.0)}
+            options = values_of(form, _READING)
             for kind, suffixes in _FILES.items():
                 reading = options | {"run_fps": float(getattr(system, "fps", 20.0))}
                 inputs[kind] = await uploads.read(form, kind, suffixes, kind, reading)
@@ -213,24 +227,15 @@ def _body_of(form: FormData) -> TaskBody:
         RequestValidationError: values in them that are not allowed.
     """
     try:
-        options = json.loads(text_field(form, "options", 4096) or "{}")
-        box = text_field(form, "box", 200)
-        values = [float(part) for part in box.split(",")] if box else None
-        changes = json.loads(text_field(form, "file", 4096) or "null")
+        texts = values_of(form, _IN_JSON)
+        options, changes = json.loads(texts["options"]), json.loads(texts["file"])
+        values = [float(part) for part in texts["box"].split(",")] if texts["box"] else None
     except (ValueError, RecursionError):
         raise Problem(422, "options: a JSON object; box: left,top,right,bottom") from None
     if not isinstance(options, dict) or (values is not None and len(values) != 4):
         raise Problem(422, "options: a JSON object; box: left,top,right,bottom")
     try:
-        return TaskBody(
-            model=text_field(form, "model", 200),
-            text=text_field(form, "text", _LONGEST_TEXT),
-            box=values,
-            options=options,
-            format=text_field(form, "format", 10) or "json",
-            file=changes,
-            sample=whole_number(form, "sample", 0, 0, 1000),
-        )
+        return TaskBody(box=values, options=options, file=changes, **values_of(form, _FIELDS))
     except ValidationError as error:
         raise refused(error, TaskBody) from None
 

@@ -16,16 +16,15 @@ from starlette.datastructures import FormData, UploadFile
 
 from raydance.motion.clip import Clip
 from raydance.motion.formats import SKELETONS, SUFFIXES
-from raydance.motion.units import AXES, LENGTHS
+from raydance.motion.units import LENGTHS
 from raydance.serving import bounds
-from raydance.serving.form import read_form
+from raydance.serving.form import MODEL, READING, UPLOAD, read_form, values_of
 from raydance.serving.problems import Busy, Problem
 from raydance.serving.read_cache import ReadCache
 from raydance.serving.reader import Limits, Reader
 
 _FILES: Final = ("file", "skeleton")
-_TEXTS: Final = ("model", "fps", "units", "up", "upload")
-MAX_UPLOAD_NAME: Final = 64
+_TEXTS: Final = (*MODEL, *READING, *UPLOAD)
 _CHARSETS: Final = ("utf-8", "us-ascii")
 
 
@@ -62,7 +61,7 @@ class Uploads:
         Raises:
             Problem, Busy: as `form_of`.
         """
-        async with self.form_of(request, _FILES, (*_TEXTS, *more)) as form:
+        async with self.form_of(request, _FILES, tuple(dict.fromkeys((*_TEXTS, *more)))) as form:
             yield form
 
     @asynccontextmanager
@@ -109,16 +108,12 @@ class Uploads:
         """
         options = _options(form)
         sent = self._sent(form, "file", tuple(SUFFIXES))
-        named = form.get("upload")
+        named = values_of(form, UPLOAD)["upload"]
         if named:
-            if len(str(named)) > MAX_UPLOAD_NAME:
-                raise Problem(
-                    422, f"upload: {len(str(named))} characters; allowed: up to {MAX_UPLOAD_NAME}"
-                )
             if sent is not None or options or form.get("skeleton"):
                 raise Problem(422, "upload: it was read already; leave out what belongs to a file")
-            clip = self._read_before.find(str(named))
-            request.state.upload = str(named)
+            clip = self._read_before.find(named)
+            request.state.upload = named
             return clip
         if sent is None:
             raise Problem(422, "file: a motion file is needed, as a part of multipart/form-data")
@@ -247,51 +242,9 @@ def safe_stem(name: str) -> str:
     return stem[:80] or "motion"
 
 
-def number(form: FormData, name: str, low: float, high: float) -> float | None:
-    """A number in a form's field, or None where it is absent.
-
-    Raises:
-        Problem: not a number, or out of range.
-    """
-    text = form.get(name)
-    if text is None or text == "":
-        return None
-    try:
-        value = float(text) if isinstance(text, str) else float("nan")
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise Problem(422, f"{name}: {str(text)[:40]!r}; allowed: {low:g} to {high:g}")
-    return value
-
-
-def whole_number(form: FormData, name: str, default: int, low: int, high: int) -> int:
-    """A whole number in a form's field.
-
-    Raises:
-        Problem: not a whole number, or out of range.
-    """
-    value = number(form, name, low, high)
-    if value is None:
-        return default
-    if value != int(value):
-        raise Problem(422, f"{name}: {value:g}; a whole number is needed")
-    return int(value)
-
-
 def _options(form: FormData) -> dict[str, Any]:
     """Arguments of `read_clip`."""
-    options: dict[str, Any] = {}
-    fps = number(form, "fps", 1.0, 1000.0)
-    if fps is not None:
-        options["fps"] = fps
-    units, up = form.get("units"), form.get("up")
-    if units:
-        if units not in LENGTHS:
-            raise Problem(422, f"units: {str(units)[:40]!r}; allowed: {', '.join(LENGTHS)}")
-        options["units"] = LENGTHS[str(units)]
-    if up:
-        if up not in AXES:
-            raise Problem(422, f"up: {str(up)[:40]!r}; allowed: {', '.join(AXES)}")
-        options["up"] = str(up)
+    options = {name: value for name, value in values_of(form, READING).items() if value is not None}
+    if "units" in options:
+        options["units"] = LENGTHS[options["units"]]
     return options

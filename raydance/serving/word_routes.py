@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from raydance.errors import InputError
 from raydance.motion.formats import SUFFIXES
 from raydance.serving import bounds, paging, replies, schema
 from raydance.serving.context import (
@@ -18,17 +17,20 @@ from raydance.serving.context import (
     Service,
     clip_url,
     json_body,
-    text_field,
 )
-from raydance.serving.docs import multipart, or_multipart, points_content, whole
+from raydance.serving.docs import multipart, or_multipart, points_content
+from raydance.serving.form import MODEL, fields_of, values_of
 from raydance.serving.parts import ClipPoints, EncodedText
-from raydance.serving.uploads import whole_number
 from raydance.version import VERSION
 
 router = APIRouter(prefix="/v1", tags=["words"])
 
-_LONGEST_NAME = 200
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_DESCRIBE: Final = {
+    **MODEL,
+    "k": {"type": "integer", "minimum": 1, "maximum": schema.MAX_CAPTIONS, "default": 3},
+}
+_SEARCH: Final = {**MODEL, **fields_of(schema.Search, "limit", "cursor", "library")}
+_EMBED: Final = {**MODEL, **fields_of(schema.Embed, "format")}
 
 
 @router.get("/models", response_model=schema.Models)
@@ -47,15 +49,14 @@ async def models(service: Service) -> dict[str, Any]:
 @router.post(
     "/describe",
     response_model=schema.Described,
-    openapi_extra=multipart(k=whole(1, schema.MAX_CAPTIONS, 3)),
+    openapi_extra=multipart(**_DESCRIBE),
 )
 async def describe(request: Request, service: Service) -> Response:
     """A motion file into words: the whole clip first, then each of its windows."""
-    async with service.uploads.form(request, "k") as form:
-        model = text_field(form, "model", _LONGEST_NAME)
-        k = whole_number(form, "k", 3, 1, schema.MAX_CAPTIONS)
+    async with service.uploads.form(request, *_DESCRIBE) as form:
+        asked = values_of(form, _DESCRIBE)
         clip = await service.uploads.clip(request, form)
-    found = await service.backend.describe(model, clip, k)
+    found = await service.backend.describe(asked["model"], clip, asked["k"])
     body = {"file": clip.clip_id, **found}
     return await replies.prepare(replies.json_response, body)
 
@@ -63,33 +64,25 @@ async def describe(request: Request, service: Service) -> Response:
 @router.post(
     "/search",
     response_model=schema.Found,
-    openapi_extra=or_multipart(
-        schema.Search,
-        limit=whole(1, schema.MAX_HITS, 5),
-        cursor={"type": "string", "maxLength": paging.MAX_CURSOR},
-        library={"type": "boolean"},
-    ),
+    openapi_extra=or_multipart(schema.Search, **_SEARCH),
 )
 async def search(request: Request, service: Service) -> dict[str, Any]:
     """The clips nearest to a sentence (JSON) or to a motion file (a form)."""
     notices: list[str] = []
     understood: dict[str, Any] | None = None
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request, "limit", "cursor", "library") as form:
-            model = text_field(form, "model", _LONGEST_NAME)
-            limit = whole_number(form, "limit", 5, 1, schema.MAX_HITS)
-            cursor = text_field(form, "cursor", paging.MAX_CURSOR)
-            library = _boolean(text_field(form, "library", 10))
+        async with service.uploads.form(request, *_SEARCH) as form:
+            asked = schema.Search(text="motion", **values_of(form, _SEARCH))
             clip = await service.uploads.clip(request, form)
-        page = _Page.of(limit, cursor, model, library, "motion")
-        placed = await service.backend.embed(model, clip)
+        page = _Page.of(asked)
+        placed = await service.backend.embed(asked.model, clip)
         notices = [*placed.notices]
         point = placed.points.mean(axis=0)
-        found = await service.backend.search(placed.entry, point, page.num_found, library)
+        found = await service.backend.search(placed.entry, point, page.num_found, asked.library)
         name = placed.entry.name
     else:
         asked = await json_body(request, schema.Search)
-        page = _Page.of(asked.limit, asked.cursor, asked.model, asked.library, asked.text)
+        page = _Page.of(asked)
         encoded, found = await service.backend.find(
             asked.model, asked.text, page.num_found, asked.library
         )
@@ -114,13 +107,14 @@ class _Page:
     question: tuple[object, ...]
 
     @classmethod
-    def of(cls, limit: int, cursor: str | None, *question: object) -> _Page:
+    def of(cls, asked: schema.Search) -> _Page:
         """The page that a caller asks for.
 
         Raises:
             InputError: a cursor of another question.
         """
-        return cls(paging.offset_of(cursor, *question), limit, question)
+        question = (asked.model, asked.library, asked.text)
+        return cls(paging.offset_of(asked.cursor, *question), asked.limit, question)
 
     @property
     def num_found(self) -> int:
@@ -133,14 +127,6 @@ class _Page:
         is_last = len(hits) <= end or end >= paging.MAX_DEPTH
         cursor = None if is_last else paging.cursor_of(end, *self.question)
         return hits[self.offset : end], cursor
-
-
-def _boolean(text: str | None) -> bool | None:
-    if text is None:
-        return None
-    if text.lower() not in _BOOLEANS:
-        raise InputError(f"library: {text!r}; allowed: true, false")
-    return _BOOLEANS[text.lower()]
 
 
 def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[str, Any]:
@@ -159,22 +145,17 @@ def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[s
 @router.post(
     "/embed",
     responses=points_content(schema.Embedded),
-    openapi_extra=or_multipart(
-        schema.Embed, format={"type": "string", "enum": ["json", "npz"], "default": "json"}
-    ),
+    openapi_extra=or_multipart(schema.Embed, **_EMBED),
 )
 async def embed(request: Request, service: Service) -> Response:
     """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
     starts: list[float] | None = None
     notices: list[str] = []
     if bounds.is_form(request.headers):
-        async with service.uploads.form(request, "format") as form:
-            model = text_field(form, "model", _LONGEST_NAME)
-            format = text_field(form, "format", 10) or "json"
-            if format not in ("json", "npz"):
-                raise InputError(f"format: {format!r}; allowed: json, npz")
+        async with service.uploads.form(request, *_EMBED) as form:
+            sent = values_of(form, _EMBED)
             clip = await service.uploads.clip(request, form)
-        placed = await service.backend.embed(model, clip)
+        format, placed = sent["format"], await service.backend.embed(sent["model"], clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
         notices = [*placed.notices]
