@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -19,12 +19,18 @@ from raydance.motion.clip import Clip
 from raydance.serving.describer import Describer
 from raydance.serving.generator import Generator
 from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Answer, ClipPoints, EncodedText, GeneratedMotion, only
+from raydance.serving.parts import Answer, ClipPoints, EncodedText, GeneratedMotion, Part, only
 from raydance.serving.problems import Busy
 from raydance.serving.retriever import Retriever
 from raydance.serving.runs import Entry, RunCache
 from raydance.serving.sentence_encoder import SentenceEncoder
 
+PARTS: Final[Mapping[str, type[Part]]] = {
+    "text encoder": SentenceEncoder,
+    "motion decoder": Generator,
+    "captions": Describer,
+    "library": Retriever,
+}
 QUICK_S: Final = 20.0
 """An answer that takes a moment, and is not here by then, will not come."""
 
@@ -157,6 +163,7 @@ class InProcess(Backend):
     """The parts in this process.
 
     Args:
+        kinds: its parts, by what is told of their loading.
         waiting: as of `ComputingThread`.
         report: told what is being loaded.
     """
@@ -164,13 +171,14 @@ class InProcess(Backend):
     def __init__(
         self,
         run_cache: RunCache,
+        kinds: Mapping[str, type[Part]] = PARTS,
         *,
         waiting: int = 64,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._report = report
-        kinds = (SentenceEncoder, Generator, Describer, Retriever)
-        self._parts: dict[str, Any] = {kind.__name__: kind(run_cache) for kind in kinds}
+        self._told = tuple(kinds)
+        self._parts: dict[str, Any] = {kind.__name__: kind(run_cache) for kind in kinds.values()}
         self._thread = ComputingThread(waiting)
         self._loading = asyncio.Lock()
         self._is_loaded = False
@@ -190,9 +198,8 @@ class InProcess(Backend):
         """Load all parts, once, however many ask."""
         async with self._loading:
             if not self._is_loaded:
-                told = ("text encoder", "motion decoder", "captions", "library")
-                for number, (name, part) in enumerate(zip(told, self._parts.values()), 1):
-                    self._report(f"loading {number} of {len(told)}: {name}")
+                for number, (name, part) in enumerate(zip(self._told, self._parts.values()), 1):
+                    self._report(f"loading {number} of {len(self._told)}: {name}")
                     await self._thread.do(part.warm_up)
                 self._is_loaded = True
 

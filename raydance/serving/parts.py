@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from raydance.errors import RaydanceError
-from raydance.serving.runs import Entry, RunCache
+from raydance.serving.runs import Entry, LoadedRun, OpenRun, RunCache
 from raydance.systems.dance_language.understanding import Understood
 
 Answer = TypeVar("Answer")
@@ -144,7 +144,12 @@ class Part:
         run_cache: the runs that are served.
         encodes: whether it is given sentences as words, by parts that can take them encoded too;
             else it does not load the encoder.
+
+    Class attributes:
+        opens: what its runs are opened as.
     """
+
+    opens: ClassVar[type[LoadedRun]] = OpenRun
 
     def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
         self.run_cache = run_cache

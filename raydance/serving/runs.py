@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from raydance.errors import InputError
 from raydance.library.finder import Finder
 from raydance.library.store import CaptionStore, run_identity
 from raydance.serving.motions import DatasetMotions, LibraryMotions
 from raydance.serving.problems import Changed, NotHere
+from raydance.systems import load_run
 from raydance.systems.dance_language.generation import sources
 from raydance.systems.dance_language.run import DanceLanguage, load
 from raydance.training.run_folder import load_bundle
+
+Served = TypeVar("Served")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +46,14 @@ class Entry:
         return asdict(self)
 
 
-class OpenRun:
-    """A run with its libraries.
+class LoadedRun:
+    """A run of any system.
 
     Args:
-        entry: where they lie.
+        entry: where it lies.
 
     Raises:
         ArtifactError: damaged, unfinished, or not what it says.
-        InputError: a library that another run captioned.
         Changed: another run lies there by now.
     """
 
@@ -60,12 +62,28 @@ class OpenRun:
         if entry.identity not in ("", identity):
             raise Changed(f"{entry.name} was replaced; try again")
         self.entry = replace(entry, identity=identity)
-        self.system: DanceLanguage = load(entry.run)
+        self.system: Any = self._load(entry.run)
+
+    _load = staticmethod(load_run)
+
+
+class OpenRun(LoadedRun):
+    """A run of Dance-Language with its libraries.
+
+    Raises:
+        InputError: a run of another system, or a library that another run captioned.
+    """
+
+    system: DanceLanguage
+    _load = staticmethod(load)
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry)
         self.own_motions = DatasetMotions(self.system, Path(entry.data) if entry.data else None)
         self.store: CaptionStore | None = None
         if entry.library is not None:
             self.store = CaptionStore.open(entry.library)
-            self.store.check_run(identity, entry.run)
+            self.store.check_run(self.entry.identity, entry.run)
 
     @cached_property
     def finder(self) -> Finder | None:
@@ -110,20 +128,36 @@ class OpenRun:
         }
 
 
+def named_run(runs: Mapping[str, Served], model: str | None) -> Served:
+    """The run that a caller means; the first by default.
+
+    Raises:
+        NotHere: no such run.
+    """
+    name = next(iter(runs)) if model is None else model
+    if name not in runs:
+        raise NotHere(f"model {name[:100]!r} is not served; served: {', '.join(runs)}")
+    return runs[name]
+
+
 class RunCache:
     """Runs by name; the ones not asked for longest are put away when there are too many.
 
     Args:
         most: loaded at once.
+        opens: what they are opened as.
     """
 
-    def __init__(self, entries: Sequence[Entry], most: int = 4) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], most: int = 4, opens: type[LoadedRun] = OpenRun
+    ) -> None:
         names = [entry.name for entry in entries]
         if not entries or len(set(names)) < len(names):
             raise InputError(f"runs are served by different names; found {', '.join(names)}")
         self.entries = {entry.name: entry for entry in entries}
         self.default = names[0]
         self._most = most
+        self._opens: Any = opens
         self._opened: OrderedDict[tuple[str, str | None, str | None], OpenRun] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -133,10 +167,7 @@ class RunCache:
         Raises:
             NotHere: no such run.
         """
-        name = self.default if model is None else model
-        if name not in self.entries:
-            raise NotHere(f"model {name[:100]!r} is not served; served: {', '.join(self.entries)}")
-        return self.entries[name]
+        return named_run(self.entries, model)
 
     def open(self, which: str | Entry | None) -> OpenRun:
         """A run, loaded now if it was not before.
@@ -153,7 +184,7 @@ class RunCache:
         key = (entry.run, entry.library, entry.data)
         with self._lock:
             if key not in self._opened:
-                self._opened[key] = OpenRun(entry)
+                self._opened[key] = self._opens(entry)
                 while len(self._opened) > self._most:
                     self._opened.popitem(last=False)
             self._opened.move_to_end(key)

@@ -1,17 +1,16 @@
 """The service of runs of every system: every task is a route, made from its declaration.
 
-One process, without Ray: a thread computes, one request after the other. Uploaded files are read in
-processes of their own, as motion is in the other service, with whose limits, keys and errors.
-(Runs of Dance-Language alone have a service with routes of their own: `raydance.serving.app`.)
+Uploaded files are read in processes of their own, as motion is in the other service, with whose
+limits, keys, errors and backends. (Runs of Dance-Language alone have a service with routes of their
+own: `raydance.serving.app`.)
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,30 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 
 from raydance.errors import InputError
-from raydance.motion import skeleton
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
 from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
 from raydance.serving.application import Settings, assemble
-from raydance.serving.backend import ComputingThread
-from raydance.serving.context import ClipId, ModelName, json_body, refused
+from raydance.serving.backend import Backend, InProcess
+from raydance.serving.context import ClipId, Context, ModelName, json_body, refused
 from raydance.serving.form import READING, fields_of, values_of
-from raydance.serving.problems import NotHere, Problem
+from raydance.serving.problems import Problem
 from raydance.serving.request_schema import FileChanges
-from raydance.serving.runs import Entry, RunCache
+from raydance.serving.runs import Entry, RunCache, named_run
+from raydance.serving.task_part import Tasks, check_values
 from raydance.serving.uploads import Uploads
-from raydance.systems import load_run, system_of_run
-from raydance.systems.tasks import (
-    Answer,
-    LoadedSystem,
-    MotionAnswer,
-    TableAnswer,
-    Task,
-    TaskRequest,
-    TracksAnswer,
-    WithLibrary,
-    task_of,
-)
+from raydance.systems.tasks import Answer, MotionAnswer, TableAnswer, TracksAnswer
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
 from raydance.tracks.pictures import SUFFIXES as PICTURE_SUFFIXES
 from raydance.version import VERSION
@@ -72,7 +60,6 @@ FORMATS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Output of a task -> formats of a file that it can be had in, with their media types."""
 
-_MOST_VALUES: Final = 4_000_000
 _LONGEST_TEXT: Final = 4000
 
 
@@ -106,49 +93,52 @@ _IN_JSON: Final = {
 _READING: Final = {"fps": READING["fps"]}
 
 
-class _Runs:
-    """The runs, loaded, and the one thread that computes."""
+@dataclass
+class _Runs(Context):
+    """The service behind the routes, and what its runs can do."""
 
-    def __init__(self, entries: Sequence[Entry], report: Callable[[str], None]) -> None:
-        self._report = report
-        self._names = RunCache(entries)
-        self.entries = self._names.entries
-        self._loaded: dict[str, LoadedSystem] = {}
-        self.thread = ComputingThread()
-        self._loading = asyncio.Lock()
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def ready(self) -> None:
-        """Load all runs, once, however many ask."""
-        async with self._loading:
-            for number, (name, entry) in enumerate(self.entries.items(), 1):
-                if name not in self._loaded:
-                    self._report(f"loading {number} of {len(self.entries)}: {name}")
-                    self._loaded[name] = await self.thread.do(load_run, entry.run)
+        """Load all runs."""
+        await self.backend.ready()
+        if not self.known:
+            await self.facts()
 
-    async def system(self, model: str | None) -> tuple[str, LoadedSystem]:
-        """A run by the name that a caller gives.
+    async def facts(self) -> dict[str, dict[str, Any]]:
+        """See `Tasks.facts`."""
+        self.known = await self.backend.ask("Tasks", "facts", None)
+        return self.known
+
+    async def of(self, model: str | None) -> dict[str, Any]:
+        """Facts of a run by the name that a caller gives.
 
         Raises:
             NotHere: no such run.
         """
-        name = self._names.entry_of(model).name
-        await self.ready()
-        return name, self._loaded[name]
+        is_known = bool(self.known) if model is None else model in self.known
+        return named_run(self.known if is_known else await self.facts(), model)
 
 
 def create_task_app(
     entries: Sequence[Entry],
     settings: Settings,
     report: Callable[[str], None] = lambda line: None,
+    backend: Callable[[], Backend] | None = None,
 ) -> FastAPI:
     """The application.
 
     Args:
         report: told what is being loaded.
+        backend: makes what answers; in this process where None.
     """
 
+    def in_process() -> Backend:
+        cache = RunCache(entries, len(entries), Tasks.opens)
+        return InProcess(cache, {", ".join(cache.entries): Tasks}, report=report)
+
     def start(app: FastAPI, uploads: Uploads) -> Callable[[], Awaitable[None]]:
-        app.state.runs, app.state.uploads = _Runs(entries, report), uploads
+        app.state.runs = _Runs((backend or in_process)(), uploads, settings.limits)
         ready: Callable[[], Awaitable[None]] = app.state.runs.ready
         return ready
 
@@ -170,13 +160,12 @@ def _router(settings: Settings) -> APIRouter:
     async def models(runs: _Served) -> dict[str, Any]:
         """What is served: the tasks of each run, their inputs and options as JSON schemas."""
         found = []
-        for name, entry in runs.entries.items():
-            _, system = await runs.system(name)
+        for name, run in (await runs.facts()).items():
             tasks = [
-                task.describe() | {"formats": ["json", *FORMATS[task.output]]}
-                for task in system.tasks.values()
+                task | {"formats": ["json", *FORMATS[task["output"]]]}
+                for task in run["tasks"].values()
             ]
-            found.append({"name": name, "system": system_of_run(entry.run).name, "tasks": tasks})
+            found.append({"name": name, "system": run["system"], "tasks": tasks})
         files = {name: list(suffixes) for name, suffixes in _FILES.items()}
         limits = asdict(settings.limits) | {"text_characters": _LONGEST_TEXT}
         return {"version": VERSION, "models": found, "files": files, "limits": limits}
@@ -188,16 +177,16 @@ def _router(settings: Settings) -> APIRouter:
             body = await json_body(request, TaskBody)
             inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
             return await _answer(runs, name, body, inputs)
-        uploads: Uploads = request.app.state.uploads
+        uploads = runs.uploads
         async with uploads.form_of(
             request, tuple(_FILES), (*_FIELDS, *_IN_JSON, *_READING)
         ) as form:
             body = _body_of(form)
-            _, system = await runs.system(body.model)
+            run = await runs.of(body.model)
             inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
             options = values_of(form, _READING)
             for kind, suffixes in _FILES.items():
-                reading = options | {"run_fps": float(getattr(system, "fps", 20.0))}
+                reading = options | {"run_fps": run["fps"]}
                 inputs[kind] = await uploads.read(form, kind, suffixes, kind, reading)
             sound = None
             if body.format == "mp4" and inputs["music"] is not None:
@@ -207,13 +196,7 @@ def _router(settings: Settings) -> APIRouter:
     @router.get("/clips/{name:path}")
     async def clip(name: ClipId, runs: _Served, model: ModelName = None) -> Response:
         """What a row of a search is of, by its `id`, as tasks answer it."""
-        model, system = await runs.system(model)
-        if not isinstance(system, WithLibrary):
-            raise NotHere(f"{model} has no library whose clips can be shown")
-        try:
-            answer = await replies.prepare(system.stored, name)
-        except InputError as error:
-            raise NotHere(str(error)) from None
+        model, answer = await runs.backend.ask("Tasks", "stored", model, model, name)
         return await replies.prepare(replies.json_response, {"model": model, **answer.to_dict()})
 
     return router
@@ -252,22 +235,12 @@ async def _answer(
     Args:
         sound: of the music in the inputs, for a film.
     """
-    model, system = await runs.system(body.model)
-    try:
-        task = task_of(system, name)
-    except InputError as error:
-        raise NotHere(str(error)) from None
-    allowed = ("json", *FORMATS[task.output])
-    if body.format not in allowed:
-        raise InputError(f"format: {body.format!r}; allowed: {', '.join(allowed)}")
-    if body.file is not None and task.output != "motion":
-        raise InputError(f"file: {name} makes no motion; leave it out")
-    if task.output == "motion":
-        await replies.check_format(body.format)
-    wanted = task.request(inputs, body.options)
-    _check_wish(wanted, getattr(system, "fps", None))
+    run = await runs.of(body.model)
+    if name in run["tasks"]:  # else the run says what it can do
+        await _check_format(body, name, run["tasks"][name]["output"])
     progress.report(0, f"computing {name}")
-    (answer,) = await runs.thread.do(task.answer, [wanted])
+    asked = (body.model, name, inputs, body.options)
+    model, answer = await runs.backend.ask("Tasks", "answer", body.model, *asked)
     _check_size(answer, body.format)
     progress.report(0.5, "writing it")
     if body.format == "json":
@@ -281,27 +254,23 @@ async def _answer(
         return await replies.file_response(
             clip, body.format, name, answer.notices, changes=body.file, sound=sound
         )
-    content = await replies.prepare(_file_of, task, answer, body)
-    return Response(content, media_type=FORMATS[task.output][body.format])
+    content = await replies.prepare(_file_of, name, answer, body)
+    return Response(content, media_type=FORMATS[answer.kind][body.format])
 
 
-def _check_wish(wanted: TaskRequest, fps: float | None) -> None:
-    """Refuse what would be computed for long and then be too large.
+async def _check_format(body: TaskBody, name: str, output: str) -> None:
+    """Say before any work what cannot be written.
 
     Raises:
         InputError: says what is allowed.
     """
-    seconds = getattr(wanted.options, "seconds", None)
-    if fps is not None and seconds is not None:
-        frames = round(seconds * fps) * getattr(wanted.options, "samples", 1)
-        _check_values(frames * skeleton.NUM_JOINTS)
-
-
-def _check_values(values: int) -> None:
-    if values > _MOST_VALUES:
-        raise InputError(
-            f"{values} joints or points in all frames and samples; allowed: {_MOST_VALUES}"
-        )
+    allowed = ("json", *FORMATS[output])
+    if body.format not in allowed:
+        raise InputError(f"format: {body.format!r}; allowed: {', '.join(allowed)}")
+    if body.file is not None and output != "motion":
+        raise InputError(f"file: {name} makes no motion; leave it out")
+    if output == "motion":
+        await replies.check_format(body.format)
 
 
 def _check_size(answer: Answer, format: str) -> None:
@@ -313,15 +282,15 @@ def _check_size(answer: Answer, format: str) -> None:
     if isinstance(answer, TableAnswer):
         return
     shape = answer.motion.shape if isinstance(answer, MotionAnswer) else answer.visible.shape
-    _check_values(int(np.prod(shape[:3])))
+    check_values(int(np.prod(shape[:3])))
     frames = answer.num_frames
     if format in ("gif", "mp4") and frames > replies.MAX_PICTURE_FRAMES:
         raise InputError(f"{format} of {frames} frames; allowed: {replies.MAX_PICTURE_FRAMES}")
 
 
-def _file_of(task: Task, answer: TracksAnswer, body: TaskBody) -> bytes:
+def _file_of(name: str, answer: TracksAnswer, body: TaskBody) -> bytes:
     """One sample as the bytes of a file."""
     with tempfile.TemporaryDirectory(prefix="raydance-answer-") as folder:
-        path = Path(folder) / f"{task.name}.{body.format}"
+        path = Path(folder) / f"{name}.{body.format}"
         answer.write(body.sample, path, body.text or "")
         return path.read_bytes()
