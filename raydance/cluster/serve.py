@@ -6,6 +6,10 @@ On one machine, where the cluster ends with the command that started it, the com
 
     client -> `raydance serve` -> Generator | Retriever | Describer | SentenceEncoder
 
+Runs that are served by their tasks have one part:
+
+    client -> proxy -> Ingress -> Tasks
+
 Each part has replicas, a queue and an autoscaler of its own. Generator and Retriever encode the
 sentences that they are asked for themselves, since a call of another part costs as much as half an
 encoding; SentenceEncoder gives points of sentences to those who ask for these. Where the encoder is
@@ -33,12 +37,11 @@ from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from raydance.serving import describer, generator, retriever, sentence_encoder
+from raydance.serving import describer, generator, retriever, sentence_encoder, task_part
 from raydance.serving.backend import QUICK_S, Backend
 from raydance.serving.parts import EncodedText, Part, only
 from raydance.serving.problems import Busy, Changed
 from raydance.serving.runs import Entry, RunCache
-from raydance.serving.sentence_encoder import TextInput
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.2
@@ -72,7 +75,7 @@ class _Replica:
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Open the runs; Ray calls it before the first request."""
         self.answer.set_max_batch_size(config["batch"])  # type: ignore[attr-defined]
-        run_cache = RunCache([Entry(**row) for row in config["runs"]], _LOADED_RUNS)
+        run_cache = RunCache([Entry(**row) for row in config["runs"]], _LOADED_RUNS, self.kind.load)
         part = self.kind(run_cache, encodes=not config["encoder_apart"])
         await self._in_thread(part.warm_up)
         self._part = part
@@ -159,6 +162,13 @@ class Retriever(_Replica):
     kind = retriever.Retriever
 
 
+class Tasks(_Replica):
+    """Runs of every system, by their tasks."""
+
+    kind = task_part.Tasks
+    is_batched = False
+
+
 KINDS: Final = (SentenceEncoder, Generator, Describer, Retriever)
 
 
@@ -193,10 +203,6 @@ class Deployments(Backend):
         encoded: EncodedText = only([answer])
         return encoded
 
-    async def _said(self, model: str | None, text: str) -> TextInput:
-        """A sentence as the part that works on it shall get it."""
-        return await self._speak(model, text) if self._encoder_apart else (model, text)
-
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """See `Backend`."""
 
@@ -217,7 +223,8 @@ class Deployments(Backend):
 
         async def answer_to(text: str) -> Any:
             async def call() -> Any:
-                asked = (await self._said(model, text), *more)
+                said = await self._speak(model, text) if self._encoder_apart else (model, text)
+                asked = (said, *more)
                 return only([await self._call(part, method, model, asked, limit_s=limit_s)])
 
             return await _steadily(call)
@@ -231,7 +238,7 @@ class Deployments(Backend):
             return handle.options(multiplexed_model_id=model)
         return handle
 
-    async def ask(
+    async def call(
         self,
         part: str,
         method: str,

@@ -20,6 +20,7 @@ from raydance.serving import (
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import Backend
 from raydance.serving.context import Context
+from raydance.serving.request_schema import Embed, Search
 from raydance.serving.uploads import Uploads
 
 _DESCRIPTION: Final = (
@@ -27,8 +28,8 @@ _DESCRIPTION: Final = (
 )
 # Named only in bodies that a route reads by itself, so FastAPI does not see them.
 _MORE_SCHEMAS: Final = (
-    schema.Search,
-    schema.Embed,
+    Search,
+    Embed,
     job_routes.JobRequest,
     problems.ProblemDetails,
 )

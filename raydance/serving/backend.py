@@ -11,19 +11,17 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec
 
-import numpy as np
-
-from raydance.motion.clip import Clip
 from raydance.serving.describer import Describer
 from raydance.serving.generator import Generator
-from raydance.serving.motions import ClipPart
-from raydance.serving.parts import Answer, ClipPoints, EncodedText, GeneratedMotion, Part, only
+from raydance.serving.parts import Answer, EncodedText, GeneratedMotion, Part, only
 from raydance.serving.problems import Busy
 from raydance.serving.retriever import Retriever
 from raydance.serving.runs import Entry, RunCache
 from raydance.serving.sentence_encoder import SentenceEncoder
+
+Given = ParamSpec("Given")
 
 PARTS: Final[Mapping[str, type[Part]]] = {
     "text encoder": SentenceEncoder,
@@ -36,14 +34,14 @@ QUICK_S: Final = 20.0
 
 
 class Backend(ABC):
-    """The parts, awaited; each method is as that of the part that does it."""
+    """The parts, awaited."""
 
     @abstractmethod
     async def ready(self) -> None:
         """Return once everything that answers is loaded."""
 
     @abstractmethod
-    async def ask(
+    async def call(
         self,
         part: str,
         method: str,
@@ -51,7 +49,7 @@ class Backend(ABC):
         *arguments: Any,
         limit_s: float | None = None,
     ) -> Any:
-        """What a method of a part answers.
+        """What a method of a part answers; see `ask`.
 
         Args:
             part: name of its class.
@@ -74,16 +72,10 @@ class Backend(ABC):
             is_long: whether an answer takes longer than a moment.
         """
 
-    async def generate(
-        self, model: str | None, text: str, **wanted: Any
-    ) -> tuple[EncodedText, GeneratedMotion]:
-        """Motion for a sentence; for `wanted` see `Generator.answer`."""
-        return (await self.generate_all(model, [text], **wanted))[0]
-
     async def generate_all(
         self, model: str | None, texts: Sequence[str], **wanted: Any
     ) -> list[tuple[EncodedText, GeneratedMotion]]:
-        """Motion for several sentences, each as `generate` would make it."""
+        """Motion for sentences; for `wanted` see `Generator.answer`."""
         is_long = wanted.get("seconds") is not None or wanted.get("frames") is not None
         return await self.ask_with_texts("Generator", model, texts, wanted, is_long=is_long)
 
@@ -94,77 +86,33 @@ class Backend(ABC):
         (found,) = await self.ask_with_texts("Retriever", model, [text], k, in_library)
         return found
 
-    async def models(self) -> list[dict[str, Any]]:
-        """Facts of the runs."""
-        found: list[dict[str, Any]] = await self.ask("Retriever", "models", None)
-        return found
+    async def ask(
+        self,
+        method: Callable[Concatenate[Any, Given], Answer],
+        *arguments: Given.args,
+        **more: Given.kwargs,
+    ) -> Answer:
+        """What a method of a part's own class answers, such as `Retriever.map`.
 
-    async def between(
-        self, model: str | None, places: Sequence[tuple[str, float]], shares: Sequence[float]
-    ) -> GeneratedMotion:
-        """Motion between two windows."""
-        return await self.ask("Generator", "between", model, model, places, shares)
-
-    async def describe(self, model: str | None, clip: Clip, k: int) -> dict[str, Any]:
-        """A clip in words."""
-        return await self.ask("Describer", "describe", model, model, clip, k)
-
-    async def embed(self, model: str | None, clip: Clip) -> ClipPoints:
-        """A clip's points."""
-        return await self.ask("Describer", "embed", model, model, clip)
-
-    async def search(
-        self, entry: Entry, point_Z: np.ndarray, k: int, in_library: bool | None
-    ) -> dict[str, Any]:
-        """Clips near a point."""
-        arguments = (entry, point_Z, k, in_library)
-        return await self.ask("Retriever", "search", entry.name, *arguments, limit_s=QUICK_S)
-
-    async def part_of(
-        self, model: str | None, clip_id: str, span: tuple[float, float], in_library: bool
-    ) -> ClipPart:
-        """A clip's motion."""
-        return await self.ask("Retriever", "part_of", model, model, clip_id, span, in_library)
-
-    async def map(self, model: str | None, limit: int, offset: int) -> dict[str, Any]:
-        """The latent space."""
-        return await self.ask("Retriever", "map", model, model, limit, offset)
-
-
-class ComputingThread:
-    """The one thread that computes, as torch spreads a computation over the processors itself.
-
-    Args:
-        waiting: requests that may wait for it; more are turned away.
-    """
-
-    def __init__(self, waiting: int = 64) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
-        self._waiting = waiting
-        self._present = 0
-
-    async def do(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Compute in the thread.
-
-        Raises:
-            Busy: too many wait for it.
+        Args:
+            arguments: first the run that it is about, by its name or as another part named it.
         """
-        if self._present >= self._waiting:
-            raise Busy(f"{self._waiting} requests are waiting already; try again soon")
-        self._present += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, work, *arguments)
-        finally:
-            self._present -= 1
+        assert not more, "arguments are given by their places"
+        part, name = method.__qualname__.split(".")
+        run: Any = arguments[0] if arguments else None
+        model = run.name if isinstance(run, Entry) else run
+        limit_s = QUICK_S if method is Retriever.search else None
+        answer: Answer = await self.call(part, name, model, *arguments, limit_s=limit_s)
+        return answer
 
 
 class InProcess(Backend):
-    """The parts in this process.
+    """The parts in this process: one thread computes, as torch spreads a computation over the
+    processors itself.
 
     Args:
         kinds: its parts, by what is told of their loading.
-        waiting: as of `ComputingThread`.
+        waiting: requests that may wait for the thread; more are turned away.
         report: told what is being loaded.
     """
 
@@ -179,11 +127,13 @@ class InProcess(Backend):
         self._report = report
         self._told = tuple(kinds)
         self._parts: dict[str, Any] = {kind.__name__: kind(run_cache) for kind in kinds.values()}
-        self._thread = ComputingThread(waiting)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raydance")
+        self._waiting = waiting
+        self._present = 0
         self._loading = asyncio.Lock()
         self._is_loaded = False
 
-    async def ask(
+    async def call(
         self,
         part: str,
         method: str,
@@ -191,22 +141,34 @@ class InProcess(Backend):
         *arguments: Any,
         limit_s: float | None = None,
     ) -> Any:
-        """See `Backend`."""
-        return await self._thread.do(getattr(self._parts[part], method), *arguments)
+        """See `Backend`.
+
+        Raises:
+            Busy: too many wait for the thread.
+        """
+        if self._present >= self._waiting:
+            raise Busy(f"{self._waiting} requests are waiting already; try again soon")
+        self._present += 1
+        try:
+            work = getattr(self._parts[part], method)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._present -= 1
 
     async def ready(self) -> None:
         """Load all parts, once, however many ask."""
         async with self._loading:
             if not self._is_loaded:
-                for number, (name, part) in enumerate(zip(self._told, self._parts.values()), 1):
+                for number, (name, part) in enumerate(zip(self._told, self._parts), 1):
                     self._report(f"loading {number} of {len(self._told)}: {name}")
-                    await self._thread.do(part.warm_up)
+                    await self.call(part, "warm_up", None)
                 self._is_loaded = True
 
     async def speak_all(self, model: str | None, texts: Sequence[str]) -> list[EncodedText]:
         """See `Backend`."""
         asked = [(model, text) for text in texts]
-        answers = await self.ask("SentenceEncoder", "answer_together", model, asked)
+        answers = await self.call("SentenceEncoder", "answer_together", model, asked)
         return [only([answer]) for answer in answers]
 
     async def ask_with_texts(
@@ -214,5 +176,5 @@ class InProcess(Backend):
     ) -> list[Any]:
         """See `Backend`."""
         asked = [((model, text), *more) for text in texts]
-        answers = await self.ask(part, "answer_together", model, asked)
+        answers = await self.call(part, "answer_together", model, asked)
         return [only([answer]) for answer in answers]

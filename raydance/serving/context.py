@@ -36,12 +36,13 @@ class Context:
     limits: Limits
 
 
-def _context(request: Request) -> Context:
+def context_of(request: Request) -> Context:
+    """The service that a request is for."""
     context: Context = request.app.state.context
     return context
 
 
-Service = Annotated[Context, Depends(_context)]
+Service = Annotated[Context, Depends(context_of)]
 
 
 def check_json(request: Request) -> None:

@@ -21,7 +21,9 @@ from raydance.motion.contacts import clean_feet
 from raydance.serving import progress, replies, schema
 from raydance.serving.context import Service, check_json
 from raydance.serving.docs import OF_GENERATED, motion_content
+from raydance.serving.generator import Generator
 from raydance.serving.parts import EncodedText, GeneratedMotion
+from raydance.serving.request_schema import MAX_SAMPLES, Generate, Interpolate
 
 router = APIRouter(prefix="/v1", tags=["motion"])
 
@@ -36,22 +38,19 @@ Made = tuple[EncodedText, GeneratedMotion]
     dependencies=[IsJson],
     responses=motion_content(schema.Generated, OF_GENERATED, also=(schema.GeneratedMany,)),
 )
-async def generate(asked: schema.Generate, service: Service) -> Response:
+async def generate(asked: Generate, service: Service) -> Response:
     """A sentence, or several, into motion. One sample in a format other than JSON is a file of that
     format; several are a zip of them with `generation.json`."""
     started = time.perf_counter()
     prompts = asked.prompts()
     await replies.check_format(asked.format)
     progress.report(0, "generating motion")
-    if len(prompts) == 1:
-        every = [await service.backend.generate(asked.model, prompts[0], **asked.options())]
-    else:
-        every = await service.backend.generate_all(asked.model, prompts, **asked.options())
+    every = await service.backend.generate_all(asked.model, prompts, **asked.options())
     values = sum(made.motion[..., 0].size for _, made in every)
-    if values > replies.MAX_FILE_VALUES * schema.MAX_SAMPLES:
+    if values > replies.MAX_FILE_VALUES * MAX_SAMPLES:
         raise InputError(
             f"{values} joints in all frames, samples and texts; allowed: up to "
-            f"{replies.MAX_FILE_VALUES * schema.MAX_SAMPLES} (ask for less at once)"
+            f"{replies.MAX_FILE_VALUES * MAX_SAMPLES} (ask for less at once)"
         )
     progress.report(0.5, "writing it")
     if asked.format == "json":
@@ -66,7 +65,11 @@ async def generate(asked: schema.Generate, service: Service) -> Response:
 
 
 async def _as_body(
-    asked: schema.Generate, text: str, encoded: EncodedText, made: GeneratedMotion, started: float
+    asked: Generate,
+    text: str,
+    encoded: EncodedText,
+    made: GeneratedMotion,
+    started: float,
 ) -> dict[str, Any]:
     """The schema's `Generated`."""
     finishing = time.perf_counter()
@@ -85,7 +88,7 @@ async def _as_body(
 
 
 def _facts(
-    asked: schema.Generate, text: str, encoded: EncodedText, made: GeneratedMotion
+    asked: Generate, text: str, encoded: EncodedText, made: GeneratedMotion
 ) -> dict[str, Any]:
     """What is told of a generation beside its motion."""
     return {
@@ -99,7 +102,7 @@ def _facts(
 
 
 async def _as_file(
-    asked: schema.Generate, text: str, encoded: EncodedText, made: GeneratedMotion
+    asked: Generate, text: str, encoded: EncodedText, made: GeneratedMotion
 ) -> Response:
     """The only sample as a file."""
     sample, skate = await replies.prepare(_finish, made, 0, asked.clean_feet)
@@ -115,9 +118,7 @@ def _file_name(text: str) -> str:
     return text[:_LONGEST_STEM].replace("/", " ")
 
 
-async def _as_zip(
-    asked: schema.Generate, prompts: Sequence[str], every: Sequence[Made]
-) -> Response:
+async def _as_zip(asked: Generate, prompts: Sequence[str], every: Sequence[Made]) -> Response:
     """All samples of all sentences as files in a zip, with their facts."""
     archive, record = replies.Archive(asked.format, asked.file), []
     total = sum(len(made.motion) for _, made in every)
@@ -184,13 +185,15 @@ def _samples(made: GeneratedMotion, clean: bool) -> list[dict[str, Any]]:
 
 
 @router.post("/interpolate", dependencies=[IsJson], response_model=schema.Interpolated)
-async def interpolate(asked: schema.Interpolate, service: Service) -> Response:
+async def interpolate(asked: Interpolate, service: Service) -> Response:
     """Motion on the line between two windows of the run's library, in the latent space."""
     if (asked.share is None) == (asked.steps is None):
         raise InputError("share or steps: one of them is needed")
     shares = [asked.share] if asked.share is not None else np.linspace(0, 1, asked.steps or 0)
     places = [(place.clip_id, place.start_s) for place in (asked.start, asked.end)]
-    made = await service.backend.between(asked.model, places, [float(s) for s in shares])
+    made = await service.backend.ask(
+        Generator.between, asked.model, places, [float(s) for s in shares]
+    )
     motions = await replies.prepare(_samples, made, asked.clean_feet)
     samples = [motion | {"share": float(share)} for motion, share in zip(motions, shares)]
     return replies.json_response({"model": made.entry.name, "samples": samples})

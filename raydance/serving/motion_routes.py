@@ -33,6 +33,8 @@ from raydance.serving.context import (
 from raydance.serving.docs import motion_content, multipart
 from raydance.serving.form import MODEL, fields_of, values_of
 from raydance.serving.motions import ClipPart
+from raydance.serving.request_schema import FileChanges, Format
+from raydance.serving.retriever import Retriever
 
 router = APIRouter(prefix="/v1", tags=["motion"])
 
@@ -41,7 +43,7 @@ _THUMBNAIL: Final = (144, 176)  # sharp also on screens of two pixels for one
 _CHANGES: Final = {
     "out_fps" if name == "fps" else name: field  # `fps` is that of the file which is sent
     for name, field in fields_of(
-        schema.FileChanges, "start_s", "end_s", "fps", "in_place", "loop", "names"
+        FileChanges, "start_s", "end_s", "fps", "in_place", "loop", "names"
     ).items()
 }
 _CONVERT: Final[dict[str, Any]] = {
@@ -50,7 +52,7 @@ _CONVERT: Final[dict[str, Any]] = {
     **_CHANGES,
 }
 
-FormatQuery = Annotated[schema.Format, Query(description="JSON of positions, or a file")]
+FormatQuery = Annotated[Format, Query(description="JSON of positions, or a file")]
 
 
 @router.post(
@@ -71,14 +73,14 @@ async def convert(request: Request, service: Service) -> Response:
     if format == "json":
         return await replies.prepare(_as_json, clip)
     given = {name: asked[name] for name in _CHANGES}
-    changes = schema.FileChanges(fps=given.pop("out_fps"), **given)
+    changes = FileChanges(fps=given.pop("out_fps"), **given)
     notices = await replies.prepare(clip_doubts, clip)
     return await replies.file_response(
         clip,
         format,
         clip.clip_id,
         notices,
-        changes=None if changes == schema.FileChanges() else changes,
+        changes=None if changes == FileChanges() else changes,
     )
 
 
@@ -105,7 +107,7 @@ async def _part(
 ) -> ClipPart:
     if end_s <= start_s:
         raise InputError(f"end_s: {end_s:g}; it must be above start_s, {start_s:g}")
-    return await service.backend.part_of(model, clip_id, (start_s, end_s), library)
+    return await service.backend.ask(Retriever.part_of, model, clip_id, (start_s, end_s), library)
 
 
 Part = Annotated[ClipPart, Depends(_part)]

@@ -18,7 +18,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from raydance.errors import RaydanceError
-from raydance.serving.runs import Entry, LoadedRun, OpenRun, RunCache
+from raydance.serving.runs import Entry, RunCache
+from raydance.systems.dance_language.run import load
 from raydance.systems.dance_language.understanding import Understood
 
 Answer = TypeVar("Answer")
@@ -146,10 +147,10 @@ class Part:
             else it does not load the encoder.
 
     Class attributes:
-        opens: what its runs are opened as.
+        load: opens the folder of a run.
     """
 
-    opens: ClassVar[type[LoadedRun]] = OpenRun
+    load: ClassVar[Callable[..., Any]] = staticmethod(load)
 
     def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
         self.run_cache = run_cache

@@ -27,7 +27,7 @@ from raydance.music.audio import write_wav
 from raydance.serving import progress
 from raydance.serving.parts import Answer
 from raydance.serving.reader import SOUND_RATE
-from raydance.serving.schema import FileChanges
+from raydance.serving.request_schema import FileChanges
 from raydance.serving.uploads import safe_stem
 
 FORMATS: Final[dict[str, str]] = {

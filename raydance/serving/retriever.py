@@ -27,7 +27,7 @@ class Retriever(TextPart):
     def warm_up(self) -> None:
         super().warm_up()
         opened = self.run_cache.open(None)
-        _ = opened.system.library, opened.finder
+        _ = opened.system.library, opened.finder, opened.own_motions
 
     def models(self) -> list[dict[str, Any]]:
         """Facts of every run that is served; each is loaded for them once."""

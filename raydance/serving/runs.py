@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,6 @@ from raydance.library.finder import Finder
 from raydance.library.store import CaptionStore, run_identity
 from raydance.serving.motions import DatasetMotions, LibraryMotions
 from raydance.serving.problems import Changed, NotHere
-from raydance.systems import load_run
 from raydance.systems.dance_language.generation import sources
 from raydance.systems.dance_language.run import DanceLanguage, load
 from raydance.training.run_folder import load_bundle
@@ -46,44 +45,37 @@ class Entry:
         return asdict(self)
 
 
-class LoadedRun:
-    """A run of any system.
+class OpenRun:
+    """A run with its libraries.
 
     Args:
-        entry: where it lies.
+        entry: where they lie.
+        load: opens its folder.
 
     Raises:
         ArtifactError: damaged, unfinished, or not what it says.
+        InputError: a run of another system than `load` is for, or a library that another run
+            captioned.
         Changed: another run lies there by now.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, load: Callable[[str], Any] = load) -> None:
         identity = run_identity(Path(entry.run))
         if entry.identity not in ("", identity):
             raise Changed(f"{entry.name} was replaced; try again")
         self.entry = replace(entry, identity=identity)
-        self.system: Any = self._load(entry.run)
-
-    _load = staticmethod(load_run)
-
-
-class OpenRun(LoadedRun):
-    """A run of Dance-Language with its libraries.
-
-    Raises:
-        InputError: a run of another system, or a library that another run captioned.
-    """
-
-    system: DanceLanguage
-    _load = staticmethod(load)
-
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(entry)
-        self.own_motions = DatasetMotions(self.system, Path(entry.data) if entry.data else None)
+        self.system: DanceLanguage = load(entry.run)
+        if entry.data is not None:
+            _ = self.own_motions  # a mistake is told here
         self.store: CaptionStore | None = None
         if entry.library is not None:
             self.store = CaptionStore.open(entry.library)
-            self.store.check_run(self.entry.identity, entry.run)
+            self.store.check_run(identity, entry.run)
+
+    @cached_property
+    def own_motions(self) -> DatasetMotions:
+        """Motion of its own library."""
+        return DatasetMotions(self.system, Path(self.entry.data) if self.entry.data else None)
 
     @cached_property
     def finder(self) -> Finder | None:
@@ -145,11 +137,11 @@ class RunCache:
 
     Args:
         most: loaded at once.
-        opens: what they are opened as.
+        load: as of `OpenRun`.
     """
 
     def __init__(
-        self, entries: Sequence[Entry], most: int = 4, opens: type[LoadedRun] = OpenRun
+        self, entries: Sequence[Entry], most: int = 4, load: Callable[[str], Any] = load
     ) -> None:
         names = [entry.name for entry in entries]
         if not entries or len(set(names)) < len(names):
@@ -157,7 +149,7 @@ class RunCache:
         self.entries = {entry.name: entry for entry in entries}
         self.default = names[0]
         self._most = most
-        self._opens: Any = opens
+        self._load = load
         self._opened: OrderedDict[tuple[str, str | None, str | None], OpenRun] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -184,7 +176,7 @@ class RunCache:
         key = (entry.run, entry.library, entry.data)
         with self._lock:
             if key not in self._opened:
-                self._opened[key] = self._opens(entry)
+                self._opened[key] = OpenRun(entry, self._load)
                 while len(self._opened) > self._most:
                     self._opened.popitem(last=False)
             self._opened.move_to_end(key)

@@ -6,24 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from raydance.serving.request_schema import MAX_CAPTIONS as MAX_CAPTIONS
-from raydance.serving.request_schema import MAX_HITS as MAX_HITS
-from raydance.serving.request_schema import MAX_MOTIONS as MAX_MOTIONS
-from raydance.serving.request_schema import MAX_POINTS as MAX_POINTS
-from raydance.serving.request_schema import MAX_PROMPTS as MAX_PROMPTS
-from raydance.serving.request_schema import MAX_SAMPLES as MAX_SAMPLES
-from raydance.serving.request_schema import MAX_STEPS as MAX_STEPS
-from raydance.serving.request_schema import MAX_TEXT as MAX_TEXT
-from raydance.serving.request_schema import MAX_TEXTS as MAX_TEXTS
-from raydance.serving.request_schema import ArrayFormat as ArrayFormat
-from raydance.serving.request_schema import Embed as Embed
-from raydance.serving.request_schema import FileChanges as FileChanges
-from raydance.serving.request_schema import Format as Format
-from raydance.serving.request_schema import Generate as Generate
-from raydance.serving.request_schema import Interpolate as Interpolate
-from raydance.serving.request_schema import Place as Place
-from raydance.serving.request_schema import Search as Search
-
 
 class Motion(BaseModel):
     """Joint positions over time: metres, y up; facing +z, the dancer's left is +x."""

@@ -26,7 +26,7 @@ from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import Backend, InProcess
-from raydance.serving.context import ClipId, Context, ModelName, json_body, refused
+from raydance.serving.context import ClipId, Context, ModelName, context_of, json_body, refused
 from raydance.serving.form import READING, fields_of, values_of
 from raydance.serving.problems import Problem
 from raydance.serving.request_schema import FileChanges
@@ -107,7 +107,7 @@ class _Runs(Context):
 
     async def facts(self) -> dict[str, dict[str, Any]]:
         """See `Tasks.facts`."""
-        self.known = await self.backend.ask("Tasks", "facts", None)
+        self.known = await self.backend.ask(Tasks.facts)
         return self.known
 
     async def of(self, model: str | None) -> dict[str, Any]:
@@ -134,23 +134,18 @@ def create_task_app(
     """
 
     def in_process() -> Backend:
-        cache = RunCache(entries, len(entries), Tasks.opens)
+        cache = RunCache(entries, len(entries), Tasks.load)
         return InProcess(cache, {", ".join(cache.entries): Tasks}, report=report)
 
     def start(app: FastAPI, uploads: Uploads) -> Callable[[], Awaitable[None]]:
-        app.state.runs = _Runs((backend or in_process)(), uploads, settings.limits)
-        ready: Callable[[], Awaitable[None]] = app.state.runs.ready
+        app.state.context = _Runs((backend or in_process)(), uploads, settings.limits)
+        ready: Callable[[], Awaitable[None]] = app.state.context.ready
         return ready
 
     return assemble([_router(settings)], settings, start, job_names=("tasks/",))
 
 
-def _runs_of(request: Request) -> _Runs:
-    runs: _Runs = request.app.state.runs
-    return runs
-
-
-_Served = Annotated[_Runs, Depends(_runs_of)]
+_Served = Annotated[_Runs, Depends(context_of)]
 
 
 def _router(settings: Settings) -> APIRouter:
@@ -196,7 +191,7 @@ def _router(settings: Settings) -> APIRouter:
     @router.get("/clips/{name:path}")
     async def clip(name: ClipId, runs: _Served, model: ModelName = None) -> Response:
         """What a row of a search is of, by its `id`, as tasks answer it."""
-        model, answer = await runs.backend.ask("Tasks", "stored", model, model, name)
+        model, answer = await runs.backend.ask(Tasks.stored, model, name)
         return await replies.prepare(replies.json_response, {"model": model, **answer.to_dict()})
 
     return router
@@ -239,8 +234,7 @@ async def _answer(
     if name in run["tasks"]:  # else the run says what it can do
         await _check_format(body, name, run["tasks"][name]["output"])
     progress.report(0, f"computing {name}")
-    asked = (body.model, name, inputs, body.options)
-    model, answer = await runs.backend.ask("Tasks", "answer", body.model, *asked)
+    model, answer = await runs.backend.ask(Tasks.answer, body.model, name, inputs, body.options)
     _check_size(answer, body.format)
     progress.report(0.5, "writing it")
     if body.format == "json":

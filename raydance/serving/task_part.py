@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from raydance.errors import InputError
 from raydance.motion import skeleton
 from raydance.serving.parts import Part
 from raydance.serving.problems import NotHere
-from raydance.serving.runs import LoadedRun
-from raydance.systems import system_of_run
+from raydance.serving.runs import OpenRun
+from raydance.systems import load_run, system_of_run
 from raydance.systems.tasks import Answer, WithLibrary, task_of
 
 _MOST_VALUES: Final = 4_000_000
@@ -19,23 +20,19 @@ _MOST_VALUES: Final = 4_000_000
 class Tasks(Part):
     """Runs of every system, asked for their tasks."""
 
-    opens = LoadedRun
+    load = staticmethod(load_run)
 
     def warm_up(self) -> None:
-        for name in self.run_cache.entries:
+        for name in reversed(self.run_cache.entries):  # the default stays where not all can
             self.run_cache.open(name)
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """Of each run its system, frames a second and tasks, both by name."""
-        found = {}
-        for name, entry in self.run_cache.entries.items():
-            system = self.run_cache.open(name).system
-            found[name] = {
-                "system": system_of_run(entry.run).name,
-                "fps": float(getattr(system, "fps", 20.0)),
-                "tasks": {task.name: task.describe() for task in system.tasks.values()},
-            }
-        return found
+        return self._facts
+
+    @cached_property
+    def _facts(self) -> dict[str, dict[str, Any]]:
+        return {name: _facts_of(self.run_cache.open(name)) for name in self.run_cache.entries}
 
     def answer(
         self,
@@ -78,6 +75,15 @@ class Tasks(Part):
             return name, system.stored(clip)
         except InputError as error:
             raise NotHere(str(error)) from None
+
+
+def _facts_of(opened: OpenRun) -> dict[str, Any]:
+    system = opened.system
+    return {
+        "system": system_of_run(opened.entry.run).name,
+        "fps": float(getattr(system, "fps", 20.0)),
+        "tasks": {task.name: task.describe() for task in system.tasks.values()},
+    }
 
 
 def check_values(values: int) -> None:

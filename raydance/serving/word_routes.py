@@ -18,19 +18,29 @@ from raydance.serving.context import (
     clip_url,
     json_body,
 )
+from raydance.serving.describer import Describer
 from raydance.serving.docs import multipart, or_multipart, points_content
 from raydance.serving.form import MODEL, fields_of, values_of
 from raydance.serving.parts import ClipPoints, EncodedText
+from raydance.serving.request_schema import (
+    MAX_CAPTIONS,
+    MAX_POINTS,
+    MAX_SAMPLES,
+    MAX_TEXT,
+    Embed,
+    Search,
+)
+from raydance.serving.retriever import Retriever
 from raydance.version import VERSION
 
 router = APIRouter(prefix="/v1", tags=["words"])
 
 _DESCRIBE: Final = {
     **MODEL,
-    "k": {"type": "integer", "minimum": 1, "maximum": schema.MAX_CAPTIONS, "default": 3},
+    "k": {"type": "integer", "minimum": 1, "maximum": MAX_CAPTIONS, "default": 3},
 }
-_SEARCH: Final = {**MODEL, **fields_of(schema.Search, "limit", "cursor", "library")}
-_EMBED: Final = {**MODEL, **fields_of(schema.Embed, "format")}
+_SEARCH: Final = {**MODEL, **fields_of(Search, "limit", "cursor", "library")}
+_EMBED: Final = {**MODEL, **fields_of(Embed, "format")}
 
 
 @router.get("/models", response_model=schema.Models)
@@ -40,8 +50,8 @@ async def models(service: Service) -> dict[str, Any]:
     written = await asyncio.to_thread(replies.writable)
     return {
         "version": VERSION,
-        "models": await service.backend.models(),
-        "limits": limits | {"text_characters": schema.MAX_TEXT, "samples": schema.MAX_SAMPLES},
+        "models": await service.backend.ask(Retriever.models),
+        "limits": limits | {"text_characters": MAX_TEXT, "samples": MAX_SAMPLES},
         "formats": {"read": list(SUFFIXES), "write": written},
     }
 
@@ -56,7 +66,7 @@ async def describe(request: Request, service: Service) -> Response:
     async with service.uploads.form(request, *_DESCRIBE) as form:
         asked = values_of(form, _DESCRIBE)
         clip = await service.uploads.clip(request, form)
-    found = await service.backend.describe(asked["model"], clip, asked["k"])
+    found = await service.backend.ask(Describer.describe, asked["model"], clip, asked["k"])
     body = {"file": clip.clip_id, **found}
     return await replies.prepare(replies.json_response, body)
 
@@ -64,7 +74,7 @@ async def describe(request: Request, service: Service) -> Response:
 @router.post(
     "/search",
     response_model=schema.Found,
-    openapi_extra=or_multipart(schema.Search, **_SEARCH),
+    openapi_extra=or_multipart(Search, **_SEARCH),
 )
 async def search(request: Request, service: Service) -> dict[str, Any]:
     """The clips nearest to a sentence (JSON) or to a motion file (a form)."""
@@ -72,16 +82,18 @@ async def search(request: Request, service: Service) -> dict[str, Any]:
     understood: dict[str, Any] | None = None
     if bounds.is_form(request.headers):
         async with service.uploads.form(request, *_SEARCH) as form:
-            asked = schema.Search(text="motion", **values_of(form, _SEARCH))
+            asked = Search(text="motion", **values_of(form, _SEARCH))
             clip = await service.uploads.clip(request, form)
         page = _Page.of(asked)
-        placed = await service.backend.embed(asked.model, clip)
+        placed = await service.backend.ask(Describer.embed, asked.model, clip)
         notices = [*placed.notices]
         point = placed.points.mean(axis=0)
-        found = await service.backend.search(placed.entry, point, page.num_found, asked.library)
+        found = await service.backend.ask(
+            Retriever.search, placed.entry, point, page.num_found, asked.library
+        )
         name = placed.entry.name
     else:
-        asked = await json_body(request, schema.Search)
+        asked = await json_body(request, Search)
         page = _Page.of(asked)
         encoded, found = await service.backend.find(
             asked.model, asked.text, page.num_found, asked.library
@@ -107,7 +119,7 @@ class _Page:
     question: tuple[object, ...]
 
     @classmethod
-    def of(cls, asked: schema.Search) -> _Page:
+    def of(cls, asked: Search) -> _Page:
         """The page that a caller asks for.
 
         Raises:
@@ -145,7 +157,7 @@ def _with_addresses(hit: dict[str, Any], model: str, in_library: bool) -> dict[s
 @router.post(
     "/embed",
     responses=points_content(schema.Embedded),
-    openapi_extra=or_multipart(schema.Embed, **_EMBED),
+    openapi_extra=or_multipart(Embed, **_EMBED),
 )
 async def embed(request: Request, service: Service) -> Response:
     """Sentences (JSON), or the windows of a motion file (a form), in the shared space."""
@@ -155,12 +167,13 @@ async def embed(request: Request, service: Service) -> Response:
         async with service.uploads.form(request, *_EMBED) as form:
             sent = values_of(form, _EMBED)
             clip = await service.uploads.clip(request, form)
-        format, placed = sent["format"], await service.backend.embed(sent["model"], clip)
+        format = sent["format"]
+        placed = await service.backend.ask(Describer.embed, sent["model"], clip)
         space: ClipPoints | EncodedText = placed
         rows, starts = list(placed.points), [float(start) for start in placed.start_s]
         notices = [*placed.notices]
     else:
-        asked = await json_body(request, schema.Embed)
+        asked = await json_body(request, Embed)
         format = asked.format
         encoded = await service.backend.speak_all(asked.model, asked.texts)
         space = encoded[0]
@@ -188,7 +201,7 @@ async def latent_map(
     service: Service,
     model: ModelName = None,
     limit: Annotated[
-        int, Query(ge=1, le=schema.MAX_POINTS, description="Most windows of one page")
+        int, Query(ge=1, le=MAX_POINTS, description="Most windows of one page")
     ] = 2000,
     cursor: Annotated[
         str | None,
@@ -197,7 +210,7 @@ async def latent_map(
 ) -> dict[str, Any]:
     """Windows of the run's library on the two main axes of the latent space."""
     offset = paging.offset_of(cursor, "map", model)
-    found = await service.backend.map(model, limit, offset)
+    found = await service.backend.ask(Retriever.map, model, limit, offset)
     end = offset + limit
     more = end < found["num_windows"]
     return found | {"next_cursor": paging.cursor_of(end, "map", model) if more else None}

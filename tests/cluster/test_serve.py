@@ -220,7 +220,7 @@ def mortal_speech(mark: Path) -> Any:
             self.backend = Deployments(handles, encoder_apart=True)
 
         async def __call__(self, text: str) -> Any:
-            return await self.backend.generate("tiny", text, seed=1)
+            return (await self.backend.generate_all("tiny", [text], seed=1))[0]
 
     options: dict[str, Any] = {"ray_actor_options": {"num_cpus": 0.1}}
     handles = {
