@@ -20,10 +20,12 @@ from raydance.serving.application import Settings
 from raydance.serving.backend import Backend
 from raydance.serving.reader import Limits
 from raydance.serving.runs import Entry
+from raydance.serving.task_app import create_task_app
 
 APPLICATION: Final = "raydance"
 _REQUEST_S: Final = 120.0
-_ON_GPU: Final = ("Generator", "Describer")
+_ON_GPU: Final = ("Generator", "Describer", "Tasks")
+_AS_IN_SCALE: Final = "replicas_per_node", "cpus", "gpu", "batch", "encoder_apart", "of_tasks"
 _LOGGING: Final = {"log_level": "WARNING", "enable_access_log": False}
 # Read by Serve where a replica starts. Measured: they halve what Serve adds to a request.
 _ENVIRONMENT: Final = {
@@ -45,11 +47,11 @@ class Scale:
             wait for a node. Serve spreads them at first in any case, but starts one that died
             wherever there is room, also beside the last.
         cpus: processors that a replica reserves; a share lets all parts live on a laptop.
-        gpu: whether `Generator` and `Describer` get a GPU each.
+        gpu: whether `Generator` and `Describer`, or `Tasks`, get a GPU each.
         batch: most sentences, motions and searches that are worked on together; 1 for each alone.
         encoder_apart: whether `SentenceEncoder` alone encodes sentences, rather than `Generator`
-        and
-            `Retriever` each theirs: one large encoder in memory, for a longer way.
+            and `Retriever` each theirs: one large encoder in memory, for a longer way.
+        of_tasks: whether the runs are served by their tasks, as those of every system can be.
 
     Raises:
         ConfigError: a value that is not allowed.
@@ -61,6 +63,7 @@ class Scale:
     gpu: bool = False
     batch: int = deployments.BATCH
     encoder_apart: bool = False
+    of_tasks: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.replicas
@@ -82,7 +85,10 @@ def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.A
     def application() -> Any:
         replica = serve.get_replica_context().replica_id.unique_id
         is_alone = scale.replicas == (1, 1)
-        return create_app(backend, replace(settings, replica=replica, has_jobs=is_alone))
+        own = replace(settings, replica=replica, has_jobs=is_alone)
+        if scale.of_tasks:
+            return create_task_app(entries, own, backend=backend)
+        return create_app(backend, own)
 
     ingress = serve.deployment(
         name="Ingress",
@@ -105,7 +111,7 @@ def _parts(
         "encoder_apart": scale.encoder_apart,
     }
     bound = {}
-    for kind in deployments.KINDS:
+    for kind in (deployments.Tasks,) if scale.of_tasks else deployments.KINDS:
         on_gpu = scale.gpu and kind.__name__ in _ON_GPU
         bound[kind.__name__] = serve.deployment(
             name=kind.__name__,
@@ -240,7 +246,7 @@ class ServiceConfig:
     Attributes:
         runs: the first is the default.
         replicas: `N` or `MIN:MAX` of each part.
-        replicas_per_node, cpus, gpu, batch, encoder_apart: as in `Scale`.
+        replicas_per_node, cpus, gpu, batch, encoder_apart, of_tasks: as in `Scale`.
         page: whether the web page is at /.
         most_requests: answered at once by each ingress replica; more are turned away.
         keys_file: API keys, one a line; none, and no key is asked for.
@@ -254,6 +260,7 @@ class ServiceConfig:
     batch: int = deployments.BATCH
     replicas_per_node: int | None = None
     encoder_apart: bool = False
+    of_tasks: bool = False
     page: bool = True
     most_requests: int = 64
     keys_file: str | None = None
@@ -283,11 +290,7 @@ def from_config(args: Mapping[str, Any]) -> serve.Application:
     )
     scale = Scale(
         replicas=config.parse_range("args.replicas", wanted.replicas),
-        replicas_per_node=wanted.replicas_per_node,
-        cpus=wanted.cpus,
-        gpu=wanted.gpu,
-        batch=wanted.batch,
-        encoder_apart=wanted.encoder_apart,
+        **{name: getattr(wanted, name) for name in _AS_IN_SCALE},
     )
     return build(wanted.runs, settings, scale)
 

@@ -150,11 +150,11 @@ def serve(
     kept = (str(local(place, say)) if place else None for place in (library, data))
     entries = entries_of([_fetched(run, say) for run in runs], *kept)
     of_tasks = not all(map(_has_service, entries))
-    if of_tasks and (library or data or ray or any(of_ray.values())):
-        raise InputError(
-            "runs of this system are served by one plain process: leave out --library, --data and "
-            "the options of Ray"
-        )
+    for_others = {"--library": bool(library), "--data": bool(data)}
+    for_others |= {name: of_ray[name] for name in ("--encoder-apart", "--batch")}
+    if of_tasks and any(for_others.values()):
+        given = ", ".join(option for option, is_given in for_others.items() if is_given)
+        raise InputError(f"{given}: for runs of Dance-Language alone; leave it out")
     run_cache = RunCache(entries)
     for entry in () if of_tasks else entries:  # a mistake is told here, not in a replica's log
         run_cache.open(entry.name)
@@ -170,17 +170,17 @@ def serve(
         host=host,
         port=port,
         say=say,
+        of_tasks=of_tasks,
         started=started,
     )
-    if of_tasks:
-        service.serve_tasks(offer)
-    elif ray or (ray is None and (any(of_ray.values()) or not is_embedded(address))):
+    if ray or (ray is None and (any(of_ray.values()) or not is_embedded(address))):
         places = [run.partition("=")[2] or run for run in runs] + [library or "", data or ""]
         scale = {
             "replicas": pool,
             "replicas_per_node": replicas_per_node,
             "batch": batch,
             "encoder_apart": encoder_apart,
+            "of_tasks": of_tasks,
         }
         service.serve_with_ray(offer, scale, address, is_copied=any(map(is_uri, places)))
     else:

@@ -29,6 +29,7 @@ class Offer:
     """What is served, where, and who is told.
 
     Attributes:
+        of_tasks: whether the runs are served by their tasks.
         started: `time.monotonic()` when the command began.
     """
 
@@ -37,6 +38,7 @@ class Offer:
     host: str
     port: int
     say: Say
+    of_tasks: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -49,18 +51,14 @@ class Offer:
         self.say(f"serving {self.names} at http://{self.host}:{self.port} (Ctrl-C ends it)")
 
 
-def serve_tasks(offer: Offer) -> None:
-    """Serve runs that declare tasks, in this process."""
-    from raydance.serving.task_app import create_task_app
-
-    _listen(offer, create_task_app(offer.entries, offer.settings, report=offer.say))
-
-
 def serve_plain(offer: Offer, run_cache: RunCache) -> None:
     """Serve from this process alone, which holds all parts."""
     from raydance.serving.backend import InProcess
 
-    _listen(offer, _application(offer, lambda: InProcess(run_cache, report=offer.say)))
+    def backend() -> Backend:
+        return InProcess(run_cache, report=offer.say)
+
+    _listen(offer, _application(offer, None if offer.of_tasks else backend))
 
 
 def serve_with_ray(
@@ -123,9 +121,13 @@ def _on_cluster(offer: Offer, scale: dict[str, Any]) -> None:
         serving.stop(started)
 
 
-def _application(offer: Offer, backend: Callable[[], Backend]) -> Any:
+def _application(offer: Offer, backend: Callable[[], Backend] | None) -> Any:
     from raydance.serving.app import create_app
+    from raydance.serving.task_app import create_task_app
 
+    if offer.of_tasks:
+        return create_task_app(offer.entries, offer.settings, offer.say, backend)
+    assert backend is not None
     return create_app(backend, offer.settings)
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from serving import TURN, free_port, generate, load, replicas_of, wait_for
+from serving import TURN, free_port, generate, load, replicas_of, running, wait_for
 
-from raydance.client import Client
+import raydance
+from raydance.client import Client, ServiceError
 from raydance.errors import ConfigError, InputError
 from raydance.motion import synthetic
 
@@ -81,7 +82,6 @@ def pids_of(part: str) -> list[int]:
 
 
 def test_answers_are_those_of_a_plain_process(service: Service, tiny_run: Path):
-    import raydance
 
     expected = raydance.load(tiny_run).generate(TURN, seed=4)[0]
     clip = Client(service.url).generate(TURN, seed=4, clean_feet=False)[0]
@@ -241,6 +241,30 @@ def test_a_replica_that_dies_before_it_answers_is_no_loss(service: Service, tmp_
         assert mark.exists()
     finally:
         serve.delete("mortal")
+
+
+def test_replicas_do_the_tasks_of_runs(service: Service, tiny_run: Path):
+    from ray import serve
+
+    from raydance.cluster import serving
+    from raydance.serving.runs import Entry
+    from raydance.serving.task_app import create_task_app
+
+    entries = [Entry(name="mine", run=str(tiny_run))]
+    scale = serving.Scale(cpus=0.1, of_tasks=True)
+    backend = serving.start_parts(entries, service.settings, scale)
+    try:
+        with running(create_task_app(entries, service.settings, backend=backend)) as url:
+            with Client(url) as client:
+                found = client.task("search", {"k": 2}, text=TURN)
+                with pytest.raises(ServiceError, match="it can: describe, generate, search"):
+                    client.task("fly", text=TURN)
+            assert len(pids_of("Tasks")) == 1
+    finally:
+        serve.delete("raydance-Tasks")
+    wanted = raydance.load(tiny_run).search(TURN, 2)
+    assert isinstance(found, dict)
+    assert [row["clip_id"] for row in found["rows"]] == [hit.clip_id for hit in wanted]
 
 
 def test_a_redeploy_with_other_settings_fails_no_request(service: Service):
