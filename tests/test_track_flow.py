@@ -122,7 +122,7 @@ def test_pooled_tokens_by_hand() -> None:
     mask = torch.tensor([[True, True, True, False]])
     size = 0.4 * 2**0.5  # of a token that is read; the first and the last one are not
     share = math.exp(size) / (math.exp(size) + 1.0)
-    expected = torch.tensor([[size * share, size * (1.0 - share)]])
+    expected = torch.tensor([[[size * share, size * (1.0 - share)]]])
     torch.testing.assert_close(pooling(tokens, mask), expected)
     longer = torch.cat([tokens, torch.randn(1, 3, 2)], dim=1)
     torch.testing.assert_close(pooling(longer, F.pad(mask, (0, 3))), expected)

@@ -159,7 +159,7 @@ class TokenPooling(nn.Module):
         self.query = nn.Parameter(0.05 * torch.randn(queries, token_dim))
 
     def forward(self, token_BLE: Tensor, mask_BL: Tensor) -> Tensor:
-        """`[B, H E]` of tokens and which of them are there, bool: the first ones of each row."""
+        """`[B, H, E]` of tokens and which of them are there, bool: the first ones of each row."""
         longest = max(2, int(mask_BL.sum(dim=1).max()))
         token_BSE, mask_BS = token_BLE[:, 1:longest].float(), mask_BL[:, 1:longest]
         norm_BS = torch.linalg.vector_norm(token_BSE, dim=2).clamp_min(1e-6)
@@ -167,7 +167,7 @@ class TokenPooling(nn.Module):
         score_BHS = (token_BSE @ self.query.T).transpose(1, 2) * scale_B1S
         weight_BHS = score_BHS.masked_fill(~mask_BS[:, None], -1e4).softmax(dim=2)
         weight_BHS = weight_BHS * mask_BS[:, None]  # rows without tokens
-        return ((weight_BHS * scale_B1S) @ token_BSE).flatten(1)
+        return (weight_BHS * scale_B1S) @ token_BSE
 
 
 def positions(count: int, width: int, device: torch.device | None = None) -> Tensor:

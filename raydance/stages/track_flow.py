@@ -64,6 +64,8 @@ class TrackFlowConfig:
         num_components: K, of the basis, at most.
         width, num_blocks, dropout: of the residual network.
         token_queries: H, means of the sentence's tokens that are read beside its embedding.
+        token_width: of each of these means, after a linear layer: with all values of the tokens,
+            sentences of real tracks are learned by heart.
         text_dropout: probability that the sentence is dropped in training.
         text_noise: share of the sentence's values that is zeroed in training.
         given_dropout: probability that no frame or point is given in training.
@@ -81,6 +83,7 @@ class TrackFlowConfig:
     num_blocks: int = 4
     dropout: float = 0.2
     token_queries: int = 4
+    token_width: int = 32
     text_dropout: float = 0.1
     text_noise: float = 0.1
     given_dropout: float = 0.7
@@ -117,6 +120,8 @@ class TrackFlowConfig:
             raise ConfigError(f"track_flow.ema: {self.ema}; from 0 up to but without 1")
         if not 0 <= self.token_queries <= 64:
             raise ConfigError(f"track_flow.token_queries: {self.token_queries}; allowed: 0 to 64")
+        if self.token_width < 1:
+            raise ConfigError(f"track_flow.token_width: {self.token_width}; at least 1")
         if not 0.0 < self.noise_scale <= 2.0:
             raise ConfigError(f"track_flow.noise_scale: {self.noise_scale}; above 0, at most 2")
         if self.num_components < 1:
@@ -166,8 +171,10 @@ class _Text(nn.Module):
         super().__init__()
         width, self.noise = config.width, config.text_noise
         self.pooling = TokenPooling(config.token_queries, token_dim)
+        # DDP wants gradients of every parameter.
+        self.narrow = nn.Linear(token_dim, config.token_width if config.token_queries else 0)
         self.layers = nn.Sequential(
-            nn.Linear(words + config.token_queries * token_dim, width),
+            nn.Linear(words + config.token_queries * config.token_width, width),
             nn.SiLU(),
             nn.Dropout(config.dropout),
             nn.Linear(width, width),
@@ -179,7 +186,8 @@ class _Text(nn.Module):
         parts = [sentence_values(text_BD, path_BP)]
         if len(self.pooling.query):
             assert token_BLE is not None and mask_BL is not None
-            parts.append(self.pooling(token_BLE, mask_BL.bool()))
+            mean_BHE = self.pooling(token_BLE, mask_BL.bool())
+            parts.append(self.narrow(mean_BHE).flatten(1))
         words_BX = F.dropout(torch.cat(parts, dim=1), self.noise, self.training)
         text_BW: Tensor = self.layers(words_BX)
         return text_BW
