@@ -130,17 +130,21 @@ _QUICK: dict[str, Any] = {
     },
 }
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {
-        "motion_vae": {
-            "basis": True,
-            "beta_start": 0.0,
-            "beta_end": 0.002,
-            "train": {"epochs": 12, "lr": 1e-3},
-        },
-        "text_encoder": {"final_relu": False, "train": {"batch_size": 16}},
-        "text_to_motion": {"fusion": "residual"},
+_DEFAULT: dict[str, Any] = {
+    "motion_vae": {**_QUICK["motion_vae"], "train": {**_QUICK["motion_vae"]["train"], "epochs": 6}},
+    "text_encoder": _QUICK["text_encoder"],
+    "contrastive": {
+        "train": {"epochs": 20, "min_steps": 1000, "batch_size": 64, "patience": 0},
     },
+    "motion_to_text": _QUICK["motion_to_text"],
+    "motion_flow": {"train": {"epochs": 60, "min_steps": 2800}},
+    "text_to_motion": _QUICK["text_to_motion"],
+}
+"""As `quick`, with a flow of twice the width, more seeds of clusters, and fewer epochs where there
+are thousands of windows: 5,000 train in a quarter of an hour on two processors."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": _DEFAULT,
     "paper": PAPER_CHOICES,
     "quick": _QUICK,
 }
