@@ -98,7 +98,7 @@ def quickstart(
         with phases("ingest"):
             say(_ingest(place / "corpus", place / "dataset"))
         runner = RayRunner(workers, report=report)
-        with phases("train, the flow and the paper's choices in other processes"):
+        with phases("train: the run and the paper's choices"):
             _train(place, quick, runner, say, flow_beside=workers == 1)
         danced = quickstart_music.dance(place, runner, phases, say) if music else {}
     with phases("evaluate"):
@@ -149,10 +149,10 @@ def _train(
     waits.append(begin(_train_paper_choices, place, quick))
     for wait in waits:
         wait()
-    if flow.exists():
+    if flow_beside and _FLOW not in Run.open(run).facts["steps"]:
         copy_steps(SYSTEM, flow, run, quick, (_FLOW,))
         say(f"{_FLOW}: {Run.open(run).facts['steps'][_FLOW]['seconds']:.0f} s, beside the others")
-        shutil.rmtree(flow)
+    shutil.rmtree(flow, ignore_errors=True)
 
 
 def _below_flow(place: Path, quick: dance_language.DanceLanguageConfig) -> list[str]:
