@@ -115,6 +115,15 @@ def test_words_that_the_embedding_lacks_reach_the_flow_through_tokens() -> None:
     assert float((end - batch["tracks"][:, -1]).norm(dim=2).mean()) < 0.2  # moves by .5
 
 
+@pytest.mark.parametrize("queries", [0, 2])
+def test_every_weight_learns(queries: int) -> None:
+    """Several workers wait for the gradient of each parameter."""
+    stage = track_flow(token_queries=queries, text_dropout=0.5)
+    train(stage, BATCH, steps=2, lr=1e-3)  # the output begins at zero
+    stage.loss(stage(BATCH), BATCH, 0.0)["total"].backward()
+    assert not [name for name, one in stage.network.named_parameters() if one.grad is None]
+
+
 def test_pooled_tokens_by_hand() -> None:
     pooling = TokenPooling(1, 2)
     pooling.query.data[:] = torch.tensor([[1.0, 0.0]])

@@ -170,9 +170,10 @@ class _Text(nn.Module):
     def __init__(self, config: TrackFlowConfig, words: int, token_dim: int) -> None:
         super().__init__()
         width, self.noise = config.width, config.text_noise
-        self.pooling = TokenPooling(config.token_queries, token_dim)
-        # DDP wants gradients of every parameter.
-        self.narrow = nn.Linear(token_dim, config.token_width if config.token_queries else 0)
+        self.tokens: nn.Module | None = None
+        if config.token_queries:
+            self.tokens = TokenPooling(config.token_queries, token_dim)
+            self.narrow = nn.Linear(token_dim, config.token_width)
         self.layers = nn.Sequential(
             nn.Linear(words + config.token_queries * config.token_width, width),
             nn.SiLU(),
@@ -184,9 +185,9 @@ class _Text(nn.Module):
         self, text_BD: Tensor, path_BP: Tensor, token_BLE: Tensor | None, mask_BL: Tensor | None
     ) -> Tensor:
         parts = [sentence_values(text_BD, path_BP)]
-        if len(self.pooling.query):
+        if self.tokens is not None:
             assert token_BLE is not None and mask_BL is not None
-            mean_BHE = self.pooling(token_BLE, mask_BL.bool())
+            mean_BHE = self.tokens(token_BLE, mask_BL.bool())
             parts.append(self.narrow(mean_BHE).flatten(1))
         words_BX = F.dropout(torch.cat(parts, dim=1), self.noise, self.training)
         text_BW: Tensor = self.layers(words_BX)
