@@ -67,6 +67,8 @@ class Scale:
 
     def __post_init__(self) -> None:
         low, high = self.replicas
+        if self.of_tasks and (self.encoder_apart or self.batch != deployments.BATCH):
+            raise ConfigError("of_tasks: tasks have no encoder_apart and no batch; leave them out")
         if not 1 <= self.batch <= 1024:
             raise ConfigError(f"batch: {self.batch}; allowed: 1 to 1024")
         if not 1 <= low <= high:
@@ -92,7 +94,7 @@ def build(entries: Sequence[Entry], settings: Settings, scale: Scale) -> serve.A
 
     ingress = serve.deployment(
         name="Ingress",
-        # The gate inside turns requests away in our own words; Serve's bounds are behind it.
+        # The concurrency limit turns requests away in our own words; Serve's bounds are behind it.
         max_ongoing_requests=2 * settings.most_requests,
         max_queued_requests=8 * settings.most_requests,
         ray_actor_options=_actor(scale.cpus),

@@ -43,7 +43,7 @@ class Settings:
     """How a service is offered.
 
     Attributes:
-        key_digests: of the API keys (`guard.digest`); none, and no key is asked for.
+        key_digests: of the API keys (`access_control.digest`); none, and no key is asked for.
         origins: of pages elsewhere that may call the API (CORS); none by default.
         page: folder of the built web page; without it only the API is there.
         replica: of this process, for the metrics.

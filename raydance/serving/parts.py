@@ -69,7 +69,7 @@ class EncodedText:
 
     @property
     def notices(self) -> list[str]:
-        """What the one who asked should know."""
+        """Warnings for the caller."""
         found = [self.understood.notice] if self.understood.notice else []
         if self.num_pieces > 1:
             found.append(
@@ -98,7 +98,7 @@ class ClipPoints:
 
 
 class Failed:
-    """An error among the answers of a batch, for the one who caused it."""
+    """Error of one request of a batch."""
 
     def __init__(self, error: RaydanceError) -> None:
         self.error = error

@@ -28,7 +28,7 @@ from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import Backend, InProcess
 from raydance.serving.context import ClipId, Context, ModelName, context_of, json_body, refused
 from raydance.serving.form import READING, fields_of, values_of
-from raydance.serving.problems import Problem
+from raydance.serving.problems import Changed, Problem
 from raydance.serving.request_schema import FileChanges
 from raydance.serving.runs import Entry, RunCache, named_run
 from raydance.serving.task_part import Tasks, check_values
@@ -235,6 +235,10 @@ async def _answer(
         await _check_format(body, name, run["tasks"][name]["output"])
     progress.report(0, f"computing {name}")
     model, answer = await runs.backend.ask(Tasks.answer, body.model, name, inputs, body.options)
+    if body.format not in ("json", *FORMATS[answer.kind]):
+        # Another version of the run came since its facts were asked for.
+        runs.known = {}
+        raise Changed(f"{model}: its task {name} has changed; ask again")
     _check_size(answer, body.format)
     progress.report(0.5, "writing it")
     if body.format == "json":

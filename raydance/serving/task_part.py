@@ -23,6 +23,8 @@ class Tasks(Part):
     load = staticmethod(load_run)
 
     def warm_up(self) -> None:
+        """Load the runs, and learn what they can do."""
+        self.facts()
         for name in reversed(self.run_cache.entries):  # the default stays where not all can
             self.run_cache.open(name)
 
