@@ -248,7 +248,7 @@ def carry_out(
 
     Args:
         only: this step alone.
-        but: steps to be left for later, with all that builds on them.
+        but: steps to be left for later, where they are not done, with all that builds on them.
         say: told one line when a step begins or is found done.
         saved: called when the run folder is worth keeping: before the first step and after each.
 
@@ -257,8 +257,9 @@ def carry_out(
             missing.
     """
     names = system.step_names
-    if only is not None and only not in names:
-        raise InputError(f"stage {only!r}; allowed: {', '.join(names)}")
+    for name in (*([] if only is None else [only]), *but):
+        if name not in names:
+            raise InputError(f"stage {name!r}; allowed: {', '.join(names)}")
     plan = Plan.of(system, run, runner)
     wanted = system.steps_of(plan.context.config)
     if only is not None and only not in wanted:

@@ -239,7 +239,7 @@ class _TransformersEncoder:
             found = {piece: self._known[piece] for piece in pieces if piece in self._known}
         new = [piece for piece in pieces if piece not in found]
         pooled, num_tokens = self._embed_new(new)
-        found |= {piece: (pooled[i], num_tokens[i]) for i, piece in enumerate(new)}
+        found |= {piece: (pooled[i].copy(), float(num_tokens[i])) for i, piece in enumerate(new)}
         with self._lock:
             for piece in pieces:
                 self._known.pop(piece, None)

@@ -1,7 +1,7 @@
 """Dance-Language: the steps from a dataset of windows to a run.
 
-    statistics -> motion_basis -> motion_vae -> clusters -> captions -> text_encoder
-               -> contrastive -> motion_to_text -> sentence_mean -> motion_flow -> text_to_motion
+    statistics -> motion_basis -> motion_vae -> clusters -> captions -> sentence_mean
+               -> text_encoder -> contrastive -> motion_to_text -> motion_flow -> text_to_motion
                -> library (-> caption_writer)
 
 `raydance.systems.engine` carries them out. How a stage is built and fed is in
