@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -395,7 +394,6 @@ def test_fortran_order_is_kept(tmp_path: Path) -> None:
     array = np.asfortranarray(np.arange(24.0).reshape(2, 4, 3))
     np.save(tmp_path / "a.npy", array)
     np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), array)
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, array, version=(2, 0))
-    (tmp_path / "b.npy").write_bytes(buffer.getvalue())
+    with (tmp_path / "b.npy").open("wb") as file:
+        np.lib.format.write_array(file, array, version=(2, 0))
     np.testing.assert_array_equal(read_npy(tmp_path / "b.npy"), array)

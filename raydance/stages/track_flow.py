@@ -51,7 +51,6 @@ _SETS_IN_BATCH: Final = 8
 Correction = Callable[[Tensor, float], Tensor]
 """Moves predicted coefficients `[B, K]` at time t onto what is wanted."""
 
-
 _LAST_EPOCH: Final = 10**9
 """`check_every` that keeps the last weights: they follow words better than those of least loss."""
 
@@ -64,8 +63,7 @@ class TrackFlowConfig:
         num_components: K, of the basis, at most.
         width, num_blocks, dropout: of the residual network.
         token_queries: H, means of the sentence's tokens that are read beside its embedding.
-        token_width: of each of these means, after a linear layer: with all values of the tokens,
-            sentences of real tracks are learned by heart.
+        token_width: of each of these means; wider ones learn sentences of real tracks by heart.
         text_dropout: probability that the sentence is dropped in training.
         text_noise: share of the sentence's values that is zeroed in training.
         given_dropout: probability that no frame or point is given in training.
@@ -362,7 +360,7 @@ class TrackFlow(Stage):
         """Coefficients `[B, K]`, by Euler's method.
 
         Args:
-            noise_BK: start of the path; its scale is the temperature.
+            noise_BK: start of the path, of unit scale.
             steps, guidance, emphasis: the configuration's where None.
             given_BX: least-norm coefficients of given points and the share of points given in each
                 frame, `[B, K + T]`; nothing is given if None.
@@ -381,8 +379,8 @@ class TrackFlow(Stage):
         if emphasis != 0.0:
             if prompt.mirrored_text is None or prompt.mirrored_path is None:
                 raise ConfigError("track_flow.emphasis needs the mirrored sentences")
-            mirrored = (prompt.mirrored_text, prompt.mirrored_path)
-            mirrored_BW = network.text(*mirrored, prompt.mirrored_tokens, prompt.mirrored_mask)
+            mirrored = (prompt.mirrored_tokens, prompt.mirrored_mask)
+            mirrored_BW = network.text(prompt.mirrored_text, prompt.mirrored_path, *mirrored)
             parts.append((mirrored_BW, -emphasis))
         text_XW = torch.cat([text_BW for text_BW, _ in parts])
         prompt_XW = network.prompt(text_XW, prompt.start.repeat(len(parts), 1, 1))
@@ -391,13 +389,12 @@ class TrackFlow(Stage):
         given_XX = given_BX.repeat(len(parts), 1)
         z_BK = config.noise_scale * noise_BK
         for step in range(steps):
-            now = step / steps
-            t_X = torch.full((len(text_XW),), now, device=z_BK.device)
+            t_X = torch.full((len(text_XW),), step / steps, device=z_BK.device)
             found_XK = network(z_BK.repeat(len(parts), 1), t_X, prompt_XW, given_XX)
             clean_BK = torch.zeros_like(z_BK)
             for found_BK, (_, weight) in zip(found_XK.split(size), parts):
                 clean_BK = clean_BK + weight * found_BK
             if correct is not None:
-                clean_BK = correct(clean_BK, now)
+                clean_BK = correct(clean_BK, step / steps)
             z_BK = z_BK + (clean_BK - z_BK) / (steps - step)
         return z_BK
