@@ -17,7 +17,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,22 +211,26 @@ class _TransformersEncoder:
         mask = np.zeros((len(texts), length), dtype=bool)
         if not len(texts):
             return tokens, mask
-        tokens[:, 0], mask[:, 0] = self.encode(texts), True
+        _check(texts)
         clean = [repaired(text) for text in texts]
+        most = min(length - 1, self._max_tokens)
         for start in range(0, len(clean), self._config.batch_size):
+            batch = clean[start : start + self._config.batch_size]
             inputs = self._tokenizer(
-                clean[start : start + self._config.batch_size],
-                padding=True,
-                truncation=True,
-                max_length=min(length - 1, self._max_tokens),
-                return_tensors="pt",
+                batch, padding=True, truncation=True, max_length=most, return_tensors="pt"
             ).to(self._device)
             with torch.inference_mode():
-                states = self._model(**inputs).last_hidden_state.cpu().numpy()
+                state = self._model(**inputs).last_hidden_state
+            pooled, counts = self._pooled(state, inputs["attention_mask"])
+            # What is not cut off need not be embedded once more.
+            whole = [i for i, count in enumerate(counts) if count < most]
+            self._remember({batch[i]: (pooled[i].copy(), float(counts[i])) for i in whole})
+            states = state.cpu().numpy()
             there = inputs["attention_mask"].cpu().numpy().astype(bool)
             rows = slice(start, start + len(states))
             tokens[rows, 1 : 1 + states.shape[1], : states.shape[2]] = states * there[..., None]
             mask[rows, 1 : 1 + states.shape[1]] = there
+        tokens[:, 0], mask[:, 0] = self.encode(texts), True
         return tokens, mask
 
     def num_pieces(self, text: str) -> int:
@@ -240,16 +244,31 @@ class _TransformersEncoder:
         new = [piece for piece in pieces if piece not in found]
         pooled, num_tokens = self._embed_new(new)
         found |= {piece: (pooled[i].copy(), float(num_tokens[i])) for i, piece in enumerate(new)}
-        with self._lock:
-            for piece in pieces:
-                self._known.pop(piece, None)
-                self._known[piece] = found[piece]
-            while len(self._known) > _NUM_KNOWN:
-                del self._known[next(iter(self._known))]
+        self._remember({piece: found[piece] for piece in pieces})
         width = pooled.shape[1]
         rows = [found[piece][0] for piece in pieces]
         counts = [found[piece][1] for piece in pieces]
         return np.array(rows, np.float32).reshape(-1, width), np.array(counts)
+
+    def _remember(self, found: Mapping[str, tuple[np.ndarray, float]]) -> None:
+        with self._lock:
+            for piece, values in found.items():
+                self._known.pop(piece, None)
+                self._known[piece] = values
+            while len(self._known) > _NUM_KNOWN:
+                del self._known[next(iter(self._known))]
+
+    def _pooled(self, state: Any, mask: Any) -> tuple[np.ndarray, np.ndarray]:
+        """One vector per text, `[n, hidden]`, of states `[n, L, hidden]`; and token counts."""
+        import torch
+
+        if self._config.pooling == "mean":
+            counted = mask.unsqueeze(-1).to(state.dtype)
+            vector = (state * counted).sum(1) / counted.sum(1)
+        else:
+            # Not column 0: some tokenizers pad on the left.
+            vector = state[torch.arange(len(state), device=state.device), mask.argmax(1)]
+        return vector.cpu().numpy(), mask.sum(1).cpu().numpy()
 
     def _embed_new(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
         import torch
@@ -262,15 +281,9 @@ class _TransformersEncoder:
             tokens = self._tokenizer(batch, padding=True, return_tensors="pt").to(self._device)
             with torch.inference_mode():
                 state = self._model(**tokens).last_hidden_state
-            mask = tokens["attention_mask"].unsqueeze(-1).to(state.dtype)
-            if self._config.pooling == "mean":
-                vector = (state * mask).sum(1) / mask.sum(1)
-            else:
-                # Not column 0: some tokenizers pad on the left.
-                first = tokens["attention_mask"].argmax(1)
-                vector = state[torch.arange(len(state), device=state.device), first]
-            pooled.append(vector.cpu().numpy())
-            counts.append(mask.sum((1, 2)).cpu().numpy())
+            vectors, its_counts = self._pooled(state, tokens["attention_mask"])
+            pooled.append(vectors)
+            counts.append(its_counts)
         width = self.dim - (len(SIDE_NAMES) if self._config.side_features else 0)
         result, num_tokens = np.zeros((len(pieces), width), np.float32), np.ones(len(pieces))
         if pieces:
