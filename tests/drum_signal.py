@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from raydance.data.signals.base import Signal
 from raydance.errors import FormatError
-from raydance.nn.conditioning import AdapterConfig
 
 
 def _find(motion: str, folder: str) -> Path | None:
@@ -24,6 +21,8 @@ def _read(file: str, fps: float) -> np.ndarray:
         hits_s = np.array([float(line) for line in Path(file).read_text().split()])
     except ValueError as error:
         raise FormatError(file, f"times of hits are needed ({error})") from None
+    if not (np.isfinite(hits_s).all() and hits_s.min(initial=0.0) >= 0.0):
+        raise FormatError(file, "times of hits are finite seconds, at least 0")
     num_frames = int(hits_s.max(initial=0.0) * fps) + 1
     values = np.zeros((num_frames, 2), dtype=np.float32)
     values[(hits_s * fps).astype(int), 0] = 1.0
@@ -37,24 +36,8 @@ DRUMS = Signal(
     name="drums",
     help="times of drum hits",
     values=("hit", "since_hit_s"),
+    suffixes=(".drums",),
     find=_find,
     read=_read,
     scaled=np.array,
 )
-
-
-class DrumAdapter(nn.Module):
-    """One convolution over the hits."""
-
-    def __init__(self, config: AdapterConfig, features: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.conv = nn.Conv1d(features, config.width, 5, padding=2)
-
-    def forward(
-        self, values_BTF: Tensor, genre_B: Tensor, mask_BT: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        hidden_BWT = F.gelu(self.conv(values_BTF.transpose(1, 2)))
-        tokens_BWS = F.avg_pool1d(hidden_BWT, self.stride, ceil_mode=True)
-        mask_BS = mask_BT[:, :: self.stride]
-        return tokens_BWS.transpose(1, 2), mask_BS, hidden_BWT.transpose(1, 2)

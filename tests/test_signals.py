@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import torch
-from drum_signal import DRUMS, DrumAdapter
+from drum_adapter import DrumAdapter
+from drum_signal import DRUMS
+from serving import post, problem, running
 from small_dataset import ingest_here
 from small_stages import CONDITIONING, FEATURES, D, H, K, evaluate, toy_batch, train
 from test_everything2motion import TINY, _splits
 
+from raydance.client import Client
 from raydance.data import ingest
 from raydance.data.dataset import Dataset
 from raydance.data.signals import SIGNALS
+from raydance.data.signals.reading import read_signal
 from raydance.errors import InputError
 from raydance.music.dance_corpus import read_beats, write_dances
 from raydance.nn.conditioning import ADAPTERS
+from raydance.serving.application import Settings
+from raydance.serving.reader import Limits
+from raydance.serving.runs import Entry
+from raydance.serving.task_app import create_task_app
 from raydance.stages.sequence_flow import SequenceFlow, SequenceFlowConfig
 from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
@@ -121,6 +132,79 @@ def test_a_run_with_drums_is_trained_and_generates_from_them(
     assert code == 0 and json.loads(printed)["files"] == [str(out)], told
     last_s = float(hits.read_text().split()[-1])  # as long as the drums
     assert np.load(out)["positions"].shape[0] == int(last_s * FPS) + 1
+
+
+@pytest.fixture(scope="module")
+def service_url(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service whose readers know drums, too, as if the package had their file."""
+    folder = tmp_path_factory.mktemp("site")
+    lines = ["from drum_signal import DRUMS", "from raydance.data.signals import SIGNALS"]
+    (folder / "sitecustomize.py").write_text("\n".join([*lines, "SIGNALS['drums'] = DRUMS", ""]))
+    limits = Limits(frames=200, upload_bytes=1000)
+    app = create_task_app([Entry(name="drummed", run=str(run.path))], Settings(limits=limits))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        with running(app) as address:
+            yield address
+
+
+def test_drums_are_sent_over_http(service_url: str, run: Run, dances: Path, tmp_path: Path) -> None:
+    hits = sorted(dances.glob("*.drums"))[0]
+    with Client(service_url) as client:
+        (task,) = client.models()[0]["tasks"]
+        assert task["inputs"]["drums"]["kind"] == "signal"
+        answer = client.task("generate", {"seconds": 3}, signals={"drums": hits})
+        saved = client.task("generate", path=tmp_path / "dance.npz", signals={"drums": hits})
+    generate = load_run(run.path).tasks["generate"]
+    (here,) = generate.answer([generate.request({"drums": hits}, {"seconds": 3.0})])
+    assert isinstance(answer, dict) and isinstance(saved, Path)
+    sent = np.array(answer["samples"][0]["positions"])
+    np.testing.assert_allclose(sent, here.motion[0][:, here.joint_mask], atol=1e-3)
+    assert len(np.load(saved)["positions"]) == int(float(hits.read_text().split()[-1]) * FPS) + 1
+    about = requests.get(f"{service_url}/v1/models", timeout=30).json()
+    assert about["files"]["drums"] == [".drums"]
+    document = requests.get(f"{service_url}/v1/openapi.json", timeout=30).json()
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+    assert named <= set(document["components"]["schemas"])
+    content = document["paths"]["/v1/tasks/{name}"]["post"]["requestBody"]["content"]
+    fields = content["multipart/form-data"]["schema"]["properties"]
+    assert fields["drums"]["format"] == fields["music"]["format"] == "binary"
+    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/TaskBody"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "told"),
+    [
+        ("a.drums", "0.5\nnan\n", 422, "a.drums: times of hits are finite"),
+        ("a.drums", "0.5\nloud\n", 422, "a.drums: times of hits are needed"),
+        ("a.drums", "0.5\n10.5\n", 422, "211 frames at 20 fps; allowed: 200"),
+        ("a.drums", "1e15\n", 422, "needs more memory"),
+        ("a.drums", "0.5\n" * 300, 413, "bytes"),
+        ("a.wav", "0.5\n", 422, "drums: suffix .wav; allowed: .drums"),
+    ],
+)
+def test_drums_that_cannot_be_used_are_refused(
+    service_url: str, name: str, content: str, status: int, told: str
+) -> None:
+    answer = post(service_url, "/v1/tasks/generate", files={"drums": (name, content)})
+    assert told in problem(answer, status) and "/tmp" not in answer.text
+
+
+def test_values_of_a_signal_are_frames_of_finite_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.drums"
+    for values, told in (
+        (np.zeros((4, 3)), "values of shape 4 x 3; needed: frames x 2 (hit, since_hit_s)"),
+        (np.zeros(4), "values of shape 4;"),
+        (np.zeros((0, 2)), "at least one frame"),
+        (np.array([[0.0, 1.0], [0.0, np.inf]]), "since_hit_s at 0.05 s is inf"),
+    ):
+        wrong = dataclasses.replace(DRUMS, read=lambda *_, values=values: values)
+        monkeypatch.setitem(SIGNALS, "drums", wrong)
+        for given in (values, file):
+            with pytest.raises(InputError, match=re.escape(told)):
+                read_signal("drums", given, FPS)
 
 
 def test_every_adapter_gets_gradients_in_every_batch_so_that_ranks_agree() -> None:

@@ -188,10 +188,12 @@ def test_rows_of_an_answer_in_words() -> None:
 
 def test_what_was_asked_for_is_said() -> None:
     asked = [{"text": "it falls"}, {"files": {"image": {"name": "a.png"}}}, {}]
+    asked.append({"files": {"motion": {"name": "a.bvh"}, "drums": {"name": "a.drums"}}})
     assert run("d.map(m.noteOf)", "task-takes", data=asked) == [
         "it falls",
         "like a.png",
         "from the start alone",
+        "to a.drums",
     ]
 
 

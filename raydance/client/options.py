@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 
@@ -72,6 +73,7 @@ class TaskInputs(TypedDict, total=False):
 
     Attributes:
         box: left, top, right, bottom, pixels.
+        signals: files of further signals, by their names.
         fps: of the file that is sent.
     """
 
@@ -83,4 +85,5 @@ class TaskInputs(TypedDict, total=False):
     mask: Any
     image: Any
     overlay: Any
+    signals: Mapping[str, Any]
     fps: float

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
-from raydance.serving import (
-    docs,
-    generation_routes,
-    job_routes,
-    motion_routes,
-    problems,
-    schema,
-    word_routes,
-)
+from raydance.serving import generation_routes, motion_routes, schema, word_routes
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import Backend
 from raydance.serving.context import Context
@@ -26,16 +17,11 @@ from raydance.serving.uploads import Uploads
 _DESCRIPTION: Final = (
     "Dance and words in one space: motion from a sentence, words for motion, and clips near either."
 )
-# Named only in bodies that a route reads by itself, so FastAPI does not see them.
-_MORE_SCHEMAS: Final = (
-    Search,
-    Embed,
-    job_routes.JobRequest,
-    problems.ProblemDetails,
-)
 _JOB_ROUTES: Final = ("generate", "interpolate", "convert", "describe", "embed", "search", "clips/")
 _ROUTERS: Final = (generation_routes.router, motion_routes.router, word_routes.router)
-_ANSWERS_AS_FILES: Final = (
+_BODIES: Final = (
+    Search,
+    Embed,
     schema.Generated,
     schema.GeneratedMany,
     schema.Motion,
@@ -56,21 +42,11 @@ def create_app(backend: Callable[[], Backend], settings: Settings) -> FastAPI:
         ready: Callable[[], Awaitable[None]] = app.state.context.backend.ready
         return ready
 
-    app = assemble(_ROUTERS, settings, start, job_names=_JOB_ROUTES, description=_DESCRIPTION)
-    app.openapi = lambda: _document(app, bool(settings.key_digests))  # type: ignore[method-assign]
-    return app
-
-
-def _document(app: FastAPI, needs_key: bool) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (*_MORE_SCHEMAS, *_ANSWERS_AS_FILES):
-            found = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= found.pop("$defs", {})
-            schemas[model.__name__] = found
-        docs.complete(document, needs_key)
-        app.openapi_schema = document
-    return app.openapi_schema
+    return assemble(
+        _ROUTERS,
+        settings,
+        start,
+        job_names=_JOB_ROUTES,
+        bodies=_BODIES,
+        description=_DESCRIPTION,
+    )

@@ -11,6 +11,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
 from raydance.serving import docs, job_routes, problems, schema
@@ -71,6 +72,7 @@ def assemble(
     start: Callable[[FastAPI, Uploads], Callable[[], Awaitable[None]]],
     *,
     job_names: Sequence[str],
+    bodies: Sequence[type[BaseModel]],
     description: str = "",
 ) -> FastAPI:
     """An application of some routes.
@@ -79,6 +81,7 @@ def assemble(
         start: called in the event loop when the application starts, to put what routes need into
             `app.state`; returns what waits until everything is loaded.
         job_names: routes that jobs may ask for; see `job_routes.install`.
+        bodies: of requests and answers; see `docs.document_of`.
     """
 
     @asynccontextmanager
@@ -110,6 +113,8 @@ def assemble(
     registry = CollectorRegistry()
     _add_state(app, registry)
     add_docs(app)
+    known: list[type[BaseModel]] = [*bodies, job_routes.JobRequest, problems.ProblemDetails]
+    app.openapi = lambda: docs.document_of(app, known, bool(settings.key_digests))  # type: ignore[method-assign]
     if settings.page is not None:
         add_page(app, Path(settings.page))
     app.add_middleware(problems.ErrorHandler)

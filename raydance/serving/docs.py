@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from raydance.serving import examples
 from raydance.serving.examples import EXAMPLES
-from raydance.serving.form import MODEL, READING, UPLOAD
+from raydance.serving.form import MODEL, READING, UPLOAD, Fields
 from raydance.serving.problems import MEDIA_TYPE
 from raydance.serving.replies import FORMATS, NPZ, ZIP
 
@@ -109,6 +111,24 @@ def or_multipart(body: type[BaseModel], **fields: Any) -> dict[str, Any]:
     return extra
 
 
+def json_or_form(
+    body: type[BaseModel], fields: Fields, files: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes JSON, or a form of texts and of files by suffixes."""
+    sent = {
+        name: {
+            "type": "string",
+            "format": "binary",
+            "description": f"A file: {', '.join(suffixes)}",
+        }
+        for name, suffixes in files.items()
+    }
+    extra = or_multipart(body)
+    form = extra["requestBody"]["content"]["multipart/form-data"]["schema"]
+    form["properties"] = {**fields, **sent}
+    return extra
+
+
 def motion_content(
     body: type[BaseModel],
     headers: Mapping[str, Any] = MappingProxyType({}),
@@ -146,6 +166,27 @@ def points_content(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
             },
         }
     }
+
+
+def document_of(app: FastAPI, bodies: Sequence[type[BaseModel]], needs_key: bool) -> dict[str, Any]:
+    """The OpenAPI document of an application, made once.
+
+    Args:
+        bodies: named only in what routes read by themselves, so that FastAPI does not see them.
+        needs_key: whether this service asks for a key.
+    """
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for model in bodies:
+            found = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= found.pop("$defs", {})
+            schemas[model.__name__] = found
+        complete(document, needs_key)
+        app.openapi_schema = document
+    return app.openapi_schema
 
 
 def complete(document: dict[str, Any], needs_key: bool) -> None:

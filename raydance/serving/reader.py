@@ -60,14 +60,14 @@ class Reader:
             path: the file, alone with its skeleton in a folder that is not told to the caller; its
                 positions are put beside it and removed again.
             options: of a clip, arguments of `read_clip`, `skeleton` as text; of inputs of tasks
-                `fps`, the file's, and `run_fps`, at which features of music are wanted.
-            kind: `clip`; or `motion`, `music`, `tracks`, `mask`, `image` or `overlay` as tasks take
-                them; or `sound`.
+                `fps`, the file's, and `run_fps`, at which values of signals are wanted.
+            kind: `clip`; or an input of tasks: `motion`, `tracks`, `mask`, `image`, `overlay`, or
+                the name of a signal; or `sound`, of music.
 
         Returns:
-            A `Clip`, `MusicFeatures`, the first `Track`, a mask `[H, W]` bool, a picture
-            `[H, W, 3]` or pictures `[S, H, W, 3]` uint8, or one channel `[N]` float32 at
-            `SOUND_RATE`.
+            A `Clip`, `MusicFeatures`, values `[T, F]` of another signal, the first `Track`, a mask
+            `[H, W]` bool, a picture `[H, W, 3]` or pictures `[S, H, W, 3]` uint8, or one channel
+            `[N]` float32 at `SOUND_RATE`.
 
         Raises:
             InputError: it cannot be read, or is larger or slower to read than allowed.
@@ -79,7 +79,7 @@ class Reader:
             answer = await self._ask(json.dumps(order).encode() + b"\n")
         if "error" in answer:
             raise InputError(answer["error"].replace(f"{path.parent}{os.sep}", ""))
-        return await asyncio.to_thread(_LOADERS[kind], out, answer)
+        return await asyncio.to_thread(_LOADERS.get(kind, _values_from), out, answer)
 
     async def _ask(self, order: bytes) -> dict[str, Any]:
         if self._process is None or self._process.returncode is not None:
@@ -162,6 +162,10 @@ def _pixels_from(path: Path, answer: dict[str, Any]) -> Any:
     return _arrays_from(path)["pixels"]
 
 
+def _values_from(path: Path, answer: dict[str, Any]) -> Any:
+    return _arrays_from(path)["values"]
+
+
 def _sound_from(path: Path, answer: dict[str, Any]) -> Any:
     return _arrays_from(path)["samples"]
 
@@ -192,7 +196,8 @@ _LOADERS: Final = {
     "overlay": _pixels_from,
     "sound": _sound_from,
 }
-"""Kind -> what makes of the arrays and facts of a process what callers work with."""
+"""Kind -> what makes of the arrays and facts of a process what callers work with; signals but music
+are values alone."""
 
 
 # In the process
@@ -215,7 +220,7 @@ def _serve() -> None:
         except MemoryError:
             answer = {"error": "the file needs more memory to read than is allowed"}
         except Exception as error:  # a damaged file, in a way that no reader foresaw
-            answer = {"error": f"not a motion file that can be read ({type(error).__name__})"}
+            answer = {"error": f"not a file that can be read ({type(error).__name__})"}
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -233,7 +238,21 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
         return _read_tracks(path, out, options.get("fps"), limits["values"])
     if kind == "sound":
         return _read_sound(path, out, limits["frames"] / options["run_fps"])
-    return _read_pixels(path, out, kind)
+    if kind in ("mask", "image", "overlay"):
+        return _read_pixels(path, out, kind)
+    return _read_signal(path, out, kind, options["run_fps"], limits["frames"])
+
+
+def _read_signal(path: str, out: str, name: str, fps: float, most_frames: int) -> dict[str, Any]:
+    from raydance.data.signals.reading import read_signal
+
+    values = read_signal(name, path, fps)
+    if len(values) > most_frames:
+        raise InputError(
+            f"{len(values)} frames at {fps:g} fps; allowed: {most_frames} (send a part)"
+        )
+    np.savez(out, values=values)
+    return {}
 
 
 def _read_music(path: str, out: str, fps: float, most_frames: int) -> dict[str, Any]:

@@ -20,13 +20,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 
+from raydance.data.signals import SIGNALS
 from raydance.errors import InputError
 from raydance.motion.formats import SUFFIXES as MOTION_SUFFIXES
-from raydance.music.audio import SUFFIXES as MUSIC_SUFFIXES
 from raydance.serving import bounds, progress, replies
 from raydance.serving.application import Settings, assemble
 from raydance.serving.backend import Backend, InProcess
 from raydance.serving.context import ClipId, Context, ModelName, context_of, json_body, refused
+from raydance.serving.docs import json_or_form
 from raydance.serving.form import READING, fields_of, values_of
 from raydance.serving.problems import Changed, Problem
 from raydance.serving.request_schema import FileChanges
@@ -37,16 +38,6 @@ from raydance.systems.tasks import Answer, MotionAnswer, TableAnswer, TracksAnsw
 from raydance.tracks.formats import SUFFIXES as TRACKS_SUFFIXES
 from raydance.tracks.pictures import SUFFIXES as PICTURE_SUFFIXES
 from raydance.version import VERSION
-
-_FILES: Final[Mapping[str, Sequence[str]]] = {
-    "motion": tuple(MOTION_SUFFIXES),
-    "music": MUSIC_SUFFIXES,
-    "tracks": tuple(TRACKS_SUFFIXES),
-    "mask": (".png",),
-    "image": PICTURE_SUFFIXES,
-    "overlay": PICTURE_SUFFIXES,
-}
-"""Inputs that are files, and the suffixes of each."""
 
 FORMATS: Final[Mapping[str, Mapping[str, str]]] = {
     "motion": {name: kind for name, kind in replies.FORMATS.items() if name != "json"},
@@ -91,6 +82,7 @@ _IN_JSON: Final = {
 """Fields of a form whose texts are numbers or JSON."""
 
 _READING: Final = {"fps": READING["fps"]}
+_TEXTS: Final = {**_FIELDS, **_IN_JSON, **_READING}
 
 
 @dataclass
@@ -142,14 +134,27 @@ def create_task_app(
         ready: Callable[[], Awaitable[None]] = app.state.context.ready
         return ready
 
-    return assemble([_router(settings)], settings, start, job_names=("tasks/",))
+    return assemble([_router(settings)], settings, start, job_names=("tasks/",), bodies=(TaskBody,))
 
 
 _Served = Annotated[_Runs, Depends(context_of)]
 
 
+def _file_inputs() -> dict[str, tuple[str, ...]]:
+    """Inputs of tasks that are files, each signal among them, and their suffixes."""
+    return {
+        "motion": tuple(MOTION_SUFFIXES),
+        **{name: signal.suffixes for name, signal in SIGNALS.items()},
+        "tracks": tuple(TRACKS_SUFFIXES),
+        "mask": (".png",),
+        "image": PICTURE_SUFFIXES,
+        "overlay": PICTURE_SUFFIXES,
+    }
+
+
 def _router(settings: Settings) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["tasks"])
+    files = _file_inputs()
 
     @router.get("/models")
     async def models(runs: _Served) -> dict[str, Any]:
@@ -161,11 +166,10 @@ def _router(settings: Settings) -> APIRouter:
                 for task in run["tasks"].values()
             ]
             found.append({"name": name, "system": run["system"], "tasks": tasks})
-        files = {name: list(suffixes) for name, suffixes in _FILES.items()}
         limits = asdict(settings.limits) | {"text_characters": _LONGEST_TEXT}
         return {"version": VERSION, "models": found, "files": files, "limits": limits}
 
-    @router.post("/tasks/{name}")
+    @router.post("/tasks/{name}", openapi_extra=json_or_form(TaskBody, _TEXTS, files))
     async def task(name: str, request: Request, runs: _Served) -> Response:
         """Do a task: JSON (`TaskBody`), or a form with the same fields and files."""
         if not bounds.is_form(request.headers):
@@ -173,19 +177,17 @@ def _router(settings: Settings) -> APIRouter:
             inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
             return await _answer(runs, name, body, inputs)
         uploads = runs.uploads
-        async with uploads.form_of(
-            request, tuple(_FILES), (*_FIELDS, *_IN_JSON, *_READING)
-        ) as form:
+        async with uploads.form_of(request, tuple(files), tuple(_TEXTS)) as form:
             body = _body_of(form)
             run = await runs.of(body.model)
             inputs = {"text": body.text, "box": tuple(body.box) if body.box else None}
             options = values_of(form, _READING)
-            for kind, suffixes in _FILES.items():
+            for kind, suffixes in files.items():
                 reading = options | {"run_fps": run["fps"]}
                 inputs[kind] = await uploads.read(form, kind, suffixes, kind, reading)
             sound = None
             if body.format == "mp4" and inputs["music"] is not None:
-                sound = await uploads.read(form, "music", MUSIC_SUFFIXES, "sound", reading)
+                sound = await uploads.read(form, "music", files["music"], "sound", reading)
         return await _answer(runs, name, body, inputs, sound)
 
     @router.get("/clips/{name:path}")

@@ -153,8 +153,7 @@ class Uploads:
         """What a file in a form holds, read in a process of its own; None where there is none.
 
         Args:
-            kind: `motion`, `music`, `tracks`, `mask`, `image`, `overlay` or `sound`.
-            options: of reading (`raydance.serving.reader`).
+            kind, options: as `raydance.serving.reader.Reader.read` takes them.
 
         Raises:
             Problem: a suffix that is not allowed, or too many bytes.

@@ -27,7 +27,8 @@ from raydance.validation_messages import message_of
 InputKind = Literal[
     "text", "motion", "music", "signal", "tracks", "box", "mask", "image", "overlay", "steering"
 ]
-"""A sentence; a `Clip`; a file or `MusicFeatures`; a file of another signal; a `Track`; left, top,
+"""A sentence; a `Clip`; a file or `MusicFeatures`; a file of another signal, or its
+values `[T, F]`; a `Track`; left, top,
 right, bottom; a mask `[H, W]` bool; a picture `[H, W, 3]` uint8; pictures `[S, H, W, 3]` uint8; an
 `OpenPlan`. Inputs that callers name are named by their kind, signals by their name."""
 

@@ -17,6 +17,7 @@ class Signal:
         name: of its column `[T, F]`; the column `has_NAME` says which rows have it.
         help: one such file in a few words, such as `a song`.
         values: names of the F values.
+        suffixes: of such files, lower case, such as `.wav`.
         find: from a motion file and a folder to the signal's file, None without one.
         read: from a file and frames per second to `[T, F]` float32; row t is about the moment
             `t / fps` seconds. Raises errors of this package for what cannot be read.
@@ -26,6 +27,7 @@ class Signal:
     name: str
     help: str
     values: tuple[str, ...]
+    suffixes: tuple[str, ...]
     find: Callable[[str, str], Path | None]
     read: Callable[[str, float], np.ndarray]
     scaled: Callable[[np.ndarray], np.ndarray]

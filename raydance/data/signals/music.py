@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from raydance.data.signals.base import Signal
+from raydance.music.audio import SUFFIXES
 from raydance.music.features import NAMES
 
 _TEMPO: Final = NAMES.index("tempo_bpm")
@@ -36,5 +37,11 @@ def _scaled(music: np.ndarray) -> np.ndarray:
 
 
 MUSIC: Final = Signal(
-    name="music", help="a song", values=NAMES, find=_find, read=_read, scaled=_scaled
+    name="music",
+    help="a song",
+    values=NAMES,
+    suffixes=SUFFIXES,
+    find=_find,
+    read=_read,
+    scaled=_scaled,
 )

@@ -1,16 +1,45 @@
-"""The signals of one clip, read while its motion is."""
+"""Signals read from their files: one alone, or those of a clip while its motion is read."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from raydance.data import layouts
 from raydance.data.signals import signal_of
 from raydance.data.sources import FileJob
-from raydance.errors import RaydanceError
+from raydance.errors import InputError, RaydanceError
+
+
+def read_signal(name: str, given: str | Path | np.ndarray, fps: float) -> np.ndarray:
+    """Values `[T, F]` float32 of a signal, with at least one frame.
+
+    Args:
+        given: its file, or its values.
+        fps: of the values.
+
+    Raises:
+        InputError: no such signal, a file that cannot be read, or values of another shape or that
+            are not finite.
+    """
+    signal = signal_of(name)
+    is_file = not isinstance(given, np.ndarray)
+    values = np.asarray(signal.read(str(given), fps) if is_file else given, dtype=np.float32)
+    where = given if is_file else name
+    names = ", ".join(signal.values)
+    if values.ndim != 2 or not len(values) or values.shape[1] != len(signal.values):
+        shape = " x ".join(map(str, values.shape)) or "a number"
+        needed = f"needed: frames x {len(signal.values)} ({names}), at least one frame"
+        raise InputError(f"{where}: values of shape {shape}; {needed}")
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        frame, column = wrong[0]
+        value = f"{signal.values[column]} at {frame / fps:.2f} s is {values[frame, column]}"
+        raise InputError(f"{where}: {value}; finite values are needed")
+    return values
 
 
 def clip_signals(
@@ -33,7 +62,7 @@ def clip_signals(
             warnings.warn(f"without {name}: no file{where}", stacklevel=2)
             continue
         try:
-            values = signal.read(str(file), fps)
+            values = read_signal(name, file, fps)
         except RaydanceError as error:
             warnings.warn(f"read without {name}: {error}", stacklevel=2)
             continue

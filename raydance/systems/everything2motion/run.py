@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from raydance.data.signals import signal_of
+from raydance.data.signals.reading import read_signal
 from raydance.errors import ArtifactError, InputError
 from raydance.motion import windows
 from raydance.motion.clip import Clip
@@ -133,7 +134,7 @@ class Everything2Motion:
         inputs, options = request.inputs, request.options
         text, song = inputs.get("text"), inputs.get("music")
         signals = {
-            name: signal_of(name).read(str(inputs[name]), self.fps)
+            name: read_signal(name, inputs[name], self.fps)
             for name in self.signals
             if name in inputs and name != "music"
         }

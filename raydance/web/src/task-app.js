@@ -31,6 +31,7 @@ const KINDS = {
 };
 const FRAME = [256, 256]; // where the run's options say nothing else
 const PICTURES = ["mask", "image", "overlay"];
+const INSTEAD = ["image", "overlay", "signal"]; // of a sentence
 
 export class TaskApp {
   constructor(service, jobs, about) {
@@ -86,7 +87,7 @@ export class TaskApp {
   /** Inputs that are files of a kind, and their suffixes. */
   filesOf(task, kinds) {
     const names = Object.keys(task.inputs).filter((name) => kinds.includes(task.inputs[name].kind));
-    return Object.fromEntries(names.map((name) => [name, this.about.files[task.inputs[name].kind]]));
+    return Object.fromEntries(names.map((name) => [name, this.about.files[name]]));
   }
 
   buildPanels() {
@@ -98,7 +99,7 @@ export class TaskApp {
   /** The tab of what is made: a song, a start, options. */
   mainPanel(task) {
     const { inputs } = task;
-    this.form = new TaskForm(task, this.filesOf(task, ["motion", ...PICTURES, "tracks"]), () => this.ask());
+    this.form = new TaskForm(task, this.filesOf(task, ["motion", "signal", ...PICTURES, "tracks"]), () => this.ask());
     if (inputs.music?.learned) this.song_field = songField(this.about.files.music, this.about.limits.upload_bytes, (file) => this.setSong(file));
     if (inputs.box) this.pad = new StartPad(FRAME, () => this.showFrame(), (error) => this.jobs.fail(error));
     const another = make("button", { id: "next-seed", type: "button", className: "wide" }, "Another");
@@ -147,7 +148,7 @@ export class TaskApp {
   take(files) {
     const suffix = (file) => file.name.slice(file.name.lastIndexOf(".")).toLowerCase();
     for (const file of files) {
-      const slots = Object.keys(this.form?.files ?? {}).filter((name) => !PICTURES.includes(this.main.inputs[name].kind) && this.about.files[this.main.inputs[name].kind].includes(suffix(file)));
+      const slots = Object.keys(this.form?.files ?? {}).filter((name) => !PICTURES.includes(this.main.inputs[name].kind) && this.about.files[name].includes(suffix(file)));
       if (this.song_field && this.about.files.music.includes(suffix(file))) return this.setSong(file);
       if (this.pad && file.type.startsWith("image/")) return this.pad.setPicture(file);
       if (slots.length) return this.form.setFile(slots[0], file);
@@ -174,11 +175,10 @@ export class TaskApp {
 
   /** What the form says, as `Service.task` takes it; undefined where it says what is wrong. */
   read() {
-    const { image, overlay } = this.form.files;
-    const isPictured = Boolean(image?.files[0] || overlay?.files[0]);
+    const isTold = Object.entries(this.form.files).some(([name, { files }]) => files[0] && INSTEAD.includes(this.main.inputs[name].kind));
     const written = this.hasText ? byId("sentence").value.trim() : "";
-    const text = isPictured && written === this.example ? "" : written; // it only stood there
-    const wrong = isPictured && !text ? "" : this.wrongInput(text);
+    const text = isTold && written === this.example ? "" : written; // it only stood there
+    const wrong = isTold && !text ? "" : this.wrongInput(text);
     if (wrong) {
       this.jobs.tell(wrong);
       if (this.hasText) byId("sentence").focus();

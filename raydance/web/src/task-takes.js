@@ -5,6 +5,8 @@ import { Motion } from "./motion.js";
 import { plain } from "./takes.js";
 import { Tracks } from "./tracks.js";
 
+const SEEN = ["motion", "tracks", "mask", "image", "overlay"]; // all other files are signals
+
 /** Kind of answer -> what is shown of one of its samples. */
 const SHOWN = {
   motion: (answer, { positions }) => new Motion({ ...answer, positions }),
@@ -18,10 +20,13 @@ export function changesOf({ start_s, end_s, out_fps, names, in_place, loop }) {
   return Object.keys(changes).length ? changes : undefined;
 }
 
-/** What is said of an answer: its sentence, its song, its picture. */
+/** Names of the files that are moved to: a song, other signals. */
+const heardIn = (files = {}) => Object.entries(files).flatMap(([name, file]) => (SEEN.includes(name) ? [] : [file.name]));
+
+/** What is said of an answer: its sentence, its song or other signals, its picture. */
 export function noteOf({ text, files = {} }) {
-  const seen = files.image ?? files.overlay;
-  return [text, files.music && `to ${files.music.name}`, seen && `like ${seen.name}`].filter(Boolean).join(" · ") || "from the start alone";
+  const [seen, heard] = [files.image ?? files.overlay, heardIn(files)];
+  return [text, heard.length && `to ${heard.join(" and ")}`, seen && `like ${seen.name}`].filter(Boolean).join(" · ") || "from the start alone";
 }
 
 /**
@@ -34,7 +39,7 @@ export function takesOf(service, task, answer, asked, note = noteOf(asked)) {
   const num = answer.samples.length;
   return answer.samples.map((data, sample) => {
     const motion = SHOWN[answer.kind](answer, data);
-    const stem = `${plain(asked.text || asked.files?.music?.name || "made")}-${asked.options?.seed ?? 0}-${sample + 1}`;
+    const stem = `${plain(asked.text || heardIn(asked.files)[0] || "made")}-${asked.options?.seed ?? 0}-${sample + 1}`;
     const save = async (format, fields = {}) => {
       if (format !== "json") {
         const { blob, residual_cm } = await service.taskTo(task, { ...asked, format, sample, file: changesOf(fields) });
