@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -23,19 +23,23 @@ from test_everything2motion import TINY, _splits
 from raydance.client import Client
 from raydance.data import ingest
 from raydance.data.dataset import Dataset
-from raydance.data.signals import SIGNALS
+from raydance.data.schema import MOTION, ROW_COLUMNS, TRACKS
+from raydance.data.signals import SIGNALS, by_name
+from raydance.data.signals.music import MUSIC
 from raydance.data.signals.reading import read_signal
-from raydance.errors import InputError
+from raydance.errors import ConfigError, InputError
 from raydance.music.dance_corpus import read_beats, write_dances
 from raydance.nn.conditioning import ADAPTERS
 from raydance.serving.application import Settings
-from raydance.serving.reader import Limits
+from raydance.serving.reader import _LOADERS, Limits
 from raydance.serving.runs import Entry
-from raydance.serving.task_app import create_task_app
+from raydance.serving.task_app import TaskBody, create_task_app
 from raydance.stages.sequence_flow import SequenceFlow, SequenceFlowConfig
 from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
+from raydance.systems.everything2motion.options import GenerateOptions
 from raydance.systems.everything2motion.system import SYSTEM
+from raydance.systems.tasks import InputKind
 from raydance.training.run_folder import Run
 
 FPS = 20.0
@@ -205,6 +209,26 @@ def test_values_of_a_signal_are_frames_of_finite_values(
         for given in (values, file):
             with pytest.raises(InputError, match=re.escape(told)):
                 read_signal("drums", given, FPS)
+
+
+def test_names_of_signals_stand_for_nothing_else() -> None:
+    inputs = set(get_args(InputKind)) - {"music"}
+    fields = {*TaskBody.model_fields, "fps", *_LOADERS} - {"music"}
+    options = set(GenerateOptions.model_fields)
+    columns = {*ROW_COLUMNS, *MOTION.columns, *TRACKS.columns}
+    parts = _flow().network.conditioning
+    attributes = {name for name in vars(parts) if not name.startswith("_")}
+    attributes |= {*parts._modules, *parts._parameters} - {"music", "drums"}
+    names = inputs | fields | options | attributes | {column.name for column in columns}
+    for name in {*names, "has_x", "music_encoder", "Drums", "drum-hits", ""}:
+        with pytest.raises(ConfigError, match=re.escape(f"signal {name!r}: ")):
+            dataclasses.replace(DRUMS, name=name)
+    with pytest.raises(ConfigError, match="columns are: .*joint_mask"):
+        dataclasses.replace(DRUMS, name="labels")
+    with pytest.raises(ConfigError, match="names differ"):
+        by_name(DRUMS, MUSIC, dataclasses.replace(DRUMS, help="other drums"))
+    with pytest.raises(ConfigError, match="signal 'train': networks have an attribute"):
+        SequenceFlow(_flow().config, torch.ones(2, K), D, {"train": 2})
 
 
 def test_every_adapter_gets_gradients_in_every_batch_so_that_ranks_agree() -> None:

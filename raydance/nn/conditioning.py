@@ -217,6 +217,8 @@ class Conditioning(nn.Module):
         self.text = TextAdapter(config.text, token_width)
         # By the names of the inputs, as in `music`, `music_encoder` and `music_output`.
         for name, features in signals.items():
+            if hasattr(self, name):
+                raise ConfigError(f"signal {name!r}: networks have an attribute of that name")
             build = ADAPTERS.get(name, SignalAdapter)
             self.add_module(name, build(config.music, features, config.stride))
         self.text_encoder = QueryEncoder(config.text)

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from raydance.data.signals.base import Signal
 from raydance.data.signals.music import MUSIC
-from raydance.errors import InputError
+from raydance.errors import ConfigError, InputError
 
-SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (MUSIC,)}
+
+def by_name(*signals: Signal) -> dict[str, Signal]:
+    """Signals by their names.
+
+    Raises:
+        ConfigError: two of one name.
+    """
+    names = [signal.name for signal in signals]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"signal {name!r}: of {names.count(name)} signals; names differ")
+    return dict(zip(names, signals))
+
+
+SIGNALS: dict[str, Signal] = by_name(MUSIC)
 """Every signal by the name of its column."""
 
 

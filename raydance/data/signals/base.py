@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+
+from raydance.data.schema import MODALITIES, ROW_COLUMNS
+from raydance.errors import ConfigError
+
+_COLUMNS: Final = (*ROW_COLUMNS, *(column for one in MODALITIES.values() for column in one.columns))
+
+RESERVED: Final[Mapping[str, tuple[str, ...]]] = {
+    "inputs of tasks": (
+        *("text", "motion", "signal", "tracks", "box", "mask", "image", "overlay", "steering"),
+    ),
+    "columns": (*(column.name for column in _COLUMNS), "caption_ids", "genre", "local"),
+    "fields of a form": ("model", "format", "sample", "options", "file", "fps", "sound", "clip"),
+    "options": (
+        *("seconds", "frames", "seed", "samples", "source", "steps", "guidance", "candidates"),
+        *("clean_feet", "signals"),
+    ),
+    "parts of the network": ("width", "pooled", "is_literal", "training"),
+}
+"""What names stand for -> names that no signal may have."""
+
+_NAME: Final = re.compile(r"(?!(has|no|text)_)[a-z][a-z0-9_]*(?<!_encoder)(?<!_output)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +37,8 @@ class Signal:
     """A kind of input on the motion's clock: F values for each of its frames.
 
     Attributes:
-        name: of its column `[T, F]`; the column `has_NAME` says which rows have it.
+        name: of its column `[T, F]`; the column `has_NAME` says which rows have it. None of those
+            that are reserved.
         help: one such file in a few words, such as `a song`.
         values: names of the F values.
         suffixes: of such files, lower case, such as `.wav`.
@@ -22,6 +46,9 @@ class Signal:
         read: from a file and frames per second to `[T, F]` float32; row t is about the moment
             `t / fps` seconds. Raises errors of this package for what cannot be read.
         scaled: from `[..., F]` to units near one, as networks read them.
+
+    Raises:
+        ConfigError: a name that is reserved.
     """
 
     name: str
@@ -31,3 +58,15 @@ class Signal:
     find: Callable[[str, str], Path | None]
     read: Callable[[str, float], np.ndarray]
     scaled: Callable[[np.ndarray], np.ndarray]
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"signal {self.name!r}: a name is lower-case letters, digits and _, does not begin "
+                "with has_, no_ or text_, and does not end with _encoder or _output"
+            )
+        for meaning, names in RESERVED.items():
+            if self.name in names:
+                raise ConfigError(
+                    f"signal {self.name!r}: reserved, as all {meaning} are: {', '.join(names)}"
+                )
