@@ -135,6 +135,11 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
         ((*mask, "--modality", "tracks"), "co-tracker"),
         (("--modality", "tracks"), "give its --mask"),
         (mask, "add --modality tracks"),
+        (("--points", "9"), "--points: for tracks"),
+        (
+            ("--modality", "tracks", "--rotations", "--signal", "music=songs", "--fps", "30"),
+            "--fps, --rotations, --signal: for motion; leave it out",
+        ),
     ):
         code, _, error = call(*start, *more)
         assert code == 2 and told in error, error

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -30,6 +30,10 @@ from raydance.errors import InputError, RaydanceError
 
 if TYPE_CHECKING:
     from raydance.nn.point_tracker import VideoTracker
+
+_FPS: Final = 20.0
+_STRIDE: Final = 20
+_POINTS: Final = 36
 
 
 def ingest(
@@ -56,11 +60,11 @@ def ingest(
             metavar="FILE", help="YAML words for label numbers of side-cars: `label: [word, ...]`."
         ),
     ] = None,
-    fps: Annotated[float, typer.Option(help="The dataset's frame rate.")] = 20.0,
+    fps: Annotated[float, typer.Option(help="The dataset's frame rate.")] = _FPS,
     window: Annotated[
         int | None, typer.Option(help="Frames in a window: 50, or 30 of tracks, by default.")
     ] = None,
-    stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = 20,
+    stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = _STRIDE,
     modality: Annotated[
         str, typer.Option(help="What the files hold: motion, or tracks (2-D points).")
     ] = "motion",
@@ -89,7 +93,7 @@ def ingest(
         bool, typer.Option("--rotations", help="Keep rotations of joints where files have them.")
     ] = False,
     signals: SignalsOption = None,
-    points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
+    points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = _POINTS,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -146,6 +150,30 @@ def ingest(
 
     if modality not in MODALITIES:
         raise InputError(f"--modality {modality}; allowed: {', '.join(MODALITIES)}")
+    is_tracks = modality == TRACKS.name
+    of_motion = {
+        "--label-names": label_names is not None,
+        "--fps": fps != _FPS,
+        "--stride": stride != _STRIDE,
+        "--whole-clips": whole_clips,
+        "--leave-out-short": not pads_short,
+        "--music": music is not None,
+        "--rotations": rotations,
+        "--signal": bool(signals),
+        "--mapping": mapping is not None,
+        "--units": units is not None,
+        "--up": up is not None,
+    }
+    of_tracks = {
+        "--points": points != _POINTS,
+        "--mask": mask is not None,
+        "--weights": weights is not None,
+    }
+    unused = of_motion if is_tracks else of_tracks
+    if any(unused.values()):
+        given = ", ".join(option for option, is_given in unused.items() if is_given)
+        wanted = "motion; leave it out" if is_tracks else "tracks; add --modality tracks"
+        raise InputError(f"{given}: for {wanted}")
     settings: Any = Settings(
         fps=fps,
         window=50 if window is None else window,
@@ -161,16 +189,14 @@ def ingest(
         label_names=load_label_names(label_names) if label_names else None,
         seed=seed,
     )
-    if modality == TRACKS.name:
+    if is_tracks:
         settings = TrackSettings(frames=30 if window is None else window, points=points, seed=seed)
-    if modality != TRACKS.name and (mask is not None or weights is not None):
-        raise InputError("--mask and --weights are for videos: add --modality tracks")
     if layout is not None:
         check_name(layout)
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
-    if modality == TRACKS.name:
+    if is_tracks:
         settings = replace(settings, tracker=_tracker(sources, mask, weights, points))
     check_answers([*sources, *(captions or ())])
     if is_uri(out):
