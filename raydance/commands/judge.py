@@ -48,8 +48,11 @@ def evaluate(
         ),
     ] = None,
     replications: Annotated[
-        int, typer.Option(metavar="N", min=2, max=1000, help="Repetitions with --evaluator.")
-    ] = 20,
+        int | None,
+        typer.Option(
+            metavar="N", min=2, max=1000, help="Repetitions with --evaluator, 20 by default."
+        ),
+    ] = None,
     classify: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +83,8 @@ def evaluate(
     from raydance import evaluation
 
     places = {"data": local(data)} if data else None
+    if replications is not None and evaluator is None:
+        raise InputError("--replications: of what --evaluator measures; give one, or leave it out")
     if twice := [run for run in runs if runs.count(run) > 1]:
         raise InputError(f"{twice[0]}: given twice; each run counts once")
     names = runs if len(runs) > 1 else ["this run"]
@@ -88,7 +93,7 @@ def evaluate(
         beside | {name: local(run) for name, run in zip(names, runs)},
         places,
         evaluator=local(evaluator) if evaluator else None,
-        replications=replications,
+        **({} if replications is None else {"replications": replications}),
         classify=classify,
     )
     if len(runs) > 1:

@@ -66,7 +66,12 @@ def tables(
         list[str] | None,
         typer.Option("--set-evaluator", metavar="A.B=VALUE", help="In the evaluator."),
     ] = None,
-    replications: Annotated[int, typer.Option(metavar="N", min=2, max=1000)] = 20,
+    replications: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=2, max=1000, help="Repetitions with the evaluator, 20 by default."
+        ),
+    ] = None,
     address: AddressOption = None,
     local: LocalOption = False,
     quiet: QuietOption = False,
@@ -105,7 +110,7 @@ def tables(
             changes=changes or (),
             evaluator=local_copy(evaluator, progress.say) if evaluator else None,
             evaluator_changes=evaluator_changes or (),
-            replications=Replications(count=replications),
+            replications=Replications(count=replications) if replications else None,
             actions=[local_copy(place, progress.say) for place in actions or ()],
             say=progress.say,
         )

@@ -123,14 +123,14 @@ TABLES: Final = PaperTables(
     needed=NEEDED,
     make=make,
     left_out=_has_no_music,
-    options=("evaluator", "evaluator_changes"),
+    options=("evaluator", "evaluator_changes", "replications"),
 )
 
 
 def _all_scores(
     runs: Mapping[str, Path],
     evaluator: Evaluator,
-    replications: Replications,
+    replications: Replications | None,
     has_bounds: bool,
     say: Callable[[str], None],
 ) -> dict[str, Scores]:

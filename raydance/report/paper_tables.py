@@ -6,7 +6,7 @@ A system declares its tables (`System.tables`); what they need is trained, or fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ class TablesRequest:
         changes: `a.b=value`, in all runs.
         evaluator: a trained evaluator; where None, one is trained if a table needs it.
         evaluator_changes: in the evaluator.
-        replications: of measures with the evaluator.
+        replications: of measures with the evaluator; the usual ones where None.
         actions: datasets whose labels are named.
         say: told one line for each step.
     """
@@ -51,7 +51,7 @@ class TablesRequest:
     changes: Sequence[str] = ()
     evaluator: Path | None = None
     evaluator_changes: Sequence[str] = ()
-    replications: Replications = field(default_factory=Replications)
+    replications: Replications | None = None
     actions: Sequence[Path] = ()
     say: Callable[[str], None] = lambda line: None
 
@@ -76,6 +76,7 @@ class PaperTables:
 OPTIONS: Final = {
     "evaluator": "--evaluator",
     "evaluator_changes": "--set-evaluator",
+    "replications": "--replications",
     "actions": "--actions",
     "paper_preset": "--paper-preset",
 }
