@@ -268,7 +268,7 @@ def _first_mistake(error: ValidationError, options: type[TaskOptions]) -> str:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"no option {name}; options: {', '.join(options.model_fields) or 'none'}"
-    return f"{name}: {message_of(first)}"
+    return f"{name}: {message_of(first)}" if name else message_of(first)
 
 
 class LoadedSystem(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raydance.systems.lang2motion.given import Place
 from raydance.systems.tasks import TaskOptions
@@ -47,6 +47,19 @@ class GenerateOptions(FrameOptions):
         max_length=20,
         description="Places of the centre: [seconds, x, y], in pixels",
     )
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> GenerateOptions:
+        """Refuse options that only drawn samples have a use for."""
+        if self.kind != "sample":
+            given = self.model_dump(exclude={"kind", *FrameOptions.model_fields})
+            usual = GenerateOptions().model_dump()
+            unused = [name for name, value in given.items() if value != usual[name]]
+            if unused:
+                raise ValueError(
+                    f"{', '.join(unused)}: for drawn samples alone, not for kind={self.kind}"
+                )
+        return self
 
 
 class SearchOptions(TaskOptions):

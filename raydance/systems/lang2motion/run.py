@@ -294,7 +294,7 @@ class Lang2Motion:
         """What is to be met: `given_points`.
 
         Raises:
-            InputError: nothing to go on from, or a head that cannot meet points.
+            InputError: nothing to go on from.
         """
         options, tracks = request.options, request.inputs.get("tracks")
         if options.go_on and tracks is None:
@@ -311,8 +311,6 @@ class Lang2Motion:
             seconds=options.seconds,
             frame_size=size,
         )
-        if given is not None and options.kind != "sample":
-            raise InputError("go_on and through: for drawn samples of the flow only")
         return given
 
     def _start(self, inputs: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
