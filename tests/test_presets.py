@@ -70,9 +70,15 @@ def test_small_data_sets_are_trained_as_many_steps_as_they_need() -> None:
     config = lang2motion.SYSTEM.resolve("default")
     assert config.track_flow.train.min_steps > 0
     # Who says how many epochs gets them.
-    few = lang2motion.SYSTEM.resolve("default", ["track_flow.train.epochs=3"])
-    assert few.track_flow.train.epochs_of(128) == 3
-    assert few.track_path.train.min_steps == config.track_path.train.min_steps
+    for change in (
+        "track_flow.train.epochs=3",
+        "track_flow.train={epochs: 3}",
+        "track_flow={train: {epochs: 3, patience: 0}}",
+    ):
+        few = lang2motion.SYSTEM.resolve("default", [change])
+        assert few.track_flow.train.epochs_of(128) == 3
+        assert few.track_path.train.min_steps == config.track_path.train.min_steps
     assert lang2motion.SYSTEM.resolve("quick").track_flow.train.min_steps == 0
     both = ["track_flow.train.epochs=3", "track_flow.train.min_steps=7"]
-    assert lang2motion.SYSTEM.resolve("default", both).track_flow.train.epochs_of(128) == 7
+    for changes in (both, both[::-1], ["track_flow.train={epochs: 3, min_steps: 7}"]):
+        assert lang2motion.SYSTEM.resolve("default", changes).track_flow.train.epochs_of(128) == 7

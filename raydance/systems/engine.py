@@ -8,12 +8,12 @@ in the run folder, so that the same command after a kill goes on where it was.
 from __future__ import annotations
 
 import importlib
-import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from raydance import config as configs
 from raydance.data.dataset import Dataset
@@ -37,9 +37,6 @@ def named(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-_EPOCHS: Final = re.compile(r"^\s*([\w.]+\.train)\.epochs\s*=.*$", re.DOTALL)
-
-
 def _exact_epochs(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes, with `min_steps` of 0 beside epochs that are set alone."""
     found = {
@@ -50,6 +47,15 @@ def _exact_epochs(changes: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(train, dict) and "epochs" in train:
         found["train"] = {"min_steps": 0, **train}
     return found
+
+
+def _min_steps_beside(path: str, value: Any) -> Iterator[str]:
+    """Where `min_steps` of the stages are whose epochs `path=value` sets."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _min_steps_beside(f"{path}.{key}", inner)
+    elif path.endswith(".train.epochs"):
+        yield path.removesuffix("epochs") + "min_steps"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +140,11 @@ class System:
         resolved = configs.merge(self.Config(), _exact_epochs(self.presets[preset]))
         if file is not None:
             resolved = configs.merge(resolved, _exact_epochs(configs.load_mapping(file)))
-        plain = [o for o in overrides or () if _EPOCHS.match(o)]
-        exact = [_EPOCHS.sub(r"\1.min_steps=0", o) for o in plain]
+        exact: list[str] = []
+        for path, _, text in (one.partition("=") for one in overrides or ()):
+            with suppress(ValueError):  # `override` says what is wrong with it
+                value = configs.parse_yaml(text)
+                exact += [f"{place}=0" for place in _min_steps_beside(path.strip(), value)]
         return configs.override(resolved, [*exact, *(overrides or ())])
 
     def train(
