@@ -34,7 +34,7 @@ from raydance.tracks.formats import read_tracks
 from raydance.tracks.overlay import draw_overlays
 from raydance.tracks.synthetic import make_scenes
 from raydance.tracks.track import Track
-from raydance.training.run_folder import Run
+from raydance.training.run_folder import Run, load_bundle
 
 TINY = (
     "small_clip.width=16", "small_clip.layers=1", "small_clip.image_size=32",
@@ -51,12 +51,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / "scenes").mkdir()
     for number, scene in enumerate(make_scenes(32, seed=3)):
         track = scene.track(6)
-        track = replace(track, captions=track.captions[:1])  # encoding takes longest
+        track = replace(track, captions=track.captions[:1])
         write_track(folder / "scenes" / f"scene{number:02d}.npz", track)
     dataset = ingest_here([folder / "scenes"], [], folder / "dataset", TrackSettings())
     config = SYSTEM.resolve("paper-offline", list(TINY))
     run = SYSTEM.train(folder / "run", dataset, config, LocalRunner())
     assert set(run.facts["steps"]) == set(SYSTEM.steps_of(config))
+    tensors, facts = load_bundle(run.bundle("texts"))
+    assert not tensors and len(facts["texts"]) > 1, "sentences are read by the CLIP alone"
     return run
 
 

@@ -118,11 +118,26 @@ class CaptionIdsOfRows:
         return {"shard": shard.name}
 
 
-def write_texts(context: StepContext, config: TextsConfig) -> dict[str, Any]:
-    """Collect and encode the texts of all datasets, and refer every row to its own."""
+def write_texts(context: StepContext, config: TextsConfig | None) -> dict[str, Any]:
+    """Collect and encode the texts of all datasets, and refer every row to its own.
+
+    Args:
+        config: None where nothing reads what the encoder says of them.
+    """
     run, datasets = context.run, context.datasets
     known = collect_texts(list(datasets.values()))
-    texts = known["texts"]
+    tensors, facts = ({}, {}) if config is None else _encoded(context, config, known["texts"])
+    save_bundle(run.bundle(STEP), tensors, known | facts)
+    for role in datasets:
+        context.clear_columns(column_folder(STEP, role))
+        context.runner.map(CaptionIdsOfRows, (str(run.path), role), context.shards(role))
+    return {"texts": len(known["texts"]) - 1}
+
+
+def _encoded(
+    context: StepContext, config: TextsConfig, texts: list[str]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What the encoder says of texts, and its width."""
     parts = [texts[i : i + 128] for i in range(1, len(texts), 128)]
     done = context.runner.map(EncodeTokens, (config,), list(enumerate(parts)))
     found = {number: (tokens, mask) for number, tokens, mask in done}
@@ -139,8 +154,4 @@ def write_texts(context: StepContext, config: TextsConfig) -> dict[str, Any]:
         "text_path": torch.from_numpy(np.stack([path_vector(text) for text in texts])),
         "has_text": torch.arange(len(texts)) > 0,
     }
-    save_bundle(run.bundle(STEP), tensors, known | {"width": width})
-    for role in datasets:
-        context.clear_columns(column_folder(STEP, role))
-        context.runner.map(CaptionIdsOfRows, (str(run.path), role), context.shards(role))
-    return {"texts": len(texts) - 1}
+    return tensors, {"width": width}

@@ -103,7 +103,9 @@ def _train(context: StepContext, stage: str) -> None:
 
 
 def _texts(context: StepContext) -> dict[str, Any]:
-    return text_step.write_texts(context, context.config.texts)
+    # The autoencoder reads sentences by its CLIP alone.
+    config = context.config
+    return text_step.write_texts(context, config.texts if _draws(config) else None)
 
 
 class SampleTracks:
@@ -218,7 +220,7 @@ STEPS = (
     Step(
         name="texts",
         run=_texts,
-        depends_on=lambda context: _plain(context, "texts"),
+        depends_on=lambda context: _plain(context, "texts") if _draws(context.config) else [],
         columns=("texts",),
     ),
     Step(
