@@ -212,8 +212,7 @@ class _TransformersEncoder:
         if not len(texts):
             return tokens, mask
         _check(texts)
-        clean = [repaired(text) for text in texts]
-        most = min(length - 1, self._max_tokens)
+        clean, most = [repaired(text) for text in texts], min(length - 1, self._max_tokens)
         for start in range(0, len(clean), self._config.batch_size):
             batch = clean[start : start + self._config.batch_size]
             inputs = self._tokenizer(
@@ -225,11 +224,10 @@ class _TransformersEncoder:
             # What is not cut off need not be embedded once more.
             whole = [i for i, count in enumerate(counts) if count < most]
             self._remember({batch[i]: (pooled[i].copy(), float(counts[i])) for i in whole})
-            states = state.cpu().numpy()
             there = inputs["attention_mask"].cpu().numpy().astype(bool)
-            rows = slice(start, start + len(states))
-            tokens[rows, 1 : 1 + states.shape[1], : states.shape[2]] = states * there[..., None]
-            mask[rows, 1 : 1 + states.shape[1]] = there
+            part = slice(start, start + len(there)), slice(1, 1 + there.shape[1])
+            tokens[(*part, slice(state.shape[2]))] = state.cpu().numpy() * there[..., None]
+            mask[part] = there
         tokens[:, 0], mask[:, 0] = self.encode(texts), True
         return tokens, mask
 
@@ -274,20 +272,15 @@ class _TransformersEncoder:
         import torch
 
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))  # little padding
-        pooled: list[np.ndarray] = []
-        counts: list[np.ndarray] = []
+        width = self.dim - (len(SIDE_NAMES) if self._config.side_features else 0)
+        result, num_tokens = np.zeros((len(pieces), width), np.float32), np.ones(len(pieces))
         for start in range(0, len(order), self._config.batch_size):
-            batch = [pieces[i] for i in order[start : start + self._config.batch_size]]
+            rows = order[start : start + self._config.batch_size]
+            batch = [pieces[i] for i in rows]
             tokens = self._tokenizer(batch, padding=True, return_tensors="pt").to(self._device)
             with torch.inference_mode():
                 state = self._model(**tokens).last_hidden_state
-            vectors, its_counts = self._pooled(state, tokens["attention_mask"])
-            pooled.append(vectors)
-            counts.append(its_counts)
-        width = self.dim - (len(SIDE_NAMES) if self._config.side_features else 0)
-        result, num_tokens = np.zeros((len(pieces), width), np.float32), np.ones(len(pieces))
-        if pieces:
-            result[order], num_tokens[order] = np.concatenate(pooled), np.concatenate(counts)
+            result[rows], num_tokens[rows] = self._pooled(state, tokens["attention_mask"])
         return result, num_tokens
 
     def _fits(self, text: str) -> bool:
