@@ -25,6 +25,7 @@ from raydance.motion.export.fit import fit_rotations
 from raydance.motion.export.written_file import Residual, WrittenFile
 from raydance.motion.formats import smpl_body
 from raydance.motion.formats.arrays import ROTATION_KEYS
+from raydance.motion.joint_rotations import canonical_rotations
 from raydance.motion.mapping import map_to_canonical
 
 _NUM_BETAS: Final = 16  # AMASS's, zero: the average shape
@@ -69,8 +70,9 @@ def write(path: str | Path, clip: Clip, *, limits: bool = True) -> WrittenFile:
 def smplh_poses(clip: Clip, *, limits: bool = True) -> tuple[np.ndarray, np.ndarray, Residual]:
     """Rotations of SMPL-H's 52 joints, as AMASS stores them.
 
-    SMPL-H clips keep theirs; others are mapped to the canonical joints and fitted to bones in the
-    directions of SMPL's T-pose. Joints that the clip lacks do not turn.
+    SMPL-H clips keep theirs; others are mapped to the canonical joints, whose rotations are the
+    clip's own, counted from SMPL's T-pose, or are fitted to bones in its directions. Joints that
+    the clip lacks do not turn.
 
     Returns:
         `poses` `[T, 156]` float32 rotation vectors, radians, z up; `trans` `[T, 3]` float32, the
@@ -94,8 +96,12 @@ def smplh_poses(clip: Clip, *, limits: bool = True) -> tuple[np.ndarray, np.ndar
         places = [smpl_body.SMPLH_JOINTS.index(name) for name in names]
         positions = mapped.positions[:, kept]
         parents = skeleton.parents_among(kept)
-        fit = fit_rotations(positions, parents, names, limits=limits, own_rest=False)
-        turns[:, places] = fit.rotations
+        six = canonical_rotations(clip, mapped)
+        if six is None:
+            fit = fit_rotations(positions, parents, names, limits=limits, own_rest=False)
+            turns[:, places] = fit.rotations
+        else:
+            turns[:, places] = rot.from_six(six[:, kept])
     vectors = rot.to_rotation_vector(turns)
     posed, _ = smpl_body.pose(
         vectors, positions[:, 0], smpl_body.SMPLH_OFFSETS, smpl_body.SMPLH_PARENTS
