@@ -27,6 +27,7 @@ from raydance.systems import load_run
 from raydance.systems.base import LocalRunner
 from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import ClipRows
+from raydance.systems.everything2motion.config import PatchBasisConfig
 from raydance.systems.everything2motion.options import Condition
 from raydance.systems.everything2motion.search import MEASURED
 from raydance.systems.everything2motion.system import SYSTEM
@@ -120,7 +121,7 @@ def test_patches_of_frames_and_of_beats_have_bases_of_their_own(
     for role, path in datasets.items():
         data, spreads = Dataset.open(path), []
         for index, shard in enumerate(data.shards("train")):
-            rows = patches.read_clips(data, "train", index, "beats")
+            rows = patches.read_clips(data, "train", index, PatchBasisConfig())
             assert rows["in_beats"].all() == (role == "music")
             folder = run.columns(patches.column_folder(patches.STEP, role))
             codes = read_columns(folder / f"{shard.name}.parquet", ["patch_codes"])["patch_codes"]

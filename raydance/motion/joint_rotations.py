@@ -16,6 +16,9 @@ Dimensions: T frames, J joints, K joints that the source has.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 
 from raydance.motion import rotations as rot
@@ -25,6 +28,10 @@ from raydance.motion.forks import closest_turns, on_a_line, t_pose
 from raydance.motion.mapping import MappedMotion
 
 _STANDING = 0.6  # mean cosine of the body's bones with the T-pose's; arms that hang make it 0.81
+_LEGS = tuple(
+    tuple(skeleton.INDEX[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle", "foot"))
+    for side in ("left", "right")
+)
 _MIRRORED = np.array([1, -1, -1, -1, 1, 1], dtype=np.float32)
 """Of `M R M` with `M` the reflection in x = 0, over `R`: its first two columns."""
 
@@ -48,13 +55,18 @@ def canonical_rotations(clip: Clip, mapped: MappedMotion) -> np.ndarray | None:
     turns_TK4 = rot.multiply(turns_TK4, frames_K4)
     if not is_standing:
         turns_TK4 = _without_mean_twists(turns_TK4, kept, parents)
-    below = [joint for joint, parent in enumerate(parents) if parent >= 0]
-    local_TK4 = turns_TK4.copy()
-    above = rot.conjugate(turns_TK4[:, [parents[joint] for joint in below]])
-    local_TK4[:, below] = rot.multiply(above, turns_TK4[:, below])
     out = np.zeros((clip.num_frames, skeleton.NUM_JOINTS, 6), dtype=np.float32)
-    out[:, kept] = rot.to_six(local_TK4)
+    out[:, kept] = rot.to_six(_local(turns_TK4, parents))
     return out
+
+
+def _local(turns: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
+    """Global turns `[T, K, 4]` as those from the joints above; a root's stay."""
+    below = [joint for joint, parent in enumerate(parents) if parent >= 0]
+    local = turns.copy()
+    above = rot.conjugate(turns[:, [parents[joint] for joint in below]])
+    local[:, below] = rot.multiply(above, turns[:, below])
+    return local
 
 
 def bone_offsets(positions: np.ndarray, turns: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
@@ -120,6 +132,65 @@ def _without_mean_twists(
             mean = rot.normalise(np.array([mean[0], *(axis * (mean[1:] @ axis))]))
         turns[:, joint] = rot.multiply(turns[:, joint], rot.conjugate(mean))
     return turns
+
+
+def posed(clip: Clip, rotations: np.ndarray) -> Clip:
+    """A clip of positions with rotations, which turn bones of one length: joints are where those
+    ends are, from the clip's pelvis on.
+
+    Args:
+        clip: canonical joints, such as `generated_clip` makes.
+        rotations: `[T, K, 6]` of its joints.
+    """
+    local = rot.continuous(rot.from_six(rotations))
+    turns = rot.global_transforms(local, np.zeros((local.shape[1], 3)), clip.parents)[0]
+    bones = _rigid_bones(clip.positions, turns, clip.parents)
+    places = np.broadcast_to(bones, clip.positions.shape).copy()
+    places[:, 0] = clip.positions[:, 0]
+    there = rot.forward_kinematics(local, places, clip.parents)
+    return replace(
+        clip,
+        positions=there.astype(np.float32),
+        rotations=local.astype(np.float32),
+        offsets=bones.astype(np.float32),
+    )
+
+
+def _rigid_bones(positions: np.ndarray, turns: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
+    """`bone_offsets` as long as the bones are, in the median."""
+    bones = positions - positions[:, np.maximum(parents, 0)]
+    lengths = np.median(rot.length(bones.astype(np.float64)), axis=0)
+    return rot.unit(bone_offsets(positions, turns, parents)) * lengths
+
+
+def reaching_feet(rotations: np.ndarray, motion: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
+    """Rotations `[T, 50, 6]` with legs turned, by the least, towards where `motion` has them.
+
+    Generated rotations agree with generated positions nearly; at the end of a leg that is not
+    enough for a foot that stands.
+
+    Args:
+        motion: `[T, 50, 3]` metres.
+        joint_mask: `[50]` bool: joints that both have.
+    """
+    kept = np.flatnonzero(joint_mask).tolist()
+    parents, positions = skeleton.parents_among(kept), motion[:, kept].astype(np.float64)
+    local = rot.from_six(rotations[:, kept])
+    turns = rot.global_transforms(local, np.zeros((len(kept), 3)), parents)[0]
+    bones = _rigid_bones(positions, turns, parents)
+    places = np.broadcast_to(bones, positions.shape).copy()
+    places[:, 0] = positions[:, 0]
+    there = rot.forward_kinematics(local, places, parents)
+    for leg in _LEGS:
+        chain = [kept.index(joint) for joint in leg if joint in kept]
+        for joint, end in pairwise(chain):
+            bone = rot.rotate(turns[:, joint], bones[end])
+            least = rot.between(bone, positions[:, end] - there[:, joint])
+            turns[:, joint] = rot.multiply(least, turns[:, joint])
+            there[:, end] = there[:, joint] + rot.rotate(turns[:, joint], bones[end])
+    out = rotations.copy()
+    out[:, kept] = rot.to_six(_local(turns, parents))
+    return out
 
 
 def resampled(rotations: np.ndarray, fps_in: float, fps_out: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 A patch is 32 frames of `local_frames`, every 16 frames, described by whitened principal components.
 Overlapping patches are blended with smooth weights, so that there are no seams. As in
 `motion.basis`, the metric weights an error by the joints that it moves: a wrong step moves all
-joints, for half a patch.
+joints, for half a patch, and a wrong rotation the end of a bone.
 
 Dimensions: N rows, T frames, P patches, K components, F values of a frame, L frames of a patch.
 """
@@ -18,7 +18,9 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 
 from raydance.errors import InputError
-from raydance.motion.local_frames import NUM_ROOT
+from raydance.motion.forks import t_pose
+from raydance.motion.local_frames import NUM_PLACES, NUM_ROOT, joints_known
+from raydance.motion.skeleton import JOINTS, NUM_JOINTS, PARENTS
 
 HOP: Final = 16
 LENGTH: Final = 32
@@ -55,21 +57,20 @@ class PatchBasis:
         """K."""
         return len(self.scale)
 
-    def encode(self, local: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
+    def encode(self, local: np.ndarray, is_known: np.ndarray) -> np.ndarray:
         """Coefficients `[N, P, K]` float32 of values `[N, T, F]`.
 
         Args:
-            joint_mask: `[N, J]`; absent joints count as the mean.
+            is_known: `[N, F]` of `values_known`; others count as the mean.
         """
         patches = _patches_of(local)
-        rows = np.repeat(joint_mask, patches.shape[1], axis=0)
+        rows = np.repeat(is_known, patches.shape[1], axis=0)
         codes = self.project(patches.reshape(-1, *patches.shape[2:]), rows)
         return codes.reshape(*patches.shape[:2], -1)
 
-    def project(self, patches: np.ndarray, joint_mask: np.ndarray) -> np.ndarray:
-        """Coefficients `[R, K]` float32 of patches `[R, L, F]` with joints `[R, J]`."""
-        known = values_known(joint_mask)[:, None]
-        centred = np.where(known, patches - self.mean, 0.0) * np.square(self.weight)
+    def project(self, patches: np.ndarray, is_known: np.ndarray) -> np.ndarray:
+        """Coefficients `[R, K]` float32 of patches `[R, L, F]` with these values, `[R, F]`."""
+        centred = np.where(is_known[:, None], patches - self.mean, 0.0) * np.square(self.weight)
         flat = (
             self.components.reshape(self.num_components, -1)
             / np.square(self.scale).clip(min=1e-12)[:, None]
@@ -134,29 +135,41 @@ def patch_rows(local: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.n
     return np.concatenate(parts), np.concatenate(owners)
 
 
-def values_known(joint_mask: np.ndarray) -> np.ndarray:
-    """`[N, F]` bool: values of a frame that rows with these joints `[N, J]` have."""
-    root = np.ones((len(joint_mask), NUM_ROOT), dtype=bool)
-    return np.concatenate([root, np.repeat(joint_mask, 3, axis=1)], axis=1)
-
-
-def metric(joint_mask: np.ndarray) -> np.ndarray:
+def metric(is_known: np.ndarray) -> np.ndarray:
     """`[F]`: metres per unit of each value of a frame.
 
     A step or a turn moves all joints, in this frame and those after it; over half a patch a joint
-    is displaced by HOP times as much, which counts once in each of its frames.
+    is displaced by HOP times as much, which counts once in each of its frames. A rotation displaces
+    the end of the joint's bone: by `sqrt(2 / 3)` of angle and length about a random axis, where the
+    six numbers change by `sqrt(4 / 3)` of the angle.
 
     Args:
-        joint_mask: `[J]`: joints that the data have.
+        is_known: `[F]` of `values_known`: values that the data have.
     """
+    joint_mask, rotation_mask = joints_known(is_known)
     carried = np.sqrt(joint_mask.sum()) * HOP / 2.0
-    root = np.array([carried, carried, carried * _LEVER_M])
-    return np.concatenate([root, np.repeat(joint_mask.astype(float), 3)]).astype(np.float32)
+    parts = [np.array([carried, carried, carried * _LEVER_M])]
+    parts.append(np.repeat(joint_mask.astype(float), 3))
+    if len(is_known) > NUM_PLACES:
+        parts.append(np.repeat(rotation_mask * _bone_lengths() / np.sqrt(2.0), 6))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _bone_lengths() -> np.ndarray:
+    """`[50]` metres: the longest bone below each joint in the T-pose; at the end of a limb the one
+    above."""
+    pose = t_pose(JOINTS)
+    bones = np.linalg.norm(pose - pose[np.maximum(PARENTS, 0)], axis=-1)
+    below = [
+        [bones[child] for child in range(NUM_JOINTS) if PARENTS[child] == joint]
+        for joint in range(NUM_JOINTS)
+    ]
+    return np.array([max(found, default=own) for found, own in zip(below, bones)])
 
 
 def fit_patch_basis(
     patches: np.ndarray,
-    joint_mask: np.ndarray,
+    is_known: np.ndarray,
     weight: np.ndarray,
     *,
     explained: float,
@@ -167,8 +180,8 @@ def fit_patch_basis(
     """Principal components of patches `[R, L, F]`.
 
     Args:
-        joint_mask: `[R, J]`; a joint that a patch lacks is as the mean of those that have it, so
-            that no component is spent on what is absent.
+        is_known: `[R, F]` of `values_known`; what a patch lacks is as the mean of those that have
+            it, so that no component is spent on what is absent.
         weight: `[F]` of `metric`.
         explained: share of the variance that is enough, of each group's.
         most: components at most.
@@ -184,8 +197,7 @@ def fit_patch_basis(
     if len(patches) > _MOST_ROWS:
         chosen = np.random.default_rng(seed).choice(len(patches), _MOST_ROWS, replace=False)
         chosen = np.sort(chosen)
-        patches, joint_mask, group = patches[chosen], joint_mask[chosen], group[chosen]
-    is_known = values_known(joint_mask)
+        patches, is_known, group = patches[chosen], is_known[chosen], group[chosen]
     count = is_known.sum(axis=0).clip(min=1)
     mean = np.einsum("rlf,rf->lf", patches, is_known, dtype=np.float64) / count
     known = np.flatnonzero(weight > 0.0)

@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raydance.errors import InputError
-from raydance.motion import skeleton
+from raydance.motion import joint_rotations, skeleton
 from raydance.motion.clip import Clip, generated_clip
 from raydance.motion.export import write_clip
-from raydance.motion.export.written_file import WrittenFile
+from raydance.motion.export.written_file import Residual, WrittenFile
 from raydance.plain_text import one_line
 from raydance.tracks.export import write_track
 from raydance.tracks.track import Track
@@ -68,6 +68,8 @@ class MotionAnswer:
     Attributes:
         motion: `[n, T, 50, 3]` metres, y up.
         joint_mask: `[50]` bool: joints that it has.
+        rotations: `[n, T, 50, 6]` of those joints (`raydance.motion.joint_rotations`), where the
+            run makes them.
         facts: how it was made.
         notices: what the caller should know.
         beats_s: times of the music's beats, seconds.
@@ -81,12 +83,19 @@ class MotionAnswer:
     notices: Sequence[str] = ()
     beats_s: Sequence[float] = ()
     lines: Sequence[str] = ()
+    rotations: np.ndarray | None = None
     kind: Literal["motion"] = "motion"
 
     def as_clip(self, sample: int, name: str, caption: str = "") -> Clip:
-        """One sample as a clip that writers take, with the joints it has."""
+        """One sample as a clip that writers take, with the joints it has.
+
+        With rotations, joints are where those put them (`joint_rotations.posed`).
+        """
         captions = (caption,) if caption else ()
-        return generated_clip(self.motion[sample], self.joint_mask, self.fps, name, *captions)
+        clip = generated_clip(self.motion[sample], self.joint_mask, self.fps, name, *captions)
+        if self.rotations is None:
+            return clip
+        return joint_rotations.posed(clip, self.rotations[sample][:, self.joint_mask])
 
     @property
     def num_samples(self) -> int:
@@ -100,17 +109,26 @@ class MotionAnswer:
 
     def write(self, sample: int, path: Path, caption: str = "", **options: Any) -> WrittenFile:
         """Write one sample as a file of motion; `options` are those of `write_clip`."""
-        return write_clip(path, self.as_clip(sample, one_line(path.stem), caption), **options)
+        clip = self.as_clip(sample, one_line(path.stem), caption)
+        written = write_clip(path, clip, **options)
+        if self.rotations is None:
+            return written
+        off = Residual.between(clip.positions, self.motion[sample][:, self.joint_mask])
+        note = f"rotations as generated: joints are {off} from the generated positions"
+        return WrittenFile(off, (note, *written.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and arrays."""
         kept = np.flatnonzero(self.joint_mask)
+        samples = [{"positions": np.ascontiguousarray(one[:, kept])} for one in self.motion]
+        for sample, one in zip(samples, self.rotations if self.rotations is not None else ()):
+            sample["rotations"] = np.ascontiguousarray(one[:, kept])
         return {
             "kind": self.kind,
             "fps": self.fps,
             "joints": [skeleton.JOINTS[joint] for joint in kept],
             "parents": list(skeleton.parents_among(kept.tolist())),
-            "samples": [{"positions": np.ascontiguousarray(one[:, kept])} for one in self.motion],
+            "samples": samples,
             "beats_s": list(self.beats_s),
             "facts": dict(self.facts),
             "notices": list(self.notices),

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from raydance.data.signals import signal_of
-from raydance.motion import augment
-from raydance.motion.local_frames import to_local
+from raydance.motion import augment, joint_rotations, windows
+from raydance.motion.clip import Clip
+from raydance.motion.local_frames import NUM_PLACES, to_local, values_known
+from raydance.motion.mapping import map_to_canonical
 from raydance.music.beat_clock import BeatClock, most_ticks
 
 GENRE_LABELS = ("genre", "dance", "style")
@@ -35,6 +37,7 @@ class ClipRows:
             beats (`BeatClock`); else None.
         genres: names that `genre` counts from 0; any other is -1.
         mean, std: `[F]` of `local`, where it is wanted.
+        rotations: whether `local` has rotations; those that a row lacks are the mean.
         mirror: probability that a training row is mirrored.
     """
 
@@ -43,6 +46,7 @@ class ClipRows:
     genres: tuple[str, ...] = ()
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
+    rotations: bool = False
     mirror: float = 0.5
 
     @property
@@ -50,7 +54,7 @@ class ClipRows:
         """Columns of the dataset."""
         names = ["labels", "length"]
         names += [column for name in self._stored for column in (name, f"has_{name}")]
-        names += ["motion", "joint_mask"] if self.mean is not None else []
+        names += motion_columns(self.rotations) if self.mean is not None else []
         return tuple(names)
 
     @property
@@ -82,7 +86,8 @@ class ClipRows:
         rows = self._sampled(rows)
         columns = self._columns(rows, mirrored=False)
         if self.mean is not None and flags.any():
-            picked = {name: np.asarray(rows[name])[flags] for name in ("motion", "joint_mask")}
+            names = motion_columns(self.rotations)
+            picked = {name: np.asarray(rows[name])[flags] for name in names}
             local = np.array(columns["local"])
             local[flags] = self._local(picked, mirrored=True)
             columns["local"] = local
@@ -119,14 +124,61 @@ class ClipRows:
         return columns
 
     def _local(self, rows: Mapping[str, Any], *, mirrored: bool) -> np.ndarray:
-        motion, mask = np.asarray(rows["motion"]), np.asarray(rows["joint_mask"])
-        if mirrored:
-            motion, mask = augment.mirror(motion, mask)
         assert self.mean is not None and self.std is not None
-        return ((to_local(motion, mask) - self.mean) / self.std).astype(np.float32)
+        local, is_known = local_of(rows, mirrored=mirrored)
+        is_known[:, :NUM_PLACES] = True  # absent joints are zero, not the mean
+        scaled = (local - self.mean) / self.std
+        return np.where(is_known[:, None], scaled, 0.0).astype(np.float32)
 
     def _genre(self, labels: str) -> int:
         return genre_number(genre_of(labels), self.genres)
+
+
+def motion_columns(rotations: bool) -> list[str]:
+    """Columns of the dataset that `local_of` reads."""
+    return ["motion", "joint_mask", *(("rotations", "has_rotations") if rotations else ())]
+
+
+def local_of(rows: Mapping[str, Any], *, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Values of frames `[N, T, F]` of stored rows, and which of them those have, `[N, F]` bool.
+
+    Args:
+        rows: the `motion_columns`; frames have rotations where those are among them.
+        mirrored: whether left and right are swapped.
+    """
+    motion, mask = np.asarray(rows["motion"]), np.asarray(rows["joint_mask"])
+    rotations = rows.get("rotations")
+    if mirrored:
+        motion, mask = augment.mirror(motion, mask)
+        rotations = None if rotations is None else joint_rotations.mirrored(rotations)
+    turning = None if rotations is None else mask & np.asarray(rows["has_rotations"])[:, None]
+    return to_local(motion, mask, rotations), values_known(mask, turning)
+
+
+def clip_row(clip: Clip, fps: float, frames: np.ndarray, rotations: bool) -> dict[str, np.ndarray]:
+    """One row of the `motion_columns` of a clip.
+
+    Args:
+        frames: `[K]` places, in frames at `fps`, that are sampled.
+
+    Raises:
+        InputError: a skeleton that cannot be mapped.
+    """
+    mapped = map_to_canonical(clip)
+    first, mask = int(frames[0]), mapped.joint_mask[None]
+    motion = windows.resample(mapped.positions, clip.fps, fps)[None, first:].astype(np.float32)
+    ticks = BeatClock(frame_of_tick=frames - first, tick_of_frame=np.zeros(0))
+    row = {"motion": ticks.to_ticks(windows.normalise_window(motion, mask)[0])[None]}
+    row["joint_mask"] = mask
+    if rotations:
+        six = joint_rotations.canonical_rotations(clip, mapped)
+        row["has_rotations"] = np.array([six is not None])
+        row["rotations"] = np.zeros((*row["motion"].shape[:3], 6), dtype=np.float32)
+        if six is not None:
+            faced = windows.heading(motion[0, 0], mask[0])
+            six = joint_rotations.resampled(six, clip.fps, fps)[first:]
+            row["rotations"][0] = ticks.to_ticks(joint_rotations.turned(six, -faced))
+    return row
 
 
 def at_beats(
@@ -135,13 +187,14 @@ def at_beats(
     """Rows whose clips with music are sampled at its beats; all get room for `most_ticks`.
 
     Args:
-        rows: `music [N, T, F]`, `has_music [N]` and `length [N]`, and `motion [N, T, J, 3]` where
-            it is wanted.
+        rows: `music [N, T, F]`, `has_music [N]` and `length [N]`, and `motion [N, T, J, 3]` and
+            `rotations` where they are wanted.
         fps: of the rows.
         signals: further columns `[N, T, F]`, and music.
     """
     out = dict(rows)
-    names = [name for name in ("motion", *signals) if name in rows]
+    moving = ("motion", "rotations")
+    names = [name for name in (*moving, *signals) if name in rows]
     room = most_ticks(rows["music"].shape[1])
     for name in names:
         values = np.asarray(rows[name])
@@ -152,9 +205,9 @@ def at_beats(
         clock = BeatClock.of_music(music, fps) if has_music else BeatClock.of_frames(len(music))
         out["length"][i] = num = min(clock.num_ticks, room)
         for name in names:
-            sampled = clock.to_ticks(rows[name][i][:length], smooth=name == "motion")[:num]
+            sampled = clock.to_ticks(rows[name][i][:length], smooth=name in moving)[:num]
             out[name][i, :num] = sampled
-            out[name][i, num:] = sampled[-1] if name == "motion" else 0.0
+            out[name][i, num:] = sampled[-1] if name in moving else 0.0
     return out
 
 

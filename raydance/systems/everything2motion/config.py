@@ -24,12 +24,15 @@ class PatchBasisConfig:
         sample_clips: training clips that the basis is fitted to, of all datasets together.
         clock: what patches of clips with music count: `beats`, so many samples in each, or
             `frames`, as clips without music.
+        rotations: whether frames have 6-D rotations of joints beside their positions; all datasets
+            need some (`ingest --rotations`).
     """
 
     explained: float = 0.995
     most: int = 192
     clock: Literal["beats", "frames"] = "beats"
     sample_clips: int = 4000
+    rotations: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.explained <= 1.0:
@@ -80,7 +83,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     },
     "paper": {
         "head": "regression",
-        "patch_basis": {"clock": "frames"},
+        "patch_basis": {"clock": "frames", "rotations": True},
         "motion_prior": {"enabled": True},
         "texts": {"encoder": {"side_features": False}},
         "sequence_regression": {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from pydantic import Field
 
+from raydance.data.signals import signal_of
+from raydance.music.beat_clock import BeatClock
 from raydance.music.features import MusicFeatures
+from raydance.systems.everything2motion.clip_rows import SILENT_FRAMES
 from raydance.systems.tasks import TaskOptions
 
 MAX_SECONDS: Final = 600.0
@@ -53,3 +56,34 @@ class Condition:
     genre: int = -1
     seed: int = 0
     before: np.ndarray | None = None
+
+
+def signal_columns(
+    conditions: Sequence[Condition],
+    clocks: Sequence[BeatClock],
+    names: Sequence[str],
+    num_given: int,
+) -> dict[str, np.ndarray]:
+    """Batch columns `NAME` and `has_NAME` of signals, after `num_given` ticks that are known."""
+    longest = num_given + max(clock.num_ticks for clock in clocks)
+    arrays: dict[str, np.ndarray] = {}
+    for name in names:
+        signal, given = signal_of(name), [_signal(one, name) for one in conditions]
+        has = np.array([values is not None for values in given])
+        room = longest if has.any() else SILENT_FRAMES
+        arrays[name] = np.zeros((len(given), room, len(signal.values)), dtype=np.float32)
+        arrays[f"has_{name}"] = has
+        for row, values, one, clock in zip(arrays[name], given, conditions, clocks):
+            if values is not None:
+                values = values[: one.num_frames]
+                silence = np.zeros((one.num_frames - len(values), len(signal.values)))
+                ticks = clock.to_ticks(np.concatenate([values, silence]), smooth=False)
+                row[num_given : num_given + len(ticks)] = signal.scaled(ticks)
+    return arrays
+
+
+def _signal(condition: Condition, name: str) -> np.ndarray | None:
+    """Values `[T', F]` of a signal, or None."""
+    if name == "music":
+        return condition.music.values if condition.music is not None else None
+    return condition.signals.get(name)

@@ -23,9 +23,10 @@ from raydance.errors import ArtifactError, InputError
 from raydance.motion import windows
 from raydance.motion.clip import Clip
 from raydance.motion.contacts import clean_samples
-from raydance.motion.local_frames import from_local
-from raydance.motion.mapping import map_to_canonical
+from raydance.motion.joint_rotations import reaching_feet, turned
+from raydance.motion.local_frames import from_local, rotations_from_local
 from raydance.motion.patch_basis import HOP, LENGTH, num_patches
+from raydance.motion.rotations import orthonormal_six
 from raydance.music.beat_clock import BeatClock
 from raydance.music.features import NAMES, MusicFeatures, beat_columns
 from raydance.music.songs import song_features
@@ -34,8 +35,13 @@ from raydance.stages.sequence_flow import SequenceFlow
 from raydance.stages.sequence_regression import SequenceRegression
 from raydance.systems.base import load_stage
 from raydance.systems.everything2motion import patches
-from raydance.systems.everything2motion.clip_rows import SILENT_FRAMES, genre_number
-from raydance.systems.everything2motion.options import MAX_SECONDS, Condition, GenerateOptions
+from raydance.systems.everything2motion.clip_rows import clip_row, genre_number, local_of
+from raydance.systems.everything2motion.options import (
+    MAX_SECONDS,
+    Condition,
+    GenerateOptions,
+    signal_columns,
+)
 from raydance.systems.everything2motion.run_texts import RunTexts
 from raydance.systems.everything2motion.system import (
     build_stage,
@@ -64,6 +70,8 @@ class Everything2Motion:
         self.bases = patches.bases_of(run)
         self.local_mean, self.local_std = patches.local_statistics(run)
         self.joint_masks = patches.joints_of(run)
+        has_rotations = self.config.patch_basis.rotations
+        self.rotation_masks = patches.joints_of(run, "rotation_mask") if has_rotations else {}
         self.joint_mask = np.any(list(self.joint_masks.values()), axis=0)
         self.fps = float(run.facts["dataset"]["fps"])
         self.genres, self.signals = genres_of(run), signals_of(run)
@@ -164,7 +172,7 @@ class Everything2Motion:
         if "motion" in inputs:
             clock = self.clock_of(music, num_frames)
             before = self.codes_before(inputs["motion"], clock, music is not None)
-        motion = self.make(
+        motion, rotations = self.make_posed(
             [
                 Condition(
                     num_frames=num_frames,
@@ -182,9 +190,14 @@ class Everything2Motion:
         )
         facts: dict[str, Any] = {"source": self.config.head, "seconds": num_frames / self.fps}
         joints = self.joints_of(music is not None)
+        if rotations is None and self.rotation_masks:
+            notices.append("without rotations: some joints have none in the training data")
         if options.clean_feet:
             motion, reports = clean_samples(motion, self.fps, joints)
             facts["feet"] = [asdict(report) for report in reports]
+            if rotations is not None:
+                posed = zip(rotations, motion)
+                rotations = np.stack([reaching_feet(six, one, joints) for six, one in posed])
         if text is not None:
             caption, similarity = self.texts.nearest(text)
             facts |= {"understood_as": caption, "similarity": similarity}
@@ -194,6 +207,7 @@ class Everything2Motion:
         return MotionAnswer(
             motion=motion,
             joint_mask=joints,
+            rotations=rotations,
             fps=self.fps,
             facts=facts,
             notices=notices,
@@ -224,27 +238,23 @@ class Everything2Motion:
         """
         if self.flow is None or self.config.sequence_flow.prior != "basis":
             raise InputError("this run cannot go on from a motion; one with the patch basis can")
-        mapped = map_to_canonical(clip)
-        motion = windows.resample(mapped.positions, clip.fps, self.fps)
+        num_frames = windows.num_resampled(clip.num_frames, clip.fps, self.fps)
         lead = (LENGTH - HOP) // 2
         # As much as the network has learned to go on from, or less where the clip is short.
         for given in range(self.config.sequence_flow.most_before, 0, -1):
             frames = clock.frames_at(np.arange(-(given + 1) * HOP, lead))
-            frames = frames - frames[-1] + len(motion) - 1
+            frames = frames - frames[-1] + num_frames - 1
             if frames[0] >= 0:
                 break
         else:
             raise InputError(
-                f"{clip.clip_id}: {len(motion) / self.fps:.1f} s; to go on from it, "
-                f"{(len(motion) - frames[0]) / self.fps:.1f} s are needed"
+                f"{clip.clip_id}: {num_frames / self.fps:.1f} s; to go on from it, "
+                f"{(num_frames - frames[0]) / self.fps:.1f} s are needed"
             )
-        first = int(frames[0])
-        mask = mapped.joint_mask[None]
-        part = windows.normalise_window(motion[None, first:].astype(np.float32), mask)
-        known = BeatClock(frame_of_tick=frames - first, tick_of_frame=np.zeros(0))
-        ticks = known.to_ticks(part[0])[None]
+        rows = clip_row(clip, self.fps, frames, self.config.patch_basis.rotations)
         in_beats = np.array([self.is_in_beats(has_music)])
-        codes = patches.codes_of(self.bases, ticks, mask, np.array([ticks.shape[1]]), in_beats)
+        length = np.array([len(frames)])
+        codes = patches.codes_of(self.bases, *local_of(rows), length, in_beats)
         return codes[0, 1 : 1 + given]
 
     def joints_of(self, has_music: bool) -> np.ndarray:
@@ -255,17 +265,24 @@ class Everything2Motion:
         """Whether codes of a motion are those of patches of beats."""
         return has_music and self.config.patch_basis.clock == "beats"
 
-    def make(
+    def make(self, conditions: Sequence[Condition], **options: Any) -> np.ndarray:
+        """The motion of `make_posed`."""
+        return self.make_posed(conditions, **options)[0]
+
+    def make_posed(
         self,
         conditions: Sequence[Condition],
         *,
         steps: int | None = None,
         guidance: float | None = None,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Motion `[B, T, 50, 3]`, metres, y up, of conditions of one length.
 
         Args:
             steps, guidance: of the flow; the run's own by default.
+
+        Returns:
+            Motion, and rotations of its joints, `[B, T, 50, 6]`, where the run has all of them.
         """
         num_frames = conditions[0].num_frames
         assert all(one.num_frames == num_frames for one in conditions)
@@ -277,14 +294,25 @@ class Everything2Motion:
                 local = self._flow_local(conditions, clocks, num_given, steps, guidance)
             else:
                 local = self._regression_local(conditions, num_frames)
-        ticks = from_local(local)[:, num_given:]
-        motion = np.stack(
-            [clock.to_frames(row[: clock.num_ticks]) for clock, row in zip(clocks, ticks)]
-        )
+
+        def in_frames(values: np.ndarray) -> np.ndarray:
+            ticks = zip(clocks, values[:, num_given:])
+            frames = np.stack([clock.to_frames(row[: clock.num_ticks]) for clock, row in ticks])
+            return np.where(mask[:, None, :, None], frames, 0.0).astype(np.float32)
+
         mask = np.stack([self.joints_of(one.music is not None) for one in conditions])
-        motion = np.where(mask[:, None, :, None], motion, 0.0).astype(np.float32)
+        motion, rotations = in_frames(from_local(local)), None
+        if self.rotation_masks and all(self._is_posed(one.music is not None) for one in conditions):
+            six = orthonormal_six(in_frames(rotations_from_local(local)))
+            faced = windows.heading(motion[:, 0], mask)
+            rotations = turned(six, -faced[:, None])
         # A motion begins where the first frame is, which need not be the first tick.
-        return windows.normalise_window(motion, mask)
+        return windows.normalise_window(motion, mask), rotations
+
+    def _is_posed(self, has_music: bool) -> bool:
+        """Whether all joints of a motion have rotations in the training data."""
+        clock = patches.clock_name(self.is_in_beats(has_music))
+        return bool(self.rotation_masks[clock][self.joint_masks[clock]].all())
 
     def batch_of(
         self, conditions: Sequence[Condition], clocks: Sequence[BeatClock], num_given: int = 0
@@ -293,19 +321,7 @@ class Everything2Motion:
         said = [one.text or "" for one in conditions]
         tokens, mask = self.texts.tokens(said)
         lengths = num_given + np.array([clock.num_ticks for clock in clocks], dtype=np.int64)
-        arrays: dict[str, np.ndarray] = {}
-        for name in self.signals:
-            signal, given = signal_of(name), [_signal(one, name) for one in conditions]
-            has = np.array([values is not None for values in given])
-            room = int(lengths.max()) if has.any() else SILENT_FRAMES
-            arrays[name] = np.zeros((len(said), room, len(signal.values)), dtype=np.float32)
-            arrays[f"has_{name}"] = has
-            for row, values, one, clock in zip(arrays[name], given, conditions, clocks):
-                if values is not None:
-                    values = values[: one.num_frames]
-                    silence = np.zeros((one.num_frames - len(values), len(signal.values)))
-                    ticks = clock.to_ticks(np.concatenate([values, silence]), smooth=False)
-                    row[num_given : num_given + len(ticks)] = signal.scaled(ticks)
+        arrays = signal_columns(conditions, clocks, self.signals, num_given)
         arrays |= {
             "text_tokens": tokens,
             "text_mask": mask,
@@ -347,14 +363,9 @@ class Everything2Motion:
             assert self.prior is not None
             local_BTF = self.prior.decode(codes_BPK, total)
             return local_BTF.cpu().numpy() * self.local_std + self.local_mean
-        codes_BPK = codes_BPK[..., : self.bases["frames"].num_components].cpu()
+        codes = codes_BPK[..., : self.bases["frames"].num_components].cpu().numpy()
         in_beats = np.array([self.is_in_beats(one.music is not None) for one in conditions])
-        local = np.zeros((len(codes_BPK), total, len(self.local_mean)), dtype=np.float32)
-        for beats in np.unique(in_beats):
-            rows = in_beats == beats
-            basis = self.bases[patches.clock_name(beats)]
-            local[rows] = basis.decode(codes_BPK.numpy()[rows], total)
-        return local
+        return patches.decoded(self.bases, codes, in_beats, total)
 
     def _regression_local(self, conditions: Sequence[Condition], num_frames: int) -> np.ndarray:
         assert self.regression is not None
@@ -371,13 +382,6 @@ class Everything2Motion:
         nothing = torch.zeros(len(conditions), dtype=torch.bool, device=self.device)
         made_BTF = self.regression.make(batch, count, before, nothing)[:, :num_frames]
         return made_BTF.cpu().numpy() * self.local_std + self.local_mean
-
-
-def _signal(condition: Condition, name: str) -> np.ndarray | None:
-    """Values `[T', F]` of a signal, or None."""
-    if name == "music":
-        return condition.music.values if condition.music is not None else None
-    return condition.signals.get(name)
 
 
 def load(path: str | Path) -> Everything2Motion:

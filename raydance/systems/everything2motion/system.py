@@ -9,6 +9,7 @@ model learns from both at once. (Either kind alone trains too, and one dataset m
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -131,6 +132,7 @@ def batch_spec(run: Run, name: str, role: str) -> BatchSpec:
             genres=genres_of(run),
             mean=mean if wants_local else None,
             std=std if wants_local else None,
+            rotations=config.patch_basis.rotations,
             mirror=config.mirror if own.train.augment else 0.0,
         ),
         columns=columns,
@@ -258,7 +260,8 @@ STEPS = (
 def _check(
     config: Everything2MotionConfig, datasets: Mapping[str, Dataset]
 ) -> Everything2MotionConfig:
-    """Refuse datasets of different rates, and let music be dropped only where that is of use.
+    """Refuse datasets of different rates, leave out rotations that one has not, and let music be
+    dropped only where that is of use.
 
     Patches of beats without their music would pass for patches of frames: where some clips have no
     music, those are what motion from words alone is learned from.
@@ -272,6 +275,14 @@ def _check(
         raise InputError(f"datasets differ in frames per second ({told}); ingest with one --fps")
     if "music" in datasets and "music" not in datasets["music"].arrays:
         raise InputError(f"{datasets['music'].path}: has no music; ingest it with --music FOLDER")
+    lacking = [data.path for data in datasets.values() if not patches.has_rotations(data)]
+    if config.patch_basis.rotations and lacking:
+        told = ", ".join(map(str, lacking))
+        warnings.warn(
+            f"{told}: no rotations (ingest --rotations); motion is learned as positions alone",
+            stacklevel=2,
+        )
+        config = replace(config, patch_basis=replace(config.patch_basis, rotations=False))
     is_mixed = any("music" not in data.arrays for data in datasets.values())
     if is_mixed and config.patch_basis.clock == "beats":
         flow = replace(config.sequence_flow, music_dropout=0.0)
