@@ -22,7 +22,7 @@ from raydance.systems.lang2motion.run import Lang2Motion
 
 SAMPLES: Final = 10
 MOST_TRACKS: Final = 1000
-_EMPHASIS: Final = 4.0
+_EMPHASIS: Final = 5.0
 _SCALE: Final = 128.0
 _ACROSS: Final = {
     "right": re.compile(r"\bleft to (the )?right\b"),

@@ -73,7 +73,7 @@ class SequenceFlowConfig:
     """
 
     prior: Literal["basis", "mp_vae", "both"] = "basis"
-    sentence_mean: bool = True
+    sentence_mean: bool = False
     told_by: Literal["tokens", "pooled"] = "tokens"
     width: int = 192
     num_blocks: int = 4

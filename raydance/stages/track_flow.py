@@ -81,7 +81,7 @@ class TrackFlowConfig:
     num_blocks: int = 4
     dropout: float = 0.2
     token_queries: int = 4
-    token_width: int = 32
+    token_width: int = 48
     text_dropout: float = 0.1
     text_noise: float = 0.1
     given_dropout: float = 0.7
