@@ -92,7 +92,7 @@ def test_tracks_pass_through_places_and_go_on(run: Run, scenes: Path) -> None:
         ({"through": [[9.0, 1.0, 1.0]]}, "through: 9 s"),
         ({"through": [[1.0, 900.0, 1.0]]}, "inside the frame"),
         ({"through": [[1.0, 9.0, 1.0]], "kind": "expected"}, "drawn samples"),
-        ({"kind": "alternatives", "samples": 2, "seed": 1}, "samples, seed: for drawn samples"),
+        ({"kind": "alternatives", "samples": 2, "seed": 1}, "samples: for drawn samples"),
         ({"go_on": 3}, "give tracks to go on from"),
     ):
         with pytest.raises(InputError, match=told):

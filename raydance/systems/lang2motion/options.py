@@ -52,7 +52,8 @@ class GenerateOptions(FrameOptions):
     def _check_kind(self) -> GenerateOptions:
         """Refuse options that only drawn samples have a use for."""
         if self.kind != "sample":
-            given = self.model_dump(exclude={"kind", *FrameOptions.model_fields})
+            # A seed does no harm, and the page counts it on.
+            given = self.model_dump(exclude={"kind", "seed", *FrameOptions.model_fields})
             usual = GenerateOptions().model_dump()
             unused = [name for name, value in given.items() if value != usual[name]]
             if unused:
