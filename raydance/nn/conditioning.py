@@ -269,7 +269,8 @@ class Conditioning(nn.Module):
         if self.is_literal:
             zeros_BW = torch.zeros_like(latents_BQW[:, 0])
             return latents_BQW, mask_BQ, zeros_BW, zeros_BW[:, None]
-        mean_BE = mean_of_tokens(tokens_BLE, text_mask_BL)
+        count_BL1 = text_mask_BL[..., None].to(tokens_BLE.dtype)
+        mean_BE = (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
         no_text_W = self.get_parameter("no_text")
         one_BW = torch.where(has_text_B[:, None], self.pooled(mean_BE), no_text_W)
         for name, has_B in zip(self.signals, present[1:]):
@@ -305,12 +306,6 @@ class Conditioning(nn.Module):
         )
         latents_BQX = self.get_submodule(f"{name}_encoder")(tokens_BSW, mask_BS)
         return output(latents_BQX), frames_BTX, mask_BT
-
-
-def mean_of_tokens(tokens_BLE: Tensor, mask_BL: Tensor) -> Tensor:
-    """`[B, E]`: a sentence as one vector; zero where it has no tokens."""
-    count_BL1 = mask_BL[..., None].to(tokens_BLE.dtype)
-    return (tokens_BLE * count_BL1).sum(dim=1) / count_BL1.sum(dim=1).clamp(min=1)
 
 
 def _alike(parts: Sequence[Tensor]) -> list[Tensor]:

@@ -109,7 +109,7 @@ class _Fit:
 
 
 def fit_sentence_mean(
-    batches: Iterable[Mapping[str, Tensor]], scale_K: np.ndarray, *, text_dim: int | None = None
+    batches: Iterable[Mapping[str, Tensor]], scale_K: np.ndarray
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Fitted to batches of `text_embedding` `[B, D]` and `coefficients` `[B, K]`, in one pass.
 
@@ -119,7 +119,6 @@ def fit_sentence_mean(
 
     Args:
         scale_K: standard deviation of each component in metres.
-        text_dim: how many of the first values tell captions apart; all where None.
 
     Returns:
         `weight`, `bias` and `spread` of a `SentenceMean`; and facts: whether it is used, and the
@@ -129,7 +128,7 @@ def fit_sentence_mean(
     for batch in batches:
         text_BD = batch["text_embedding"].double().numpy()
         found_BK = batch["coefficients"].double().numpy()
-        fold_B = np.array([_fold(row_D[:text_dim]) for row_D in text_BD])
+        fold_B = np.array([_fold(row_D) for row_D in text_BD])
         for fold in np.unique(fold_B):
             here = fold_B == fold
             sums = _Sums.of(text_BD[here], found_BK[here])

@@ -28,13 +28,7 @@ from raydance.errors import ConfigError
 from raydance.motion.patch_basis import HOP
 from raydance.nn.attention import length_mask
 from raydance.nn.blocks import path_times, update_average
-from raydance.nn.conditioning import (
-    AdapterConfig,
-    Conditioning,
-    ConditioningConfig,
-    mean_of_tokens,
-)
-from raydance.nn.patch_mean import PatchMean
+from raydance.nn.conditioning import AdapterConfig, Conditioning, ConditioningConfig
 from raydance.nn.patch_network import PatchNetwork
 from raydance.stages.base import Batch, Stage, TrainConfig
 
@@ -53,9 +47,6 @@ class SequenceFlowConfig:
     Attributes:
         prior: what codes are: coefficients of the patch basis, latents of the motion prior
             (`mp_vae`), or both beside each other.
-        sentence_mean: whether the mean codes of a sentence at a place of the clip are found by
-            ridge regression and the flow makes what is left; of clips with words alone, with the
-            basis as prior.
         told_by: `tokens`: latents of the query-aware encoder, and the pooled sentence; `pooled`:
             the pooled sentence alone.
         text_dropout, music_dropout: probability that text, and each signal, is dropped in training.
@@ -73,7 +64,6 @@ class SequenceFlowConfig:
     """
 
     prior: Literal["basis", "mp_vae", "both"] = "basis"
-    sentence_mean: bool = False
     told_by: Literal["tokens", "pooled"] = "tokens"
     width: int = 192
     num_blocks: int = 4
@@ -120,7 +110,6 @@ class SequenceFlow(Stage):
             and of those with it.
         token_width: of text tokens.
         signals: F of each signal by its name; a batch has `NAME` and `has_NAME` of each.
-        mean: what is taken away from codes of clips with words alone; nothing if None.
     """
 
     name: ClassVar[str] = "sequence_flow"
@@ -143,13 +132,11 @@ class SequenceFlow(Stage):
         weight: Tensor,
         token_width: int,
         signals: Mapping[str, int],
-        mean: PatchMean | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.signals = tuple(signals)
         self.num_codes = weight.shape[1]
-        self.mean = mean
         self.network = PatchNetwork(
             Conditioning(config.conditioning, token_width, signals, config.width),
             self.num_codes,
@@ -172,18 +159,6 @@ class SequenceFlow(Stage):
         """The codes that the flow makes, `[B, P, K]`."""
         names = self.columns_read(self.config)
         return torch.cat([batch[n] for n in names if n in ("patch_codes", "prior_codes")], dim=-1)
-
-    def _around(
-        self, batch: Batch, place_BP: Tensor, patches_B: Tensor
-    ) -> tuple[Tensor, Tensor] | tuple[float, float]:
-        """Mean of codes `[B, P, K]` and their spread around it, `[B, 1, K]`: 0 and 1 of clips that
-        have more than words, or none."""
-        if self.mean is None:
-            return 0.0, 1.0
-        is_words_B11 = (batch["has_text"] & ~any_signal(batch, self.signals))[:, None, None]
-        text_BE = mean_of_tokens(batch["text_tokens"].float(), batch["text_mask"])
-        mean_BPK = self.mean(text_BE, place_BP, patches_B)
-        return mean_BPK * is_words_B11, torch.where(is_words_B11, self.mean.spread, 1.0)
 
     def forward(self, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Clean codes predicted from points on the way to them."""
@@ -213,12 +188,10 @@ class SequenceFlow(Stage):
         z0_BPK = torch.randn(z1_BPK.shape, generator=generator).to(device)
         t_B = path_times(size, config.time_mean, std=config.time_std, generator=generator)
         t_B = t_B.to(device)
+        z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         told = dict(batch)
         for name in self.signals:
             told[f"has_{name}"] = batch[f"has_{name}"] & (uniform() >= config.music_dropout)
-        mean_BPK, spread_BPK = self._around(told, place_BP, patches_B)
-        z1_BPK = (z1_BPK - mean_BPK) / spread_BPK
-        z_BPK = torch.lerp(z0_BPK, z1_BPK, t_B[:, None, None])
         text_dropout_B = torch.where(
             any_signal(told, self.signals), config.text_dropout_with_music, config.text_dropout
         )
@@ -311,9 +284,7 @@ class SequenceFlow(Stage):
         device = noise_BPK.device
         patches_B = -(-batch["length"] // HOP)
         place_BP = (first + torch.arange(count, device=device)).expand(size, -1)
-        mean_BPK, spread_BPK = self._around(batch, place_BP, patches_B)
         given_BPK = F.pad(before_BGK, (0, 0, 0, count - before_BGK.shape[1]))
-        given_BPK = (given_BPK - mean_BPK) / spread_BPK
         is_given_BP = (torch.arange(count, device=device) < before_BGK.shape[1]).expand(size, -1)
         part = {**batch, **signals_part(batch, self.signals, place_BP[:, 0], count)}
         places = (given_BPK, is_given_BP, place_BP, patches_B)
@@ -339,7 +310,7 @@ class SequenceFlow(Stage):
                 clean_BPK = free_BPK + guidance * (with_BPK - free_BPK)
             clean_BPK = torch.where(is_given_BP[..., None], given_BPK, clean_BPK)
             z_BPK = z_BPK + (clean_BPK - z_BPK) * ((after - now) / (1.0 - now))
-        return mean_BPK + torch.where(is_given_BP[..., None], given_BPK, z_BPK) * spread_BPK
+        return torch.where(is_given_BP[..., None], given_BPK, z_BPK)
 
 
 def signals_part(

@@ -1,7 +1,6 @@
 """Everything2Motion: the steps from clips with words or music to a run.
 
-    genres -> patch_basis -> texts (-> motion_prior) -> sentence_mean -> sequence_flow
-                                                     -> sequence_regression
+    genres -> patch_basis -> texts (-> motion_prior) -> sequence_flow | sequence_regression
 
 Both datasets hold motion: `data` with words, `music` with songs; motion is what they share, so one
 model learns from both at once. (Either kind alone trains too, and one dataset may have both.)
@@ -30,7 +29,7 @@ from raydance.stages.sequence_regression import SequenceRegression
 from raydance.systems import text_step
 from raydance.systems.base import load_stage
 from raydance.systems.engine import System
-from raydance.systems.everything2motion import mean_step, patches
+from raydance.systems.everything2motion import patches
 from raydance.systems.everything2motion.clip_rows import ClipRows, genre_of
 from raydance.systems.everything2motion.config import (
     NUM_GENRES,
@@ -80,8 +79,7 @@ def build_stage(run: Run, name: str) -> Stage:
             even = torch.full((per_patch,), float(weight.mean()))
             weights = {"basis": weight, "mp_vae": even, "both": torch.cat([weight, even])}
             rows.append(weights[flow.prior])
-        of_words = mean_step.sentence_mean_of(run) if _has_mean(config) else None
-        return SequenceFlow(flow, torch.stack(rows), width, widths, of_words)
+        return SequenceFlow(flow, torch.stack(rows), width, widths)
     assert name == "sequence_regression", name
     most = max(int(facts["window"]) for facts in run.datasets.values())
     prior = load_stage(run, "motion_prior", build_stage) if config.motion_prior.enabled else None
@@ -179,18 +177,6 @@ def _motion_prior(context: StepContext) -> None:
         context.infer("motion_prior", build_stage, spec, role)
 
 
-def _sentence_mean(context: StepContext) -> dict[str, Any]:
-    run = context.run
-    specs = [batch_spec(run, "sequence_flow", role) for role in context.datasets]
-    width = load_bundle(run.bundle(text_step.STEP))[1]["width"]
-    return mean_step.write_sentence_mean(run, specs, signals_of(run), width)
-
-
-def _has_mean(config: Everything2MotionConfig) -> bool:
-    flow = config.sequence_flow
-    return config.head == "flow" and flow.prior == "basis" and flow.sentence_mean
-
-
 def _sequence_flow(context: StepContext) -> None:
     _train(context, "sequence_flow")
 
@@ -226,16 +212,9 @@ STEPS = (
         columns=("motion_prior",),
     ),
     Step(
-        name=mean_step.STEP,
-        run=_sentence_mean,
-        needs=("genres", "patch_basis", "texts"),
-        depends_on=lambda context: context.config.mirror,
-        is_on=_has_mean,
-    ),
-    Step(
         name="sequence_flow",
         run=_sequence_flow,
-        needs=("genres", "patch_basis", "texts", mean_step.STEP),
+        needs=("genres", "patch_basis", "texts"),
         depends_on=lambda context: [
             _plain(context, "sequence_flow"),
             context.config.mirror,
