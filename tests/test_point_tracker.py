@@ -134,11 +134,11 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
     for more, told in (
         ((*mask, "--modality", "tracks"), "co-tracker"),
         (("--modality", "tracks"), "give its --mask"),
-        (mask, "add --modality tracks"),
-        (("--points", "9"), "--points: for tracks"),
+        (mask, "only with --modality tracks"),
+        (("--points", "9"), "--points: only with --modality tracks"),
         (
             ("--modality", "tracks", "--rotations", "--signal", "music=songs", "--fps", "30"),
-            "--fps, --rotations, --signal: for motion; leave it out",
+            "--fps, --rotations, --signal: only without --modality tracks",
         ),
     ):
         code, _, error = call(*start, *more)

@@ -225,7 +225,7 @@ def test_names_of_signals_stand_for_nothing_else() -> None:
             dataclasses.replace(DRUMS, name=name)
     with pytest.raises(ConfigError, match="columns are: .*joint_mask"):
         dataclasses.replace(DRUMS, name="labels")
-    with pytest.raises(ConfigError, match="names differ"):
+    with pytest.raises(ConfigError, match="must be unique"):
         by_name(DRUMS, MUSIC, dataclasses.replace(DRUMS, help="other drums"))
     with pytest.raises(ConfigError, match="signal 'train': networks have an attribute"):
         SequenceFlow(_flow().config, torch.ones(2, K), D, {"train": 2})

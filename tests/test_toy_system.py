@@ -95,7 +95,7 @@ def test_several_runs_are_evaluated_as_one(run: Path, tmp_path: Path, call: Any)
     code, printed, _ = call("evaluate", run, again)
     assert code == 0 and "2 runs" in printed and "± 0.0 %" in printed
     code, _, told = call("evaluate", run, "--replications", "3")
-    assert code == 2 and "--replications: of what --evaluator measures" in told
+    assert code == 2 and "--replications needs --evaluator" in told
     code, _, told = call("evaluate", run, run)
     assert code == 2 and "given twice" in told
 

@@ -232,7 +232,8 @@ class Client:
     ) -> dict[str, Any] | Path:
         """A task of a run that declares tasks: its answer, or one sample as the file `path`."""
         fields: dict[str, Any] = dict(inputs)
-        sent = {kind: fields.pop(kind, None) for kind in _FILES} | dict(fields.pop("signals", {}))
+        signals = fields.pop("signals", None) or {}
+        sent = {kind: fields.pop(kind, None) for kind in _FILES} | dict(signals)
         files = {name: named(file) for name, file in sent.items() if file is not None}
         if path is not None:
             fields |= {"format": Path(path).suffix.lstrip(".").lower(), "sample": sample}

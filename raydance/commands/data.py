@@ -172,8 +172,8 @@ def ingest(
     unused = of_motion if is_tracks else of_tracks
     if any(unused.values()):
         given = ", ".join(option for option, is_given in unused.items() if is_given)
-        wanted = "motion; leave it out" if is_tracks else "tracks; add --modality tracks"
-        raise InputError(f"{given}: for {wanted}")
+        wanted = "without" if is_tracks else "with"
+        raise InputError(f"{given}: only {wanted} --modality tracks")
     settings: Any = Settings(
         fps=fps,
         window=50 if window is None else window,

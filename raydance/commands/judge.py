@@ -84,7 +84,7 @@ def evaluate(
 
     places = {"data": local(data)} if data else None
     if replications is not None and evaluator is None:
-        raise InputError("--replications: of what --evaluator measures; give one, or leave it out")
+        raise InputError("--replications needs --evaluator; add it, or leave --replications out")
     if twice := [run for run in runs if runs.count(run) > 1]:
         raise InputError(f"{twice[0]}: given twice; each run counts once")
     names = runs if len(runs) > 1 else ["this run"]

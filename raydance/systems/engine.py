@@ -272,7 +272,7 @@ def carry_out(
     plan = Plan.of(system, run, runner)
     wanted = system.steps_of(plan.context.config)
     if only is not None and only not in wanted:
-        raise InputError(f"stage {only} is off; `--set {only}.enabled=true` switches it on")
+        raise InputError(f"stage {only} is off in the configuration of this run")
     stale = plan.stale()
     for name in stale:  # before anything is written: an interrupted run must not mix stages
         del run.facts["steps"][name]

@@ -20,7 +20,9 @@ def by_name(*signals: Signal) -> dict[str, Signal]:
     names = [signal.name for signal in signals]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"signal {name!r}: of {names.count(name)} signals; names differ")
+            raise ConfigError(
+                f"signal {name!r}: given {names.count(name)} times; names must be unique"
+            )
     return dict(zip(names, signals))
 
 

@@ -168,16 +168,17 @@ class Everything2Motion:
                 known = ", ".join(self.genres) or "none"
                 raise InputError(f"genre: {options.genre!r}; this run knows: {known}")
             genre = genre_number(options.genre, self.genres)
+        heard = music if self._has_music else None
         before = None
         if "motion" in inputs:
-            clock = self.clock_of(music, num_frames)
-            before = self.codes_before(inputs["motion"], clock, music is not None)
+            clock = self.clock_of(heard, num_frames)
+            before = self.codes_before(inputs["motion"], clock, heard is not None)
         motion, rotations = self.make_posed(
             [
                 Condition(
                     num_frames=num_frames,
                     text=text,
-                    music=music,
+                    music=heard,
                     signals=signals,
                     genre=genre,
                     seed=options.seed + 7919 * i,
@@ -189,7 +190,7 @@ class Everything2Motion:
             guidance=options.guidance,
         )
         facts: dict[str, Any] = {"source": self.config.head, "seconds": num_frames / self.fps}
-        joints = self.joints_of(music is not None)
+        joints = self.joints_of(heard is not None)
         if rotations is None and self.rotation_masks:
             notices.append("without rotations: some joints have none in the training data")
         if options.clean_feet:

@@ -254,8 +254,13 @@ def _check(
         raise InputError(f"datasets differ in frames per second ({told}); ingest with one --fps")
     if "music" in datasets and "music" not in datasets["music"].arrays:
         raise InputError(f"{datasets['music'].path}: has no music; ingest it with --music FOLDER")
-    lacking = [data.path for data in datasets.values() if not patches.has_rotations(data)]
-    if config.patch_basis.rotations and lacking:
+    wants_rotations = config.patch_basis.rotations
+    lacking = [
+        data.path
+        for data in datasets.values()
+        if wants_rotations and not patches.has_rotations(data)
+    ]
+    if lacking:
         told = ", ".join(map(str, lacking))
         warnings.warn(
             f"{told}: no rotations (ingest --rotations); motion is learned as positions alone",
