@@ -272,7 +272,9 @@ def carry_out(
     plan = Plan.of(system, run, runner)
     wanted = system.steps_of(plan.context.config)
     if only is not None and only not in wanted:
-        raise InputError(f"stage {only} is off in the configuration of this run")
+        has_switch = hasattr(getattr(plan.context.config, only, None), "enabled")
+        hint = f"; `--set {only}.enabled=true` switches it on" if has_switch else ""
+        raise InputError(f"stage {only} is off in this configuration{hint}")
     stale = plan.stale()
     for name in stale:  # before anything is written: an interrupted run must not mix stages
         del run.facts["steps"][name]
