@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from raydance.systems.dance_language.config import TRAINED
 
@@ -25,6 +26,9 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Threads of several processes would wait for each other: here, and in what tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("raydance", deadline=None)
+settings.load_profile("raydance")
 
 
 @pytest.fixture(autouse=True)
