@@ -93,6 +93,8 @@ def test_one_command_makes_tables_and_resumes(scenes: Path, call: Any) -> None:
     assert code == 0 and "epoch" not in told
     code, _, told = call(*arguments, "--only", "3")
     assert code == 2 and "--actions" in told
+    code, _, told = call(*arguments, "--only", "8", "--actions", str(scenes))
+    assert code == 2 and "--actions: only for --only 3" in told
     code, _, told = call(*arguments, "--replications", "30")
     assert code == 2 and "--replications: the tables of Lang2Motion do not use it" in told
     code, _, told = call(*arguments, "--evaluator", str(out))

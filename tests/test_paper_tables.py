@@ -62,10 +62,11 @@ def dances(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_command_makes_all_tables_and_resumes(dances: Path, call: Any) -> None:
     out = dances.parent / "tables"
     arguments = ["tables", "--data", str(dances), "--out", str(out), "--local", "--json"]
-    arguments += ["--preset", "quick", "--replications", "2"]
+    arguments += ["--preset", "quick"]
     arguments += [part for change in TINY for part in ("--set", change)]
-    arguments += [part for change in JUDGE for part in ("--set-evaluator", change)]
-    code, printed, told = call(*arguments)
+    judged = ["--replications", "2"]
+    judged += [part for change in JUDGE for part in ("--set-evaluator", change)]
+    code, printed, told = call(*arguments, *judged)
     assert code == 0, told
     found = {table["number"]: table for table in json.loads(printed)}
     assert sorted(found) == ["1", "2", "3", "4", "5"]
@@ -95,8 +96,15 @@ def test_one_command_makes_all_tables_and_resumes(dances: Path, call: Any) -> No
     }
     assert {row[-1] for row in found["3"]["rows"]} == {"0.0904", "0.0384"}
     assert "Table 2. Music to dance" in (out / "tables.md").read_text(encoding="utf-8")
-    code, _, told = call(*arguments[:-2], "--only", "3", "--quiet")
+    code, _, told = call(*arguments, "--only", "3", "--quiet")
     assert code == 0, told
+    for options, message in (
+        (["--only", "2,3", "--replications", "2"], "--replications: only for --only 1,4,5"),
+        (["--only", "4"], "--preset: only for --only 1,2,3"),
+        (["--evaluator", str(out / "evaluator"), *judged], "--set-evaluator: for the evaluator"),
+    ):
+        code, _, told = call(*arguments, *options)
+        assert code == 2 and message in told
     code, _, told = call(
         "tables", "--data", str(dances), "--out", str(out), "--only", "6", "--local"
     )

@@ -57,7 +57,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Table -> the runs that it is made of."""
 
-_BY_EVALUATOR: Final = {"1", "4", "5"}
+_BY_EVALUATOR: Final = ("1", "4", "5")
 
 _TEXT_FRAMES: Final = 120
 _MUSIC_FRAMES: Final = 240
@@ -77,7 +77,7 @@ def make(request: TablesRequest) -> list[Table]:
         InputError: data that do not allow a table.
     """
     wanted, say = request.wanted, request.say
-    evaluator = _evaluator(request) if set(wanted) & _BY_EVALUATOR else None
+    evaluator = _evaluator(request) if set(wanted) & set(_BY_EVALUATOR) else None
     variants = variants_of(request.preset)
     runs = train_variants(
         SYSTEM,
@@ -123,7 +123,10 @@ TABLES: Final = PaperTables(
     needed=NEEDED,
     make=make,
     left_out=_has_no_music,
-    options=("evaluator", "evaluator_changes", "replications"),
+    options={
+        **dict.fromkeys(("evaluator", "evaluator_changes", "replications"), _BY_EVALUATOR),
+        "preset": ("1", "2", "3"),
+    },
 )
 
 

@@ -81,7 +81,7 @@ TABLES: Final = PaperTables(
     needed=NEEDED,
     make=make,
     left_out=lambda table, request: table == "3" and not request.actions,
-    options=("actions", "paper_preset"),
+    options={"actions": ("3",), "preset": ("1", "2", "3"), "paper_preset": (*NEEDED,)},
 )
 
 

@@ -5,8 +5,8 @@ A system declares its tables (`System.tables`); what they need is trained, or fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -64,13 +64,13 @@ class PaperTables:
         needed: table -> names of the runs that it is made of.
         make: from a request with `wanted` filled in to the tables.
         left_out: whether a table is not made by default, for a request.
-        options: fields of a request that it can use besides those of all systems.
+        options: the fields of a request that not all tables use -> the tables that use them.
     """
 
     needed: Mapping[str, Sequence[str]]
     make: Callable[[TablesRequest], list[Table]]
     left_out: Callable[[str, TablesRequest], bool] = lambda table, request: False
-    options: tuple[str, ...] = ()
+    options: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 OPTIONS: Final = {
@@ -78,9 +78,10 @@ OPTIONS: Final = {
     "evaluator_changes": "--set-evaluator",
     "replications": "--replications",
     "actions": "--actions",
+    "preset": "--preset",
     "paper_preset": "--paper-preset",
 }
-"""Field of a request -> the option of the command, of those that not every system uses."""
+"""Field of a request -> the option of the command, of those that not every table uses."""
 
 
 def system_with_tables(dataset: Path) -> System:
@@ -111,10 +112,16 @@ def make_tables(system: System, request: TablesRequest, only: Sequence[str] = ()
     tables: PaperTables = named(system.tables)
     if unknown := sorted(set(only) - set(tables.needed)):
         raise InputError(f"--only {unknown[0]}; allowed: {','.join(tables.needed)}")
-    for name, option in OPTIONS.items():
-        if getattr(request, name) and name not in tables.options:
-            raise InputError(f"{option}: the tables of {system.title} do not use it")
     wanted = only or [table for table in tables.needed if not tables.left_out(table, request)]
+    for name, option in OPTIONS.items():
+        if getattr(request, name) and getattr(request, name) != getattr(TablesRequest, name):
+            users = tables.options.get(name, ())
+            if not users:
+                raise InputError(f"{option}: the tables of {system.title} do not use it")
+            if not set(users) & set(wanted):
+                raise InputError(f"{option}: only for --only {','.join(users)}")
+    if request.evaluator and request.evaluator_changes:
+        raise InputError("--set-evaluator: for the evaluator that is trained here, not --evaluator")
     return tables.make(replace(request, wanted=tuple(sorted(set(wanted)))))
 
 
