@@ -135,9 +135,10 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
         ((*mask, "--modality", "tracks"), "co-tracker"),
         (("--modality", "tracks"), "give its --mask"),
         (mask, "only with --modality tracks"),
-        (("--points", "9"), "--points: only with --modality tracks"),
+        (("--modality", "tracks", "--pad-short"), "--pad-short/--leave-out-short: only without"),
+        (("--points", "36"), "--points: only with --modality tracks"),
         (
-            ("--modality", "tracks", "--rotations", "--signal", "music=songs", "--fps", "30"),
+            ("--modality", "tracks", "--rotations", "--signal", "music=songs", "--fps", "20"),
             "--fps, --rotations, --signal: only without --modality tracks",
         ),
     ):

@@ -31,12 +31,15 @@ from raydance.errors import InputError, RaydanceError
 if TYPE_CHECKING:
     from raydance.nn.point_tracker import VideoTracker
 
-_FPS: Final = 20.0
-_STRIDE: Final = 20
-_POINTS: Final = 36
+_OF_MOTION: Final = (
+    *("label_names", "fps", "stride", "whole_clips", "pads_short", "music", "rotations"),
+    *("signals", "mapping", "units", "up"),
+)
+_OF_TRACKS: Final = ("points", "mask", "weights")
 
 
 def ingest(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(metavar="SOURCE...", help="Motion files, folders of them, or their URIs."),
@@ -60,11 +63,11 @@ def ingest(
             metavar="FILE", help="YAML words for label numbers of side-cars: `label: [word, ...]`."
         ),
     ] = None,
-    fps: Annotated[float, typer.Option(help="The dataset's frame rate.")] = _FPS,
+    fps: Annotated[float, typer.Option(help="The dataset's frame rate.")] = 20.0,
     window: Annotated[
         int | None, typer.Option(help="Frames in a window: 50, or 30 of tracks, by default.")
     ] = None,
-    stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = _STRIDE,
+    stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = 20,
     modality: Annotated[
         str, typer.Option(help="What the files hold: motion, or tracks (2-D points).")
     ] = "motion",
@@ -93,7 +96,7 @@ def ingest(
         bool, typer.Option("--rotations", help="Keep rotations of joints where files have them.")
     ] = False,
     signals: SignalsOption = None,
-    points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = _POINTS,
+    points: Annotated[int, typer.Option(help="Points of each of the tracks.")] = 36,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -151,29 +154,15 @@ def ingest(
     if modality not in MODALITIES:
         raise InputError(f"--modality {modality}; allowed: {', '.join(MODALITIES)}")
     is_tracks = modality == TRACKS.name
-    of_motion = {
-        "--label-names": label_names is not None,
-        "--fps": fps != _FPS,
-        "--stride": stride != _STRIDE,
-        "--whole-clips": whole_clips,
-        "--leave-out-short": not pads_short,
-        "--music": music is not None,
-        "--rotations": rotations,
-        "--signal": bool(signals),
-        "--mapping": mapping is not None,
-        "--units": units is not None,
-        "--up": up is not None,
-    }
-    of_tracks = {
-        "--points": points != _POINTS,
-        "--mask": mask is not None,
-        "--weights": weights is not None,
-    }
-    unused = of_motion if is_tracks else of_tracks
-    if any(unused.values()):
-        given = ", ".join(option for option, is_given in unused.items() if is_given)
+    unused = [
+        "/".join([*option.opts, *option.secondary_opts])
+        for option in context.command.params
+        if option.name in (_OF_MOTION if is_tracks else _OF_TRACKS)
+        and getattr(context.get_parameter_source(option.name), "name", "") == "COMMANDLINE"
+    ]
+    if unused:
         wanted = "without" if is_tracks else "with"
-        raise InputError(f"{given}: only {wanted} --modality tracks")
+        raise InputError(f"{', '.join(unused)}: only {wanted} --modality tracks")
     settings: Any = Settings(
         fps=fps,
         window=50 if window is None else window,
