@@ -211,6 +211,11 @@ def test_values_of_a_signal_are_frames_of_finite_values(
                 read_signal("drums", given, FPS)
 
 
+def test_a_signal_takes_no_inputs_place() -> None:
+    with pytest.raises(InputError, match="signals: music is given twice"), Client() as client:
+        client.task("generate", music="a.wav", signals={"drums": "a.json", "music": "b.wav"})
+
+
 def test_names_of_signals_stand_for_nothing_else() -> None:
     inputs = set(get_args(InputKind)) - {"music"}
     fields = {*TaskBody.model_fields, "fps", *_LOADERS} - {"music"}

@@ -230,9 +230,15 @@ class Client:
         sample: int = 0,
         **inputs: Unpack[TaskInputs],
     ) -> dict[str, Any] | Path:
-        """A task of a run that declares tasks: its answer, or one sample as the file `path`."""
+        """A task of a run that declares tasks: its answer, or one sample as the file `path`.
+
+        Raises:
+            InputError: an input that is also among `signals`.
+        """
         fields: dict[str, Any] = dict(inputs)
         signals = fields.pop("signals", None) or {}
+        if twice := sorted(fields.keys() & signals.keys()):
+            raise InputError(f"signals: {twice[0]} is given twice")
         sent = {kind: fields.pop(kind, None) for kind in _FILES} | dict(signals)
         files = {name: named(file) for name, file in sent.items() if file is not None}
         if path is not None:
