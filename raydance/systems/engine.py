@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +37,18 @@ def named(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _exact_epochs(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes, with `min_steps` of 0 beside epochs that are set alone."""
-    found = {
-        name: _exact_epochs(value) if isinstance(value, Mapping) else value
-        for name, value in changes.items()
-    }
-    train = found.get("train")
-    if isinstance(train, dict) and "epochs" in train:
-        found["train"] = {"min_steps": 0, **train}
-    return found
+def _changed(config: Any, change: Callable[[Any], Any], changes: Iterable[tuple[str, Any]]) -> Any:
+    """The changed configuration, with `min_steps` of 0 beside epochs that are set alone."""
+    return change(configs.override(change(config), _no_min_steps(changes)))
 
 
-def _min_steps_beside(path: str, value: Any) -> Iterator[str]:
-    """Where `min_steps` of the stages are whose epochs `path=value` sets."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _min_steps_beside(f"{path}.{key}", inner)
-    elif path.endswith(".train.epochs"):
-        yield path.removesuffix("epochs") + "min_steps"
+def _no_min_steps(changes: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """Overrides of the stages whose epochs are set by changes, key and value of each."""
+    for path, value in changes:
+        if isinstance(value, Mapping):
+            yield from _no_min_steps((f"{path}.{key}", inner) for key, inner in value.items())
+        elif path.endswith(".train.epochs"):
+            yield path.removesuffix("epochs") + "min_steps=0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,15 +130,14 @@ class System:
         """
         if preset not in self.presets:
             raise ConfigError(f"preset {preset!r}; allowed: {', '.join(self.presets)}")
-        resolved = configs.merge(self.Config(), _exact_epochs(self.presets[preset]))
-        if file is not None:
-            resolved = configs.merge(resolved, _exact_epochs(configs.load_mapping(file)))
-        exact: list[str] = []
-        for path, _, text in (one.partition("=") for one in overrides or ()):
-            with suppress(ValueError):  # `override` says what is wrong with it
-                value = configs.parse_yaml(text)
-                exact += [f"{place}=0" for place in _min_steps_beside(path.strip(), value)]
-        return configs.override(resolved, [*exact, *(overrides or ())])
+        resolved = self.Config()
+        for changes in (self.presets[preset], {} if file is None else configs.load_mapping(file)):
+            lay = partial(configs.merge, changes=changes)
+            resolved = _changed(resolved, lay, changes.items())
+        override = partial(configs.override, assignments=overrides or ())
+        split = (one.partition("=") for one in overrides or ())
+        values = ((path.strip(), configs.parse_yaml(text)) for path, _, text in split)
+        return _changed(resolved, override, values)
 
     def train(
         self,
