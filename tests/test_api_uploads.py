@@ -254,6 +254,8 @@ def test_the_process_that_reads_takes_a_skeleton_and_tells_no_folder(tmp_path: P
             with pytest.raises(InputError) as error:
                 await reader.read(motion, {"skeleton": str(wrong)})
             told.append(str(error.value))
+        with pytest.raises(InputError, match="kind bones; allowed: clip, .*music"):
+            await reader.read(motion, {}, "bones")
         clip = await reader.read(motion, {"skeleton": str(bones)})
         await reader.close()
         return clip, told

@@ -70,8 +70,13 @@ class Reader:
             `[N]` float32 at `SOUND_RATE`.
 
         Raises:
-            InputError: it cannot be read, or is larger or slower to read than allowed.
+            InputError: it cannot be read, or is larger or slower to read than allowed; or `kind`
+                is unknown.
         """
+        from raydance.data.signals import SIGNALS
+
+        if kind not in (allowed := {**_LOADERS, **SIGNALS}):
+            raise InputError(f"kind {kind}; allowed: {', '.join(allowed)}")
         async with self._lock:
             out = path.with_name("motion.npz")
             order = {"path": str(path), "out": str(out), "options": options, "kind": kind}
