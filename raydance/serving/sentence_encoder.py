@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +49,7 @@ class SentenceEncoder(Part):
         ]
 
 
-class TextPart(Part):
+class TextPart(Part, ABC):
     """A part that is asked with sentences; it encodes those that are not encoded yet."""
 
     def __init__(self, run_cache: RunCache, *, encodes: bool = True) -> None:
