@@ -9,6 +9,8 @@ ways, the path is one expected answer, and the flow draws samples.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +46,12 @@ STAGES: Final[dict[str, type[Stage]]] = {
     stage.name: stage
     for stage in (TrackTextSpace, TrackPath, TrackFlow, SmallClip, TrackAutoencoder)
 }
+
+_UNUSED: Final = {
+    "flow": ("clip", "small_clip", "overlays", "track_autoencoder"),
+    "autoencoder": ("texts", "track_text_space", "track_path"),  # the basis asks the flow's config
+}
+"""Head -> the sections of the configuration that it does not use."""
 
 
 def config_of(run: Run) -> Lang2MotionConfig:
@@ -294,6 +302,15 @@ STEPS = (
 )
 
 
+def _check(config: Lang2MotionConfig, datasets: Mapping[str, Dataset]) -> Lang2MotionConfig:
+    """Warn of settings of parts that the head has no use for."""
+    usual, sections = Lang2MotionConfig(), _UNUSED[config.head]
+    if unused := [name for name in sections if getattr(config, name) != getattr(usual, name)]:
+        told = f"{', '.join(unused)}: head={config.head} does not use these settings"
+        warnings.warn(told, stacklevel=2)
+    return config
+
+
 SYSTEM = System(
     name="lang2motion",
     title="Lang2Motion",
@@ -301,6 +318,7 @@ SYSTEM = System(
     presets=PRESETS,
     steps=STEPS,
     datasets={MAIN: TRACKS.name},
+    check=_check,
     loader="raydance.systems.lang2motion.run:load",
     trained=tuple(STAGES),
     tasks=("generate", "search", "classify"),
