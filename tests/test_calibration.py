@@ -7,7 +7,9 @@ import pytest
 
 from raydance.metrics.calibration import auroc, brier, expected_calibration_error, reliability
 from raydance.systems.dance_language import calibration
+from raydance.systems.dance_language.calibration_step import names_of_windows
 from raydance.systems.dance_language.caption_base import CaptionBase
+from raydance.systems.dance_language.library_step import Library
 from raydance.training.caption_table import CaptionTable
 
 
@@ -72,6 +74,17 @@ def test_a_margin_is_over_captions_that_say_something_else():
     assert calibration.margins(base, names, text, first)[0] == pytest.approx(1.0)
     # Captions of unknown meaning are like no other.
     assert calibration.margins(base, np.array([-1, -1, 1]), text, first)[0] == pytest.approx(0.2)
+
+
+def test_clips_shorter_than_a_window_calibrate_nothing():
+    windows = {"start_s": [0.0, 0.0], "end_s": [2.5, 2.45], "caption_ids": [[0], [0]]}
+    none = np.zeros((2, 1), np.float32)
+    library = Library(
+        windows=windows | {"labels": ["{}", "{}"]},
+        cluster=np.zeros(2, np.int64), point=none, latent=none, embedding=none,
+    )  # fmt: skip
+    found = names_of_windows(library, np.arange(2), ("a left kick",), (50 - 0.5) / 20)
+    assert found == ["a left kick, left", ""]
 
 
 def test_the_calibration_survives_json():

@@ -68,7 +68,7 @@ def evaluate(
         num_short = len(data.test.facts) - num_full
         outputs.notes.append(
             f"{num_short} test windows are of shorter clips: they count for words, and not for "
-            "reconstruction and generation"
+            "reconstruction, generation and the confidence of captions"
         )
     measures = [
         *_retrieval(outputs, seed),
@@ -80,7 +80,7 @@ def evaluate(
     measures += generation_measures(full, num_generated, seed)
     if "caption_writer" in system.run.facts["steps"]:
         measures += writing_measures(outputs)
-    calibration, trust = trust_measures(outputs)
+    calibration, trust = trust_measures(outputs, full)
     measures += trust
     facts = data.test.facts
     report = load_bundle(system.run.bundle("clusters"))[1]["report"]

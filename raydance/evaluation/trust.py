@@ -21,16 +21,21 @@ from raydance.systems.dance_language.understanding import THRESHOLD, examples
 GROUP = "trust in answers"
 
 
-def trust_measures(outputs: RunOutputs) -> tuple[dict[str, Any] | None, list[Measure]]:
+def trust_measures(
+    outputs: RunOutputs, full: RunOutputs
+) -> tuple[dict[str, Any] | None, list[Measure]]:
     """The reliability diagram's bins, and how well confidence and understanding are calibrated.
 
     None, and a note, where the run was trained before runs had a calibration. The baseline is the
     bare cosine: of motion and caption as if it were a probability, or of sentence and caption.
+
+    Args:
+        full: the same without clips shorter than a window, whose captions have no confidence.
     """
     if not outputs.system.judge.is_calibrated:
         outputs.notes.append("the run has no calibration of its answers: train it again for one")
         return None, []
-    bins, measures = _confidence(outputs)
+    bins, measures = _confidence(full)
     return bins, [*measures, *_unlike(outputs), *_understanding(outputs)]
 
 
@@ -52,7 +57,7 @@ def _confidence(outputs: RunOutputs) -> tuple[dict[str, Any] | None, list[Measur
         outputs.motion["text"][rows], outputs.motion["cluster"][rows]
     )
     if sure_N is None:
-        outputs.notes.append("no validation window has words: captions have no confidence")
+        outputs.notes.append("no full validation window has words: captions have no confidence")
         return None, []
     right_N, cosine_N = right_captions(outputs)
     as_probability = np.clip(cosine_N, 0.0, 1.0)

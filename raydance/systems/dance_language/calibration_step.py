@@ -57,10 +57,21 @@ def names_of_captions(run: Run, library: Library, texts: tuple[str, ...]) -> lis
     return [name_with_side(name, text) for name, text in zip(names, texts)]
 
 
-def name_of_window(library: Library, row: int, texts: tuple[str, ...]) -> str:
-    """What a window of the library shows, and the side that its first caption names."""
-    ids = library.windows["caption_ids"][row]
-    return name_with_side(_label(library, row, texts), texts[ids[0]] if ids else "")
+def names_of_windows(
+    library: Library, rows: np.ndarray, texts: tuple[str, ...], least_s: float
+) -> list[str]:
+    """What windows of the library show, and the sides that their first captions name.
+
+    Args:
+        least_s: of shorter ones, which do not fill their window, nothing is said: their captions
+            have no confidence.
+    """
+    found = []
+    for row in rows:
+        start_s, end_s, ids = (library.windows[k][row] for k in ("start_s", "end_s", "caption_ids"))
+        name = _label(library, row, texts) if end_s - start_s >= least_s else ""
+        found.append(name_with_side(name, texts[ids[0]] if ids else ""))
+    return found
 
 
 def _label(library: Library, row: int, texts: tuple[str, ...]) -> str:
@@ -88,12 +99,13 @@ def calibrate(run: Run, library: Library, clusters_UK: np.ndarray) -> dict[str, 
     texts = table.texts
     names = names_of_captions(run, library, texts)
     metric = metric_of(run)
+    full_s = (run.facts["dataset"]["window"] - 0.5) / run.facts["dataset"]["fps"]
     confidence = calibration.fit(
         base,
         [names[i] for i in base.ids],
         _in_caption_space(run, config, library, held_out),
         library.cluster[held_out],
-        [name_of_window(library, i, texts) for i in held_out],
+        names_of_windows(library, held_out, texts, full_s),
         calibration.distances(library.embedding[held_out], library.embedding[train], metric),
     )
     captions = [texts[c] for i in held_out for c in library.windows["caption_ids"][i]]

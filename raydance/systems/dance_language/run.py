@@ -89,7 +89,7 @@ class DanceLanguage(TrainedSpaces):
         """The k best captions of the whole clip first, then of each of its windows.
 
         A clip shorter than a window is padded (see `short_notice`): its captions have no
-        confidence, for nearly all motion that it was calibrated on fills its window.
+        confidence, which is calibrated on motion that fills its window.
         """
         motion, mask, starts = self.windows(clip, pads_short=True)
         is_padded = bool(self.short_notice(clip))

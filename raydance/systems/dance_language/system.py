@@ -283,7 +283,7 @@ STEPS: tuple[Step, ...] = (
         name="library",
         run=_library,
         needs=("contrastive", "motion_to_text"),
-        depends_on=lambda context: "with calibration",  # runs made before gain it
+        depends_on=lambda context: "calibrated on full windows",  # older runs gain it
         bundles=(),
     ),
     Step(
