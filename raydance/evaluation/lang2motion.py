@@ -18,6 +18,7 @@ from raydance.data.dataset import Dataset
 from raydance.evaluation.measure import Measure
 from raydance.evaluation.told_motion import told_measures
 from raydance.metrics import tracks as metrics
+from raydance.stages.track_flow import TrackPrompt
 from raydance.systems.lang2motion.run import Lang2Motion
 
 SAMPLES: Final = 10
@@ -145,58 +146,14 @@ def generation_measures(
     """Distances of generated tracks to the real ones from the same start."""
     real = test["tracks"]
     prompt = system.prompt(sentences, real[:, 0])
-    expected = system.expected(prompt)
     samples = np.stack([system.sample(prompt, seed) for seed in range(SAMPLES)])
-    spread = system.spread(prompt, SAMPLES, seed=0)
-    alternatives = system.alternatives(prompt)[:SAMPLES]
     firm = system.sample(prompt, 0, emphasis=_EMPHASIS)
     nearest = nearest_sentences(system, training, sentences)
     each = [training["tracks"][rows] for rows in nearest.T]
     all_copied = [copies - copies[:, :1] + real[:, :1] for copies in each]
     copied = all_copied[0]
-    stays = np.repeat(real[:, :1], real.shape[1], axis=1)
-
-    def error(made: np.ndarray, last: bool = False) -> np.ndarray:
-        """`[B]` pixels at 256."""
-        distance = _SCALE * np.linalg.norm(made - real, axis=-1)
-        return distance[:, -1].mean(axis=1) if last else distance.mean(axis=(1, 2))
-
-    def best(made: Iterable[np.ndarray]) -> float:
-        return float(np.min([error(one) for one in made], axis=0).mean())
-
-    def in_pixels(name: str, value: float, baseline: float, is_main: bool = False) -> Measure:
-        return Measure(
-            group="generation, px at 256",
-            name=name,
-            unit="",
-            better="lower",
-            value=value,
-            baseline=baseline,
-            target=0.0,
-            is_main=is_main,
-        )
-
-    def middle(made: np.ndarray, last: bool = False) -> float:
-        return float(error(made, last).mean())
-
-    several = all_copied[: len(alternatives)]
-    ends = min(middle(stays, last=True), middle(copied, last=True))
-    measures = [
-        in_pixels(
-            "ADE of the expected path",
-            middle(expected),
-            min(middle(stays), middle(copied)),
-            is_main=True,
-        ),
-        in_pixels("FDE of the expected path", middle(expected, last=True), ends),
-        in_pixels(
-            "ADE of the best of ten alternatives", best(alternatives), best(several), is_main=True
-        ),
-        in_pixels(
-            "ADE of the best of ten that stand for many draws", best(spread), best(all_copied)
-        ),
-        in_pixels("ADE of the best of ten draws", best(samples), best(all_copied)),
-        in_pixels("ADE of one draw", middle(samples[0]), middle(copied)),
+    return [
+        *_distances(system, prompt, real, samples, all_copied),
         Measure(
             group="generation",
             name="path length over the real one",
@@ -215,22 +172,81 @@ def generation_measures(
             target=float(np.mean([metrics.smoothness(one) for one in real])),
             is_main=False,
         ),
+        *_sides(sentences, firm, copied, real),
+        *told_measures(test["labels"], samples[0], copied, real),
     ]
+
+
+def _distances(
+    system: Lang2Motion,
+    prompt: TrackPrompt,
+    real: np.ndarray,
+    samples: np.ndarray,
+    all_copied: list[np.ndarray],
+) -> list[Measure]:
+    """ADE and FDE of every kind of answer, beside those of copies and of staying in place."""
+    expected = system.expected(prompt)
+    spread = system.spread(prompt, SAMPLES, seed=0)
+    alternatives = system.alternatives(prompt)[:SAMPLES]
+    copied = all_copied[0]
+    stays = np.repeat(real[:, :1], real.shape[1], axis=1)
+
+    def error(made: np.ndarray, last: bool = False) -> np.ndarray:
+        """`[B]` pixels at 256."""
+        distance = _SCALE * np.linalg.norm(made - real, axis=-1)
+        return distance[:, -1].mean(axis=1) if last else distance.mean(axis=(1, 2))
+
+    def best(made: Iterable[np.ndarray]) -> float:
+        return float(np.min([error(one) for one in made], axis=0).mean())
+
+    def middle(made: np.ndarray, last: bool = False) -> float:
+        return float(error(made, last).mean())
+
+    of_ten = "ADE of the best of ten"
+    several = all_copied[: len(alternatives)]
+    whole = min(middle(stays), middle(copied))
+    ends = min(middle(stays, last=True), middle(copied, last=True))
+    return [
+        Measure(
+            group="generation, px at 256",
+            name=name,
+            unit="",
+            better="lower",
+            value=value,
+            baseline=baseline,
+            target=0.0,
+            is_main=is_main,
+        )
+        for name, value, baseline, is_main in (
+            ("ADE of the expected path", middle(expected), whole, True),
+            ("FDE of the expected path", middle(expected, last=True), ends, False),
+            (f"{of_ten} alternatives", best(alternatives), best(several), True),
+            (f"{of_ten} that stand for many draws", best(spread), best(all_copied), False),
+            (f"{of_ten} draws", best(samples), best(all_copied), False),
+            ("ADE of one draw", middle(samples[0]), middle(copied), False),
+        )
+    ]
+
+
+def _sides(
+    sentences: list[str], firm: np.ndarray, copied: np.ndarray, real: np.ndarray
+) -> list[Measure]:
+    """How often tracks go to the side that their sentence says."""
     sides = [_side(text) for text in sentences]
     told = [i for i, side in enumerate(sides) if side]
-    if told:
-        sign = np.array([1.0 if sides[i] == "right" else -1.0 for i in told])
-        measures.append(
-            Measure(
-                group="generation",
-                name=f"goes to the side that is said, of {len(told)}",
-                value=_goes(firm[told], sign),
-                baseline=_goes(copied[told], sign),
-                target=_goes(real[told], sign),
-                chance=50.0,
-            )
+    if not told:
+        return []
+    sign = np.array([1.0 if sides[i] == "right" else -1.0 for i in told])
+    return [
+        Measure(
+            group="generation",
+            name=f"goes to the side that is said, of {len(told)}",
+            value=_goes(firm[told], sign),
+            baseline=_goes(copied[told], sign),
+            target=_goes(real[told], sign),
+            chance=50.0,
         )
-    return [*measures, *told_measures(test["labels"], samples[0], copied, real)]
+    ]
 
 
 def path_length(tracks: np.ndarray) -> float:
