@@ -68,6 +68,18 @@ def test_the_same_command_goes_on_after_an_interruption(
     assert_same(load_bundle(done.bundle("namer"))[0], undisturbed)
 
 
+def test_a_step_that_is_switched_off_is_done_no_more(
+    run: Path, dataset: Path, tmp_path: Path
+) -> None:
+    place, config = shutil.copytree(run, tmp_path / "run"), toy_system.SYSTEM.resolve("default")
+    off = replace(toy_system.STEPS[1], is_on=lambda config: False)
+    without = replace(toy_system.SYSTEM, steps=(toy_system.STEPS[0], off))
+    assert set(without.train(place, dataset, config, LocalRunner()).facts["steps"]) == {"names"}
+    epochs: list[dict[str, Any]] = []
+    again = toy_system.SYSTEM.train(place, dataset, config, LocalRunner(epochs.append))
+    assert set(again.facts["steps"]) == {"names", "namer"} and not epochs, "weights are kept"
+
+
 def test_it_is_evaluated_beside_another_run_and_reported(
     run: Path, tmp_path: Path, call: Any
 ) -> None:

@@ -224,13 +224,14 @@ class Plan:
         return self.context.run.is_done(name, self.mark(name))
 
     def stale(self) -> list[str]:
-        """Steps that are marked as done but do not hold, or whose files have gone."""
+        """Steps that are marked as done but do not hold or are off, or whose files have gone."""
         marked = self.context.run.facts["steps"]
         found = []
         for step in self.system.steps:
             if step.name in marked:
                 has_files = all(file.exists() for file in step.outputs(self.context))
-                if not (self.is_done(step.name) and has_files):
+                is_on = step.is_on(self.context.config)
+                if not (is_on and self.is_done(step.name) and has_files):
                     found.append(step.name)
         return found
 
