@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from posed_clips import posed_clip
 
 from raydance.errors import InputError
 from raydance.motion import rotations as rot
@@ -29,18 +30,7 @@ def _random_clip(num_frames: int = 7, seed: int = 0) -> Clip:
     offsets = rng.normal(size=(50, 3)) * 0.15
     offsets[0] = 0.0
     turns = rot.normalise(rng.normal(size=(num_frames, 50, 4)))
-    places = np.broadcast_to(offsets, (num_frames, 50, 3)).copy()
-    places[:, 0] = rng.normal(size=(num_frames, 3))
-    return Clip(
-        clip_id="wild",
-        source="test",
-        fps=20.0,
-        joint_names=skeleton.JOINTS,
-        parents=skeleton.PARENTS,
-        positions=rot.forward_kinematics(turns, places, skeleton.PARENTS).astype(np.float32),
-        rotations=turns.astype(np.float32),
-        offsets=offsets.astype(np.float32),
-    )
+    return posed_clip(turns, offsets, rng.normal(size=(num_frames, 3)))
 
 
 def _error(written: Clip, clip: Clip) -> float:

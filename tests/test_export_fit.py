@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from posed_clips import posed_clip
 
 from raydance.motion import rotations as rot
 from raydance.motion import skeleton, synthetic, units
@@ -25,15 +26,7 @@ def posed(joint: str, axis: tuple[float, float, float], degrees: list[float]) ->
     """A dancer in T-pose who turns one joint by these angles, one for each frame."""
     turns = np.tile(rot.IDENTITY, (len(degrees), skeleton.NUM_JOINTS, 1))
     turns[:, INDEX[joint]] = rot.from_axis_angle(np.array(axis), np.deg2rad(degrees))
-    places = np.broadcast_to(T_POSE, (len(degrees), *T_POSE.shape))
-    return Clip(
-        clip_id=joint,
-        source="test",
-        fps=20.0,
-        joint_names=skeleton.JOINTS,
-        parents=skeleton.PARENTS,
-        positions=rot.forward_kinematics(turns, places, skeleton.PARENTS).astype(np.float32),
-    )
+    return replace(posed_clip(turns, T_POSE, T_POSE[0]), rotations=None, offsets=None)
 
 
 def turns_of(clip: Clip, joint: str, **options: bool) -> np.ndarray:

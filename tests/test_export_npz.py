@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from posed_clips import posed_clip
 
 from raydance.motion import rotations as rot
 from raydance.motion import skeleton, synthetic
@@ -30,18 +31,8 @@ def as_amass(path: Path, place: Path) -> Clip:
 def smplh_clip() -> Clip:
     rng = np.random.default_rng(0)
     turns = rot.from_rotation_vector(rng.normal(0, 0.4, (9, 52, 3)))
-    places = np.broadcast_to(SMPLH_OFFSETS, (9, 52, 3)).copy()
-    places[:, 0] = rng.normal(0, 1, (9, 3))
-    return Clip(
-        clip_id="smplh",
-        source="test",
-        fps=60.0,
-        joint_names=SMPLH_JOINTS,
-        parents=SMPLH_PARENTS,
-        positions=rot.forward_kinematics(turns, places, SMPLH_PARENTS).astype(np.float32),
-        rotations=turns.astype(np.float32),
-        offsets=SMPLH_OFFSETS.astype(np.float32),
-    )
+    root = rng.normal(0, 1, (9, 3))
+    return posed_clip(turns, SMPLH_OFFSETS, root, SMPLH_JOINTS, SMPLH_PARENTS, fps=60.0)
 
 
 def test_positions_come_back_exactly(tmp_path: Path) -> None:

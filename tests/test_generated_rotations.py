@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from posed_clips import posed_clip
 from public_sets import save
 from small_dataset import ingest_here
 
@@ -75,18 +76,9 @@ def turning_body(number: int) -> Clip:
     turns[:, BODY.index("left_elbow")] = rot.from_axis_angle(
         np.array([1.0, 0.0, 0.0]), twists(number)
     )
-    places = np.broadcast_to(offsets, (64, len(BODY), 3)).copy()
-    places[:, 0, 1] = 0.95 + 0.05 * np.sin(0.3 * np.arange(64) + number)
-    return Clip(
-        clip_id=f"turn_{number}",
-        source="made",
-        fps=20.0,
-        joint_names=BODY,
-        parents=parents,
-        positions=rot.forward_kinematics(turns, places, parents).astype(np.float32),
-        rotations=turns.astype(np.float32),
-        offsets=offsets.astype(np.float32),
-    )
+    root = np.zeros((64, 3))
+    root[:, 1] = 0.95 + 0.05 * np.sin(0.3 * np.arange(64) + number)
+    return posed_clip(turns, offsets, root, BODY, parents)
 
 
 def vectors(six: np.ndarray) -> np.ndarray:
