@@ -19,7 +19,7 @@ from raydance.motion.export.pose import Pose, pose_of
 from raydance.motion.formats import bvh
 from raydance.motion.formats.smpl_body import SMPLH_JOINTS, SMPLH_OFFSETS
 from raydance.motion.mapping import map_to_canonical
-from raydance.motion.stitch import stitch
+from raydance.motion.stitch import stitch_at
 from raydance.systems.dance_language.run import load
 
 MOST_OFF_M = 0.03
@@ -86,7 +86,7 @@ def generated_like(movement: synthetic.Movement, index: int) -> Iterator[tuple[s
     yield "somersaults", clip_of(rot.rotate(over[:, None], motion))
     yield "mirrored", clip_of((motion * (-1.0, 1.0, 1.0))[:, skeleton.MIRROR])
     parts = windows.normalise_window(np.stack([motion[:50], *others]))
-    joined = stitch(parts, 20)
+    joined = stitch_at(parts, 30 * np.arange(len(parts)))
     yield "stitched", clip_of(joined)
     yield "stitched and cleaned", clip_of(fix_bone_lengths(joined))
     yield "a mean of two", clip_of(0.5 * (parts[0] + parts[1]))

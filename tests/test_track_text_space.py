@@ -19,7 +19,6 @@ from raydance.stages.track_text_space import (
     alike,
     frame_values,
     summary,
-    two_view_similarity,
 )
 
 BATCH = track_batch()
@@ -150,11 +149,6 @@ def test_cropping_keeps_to_the_tracks_time() -> None:
     assert float(end.max()) == T - 1 and 0.6 * (T - 1) <= float(end.min())
     steps = changed.diff(dim=1)[:, :, 0, 0]
     torch.testing.assert_close(steps, steps[:, :1].expand_as(steps), atol=1e-5, rtol=1e-4)
-
-
-def test_two_views_are_averaged() -> None:
-    a, b = torch.eye(2), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    torch.testing.assert_close(two_view_similarity(a, a, a, b), torch.full((2, 2), 0.5))
 
 
 def test_it_reloads_identically_and_every_weight_learns() -> None:

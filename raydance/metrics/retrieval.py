@@ -11,7 +11,7 @@ it is counted directly, with the same result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,11 +87,6 @@ def mean_reciprocal_rank(similarity: np.ndarray, relevant: np.ndarray | None = N
     Args and errors as for `ranks`.
     """
     return float(np.mean(1.0 / (ranks(similarity, relevant) + 1.0)))
-
-
-def rounded(metrics: Mapping[str, float], digits: int = 2) -> dict[str, float]:
-    """The same figures as tables print them."""
-    return {name: round(value, digits) for name, value in metrics.items()}
 
 
 def tmr(

@@ -93,39 +93,18 @@ def best_overlap(
     return overlaps[int(np.argmin(residuals))]
 
 
-def stitch(
-    windows: np.ndarray, overlap: int, *, joint_mask: np.ndarray | None = None
-) -> np.ndarray:
-    """One motion of windows each of which begins `overlap` frames before the last one ends.
-
-    Args:
-        windows: `[N, L, J, 3]`, metres, y up, each in a place and heading of its own.
-        overlap: shared frames of neighbours, 1 to L - 1; a clip's windows of 50 frames and stride
-            20 share 30.
-        joint_mask: `[J]` bool; other joints are ignored and become zero.
-
-    Returns:
-        `[N L - (N - 1) overlap, J, 3]` in the first window's place, of the windows' type.
-
-    Raises:
-        InputError: no window, or an overlap that is not allowed.
-    """
-    _check(windows)
-    length = windows.shape[1]
-    if not 1 <= overlap < length:
-        raise InputError(f"overlap: {overlap}; allowed: 1 to {length - 1} (a window's frames - 1)")
-    starts = np.arange(len(windows)) * (length - overlap)
-    return stitch_at(windows, starts, joint_mask=joint_mask)
-
-
 def stitch_at(
     windows: np.ndarray, starts: np.ndarray, *, joint_mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """`stitch` with each window's first frame given.
+    """One motion of windows each of which begins before the last one ends.
 
     Args:
-        windows: `[N, L, J, 3]`, metres.
-        starts: `[N]` rising frame numbers; each window begins before the last one ends.
+        windows: `[N, L, J, 3]`, metres, y up, each in a place and heading of its own.
+        starts: `[N]` rising frame numbers, the first frame of each.
+        joint_mask: `[J]` bool; other joints are ignored and become zero.
+
+    Returns:
+        `[T, J, 3]` in the first window's place, of the windows' type.
 
     Raises:
         InputError: no window, or starts that do not rise or leave a gap.

@@ -68,22 +68,12 @@ class Scale:
         metres_per_unit: length of one unit.
         unit: its name in `UNITS`, or `given`, or `declared` by the file.
         up: the axis of the source that points up: `x`, `y` or `z`.
-        units_given: whether the caller or the file said so, rather than the body.
-        up_given: whether the caller said so.
-        body_size: the size that the unit was judged by, in source units: the height that the legs
-            say, or the longest path through the bones where legs are not known by their names, or
-            the largest distance between joints where there is no skeleton.
-        up_scores: evidence for each axis (x, y, z), larger is likelier; zeros where `up` is given.
         doubts: what speaks against this reading, in words; empty when nothing does.
     """
 
     metres_per_unit: float
     unit: str
     up: str
-    units_given: bool
-    up_given: bool
-    body_size: float
-    up_scores: tuple[float, float, float] = (0.0, 0.0, 0.0)
     doubts: tuple[str, ...] = ()
 
     @property
@@ -164,7 +154,6 @@ def detect(
     size = _body_size(sample, parents, joint_names or ())
     doubts: list[str] = []
     unit, metres = _choose_unit(size, units, declared, is_stated, doubts)
-    scores = np.zeros(3)
     found_up = up or "y"
     if up is None:
         scores = up_axis.scores(sample, joint_names or (), rest, span=_span(sample))
@@ -176,10 +165,6 @@ def detect(
         metres_per_unit=metres,
         unit=unit,
         up=found_up,
-        units_given=unit in ("given", "declared"),
-        up_given=up is not None,
-        body_size=size.value,
-        up_scores=(float(scores[0]), float(scores[1]), float(scores[2])),
         doubts=tuple(doubts),
     )
 

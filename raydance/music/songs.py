@@ -8,7 +8,6 @@ name: `motion/001.npy` and `music_wav/001.wav`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -18,21 +17,7 @@ from raydance.music.audio import SUFFIXES
 from raydance.music.dance_corpus import beats_beside, read_beats
 from raydance.music.features import MusicFeatures, read_features
 
-AIST_GENRES: Final[Mapping[str, str]] = {
-    "BR": "break",
-    "PO": "pop",
-    "LO": "lock",
-    "MH": "middle hip hop",
-    "LH": "LA style hip hop",
-    "HO": "house",
-    "WA": "waack",
-    "KR": "krump",
-    "JS": "street jazz",
-    "JB": "ballet jazz",
-}
-"""The two letters of AIST's names -> genre."""
-
-_AIST_SONG: Final = re.compile(r"(?:^|_)m([A-Z]{2})(\d)(?:_|$)")
+_AIST_SONG: Final = re.compile(r"(?:^|_)(m(?:BR|PO|LO|MH|LH|HO|WA|KR|JS|JB)\d)(?:_|$)")
 _MAX_FILES: Final = 100_000
 
 
@@ -77,22 +62,7 @@ def song_of(motion_path: str | Path, music_folder: str | Path) -> Path | None:
 def aist_song(name: str) -> str | None:
     """The song in an AIST name: `gBR_sBM_cAll_d04_mBR0_ch01` -> `mBR0`; None in other names."""
     found = _AIST_SONG.search(name)
-    return f"m{found[1]}{found[2]}" if found and found[1] in AIST_GENRES else None
-
-
-def aist_genre(name: str) -> str | None:
-    """The genre of the song in an AIST name, None in other names."""
-    song = aist_song(name)
-    return AIST_GENRES[song[1:3]] if song else None
-
-
-def aist_tempo_bpm(name: str) -> float | None:
-    """The tempo that AIST states for the song in a name: 80 to 130, house 110 to 135."""
-    song = aist_song(name)
-    if song is None:
-        return None
-    step = int(song[3])
-    return 110.0 + 5 * step if song[1:3] == "HO" else 80.0 + 10 * step
+    return found[1] if found else None
 
 
 @lru_cache(maxsize=4)

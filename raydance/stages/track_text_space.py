@@ -7,8 +7,7 @@ and jitter of time, size and place. Several pairs of them make the space: a poin
 one after the other, so that a cosine is the mean of theirs. Equal or nearly equal sentences are
 positives of each other's tracks.
 
-In training, batches pair mirrored tracks with mirrored sentences. `two_view_similarity` is the mean
-over both views, which distinguishes left from right better.
+In training, batches pair mirrored tracks with mirrored sentences.
 
 Dimensions: B clips, T frames, N points, D sentence embedding, L tokens, S segments of time,
 F values of a frame, X summary, W width, M pairs of networks, Z space, P path words.
@@ -332,10 +331,3 @@ def alike(text_BD: Tensor, path_BP: Tensor, least_cosine: float) -> Tensor:
     same_path_BB = (path_BP[:, None] == path_BP[None, :]).all(dim=2)
     own_BB = torch.eye(len(text_BD), dtype=torch.bool, device=text_BD.device)
     return ((unit_BD @ unit_BD.T >= least_cosine) & same_path_BB) | own_BB
-
-
-def two_view_similarity(
-    track_NZ: Tensor, text_MZ: Tensor, mirrored_track_NZ: Tensor, mirrored_text_MZ: Tensor
-) -> Tensor:
-    """`[N, M]`: the mean cosine of tracks with sentences, and of both mirrored."""
-    return 0.5 * (track_NZ @ text_MZ.T + mirrored_track_NZ @ mirrored_text_MZ.T)
