@@ -16,12 +16,14 @@ import raydance
 from raydance.client import Client, ServiceError
 from raydance.errors import InputError
 from raydance.motion.formats import read_clip
+from raydance.nn.sentence_mean import SentenceMean
 from raydance.serving.generator import Generator
 from raydance.serving.parts import Failed
 from raydance.serving.runs import Entry, OpenRun, RunCache
 from raydance.stages.motion_flow import MotionFlow, MotionFlowConfig
 from raydance.systems.dance_language.run import DanceLanguage
 
+NEW = "nobody in training said these words"
 FLOW = {"steps": 3, "guidance": 1.5, "candidates": 2}
 
 
@@ -102,6 +104,34 @@ def test_a_cosine_is_that_of_the_embeddings(system: DanceLanguage):
     ids, found = system.caption_base.nearest_sentences(sentence[None])
     assert found[0] == pytest.approx(max(cosine), abs=1e-5)
     assert ids[0] == system.caption_base.ids[int(np.argmax(cosine))]
+
+
+@pytest.mark.slow
+def test_a_new_sentence_has_more_candidates(system: DanceLanguage, monkeypatch: pytest.MonkeyPatch):
+    """Where words can be read from motion: the candidate is taken that says them best."""
+    assert system.motion_flow is not None
+    mean = system.motion_flow.mean
+    size, (dim, width) = system.motion_flow.num_components, mean.weight.shape
+    generator = torch.Generator().manual_seed(0)
+    reading = {
+        "reading": torch.randn(width, dim, generator=generator),
+        "whitening": torch.eye(dim),
+        "text_mean": torch.zeros(dim),
+        "found_mean": torch.zeros(size),
+    }
+    fixed = {"weight": mean.weight, "bias": mean.bias, "spread": mean.spread}
+    monkeypatch.setattr(system.motion_flow, "mean", SentenceMean(**fixed, **reading))
+    known = system.captions.texts[int(system.caption_base.ids[0])]
+    assert system.make(known).facts["candidates"] == 1
+    assert system.make(NEW, candidates=2).facts["candidates"] == 2
+    assert system.make(NEW, num_samples=40).facts["candidates"] == 1
+    made = system.make(NEW, seed=3)
+    assert made.facts["candidates"] == 8
+    tried = system.make(NEW, seed=3, candidates=1, num_samples=8).motion
+    found = system.encode_motion(tried, np.repeat(system.joint_mask[None], 8, axis=0))
+    said = torch.from_numpy(system.encode_text([NEW])["text_embedding"][0])
+    told = system.motion_flow.mean.agreement(torch.from_numpy(found["coefficients"]), said)
+    np.testing.assert_allclose(made.motion[0], tried[int(told.argmax())], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raydance.nn.sentence_mean import SentenceMean, fit_sentence_mean
+from raydance.nn.sentence_mean import SentenceMean, fit_reading, fit_sentence_mean
 from raydance.stages.motion_flow import MotionFlow, MotionFlowConfig
 
 MOVEMENTS, MANNERS, K = 6, 5, 8
@@ -105,3 +105,22 @@ def test_a_changed_clip_is_where_the_path_begins() -> None:
     flow.sample(torch.zeros(1, K), text, changed_K=clip, start=0.999)
     expected = 0.999 * (clip - flow.mean(text)) / flow.mean.spread
     torch.testing.assert_close(seen[0][:1], expected)
+
+
+def test_words_of_a_new_combination_are_read_from_motion() -> None:
+    """Of motions of all combinations, those of the held-out sentence say it best."""
+    held_out, frames = (2, 3), 6
+    known = [one | {"length": torch.full((12,), frames)} for one in batches({held_out})]
+    short = {"text_embedding": known[0]["text_embedding"], "coefficients": torch.full((12, K), 9.0)}
+    known.append(short | {"length": torch.full((12,), frames - 1)})
+    mean = SentenceMean(**fit_sentence_mean(batches({held_out}), np.ones(K))[0])
+    assert not mean.reads_words
+    mean = SentenceMean(
+        weight=mean.weight, bias=mean.bias, spread=mean.spread, **fit_reading(known, frames)
+    )
+    everything = batches(set(), noise=0.0)
+    found = torch.stack([one["coefficients"][0] for one in everything]).float()
+    said = torch.from_numpy(words(*held_out)).float()
+    best = int(mean.agreement(found, said).argmax())
+    assert mean.reads_words and everything[best]["text_embedding"][0].equal(said.double())
+    assert not fit_reading([known[-1]], frames)

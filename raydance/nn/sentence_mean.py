@@ -1,9 +1,10 @@
-"""The mean motion of a sentence: ridge regression from its embedding, in closed form.
+"""What words say of motion, in closed form: the mean motion of a sentence, and words read back.
 
 A flow alone memorises the motions of each training caption, and cannot combine words that it never
 saw together. A linear map can: what a style adds to one movement, it adds to every movement. Where
 most captions belong to one motion only, a linear map predicts held-out captions badly, and its
-errors cost more than it gains; then all sentences have the same mean.
+errors cost more than it gains; then all sentences have the same mean. Read backwards, the same
+statistics tell which of several motions says a sentence best, of new sentences too.
 
 Dimensions: B rows, D sentence embedding, K coefficients, F folds.
 """
@@ -25,6 +26,8 @@ _PENALTIES: Final = 10.0 ** np.arange(-6.0, 2.1, 0.5)
 _LEAST_SPREAD: Final = 0.05
 _TRUSTED: Final = 0.7
 """Share of the variance of held-out captions, in metres, that must be explained."""
+_WHITENING: Final = 0.1
+"""Added to the variances of embeddings, relative to the largest, before they are evened out."""
 
 
 class SentenceMean(nn.Module):
@@ -34,15 +37,34 @@ class SentenceMean(nn.Module):
         weight: `[D, K]`.
         bias: `[K]`.
         spread: `[K]`, standard deviation of coefficients around the mean.
+        reading: `[K, D]`, from coefficients to whitened embeddings; None if words are not read.
+        whitening: `[D, D]`, of embeddings.
+        text_mean, found_mean: `[D]` and `[K]`, of what the reading was fitted to.
     """
 
     weight: Tensor
     bias: Tensor
     spread: Tensor
+    reading: Tensor | None
+    whitening: Tensor | None
+    text_mean: Tensor | None
+    found_mean: Tensor | None
 
-    def __init__(self, weight: Tensor, bias: Tensor, spread: Tensor) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        spread: Tensor,
+        reading: Tensor | None = None,
+        whitening: Tensor | None = None,
+        text_mean: Tensor | None = None,
+        found_mean: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        for name, value in (("weight", weight), ("bias", bias), ("spread", spread)):
+        fixed = {"weight": weight, "bias": bias, "spread": spread}
+        read = {"reading": reading, "whitening": whitening}
+        read |= {"text_mean": text_mean, "found_mean": found_mean}
+        for name, value in (*fixed.items(), *read.items()):
             self.register_buffer(name, value, persistent=False)
 
     @classmethod
@@ -55,6 +77,25 @@ class SentenceMean(nn.Module):
         """`[B, K]`, in float32 under mixed precision too: small spreads amplify rounding."""
         with torch.autocast(text_BD.device.type, enabled=False):
             return text_BD.float() @ self.weight + self.bias
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether motions can be compared by `agreement`."""
+        return self.reading is not None
+
+    def agreement(self, found_BK: Tensor, text_D: Tensor) -> Tensor:
+        """How well motions say a sentence, `[B]`: cosines of whitened embeddings.
+
+        The embedding that belongs to coefficients is their covariance with embeddings, applied to
+        them. It keeps apart what a movement and its style add, as the mean does.
+        """
+        assert self.reading is not None
+        assert self.whitening is not None
+        assert self.text_mean is not None
+        assert self.found_mean is not None
+        read_BD = (found_BK - self.found_mean) @ self.reading
+        said_D = (text_D - self.text_mean) @ self.whitening
+        return torch.nn.functional.cosine_similarity(read_BD, said_D[None], dim=1)
 
 
 @dataclass
@@ -107,6 +148,18 @@ class _Fit:
         weight_DK = self.vectors_DD @ (self.rotated_DK / shrunk_D[:, None])
         return weight_DK, self.found_K - self.text_D @ weight_DK
 
+    def reading(self) -> dict[str, np.ndarray]:
+        """What a `SentenceMean` reads words with."""
+        evened_D = np.maximum(self.values_D, 0.0) + _WHITENING * self.values_D.max()
+        scaled_DD = self.vectors_DD / np.sqrt(evened_D / self.count)
+        covariance_DK = self.rotated_DK / self.count
+        return {
+            "reading": covariance_DK.T @ scaled_DD.T,
+            "whitening": scaled_DD @ self.vectors_DD.T,
+            "text_mean": self.text_D,
+            "found_mean": self.found_K,
+        }
+
 
 def fit_sentence_mean(
     batches: Iterable[Mapping[str, Tensor]], scale_K: np.ndarray
@@ -121,13 +174,12 @@ def fit_sentence_mean(
         scale_K: standard deviation of each component in metres.
 
     Returns:
-        `weight`, `bias` and `spread` of a `SentenceMean`; and facts: whether it is used, and the
-        share of the variance of held-out captions, in metres, that it explains.
+        Arguments of a `SentenceMean`; and facts: whether it is used, and the share of the variance
+        of held-out captions, in metres, that it explains.
     """
     folds: dict[int, _Sums] = {}
     for batch in batches:
-        text_BD = batch["text_embedding"].double().numpy()
-        found_BK = batch["coefficients"].double().numpy()
+        text_BD, found_BK = _arrays(batch)
         fold_B = np.array([_fold(row_D) for row_D in text_BD])
         for fold in np.unique(fold_B):
             here = fold_B == fold
@@ -146,6 +198,34 @@ def fit_sentence_mean(
     arrays = {"weight": weight_DK, "bias": bias_K, "spread": spread_K}
     tensors = {name: torch.from_numpy(value).float() for name, value in arrays.items()}
     return tensors, facts
+
+
+def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[str, Tensor]:
+    """What a `SentenceMean` reads words with, fitted to full windows, in one pass.
+
+    Coefficients of shorter clips are guessed in part, and mirrored and varied windows make words
+    of new sentences harder to tell apart.
+
+    Args:
+        batches: `text_embedding` `[B, D]`, `coefficients` `[B, K]` and `length` `[B]`, as recorded.
+        frames: of a full window.
+
+    Returns:
+        The arguments that `fit_sentence_mean` leaves out; none if no window is full.
+    """
+    total: _Sums | None = None
+    for batch in batches:
+        text_BD, found_BK = _arrays(batch)
+        is_full = batch["length"].numpy() == frames
+        sums = _Sums.of(text_BD[is_full], found_BK[is_full])
+        total = total + sums if total else sums
+    if total is None or not total.count:
+        return {}
+    return {name: torch.from_numpy(one).float() for name, one in _Fit(total).reading().items()}
+
+
+def _arrays(batch: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    return batch["text_embedding"].double().numpy(), batch["coefficients"].double().numpy()
 
 
 def _fold(row_D: np.ndarray) -> int:

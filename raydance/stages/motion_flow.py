@@ -61,6 +61,8 @@ class MotionFlowConfig:
         noise_scale: of the noise that the sampler starts from; below 1, words are followed better
             and motion is smoother, and somewhat less diverse.
         candidates: motions generated per request, of which the one nearest to the sentence is kept.
+        new_candidates: the same for a sentence that no training caption says, where a line from
+            embeddings to motion holds (see `nn.sentence_mean`).
     """
 
     enabled: bool = True
@@ -78,6 +80,7 @@ class MotionFlowConfig:
     steps: int = 8
     noise_scale: float = 0.75
     candidates: int = 1
+    new_candidates: int = 8
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=300, lr=2e-3, schedule="onecycle", batch_size=128, patience=0
@@ -95,8 +98,9 @@ class MotionFlowConfig:
             raise ConfigError(f"motion_flow.ema: {self.ema}; from 0 up to but without 1")
         if not 0.0 < self.noise_scale <= 2.0:
             raise ConfigError(f"motion_flow.noise_scale: {self.noise_scale}; above 0, at most 2")
-        if self.candidates < 1:
-            raise ConfigError(f"motion_flow.candidates: {self.candidates}; at least 1")
+        for name in ("candidates", "new_candidates"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"motion_flow.{name}: {getattr(self, name)}; at least 1")
 
 
 class _Network(nn.Module):

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from raydance.data.index import scores
 from raydance.errors import InputError
 from raydance.motion.clip import Clip
+from raydance.motion.rows import to_network
 from raydance.motion.windows import normalise_window
 from raydance.stages.clusters import assign
 from raydance.stages.motion_flow import MAX_GUIDANCE, MAX_STEPS, MotionFlow
@@ -37,6 +39,12 @@ MAX_WINDOWS: Final = 4096
 MAX_WINDOW_STEPS: Final = 40_000
 """The same times the steps of the sampler."""
 
+_MOST_UNASKED: Final = 256
+"""Windows that candidates of a new sentence may have where nobody asked for them."""
+
+_SAME: Final = 0.9999
+"""Cosine from which on a sentence is a training caption."""
+
 _NEAREST: Final = 5
 _SHARPNESS: Final = 0.05
 
@@ -50,7 +58,8 @@ class Request:
         frames: T; a window's length where None.
         source: where motion comes from, one of `SOURCES`; the run's own, or the clip, where None.
         clip: with the source `clip`, the motion to start from.
-        steps, guidance, candidates: of the flow; the run's own where None.
+        steps, guidance, candidates: of the flow; the run's own where None. Of a sentence that no
+            training caption says, more candidates (`motion_flow.new_candidates`).
         steering: frames, paths and clips that the flow keeps to.
         timeline: further sentences, each from a time on, after the first.
     """
@@ -107,7 +116,8 @@ def generate(system: DanceLanguage, requests: Sequence[Request]) -> list[Generat
         for i, motion in zip(decoded, _from_decoder(system, [requests[i] for i in decoded])):
             made[i] = GenerationResult(motion=motion, facts=plans[i])
     for here in flowing.values():
-        for i, motion in zip(here, _from_flow(system, [requests[i] for i in here], plans[here[0]])):
+        asked, how = [requests[i] for i in here], [plans[i] for i in here]
+        for i, motion in zip(here, _from_flow(system, asked, how)):
             made[i] = GenerationResult(motion=motion, facts=plans[i])
     return [one for one in made if one is not None]
 
@@ -157,6 +167,8 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
         if source == "flow":
             plan[name] = usual if wanted is None else wanted
     windows = long_motion.num_windows(frames, system.window)
+    if source == "flow" and request.candidates is None:
+        plan["candidates"] = _unasked(system, request, windows)
     tries = plan.get("candidates", 1)
     count = windows * request.num_samples * tries
     if count > MAX_WINDOWS:
@@ -175,6 +187,18 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
 # From the motion flow
 
 
+def _unasked(system: DanceLanguage, request: Request, windows: int) -> int:
+    """Candidates where a request asks for no number of them."""
+    config, flow = system.config.motion_flow, system.motion_flow
+    assert flow is not None
+    more = config.new_candidates
+    steered = request.steering is not None or bool(request.timeline)
+    if steered or not flow.mean.reads_words or windows * request.num_samples * more > _MOST_UNASKED:
+        return config.candidates
+    _, cosine = system.caption_base.nearest_sentences(request.words["text_embedding"][None])
+    return max(config.candidates, more) if cosine[0] < _SAME else config.candidates
+
+
 def _goes_by_windows(system: DanceLanguage, request: Request) -> bool:
     """Whether one window without conditions is not enough."""
     frames = request.frames or system.window
@@ -187,7 +211,7 @@ def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -
     """A motion that keeps to something, or is longer than a window."""
     flow = system.motion_flow
     assert flow is not None
-    tries = request.candidates or system.config.motion_flow.candidates
+    tries = plan["candidates"]
     count = request.num_samples * tries
     frames = request.frames or system.window
 
@@ -218,15 +242,15 @@ def _by_windows(system: DanceLanguage, request: Request, plan: dict[str, Any]) -
 
 
 def _from_flow(
-    system: DanceLanguage, requests: Sequence[Request], plan: Mapping[str, Any]
+    system: DanceLanguage, requests: Sequence[Request], plans: Sequence[Mapping[str, Any]]
 ) -> list[np.ndarray]:
-    """Motions `[S, T, 50, 3]` of requests that share steps and guidance."""
+    """Motions `[S, T, 50, 3]` of requests whose plans share steps and guidance."""
     flow = system.motion_flow
     assert flow is not None
     noise, text, sizes = [], [], []
-    for request in requests:
+    for request, plan in zip(requests, plans, strict=True):
         count = long_motion.num_windows(request.frames or system.window, system.window)
-        tries = request.candidates or system.config.motion_flow.candidates
+        tries = plan["candidates"]
         rng = np.random.default_rng(derive_seed("generate", request.seed))
         drawn_SNK = long_motion.latent_walk(
             lambda n, rng=rng: rng.standard_normal((n, flow.num_components)),  # type: ignore[misc]
@@ -237,9 +261,9 @@ def _from_flow(
         sizes.append((request.num_samples, tries, count))
         row = np.asarray(request.words["text_embedding"])
         text.append(np.repeat(row[None], len(noise[-1]), axis=0))
-    coefficients = _sample(
-        system, flow, np.concatenate(noise), np.concatenate(text), plan["steps"], plan["guidance"]
-    )
+    steps, guidance = plans[0]["steps"], plans[0]["guidance"]
+    starts, words = np.concatenate(noise), np.concatenate(text)
+    coefficients = _sample(system, flow, starts, words, steps, guidance)
     motion = decode_coefficients(system, coefficients)
     ends = np.cumsum([len(rows) for rows in noise])[:-1]
     out = []
@@ -275,17 +299,27 @@ def decode_coefficients(system: DanceLanguage, coefficients_NK: np.ndarray) -> n
 def _best(
     system: DanceLanguage, windows_SCNTJ3: np.ndarray, words: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """Of each sample's C candidates the number of the one nearest to the words in the shared
-    space, `[S]`."""
+    """Of each sample's C candidates the number of the one that says the words best, `[S]`.
+
+    By what embeddings add to motion, where a line explains it (this holds for new sentences); else
+    by the shared space.
+    """
     samples, tries, count = windows_SCNTJ3.shape[:3]
     flat = windows_SCNTJ3.reshape(-1, *windows_SCNTJ3.shape[3:])[:, : system.window]
     short = system.window - flat.shape[1]
     flat = np.pad(flat, ((0, 0), (0, short), (0, 0), (0, 0)), mode="edge")
     mask = np.repeat(system.joint_mask[None], len(flat), axis=0)
-    point = system.encode_motion(normalise_window(flat, mask), mask)["motion_embedding"]
-    from raydance.data.index import scores
-
-    score = scores(np.asarray(words["text_projection"])[None], point, system.metric)[0]
+    flat = normalise_window(flat, mask)
+    assert system.motion_flow is not None
+    mean = system.motion_flow.mean
+    if mean.reads_words:
+        network = to_network(flat, mask, system.statistics, system.config.representation)
+        found = torch.from_numpy(system.basis.encode(network, mask)).to(system.device)
+        said = torch.from_numpy(words["text_embedding"]).to(system.device)
+        score = mean.agreement(found, said).cpu().numpy()
+    else:
+        points = system.encode_motion(flat, mask)["motion_embedding"]
+        score = scores(words["text_projection"][None], points, system.metric)[0]
     return score.reshape(samples, tries, count).mean(axis=2).argmax(axis=1)
 
 

@@ -22,7 +22,9 @@ import torch
 
 from raydance import config as configs
 from raydance.data.dataset import Dataset
-from raydance.nn.sentence_mean import fit_sentence_mean
+from raydance.motion.augment import Augment
+from raydance.motion.rows import MotionRows
+from raydance.nn.sentence_mean import fit_reading, fit_sentence_mean
 from raydance.systems.base import StageBuilder, add_caption_columns
 from raydance.systems.dance_language.basis_step import CoefficientWriter, basis_of, write_basis
 from raydance.systems.dance_language.caption_step import (
@@ -177,10 +179,17 @@ def _rows_of_flow(context: StepContext) -> Any:
 
 def _sentence_mean(context: StepContext) -> dict[str, float]:
     run = context.run
-    batches = Batches(batch_spec(run, "motion_flow"))
+    spec = batch_spec(run, "motion_flow")
+    batches = Batches(spec)
     epochs = (batch for epoch in range(_MEAN_EPOCHS) for batch in batches.train(epoch))
-    rows = islice(epochs, max(1, _MEAN_ROWS // batches.spec.batch_size))
+    rows = islice(epochs, max(1, _MEAN_ROWS // spec.batch_size))
     tensors, facts = fit_sentence_mean(rows, basis_of(run).scale)
+    if facts["is_used"]:
+        assert isinstance(spec.transform, MotionRows)
+        as_recorded = replace(spec.transform, augment=Augment(enabled=False))
+        batches = Batches(replace(spec, reads=(*spec.reads, "length"), transform=as_recorded))
+        rows = islice(batches.train(0), max(1, _MEAN_ROWS // spec.batch_size))
+        tensors |= fit_reading(rows, Dataset.open(spec.dataset).frames)
     save_bundle(run.bundle("sentence_mean"), tensors, facts)
     return facts
 
