@@ -60,7 +60,7 @@ class SequenceFlowConfig:
         ema: highest decay of the averaged weights, which are used for sampling.
         guidance: scale of classifier-free guidance of the text; 1 is without. Music is never left
             out: its beats are met best as learned.
-        steps: of the sampler.
+        steps, text_steps: of the sampler, with music or another signal and from a sentence alone.
     """
 
     prior: Literal["basis", "mp_vae", "both"] = "basis"
@@ -81,6 +81,7 @@ class SequenceFlowConfig:
     ema: float = 0.999
     guidance: float = 2.0
     steps: int = 16
+    text_steps: int = 10
     conditioning: ConditioningConfig = field(default_factory=_small_conditioning)
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
@@ -91,8 +92,9 @@ class SequenceFlowConfig:
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
             raise ConfigError(f"width {self.width}: a multiple of twice the heads ({self.heads})")
-        if not 1 <= self.steps <= 100:
-            raise ConfigError(f"steps: {self.steps}; allowed: 1 to 100")
+        for name in ("steps", "text_steps"):
+            if not 1 <= getattr(self, name) <= 100:
+                raise ConfigError(f"{name}: {getattr(self, name)}; allowed: 1 to 100")
         if not 0.0 <= self.guidance <= 10.0:
             raise ConfigError(f"guidance: {self.guidance}; allowed: 0 to 10")
         for name in ("text_dropout", "text_dropout_with_music", "genre_dropout", "music_dropout"):
@@ -252,21 +254,27 @@ class SequenceFlow(Stage):
         steps: int | None = None,
         guidance: float | None = None,
     ) -> Tensor:
-        """As `sample`, with the clip's first patches `[B, G, K]` given; G may be 0."""
+        """As `sample`, with the clip's first patches `[B, G, K]` given; G may be 0.
+
+        Later parts see up to `most_before` patches of what is there, fewer where that saves a part.
+        """
         config = self.config
+        if steps is None:
+            has_signal = any(bool(batch[f"has_{name}"].any()) for name in self.signals)
+            steps = config.steps if has_signal else config.text_steps
+        if guidance is None:
+            guidance = config.guidance
         done_BPK = before_BGK
-        while done_BPK.shape[1] < noise_BPK.shape[1]:
-            seen = min(done_BPK.shape[1], config.most_before)
-            first = done_BPK.shape[1] - seen
+        while left := noise_BPK.shape[1] - done_BPK.shape[1]:
+            done = done_BPK.shape[1]
+            most = max(1, config.most_patches - 1)  # every part but a clip's first sees some
+            parts = -(-(left if done else left - 1) // most)
+            new = -(-left // max(1, parts))
+            seen = min(done, config.most_before, config.most_patches - new)
+            first = done - seen
             noise = noise_BPK[:, first : first + config.most_patches]
-            part_BPK = self._sample_part(
-                batch,
-                noise,
-                done_BPK[:, first:],
-                first,
-                config.steps if steps is None else steps,
-                config.guidance if guidance is None else guidance,
-            )
+            before = done_BPK[:, first:]
+            part_BPK = self._sample_part(batch, noise, before, first, steps, guidance)
             done_BPK = torch.cat([done_BPK, part_BPK[:, seen:]], dim=1)
         return done_BPK
 
