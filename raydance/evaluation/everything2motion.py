@@ -25,6 +25,7 @@ from raydance.metrics.dance_features import Exact
 from raydance.metrics.distribution import fid
 from raydance.metrics.motion import jitter
 from raydance.motion import windows
+from raydance.motion.contacts import clean_samples
 from raydance.motion.patch_basis import HOP
 from raydance.music.features import NAMES, MusicFeatures
 from raydance.systems.everything2motion.options import Condition
@@ -156,7 +157,7 @@ def text_measures(
 def generated(
     system: Everything2Motion, captions: Sequence[str], lengths: np.ndarray, seed: int = 0
 ) -> list[np.ndarray]:
-    """Motion `[T, J, 3]` for each caption, each of its own length."""
+    """Motion `[T, J, 3]` for each caption, each of its own length, as `generate` gives it."""
     out: list[np.ndarray] = [np.zeros(0)] * len(captions)
     # Alike lengths together, made as long as the longest of them.
     order = np.argsort(lengths, kind="stable")
@@ -166,9 +167,15 @@ def generated(
         conditions = [
             Condition(num_frames=num_frames, text=captions[i], seed=seed + int(i)) for i in rows
         ]
-        for i, motion in zip(rows, system.make(conditions)):
+        for i, motion in zip(rows, _made(system, conditions)):
             out[i] = motion
     return out
+
+
+def _made(system: Everything2Motion, conditions: Sequence[Condition]) -> np.ndarray:
+    """Motion `[B, T, J, 3]` with clean feet, which is what users get by default."""
+    joints = system.joints_of(conditions[0].music is not None)
+    return clean_samples(system.make(conditions), system.fps, joints)[0]
 
 
 def copied(
@@ -219,7 +226,7 @@ def music_measures(
     ]
     made: list[np.ndarray] = []
     for start in range(0, len(conditions), _BATCH):
-        made += list(system.make(conditions[start : start + _BATCH]))
+        made += list(_made(system, conditions[start : start + _BATCH]))
     danced = [i for i in range(len(training["length"])) if training["has_music"][i]]
     tempos = np.array([np.median(training["music"][i][:, _TEMPO]) for i in danced])
     nearest = [danced[int(np.abs(tempos - song.tempo_bpm).argmin())] for song in songs]
