@@ -44,10 +44,10 @@ LONGEST_FIRST = (
     "test_serve.py",
     "test_walkthrough.py",
     "test_killed_drivers.py",
-    "test_ray_training.py",
-    "test_paper_tables.py",
     "test_real_recordings.py",
-    "test_ablate.py",
+    "test_faults.py",
+    "test_web_tasks.py",
+    "test_web.py",
 )
 """Files that take longest."""
 
@@ -56,18 +56,23 @@ LONGEST_FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share tests out over processes, a file at a time, those that use Ray and long ones first.
 
-    A process starts one cluster for all of its files. A long file at the end would keep one process
-    busy while the others have nothing left to do.
+    Those of `ray_cluster` run in one process, but for the long ones of `tests/cluster`: a second
+    cluster, whose workers load torch again, would cost more than it saves. A long file at the end
+    would keep one process busy while the others have nothing left to do.
     """
     last = len(LONGEST_FIRST)
     rank = {name: place for place, name in enumerate(LONGEST_FIRST)}
 
-    def uses_ray(item: pytest.Item) -> bool:
-        return item.get_closest_marker("ray") is not None
+    def shares_cluster(item: pytest.Item) -> bool:
+        names = getattr(item, "fixturenames", ())
+        return "ray_cluster" in names and item.path.parent == Path(__file__).parent
 
-    items.sort(key=lambda item: (not uses_ray(item), rank.get(item.path.name, last)))
+    def order(item: pytest.Item) -> tuple[bool, int]:
+        return not shares_cluster(item), rank.get(item.path.name, last)
+
+    items.sort(key=order)
     for item in items:
-        group = f"{item.path.name} {'with' if uses_ray(item) else 'without'} Ray"
+        group = "ray_cluster" if shares_cluster(item) else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
 
 
