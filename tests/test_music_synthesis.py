@@ -10,21 +10,25 @@ from raydance.music import instruments
 from raydance.music.features import music_features
 from raydance.music.spectrum import mel_decibels, onset_strength
 from raydance.music.styles import STYLES
-from raydance.music.synthesis import BPM, make_song
-
-SONGS = [make_song(style.name, 20, seed) for style in STYLES for seed in range(3)]
+from raydance.music.synthesis import BPM, Song, make_song
 
 
-def test_the_same_seed_gives_the_same_song():
-    again = make_song(SONGS[0].style, 20, 0)
-    assert np.array_equal(again.samples, SONGS[0].samples)
-    assert np.array_equal(again.beats_s, SONGS[0].beats_s)
-    other = make_song(SONGS[0].style, 20, 9)
-    assert not np.array_equal(other.beats_s[:5], SONGS[0].beats_s[:5])
+@pytest.fixture(scope="module")
+def songs() -> list[Song]:
+    """Three of each style, 20 s long."""
+    return [make_song(style.name, 20, seed) for style in STYLES for seed in range(3)]
 
 
-def test_songs_are_of_full_length_and_loudness():
-    for song in SONGS:
+def test_the_same_seed_gives_the_same_song(songs):
+    again = make_song(songs[0].style, 20, 0)
+    assert np.array_equal(again.samples, songs[0].samples)
+    assert np.array_equal(again.beats_s, songs[0].beats_s)
+    other = make_song(songs[0].style, 20, 9)
+    assert not np.array_equal(other.beats_s[:5], songs[0].beats_s[:5])
+
+
+def test_songs_are_of_full_length_and_loudness(songs):
+    for song in songs:
         assert len(song.samples) == 20 * 22_050 and song.samples.dtype == np.float32
         assert 0.3 < np.abs(song.samples).max() <= 1
         lengths = {
@@ -36,8 +40,8 @@ def test_songs_are_of_full_length_and_loudness():
         assert len(lengths) == 1 and song.beats_s[-1] < 20
 
 
-def test_tempi_span_the_range_and_sometimes_change():
-    tempi = [60 / np.diff(song.beats_s) for song in SONGS]
+def test_tempi_span_the_range_and_sometimes_change(songs):
+    tempi = [60 / np.diff(song.beats_s) for song in songs]
     assert all(BPM[0] - 1e-6 <= tempo.min() and tempo.max() <= BPM[1] + 1e-6 for tempo in tempi)
     assert min(t.min() for t in tempi) < 85 and max(t.max() for t in tempi) > 155
     changes = [np.ptp(tempo) / tempo.mean() > 0.03 for tempo in tempi]
@@ -45,8 +49,8 @@ def test_tempi_span_the_range_and_sometimes_change():
     assert np.ptp(60 / np.diff(make_song("funk", 20, 0, bpm=101).beats_s)) < 1e-9
 
 
-def test_something_sounds_at_the_stated_beats():
-    for song in SONGS:
+def test_something_sounds_at_the_stated_beats(songs):
+    for song in songs:
         strength = onset_strength(mel_decibels(song.samples, song.rate, 220), delay=1)
         frames = np.round(song.beats_s * song.rate / 220).astype(int)
         played = frames[~song.is_break & (frames > 3) & (frames < len(strength) - 4)]
@@ -54,8 +58,8 @@ def test_something_sounds_at_the_stated_beats():
         assert np.median(at_beats) > 2 * np.median(strength), song.style
 
 
-def test_drums_pause_in_breaks():
-    for song in SONGS:
+def test_drums_pause_in_breaks(songs):
+    for song in songs:
         starts = np.round(song.beats_s * song.rate).astype(int)
         power = np.array([np.std(song.samples[a:b]) for a, b in zip(starts, starts[1:])])
         quiet = song.is_break[:-1]
@@ -63,23 +67,23 @@ def test_drums_pause_in_breaks():
         assert power[quiet].mean() < 0.6 * power[~quiet].mean(), song.style
 
 
-def test_metre_and_swing_differ_by_style():
-    metre = {song.style: int(song.beat_in_bar.max()) + 1 for song in SONGS}
+def test_metre_and_swing_differ_by_style(songs):
+    metre = {song.style: int(song.beat_in_bar.max()) + 1 for song in songs}
     assert metre["waltz"] == 3 and metre["house"] == 4
-    swing = {song.style: song.swing for song in SONGS}
+    swing = {song.style: song.swing for song in songs}
     assert swing["swing_jazz"] >= 0.7 and swing["house"] == 0
 
 
-def test_styles_can_be_told_apart_by_ear():
+def test_styles_can_be_told_apart_by_ear(songs):
     """Nearest neighbour in mean and deviation of features, each song by the other seeds' songs."""
     rows = []
-    for song in SONGS:
+    for song in songs:
         found = music_features(song.samples, song.rate, beats_s=song.beats_s).values[:, :21]
         rows.append(np.concatenate([found.mean(axis=0), found.std(axis=0)]))
     table = np.array(rows)
     table = (table - table.mean(axis=0)) / table.std(axis=0)
     distance = np.linalg.norm(table[:, None] - table, axis=-1) + np.eye(len(table)) * 1e9
-    styles = np.array([song.style for song in SONGS])
+    styles = np.array([song.style for song in songs])
     assert (styles[distance.argmin(axis=1)] == styles).mean() > 0.7
 
 
