@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_training import CHANGES, STEP, assert_same, losses, train_vae
+from small_training import BEFORE, CHANGES, STEP, assert_same, losses, train_vae
 
 from raydance.systems.base import FitTask, LocalRunner
+from raydance.systems.dance_language.system import SYSTEM
 
 TESTS = Path(__file__).parent
 EPOCHS = "motion_vae.train.epochs=10"
@@ -27,9 +29,27 @@ class Often(LocalRunner):
 
 
 @pytest.fixture(scope="session")
-def plain_training(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def begun(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose motion VAE is still to be trained. Do not change it: copy it."""
+    out = tmp_path_factory.mktemp("begun") / "run"
+    config = SYSTEM.resolve("quick", [*CHANGES, EPOCHS])
+    for step in BEFORE:
+        SYSTEM.train(out, tiny_dataset, config, LocalRunner(), only=step)
+    return out
+
+
+@pytest.fixture
+def out(begun: Path, tmp_path: Path) -> Path:
+    """A copy of `begun`."""
+    return Path(shutil.copytree(begun, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def plain_training(
+    begun: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What an undisturbed training of one worker gives."""
-    out = tmp_path_factory.mktemp("plain") / "run"
+    out = shutil.copytree(begun, tmp_path_factory.mktemp("plain") / "run")
     weights = train_vae(out, tiny_dataset, LocalRunner(), EPOCHS)
     return {"weights": weights, "losses": losses(out)}
 

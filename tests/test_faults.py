@@ -62,9 +62,8 @@ def fill_disk(size: int, pid: int = 0) -> None:
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(
-    tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    tiny_dataset: Path, out: Path, plain_training: dict[str, Any]
 ) -> None:
-    out = tmp_path / "run"
 
     def fill(metrics: dict[str, Any]) -> None:
         if metrics["epoch"] == 4:
@@ -95,10 +94,9 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(
 
 
 def test_metrics_that_do_not_fit_stop_the_training(
-    tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    tiny_dataset: Path, out: Path, plain_training: dict[str, Any]
 ) -> None:
     """Nothing hangs or goes on in silence when only small files are written."""
-    out = tmp_path / "run"
 
     def fill(metrics: dict[str, Any]) -> None:
         if metrics["epoch"] == 2:
@@ -112,11 +110,10 @@ def test_metrics_that_do_not_fit_stop_the_training(
 
 @pytest.mark.ray
 def test_a_full_disk_of_a_worker_is_not_tried_again(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    ray_cluster: None, tiny_dataset: Path, out: Path, plain_training: dict[str, Any]
 ) -> None:
     from raydance.cluster.train import RayRunner
 
-    out = tmp_path / "run"
     workers: set[int] = set()
     is_over = threading.Event()
 
@@ -163,13 +160,12 @@ def test_no_damage_to_a_bundle_goes_unseen(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_named(
     damage: str,
     tiny_dataset: Path,
-    tmp_path: Path,
+    out: Path,
     plain_training: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from raydance.cli import main
 
-    out = tmp_path / "run"
     stop_after(4, out, tiny_dataset)
     file = checkpoint(out)
     whole = file.read_bytes()
@@ -189,11 +185,10 @@ def test_a_damaged_checkpoint_is_named(
 
 @pytest.mark.ray
 def test_a_damaged_checkpoint_starts_no_worker(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: None, tiny_dataset: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from raydance.cluster import train
 
-    out = tmp_path / "run"
     stop_after(4, out, tiny_dataset)
     checkpoint(out).write_bytes(b"nothing")
     monkeypatch.setattr(train, "WorkerGroup", None)  # fails where it is called
@@ -202,9 +197,8 @@ def test_a_damaged_checkpoint_starts_no_worker(
 
 
 def test_a_stage_whose_files_were_deleted_is_made_anew(
-    tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    tiny_dataset: Path, out: Path, plain_training: dict[str, Any]
 ) -> None:
-    out = tmp_path / "run"
     train_vae(out, tiny_dataset, LocalRunner(), EPOCHS)
     columns = sorted((out / "columns" / STEP).iterdir())
     columns[0].unlink()
@@ -215,9 +209,8 @@ def test_a_stage_whose_files_were_deleted_is_made_anew(
 
 
 def test_half_written_files_are_swept_away_and_never_read(
-    tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    tiny_dataset: Path, out: Path, plain_training: dict[str, Any]
 ) -> None:
-    out = tmp_path / "run"
     stop_after(4, out, tiny_dataset)
     code = (
         "import os, sys; from pathlib import Path; from raydance.files import replacing\n"

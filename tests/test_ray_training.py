@@ -22,11 +22,10 @@ pytestmark = pytest.mark.ray
 
 
 def test_a_killed_worker_changes_nothing(
-    ray_cluster: None, tiny_dataset: Path, tmp_path: Path, plain_training: dict[str, Any]
+    ray_cluster: None, tiny_dataset: Path, out: Path, plain_training: dict[str, Any]
 ) -> None:
     from raydance.cluster.train import RayRunner
 
-    out = tmp_path / "run"
     runner = RayRunner(1, checkpoint_every_s=0.0)
     killed: list[int] = []
 
