@@ -11,6 +11,7 @@ import yaml
 
 from raydance.data.dataset import Dataset
 from raydance.errors import ArtifactError, InputError
+from raydance.report import annotation_sheet
 from raydance.report.annotation_sheet import write_sheet
 from raydance.systems.dance_language.caption_step import (
     annotations_path,
@@ -23,9 +24,16 @@ from raydance.training.run_folder import Run, load_bundle
 
 
 @pytest.fixture
-def run(tiny_run, tmp_path):
+def painted_run(tiny_run, tmp_path):
     """A run that may be changed."""
     return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+@pytest.fixture
+def run(painted_run, monkeypatch):
+    """`painted_run`, for tests of words: its sheet's pictures, which take long, are not drawn."""
+    monkeypatch.setattr(annotation_sheet, "render_gif", lambda *what, **options: None)
+    return painted_run
 
 
 def write_words(run, cluster, words):
@@ -35,7 +43,8 @@ def write_words(run, cluster, words):
     file.write_text(yaml.safe_dump(data))
 
 
-def test_the_sheet_shows_every_exemplar_by_cluster(run):
+def test_the_sheet_shows_every_exemplar_by_cluster(painted_run):
+    run = painted_run
     sheet = write_sheet(run)
     page = sheet.read_text()
     facts = load_bundle(Run.open(run).bundle("clusters"))[1]

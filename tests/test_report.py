@@ -11,7 +11,7 @@ import pytest
 
 from raydance import quickstart
 from raydance.config import to_dict
-from raydance.report import diagrams, page, plots, tables, warnings_of, write_report
+from raydance.report import clips, diagrams, page, plots, tables, warnings_of, write_report
 from raydance.report.section import Animation
 from raydance.stages.contrastive import ContrastiveConfig
 from raydance.systems.base import LocalRunner, history
@@ -83,9 +83,10 @@ def test_a_sentence_is_text_and_not_markup(report):
     assert "<script" not in shown
 
 
-def test_without_its_data_a_run_still_has_a_report(tiny_run, tmp_path):
+def test_without_its_data_a_run_still_has_a_report(tiny_run, tmp_path, monkeypatch):
     import shutil
 
+    monkeypatch.setattr(clips, "render_gif", lambda *what, **options: None)  # takes long
     run = Run.open(shutil.copytree(tiny_run, tmp_path / "run"))
     run.facts["dataset"]["path"] = str(tmp_path / "nowhere")
     run.save_facts()
