@@ -1,4 +1,7 @@
-"""The whole path on real recordings: files in through Ray, words and motion out."""
+"""The whole path on real recordings: files in, words and motion out.
+
+`test_ray_ingest` reads some through Ray.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_dataset import ingest_here
 
 import raydance
 from raydance.data.dataset import Dataset
@@ -17,19 +21,15 @@ from raydance.systems.base import LocalRunner
 from raydance.systems.dance_language.system import SYSTEM
 from raydance.training.run_folder import read_metrics
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 CAPTIONED = ("05_*", "07_*", "49_0*", "02_*")
 """Dance, walks and acrobatics of the CMU recordings."""
 
 
 @pytest.fixture(scope="module")
-def real_dataset(
-    ray_cluster: None, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def real_dataset(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A captioned library with one broken file in it."""
-    from raydance.cluster.data import ingest
-
     place = tmp_path_factory.mktemp("real")
     library = place / "cmu" / "bvh"
     library.mkdir(parents=True)
@@ -43,9 +43,7 @@ def real_dataset(
     kept = [line for line in lines if any(f'"{name}"' in line for name in known)]
     captions = place / "cmu" / "captions.jsonl"
     captions.write_text("\n".join(kept) + "\n", encoding="utf-8")
-    result = ingest([library], place / "dataset", captions=[captions])
-    assert result["skipped"] == 1 and result["read"] + result["short"] == len(known) - 1
-    return place / "dataset"
+    return ingest_here([library], [captions], place / "dataset")
 
 
 @pytest.fixture(scope="module")
