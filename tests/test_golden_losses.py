@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from two_ranks import start_two
 
 from raydance.nn.blocks import constant_buffers
 from raydance.systems.base import FitTask, LocalRunner, mixed
@@ -100,6 +100,6 @@ def test_losses_of_two_workers_are_the_stored_ones(tiny_run: Path, tmp_path: Pat
         if step.is_on(plan.context.config):
             step.run(StepContext(**shared, runner=collector, mark="by two"))
     shutil.rmtree(run.path / "metrics")
-    mp.spawn(train, args=(collector.tasks, str(tmp_path)), nprocs=2)
+    start_two(train, collector.tasks, str(tmp_path))
     assert {task.stage for task in collector.tasks} == set(losses_of(Run.open(tiny_run)))
     assert_stored(losses_of(run), FOLDER / "losses_of_two.json", rel=1e-3)

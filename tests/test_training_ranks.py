@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from line_training import QUICK, Memory, line
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from two_ranks import start_two
 
 from raydance.stages.motion_vae import MotionVae, MotionVaeConfig
 from raydance.training.loop import Context, fit
@@ -66,7 +66,7 @@ def worker(rank: int, folder: str) -> None:
 
 
 def test_two_ranks_equal_one_process_on_the_joined_batch(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+    start_two(worker, str(tmp_path))
     ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
 
     seen: list[float] = []
