@@ -57,7 +57,7 @@ def real_run(real_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         [
             "motion_vae.hidden=64",
             "motion_vae.train.epochs=12",
-            "motion_flow.train.epochs=40",
+            "motion_flow.train.epochs=10",
             "contrastive.train.epochs=30",
             "contrastive.train.batch_size=32",
             "text_encoder.train.epochs=6",
