@@ -15,6 +15,7 @@ import pytest
 from raydance import config
 from raydance.errors import ArtifactError, ConfigError, InputError
 from raydance.text import encoder as text
+from raydance.text import model_files
 from raydance.text.encoder import TextConfig, load_text_encoder
 
 VOCABULARY = (
@@ -136,7 +137,7 @@ def test_minilm_never_looks_at_the_network(no_network, capfd):
 
 
 def test_damaged_weights_are_refused(monkeypatch):
-    monkeypatch.setattr(text, "PACKAGED_SHA256", "0" * 64)
+    monkeypatch.setattr(model_files, "PACKAGED_SHA256", "0" * 64)
     with pytest.raises(ArtifactError, match=r"sha256 53aa51172d142c89\.\.\., 0000"):
         load_text_encoder()
 

@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.errors import ConfigError, InputError
-from raydance.text.encoder import locate, quiet_transformers
+from raydance.text.encoder import quiet_transformers
+from raydance.text.model_files import locate
 
 PAPER: Final = "openai/clip-vit-base-patch32"
 PAD, UNKNOWN, START, END = 0, 1, 2, 3

@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from raydance.errors import InputError
-from raydance.text.encoder import locate, quiet_transformers
+from raydance.text.encoder import quiet_transformers
+from raydance.text.model_files import locate
 
 SMALL: Final = "small"
 IGNORED: Final = -100

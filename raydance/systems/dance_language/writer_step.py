@@ -17,8 +17,8 @@ from raydance import config as configs
 from raydance.errors import ArtifactError, InputError
 from raydance.stages.caption_writer import CaptionWriter, CaptionWriterConfig
 from raydance.systems.base import load_stage
-from raydance.text.encoder import locate
 from raydance.text.language_model import SMALL, Language, Vocabulary, load_language, small_language
+from raydance.text.model_files import locate
 from raydance.training.run_folder import Run, load_bundle, save_bundle
 
 STEP = "caption_writer"
