@@ -138,6 +138,10 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
         (("--modality", "tracks", "--pad-short"), "--pad-short/--leave-out-short: only without"),
         (("--points", "36"), "--points: only with --modality tracks"),
         (
+            ("--whole-clips", "--stride", "20", "--pad-short"),
+            "--stride, --pad-short/--leave-out-short: only without --whole-clips",
+        ),
+        (
             ("--modality", "tracks", "--rotations", "--signal", "music=songs", "--fps", "20"),
             "--fps, --rotations, --signal: only without --modality tracks",
         ),

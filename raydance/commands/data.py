@@ -36,6 +36,7 @@ _OF_MOTION: Final = (
     *("signals", "mapping", "units", "up"),
 )
 _OF_TRACKS: Final = ("points", "mask", "weights")
+_OF_WINDOWS: Final = ("stride", "pads_short")
 
 
 def ingest(
@@ -154,15 +155,11 @@ def ingest(
     if modality not in MODALITIES:
         raise InputError(f"--modality {modality}; allowed: {', '.join(MODALITIES)}")
     is_tracks = modality == TRACKS.name
-    unused = [
-        "/".join([*option.opts, *option.secondary_opts])
-        for option in context.command.params
-        if option.name in (_OF_MOTION if is_tracks else _OF_TRACKS)
-        and getattr(context.get_parameter_source(option.name), "name", "") == "COMMANDLINE"
-    ]
-    if unused:
+    if unused := _given(context, _OF_MOTION if is_tracks else _OF_TRACKS):
         wanted = "without" if is_tracks else "with"
-        raise InputError(f"{', '.join(unused)}: only {wanted} --modality tracks")
+        raise InputError(f"{unused}: only {wanted} --modality tracks")
+    if whole_clips and (unused := _given(context, _OF_WINDOWS)):
+        raise InputError(f"{unused}: only without --whole-clips, which cuts no windows")
     settings: Any = Settings(
         fps=fps,
         window=50 if window is None else window,
@@ -218,6 +215,16 @@ def ingest(
     print_json(counts) if as_json else print_lines(*_as_text(counts, out, warned))
     if strict and counts["skipped"]:
         raise RaydanceError(f"{counts['skipped']} files were skipped; see {out}/skipped.jsonl")
+
+
+def _given(context: typer.Context, names: Sequence[str]) -> str:
+    """Those of these options that the user gave, as they are written, with commas between."""
+    return ", ".join(
+        "/".join([*option.opts, *option.secondary_opts])
+        for option in context.command.params
+        if option.name in names
+        and getattr(context.get_parameter_source(option.name), "name", "") == "COMMANDLINE"
+    )
 
 
 def _tracker(
