@@ -127,26 +127,36 @@ def _search(
     steps = int(np.ceil(np.log(MAX_RATIO) * duration_s / (2 * _WIDTH_S)))
     ratios = np.exp(np.linspace(-np.log(MAX_RATIO), np.log(MAX_RATIO), 2 * steps + 1))
     nearness = np.exp(-0.5 * (lags / _HZ / MAX_OFFSET_S) ** 2)
-    best = (-1.0, 0.0, 1.0, -1.0)
-    for ratio in ratios:
+
+    def against(ratio: float) -> np.ndarray:
         # A motion that runs fast has its beats too close; at its true pace they are further apart.
         seen = _unit(_pulses(beats_s * ratio, num))
         # Entry k: what is heard, against what is seen k later.
-        product = fft.irfft(np.conj(spectrum) * fft.rfft(seen, size), size)[lags] / num
+        return fft.irfft(np.conj(spectrum) * fft.rfft(seen, size), size)[lags] / num
+
+    best = (-1.0, 0.0, 1.0, -1.0)
+    for ratio in ratios:
+        product = against(ratio)
         weighed = product * nearness * np.exp(-0.5 * (np.log(ratio) / np.log(MAX_RATIO)) ** 2)
         i = int(weighed.argmax())
         if weighed[i] > best[3]:
-            i = _nearest_peak(product, i, reach)
+            peaks = np.append(_peaks(product, _ALIKE * product[i]), i)
+            i = int(peaks[np.abs(peaks - reach).argmin()])
             best = (float(product[i]), float(lags[i] / _HZ), float(ratio), float(weighed.max()))
+    # Beats look alike: of what fits about as well, the least is taken, in tempo and in offset.
+    unchanged = against(1.0)
+    peaks = _peaks(unchanged, _ALIKE * best[0])
+    if len(peaks):
+        i = int(peaks[np.abs(peaks - reach).argmin()])
+        return float(unchanged[i]), float(lags[i] / _HZ), 1.0
     return best[:3]
 
 
-def _nearest_peak(product: np.ndarray, best: int, zero: int) -> int:
-    """The peak nearest to no offset that is about as high as the best: beats look alike."""
+def _peaks(product: np.ndarray, least: float) -> np.ndarray:
+    """Places of the peaks that are at least so high."""
     inner = product[1:-1]
-    is_peak = (inner >= product[:-2]) & (inner >= product[2:]) & (inner >= _ALIKE * product[best])
-    peaks = np.append(np.flatnonzero(is_peak) + 1, best)
-    return int(peaks[np.abs(peaks - zero).argmin()])
+    is_peak = (inner >= product[:-2]) & (inner >= product[2:]) & (inner >= least)
+    return np.flatnonzero(is_peak) + 1
 
 
 def _shuffled(beats_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
