@@ -88,7 +88,7 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
     assert "no whole window in the part: lib/a@80-89" in said and "the part: lib/short" not in said
     counts = {
         **{"windows": 2, "recordings": 2, "read": 1, "files": 2, "seconds": 1.0, "splits": {}},
-        **{"padded": 0, "short": 1, "skipped": 0, "dropped_windows": 0},
+        **{"padded": 0, "short": 1, "skipped": 0, "dropped_windows": 0, "signals": {}},
     }
 
     def as_text(parts: int) -> str:
@@ -99,6 +99,12 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
     said = as_text(1)
     assert "1 parts of other files hold no whole window" in said and "`raydance info made`" in said
     assert "parts" not in as_text(0)
+    worst = {"file": "a.npz", "offset_s": -0.5, "tempo_ratio": 1.05}
+    counts["signals"] = {
+        "music": {"clips": 9, "checked": 8, "in_step": 6, "out_of_step": 2, "worst": [worst]}
+    }
+    assert "music: 6 of 8 clips that could be checked are in step with it; 1 could" in as_text(0)
+    assert "out of step: a.npz: motion 0.50 s early, tempo x 1.050\n  1 more" in as_text(0)
 
 
 def test_a_stage_that_does_not_exist(refused, dataset, tmp_path):

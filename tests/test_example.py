@@ -12,6 +12,7 @@ from small_dataset import ingest_here
 
 from raydance.data.dataset import Dataset
 from raydance.data.ingest import Settings
+from raydance.data.signals.in_step import signal_counts
 from raydance.data.track_ingest import TrackSettings
 
 
@@ -30,6 +31,9 @@ def test_examples_are_read_as_users_files_are(name: str, tmp_path: Path, call: A
     made = Dataset.open(ingest_here([out], captions, tmp_path / "set", settings))
     assert all(file["status"] == "read" for file in made.manifest["files"])
     assert sum(count["windows"] for count in made.manifest["counts"].values()) >= 8
+    counts = signal_counts(made.manifest["files"])
+    assert set(counts) == ({"music"} if name == "dances" else set())
+    assert all(found["in_step"] == found["clips"] == 8 for found in counts.values())
 
 
 @pytest.mark.parametrize("name", ["corpus", "dances", "scenes"])

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from small_dataset import ingest_here
+from small_recordings import write_captions, write_npz
 
+from raydance.data.dataset import Dataset
+from raydance.data.ingest import Settings
+from raydance.data.signals.in_step import signal_counts
 from raydance.errors import InputError
 from raydance.music.alignment import find_step
+from raydance.music.audio import write_wav
 from raydance.music.dance_corpus import make_dances
 from raydance.music.features import music_features
 
@@ -70,3 +78,19 @@ def test_what_cannot_be_compared_has_no_confidence(pairs):
         assert found.confidence == 0 and not found.is_in_step
     with pytest.raises(InputError, match="shape"):
         find_step(music, joints[0], fps=20)
+
+
+def test_ingestion_tells_what_is_out_of_step(pairs, tmp_path: Path):
+    _, joints, song = pairs[1]
+    for name, fps in (("fine", 20), ("fast", 21), ("part", 20), ("brief", 20)):
+        write_npz(tmp_path / f"{name}.npz", joints[: 90 if name == "brief" else None], fps)
+        write_wav(tmp_path / f"{name}.wav", song.samples, song.rate)
+    captions = write_captions(tmp_path / "c.jsonl", {"file": "part.npz", "start_frame": 110})
+    settings = Settings(whole_clips=True, window=300, music=str(tmp_path))
+    made = Dataset.open(ingest_here([tmp_path], [captions], tmp_path / "made", settings))
+    counts = signal_counts(made.manifest["files"])["music"]
+    (worst,) = counts.pop("worst")
+    assert counts == {"clips": 4, "checked": 3, "in_step": 2, "out_of_step": 1}
+    assert worst["file"].endswith("fast.npz") and abs(worst["tempo_ratio"] - 1.05) < 0.01
+    (warned,) = made.warned()
+    assert warned["file"] == worst["file"] and "out of step with its music" in warned["notes"][0]

@@ -25,6 +25,7 @@ from raydance.data import dataset, sources
 from raydance.data import ingest as files
 from raydance.data.dataset import Dataset, Shard
 from raydance.data.schema import Modality
+from raydance.data.signals.in_step import signal_counts
 from raydance.errors import InputError, StorageError
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -99,7 +100,7 @@ def ingest(
 
     Returns:
         Counts: `files`, `read`, `short`, `skipped`, `warned`, `padded`, `windows`, `recordings`,
-        `seconds` and `splits`.
+        `seconds`, `splits`, and `signals` (`signal_counts`).
 
     Raises:
         InputError: nothing to read, or `out` holds something that is not to be overwritten.
@@ -203,6 +204,7 @@ def summary(made: Dataset) -> dict[str, Any]:
         "windows": sum(split["windows"] for split in counts.values()),
         "recordings": sum(split["recordings"] for split in counts.values()),
         "splits": counts,
+        "signals": signal_counts(records),
     }
 
 

@@ -283,6 +283,8 @@ def _refuse_occupied(uri: str, overwrite: bool) -> None:
 
 
 def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> list[str]:
+    from raydance.data.signals.in_step import in_words
+
     lines = [
         f"{out}: {counts['windows']} windows of {counts['recordings']} recordings "
         f"from {counts['read']} of {counts['files']} files in {counts['seconds']:.1f} s"
@@ -301,6 +303,15 @@ def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> 
             f"  {counts['parts_without_windows']} parts of other files hold no whole window; "
             f"`raydance info {out}` names them"
         )
+    for signal, found in counts["signals"].items():
+        lines.append(
+            f"  {signal}: {found['in_step']} of {found['checked']} clips that could be checked are "
+            f"in step with it; {found['clips'] - found['checked']} could not be checked"
+        )
+        for row in found["worst"]:
+            lines.append(f"  warning: out of step: {row['file']}: motion {in_words(row)}")
+        if found["out_of_step"] > len(found["worst"]):
+            lines.append(f"  {found['out_of_step'] - len(found['worst'])} more are out of step")
     if counts["skipped"]:
         lines.append(f"  {counts['skipped']} files skipped; see {out}/skipped.jsonl")
     if counts["dropped_windows"]:

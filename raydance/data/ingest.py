@@ -21,6 +21,7 @@ from raydance.data.dataset import Shard, motion_arrays, write_shard
 from raydance.data.pieces import Piece, columns_of, cut, pieces_of, split_off, why_none
 from raydance.data.schema import MOTION, Modality
 from raydance.data.signals import signal_of
+from raydance.data.signals.in_step import note_findings
 from raydance.data.signals.reading import clip_signals
 from raydance.data.sources import FileJob
 from raydance.errors import FormatError, InputError, RaydanceError
@@ -277,11 +278,17 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
         turns = None if rotations is None else rotations[begin : begin + clip.num_frames]
         _add_clip(result, clip, positions, turns, mapped.joint_mask, job, settings, about, begin)
         if settings.places and len(result.pieces) > num_before:
-            signals = clip_signals(
-                job, settings.places, settings.fps, begin / whole.fps, clip.duration_s
+            signals, found = clip_signals(
+                job,
+                settings.places,
+                settings.fps,
+                begin_s=begin / whole.fps,
+                joints=positions[:, mapped.joint_mask],
+                joints_fps=whole.fps,
             )
             added = [replace(piece, signals=signals) for piece in result.pieces[num_before:]]
             result.pieces[num_before:] = added
+            note_findings(result.record, clip.clip_id, found)
     if not result.clips:
         raise InputError(refused[0])
     if refused:

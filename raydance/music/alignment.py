@@ -21,7 +21,7 @@ from raydance.music.features import NAMES, MusicFeatures
 MAX_OFFSET_S: Final = 2.0
 MAX_RATIO: Final = 1.1
 SURE: Final = 0.9
-"""Confidence from which on a finding is worth telling."""
+"""Confidence from which a finding is told."""
 TOLERANCE_S: Final = 0.12
 """Music and motion that are less apart than this at any moment count as in step."""
 
@@ -46,14 +46,23 @@ class StepFinding:
         correlation: of what is heard and what is seen, so laid, in [-1, 1].
         confidence: in [0, 1], that the two belong together; low where motion has no beats, or the
             song is another one.
-        is_in_step: sure, and nowhere further apart than `TOLERANCE_S`.
+        apart_s: the most that they are apart at any moment, seconds.
     """
 
     offset_s: float
     tempo_ratio: float
     correlation: float
     confidence: float
-    is_in_step: bool
+    apart_s: float
+
+    @property
+    def is_sure(self) -> bool:
+        return self.confidence >= SURE
+
+    @property
+    def is_in_step(self) -> bool:
+        """Sure, and nowhere further apart than `TOLERANCE_S`."""
+        return self.is_sure and self.apart_s <= TOLERANCE_S
 
 
 def find_step(
@@ -79,7 +88,7 @@ def find_step(
     if joints.ndim != 3 or joints.shape[-1] != 3:
         raise InputError(f"joints has shape {joints.shape}, [frames, joints, 3] is needed")
     nothing = StepFinding(
-        offset_s=0.0, tempo_ratio=1.0, correlation=0.0, confidence=0.0, is_in_step=False
+        offset_s=0.0, tempo_ratio=1.0, correlation=0.0, confidence=0.0, apart_s=0.0
     )
     duration_s = min(len(joints) / fps, music.num_frames / music.fps, _MAX_DURATION_S)
     if duration_s < _MIN_DURATION_S:
@@ -94,13 +103,12 @@ def find_step(
     # How many deviations above other orders: about 0.5 at 3, 0.95 at 6.
     surplus = (correlation - float(np.mean(others))) / max(float(np.std(others)), 0.005)
     confidence = float(1 / (1 + np.exp(-(surplus - 3))))
-    apart_s = max(abs(offset_s), abs(offset_s + duration_s * (1 / ratio - 1)))
     return StepFinding(
         offset_s=offset_s,
         tempo_ratio=ratio,
         correlation=correlation,
         confidence=confidence,
-        is_in_step=confidence >= SURE and apart_s <= TOLERANCE_S,
+        apart_s=max(abs(offset_s), abs(offset_s + duration_s * (1 / ratio - 1))),
     )
 
 

@@ -10,7 +10,7 @@ second whatever the motion's rate.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +71,16 @@ class MusicFeatures:
     def paper(self) -> np.ndarray:
         """`[T, 35]`: the papers' features alone."""
         return self.values[:, :NUM_PAPER]
+
+    def since(self, begin_s: float) -> MusicFeatures:
+        """Those of the song without its first seconds; its tempo stays."""
+        later = self.beats_s[self.beats_s >= begin_s] - begin_s
+        return replace(
+            self,
+            values=self.values[round(begin_s * self.fps) :],
+            beats_s=later,
+            duration_s=max(self.duration_s - begin_s, 0.0),
+        )
 
 
 def read_features(

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from raydance.data.schema import MODALITIES, ROW_COLUMNS
 from raydance.errors import ConfigError
+
+if TYPE_CHECKING:
+    from raydance.music.alignment import StepFinding
 
 _COLUMNS: Final = (*ROW_COLUMNS, *(column for one in MODALITIES.values() for column in one.columns))
 
@@ -46,6 +49,9 @@ class Signal:
         read: from a file and frames per second to `[T, F]` float32; row t is about the moment
             `t / fps` seconds. Raises errors of this package for what cannot be read.
         scaled: from `[..., F]` to units near one, as networks read them.
+        find_step: whether motion is in step with a file, where that can be told: from the file,
+            frames per second of its values, seconds from its begin to the motion's, joints
+            `[T, J, 3]` in metres and their frames per second.
 
     Raises:
         ConfigError: a name that is reserved.
@@ -58,6 +64,7 @@ class Signal:
     find: Callable[[str, str], Path | None]
     read: Callable[[str, float], np.ndarray]
     scaled: Callable[[np.ndarray], np.ndarray]
+    find_step: Callable[[str, float, float, np.ndarray, float], StepFinding] | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

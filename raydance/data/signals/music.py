@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from raydance.data.signals.base import Signal
 from raydance.music.audio import SUFFIXES
 from raydance.music.features import NAMES
+
+if TYPE_CHECKING:
+    from raydance.music.alignment import StepFinding
 
 _TEMPO: Final = NAMES.index("tempo_bpm")
 _IS_TIMBRE: Final = np.array([name.startswith("mfcc_") for name in NAMES])
@@ -28,6 +31,15 @@ def _read(song: str, fps: float) -> np.ndarray:
     return song_features(song, fps).values
 
 
+def _find_step(
+    song: str, fps: float, begin_s: float, joints: np.ndarray, joints_fps: float
+) -> StepFinding:
+    from raydance.music.alignment import find_step
+    from raydance.music.songs import song_features
+
+    return find_step(song_features(song, fps).since(begin_s), joints, fps=joints_fps)
+
+
 def _scaled(music: np.ndarray) -> np.ndarray:
     """Tempo in multiples of 120 per minute, timbre in multiples of 100."""
     scaled = np.array(music, dtype=np.float32)
@@ -44,4 +56,5 @@ MUSIC: Final = Signal(
     find=_find,
     read=_read,
     scaled=_scaled,
+    find_step=_find_step,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from raydance.data import layouts
 from raydance.data.signals import signal_of
 from raydance.data.sources import FileJob
 from raydance.errors import InputError, RaydanceError
+
+if TYPE_CHECKING:
+    from raydance.music.alignment import StepFinding
 
 
 def read_signal(name: str, given: str | Path | np.ndarray, fps: float) -> np.ndarray:
@@ -43,16 +47,25 @@ def read_signal(name: str, given: str | Path | np.ndarray, fps: float) -> np.nda
 
 
 def clip_signals(
-    job: FileJob, places: Mapping[str, str], fps: float, begin_s: float, duration_s: float
-) -> dict[str, np.ndarray]:
-    """Values `[T, F]` of each signal of a clip; what is missing is warned of.
+    job: FileJob,
+    places: Mapping[str, str],
+    fps: float,
+    *,
+    begin_s: float,
+    joints: np.ndarray,
+    joints_fps: float,
+) -> tuple[dict[str, np.ndarray], dict[str, StepFinding]]:
+    """Values `[T, F]` of each signal of a clip, and whether the motion is in step with those that
+    can tell; what is missing is warned of.
 
     Args:
         places: folder of the files of each signal, or `auto` for the one that the job names.
         fps: of the values.
         begin_s: of the clip, from the begin of its file and of the signal.
+        joints: `[T, J, 3]` of the clip, metres, at `joints_fps`.
     """
     found: dict[str, np.ndarray] = {}
+    steps: dict[str, StepFinding] = {}
     for name, place in places.items():
         signal = signal_of(name)
         named = job.signals.get(name)
@@ -67,5 +80,7 @@ def clip_signals(
             warnings.warn(f"read without {name}: {error}", stacklevel=2)
             continue
         first = round(begin_s * fps)
-        found[name] = values[first : first + int(duration_s * fps) + 2]
-    return found
+        found[name] = values[first : first + int(len(joints) / joints_fps * fps) + 2]
+        if signal.find_step is not None:
+            steps[name] = signal.find_step(str(file), fps, begin_s, joints, joints_fps)
+    return found, steps
