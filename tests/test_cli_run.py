@@ -105,6 +105,8 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
     }
     assert "music: 6 of 8 clips that could be checked are in step with it; 1 could" in as_text(0)
     assert "out of step: a.npz: motion 0.50 s early, tempo x 1.050\n  1 more" in as_text(0)
+    counts["camera"] = {"tracks": 1, "videos": 1, "of_videos": 5}
+    assert "camera motion taken out of 1 tracks, in 1 of 5 videos; 1 tracks stay" in as_text(0)
 
 
 def test_a_stage_that_does_not_exist(refused, dataset, tmp_path):

@@ -137,6 +137,7 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
         (mask, "only with --modality tracks"),
         (("--modality", "tracks", "--pad-short"), "--pad-short/--leave-out-short: only without"),
         (("--points", "36"), "--points: only with --modality tracks"),
+        (("--without-camera-motion",), "--without-camera-motion: only with --modality tracks"),
         (
             ("--whole-clips", "--stride", "20", "--pad-short"),
             "--stride, --pad-short/--leave-out-short: only without --whole-clips",

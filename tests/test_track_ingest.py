@@ -93,6 +93,24 @@ def test_snippets_of_one_recording_share_a_split(tmp_path: Path) -> None:
     assert all(len(found) == 1 for found in splits.values())
 
 
+def test_camera_motion_is_taken_out_where_objects_of_a_video_show_it(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "all", ("train",), video="all")  # 80 boxes that move alike
+    write_boxes(tmp_path / "two", ("train",))  # too few in each video
+    settings = TrackSettings(without_camera_motion=True)
+    made = Dataset.open(ingest_here([tmp_path], [], tmp_path / "set", settings))
+    assert made.manifest["without_camera_motion"]
+    assert [file["camera"] for file in made.manifest["files"]] == [
+        {"tracks": 80, "videos": 1, "of_videos": 1},
+        {"tracks": 0, "videos": 0, "of_videos": 40},
+    ]
+    for split in ("train", "val", "test"):
+        for shard in made.shards(split):
+            rows = made.read_shard(shard)
+            moved = np.ptp(rows["tracks"], axis=1).max(axis=(1, 2))
+            is_still = np.array(["all/" in name for name in rows["clip_id"]])
+            assert (moved[is_still] < 1e-5).all() and (moved[~is_still] > 0.1).all()
+
+
 def test_what_cannot_be_read_is_noted(made: Dataset) -> None:
     (record,) = made.manifest["files"]
     assert "line 81" in record["notes"][0] and record["windows"] == 80

@@ -123,7 +123,7 @@ def test_camera_motion_is_taken_out_where_objects_agree():
     found = camera_motion.without_camera_motion(seen)
     for track, true in zip(found, still):
         assert np.abs(track.points - true.points).max() < 2.5  # over 177 pixels
-    assert camera_motion.camera_motion(seen).share_known == 1.0
+    assert camera_motion.camera_motion(seen).known.all()
 
 
 @pytest.mark.parametrize("speeds", [[(0, 0), (0, 0)], [(1, 0), (-1, 0), (0, 2), (3, 1)]])
@@ -146,3 +146,19 @@ def test_camera_motion_of_tracks_that_start_at_different_times():
     found = camera_motion.without_camera_motion([*seen[:3], late])
     assert np.abs(np.diff(found[3].points, axis=0)).max() < 1e-3
     assert found[3].points[0].tolist() == seen[3].points[20].tolist()
+
+
+def test_camera_motion_is_taken_out_of_resampled_tracks_alike():
+    pan = np.cumsum(np.random.default_rng(0).normal(2.0, 0.3, (50, 2)), axis=0)
+    seen, _ = _video(pan, [(0, 0)] * 3)
+    seen.append(make(seen[0].points[20:], video="v", track_id="late", start_frame=20))
+    paths = [camera_motion.path_of(track) for track in seen]
+    small = [resampled(track, frames=12, points=4) for track in seen]
+    found = camera_motion.without_camera_motion(small, paths)
+    for track, one in zip(found, camera_motion.without_camera_motion(seen)):
+        np.testing.assert_allclose(
+            track.points, resampled(one, frames=12, points=4).points, 0, 0.01
+        )
+    far = make(seen[0].points, video="v", start_frame=10**9)
+    with pytest.raises(InputError, match="frames 0 to 1000000050"):
+        camera_motion.camera_motion([*seen, far])

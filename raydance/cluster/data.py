@@ -100,7 +100,8 @@ def ingest(
 
     Returns:
         Counts: `files`, `read`, `short`, `skipped`, `warned`, `padded`, `windows`, `recordings`,
-        `seconds`, `splits`, and `signals` (`signal_counts`).
+        `seconds`, `splits`, `signals` (`signal_counts`), and of tracks
+        without camera motion `camera`: `tracks` and `videos` without it, `of_videos`.
 
     Raises:
         InputError: nothing to read, or `out` holds something that is not to be overwritten.
@@ -195,6 +196,8 @@ def summary(made: Dataset) -> dict[str, Any]:
         for status in ("read", "short", "skipped")
     }
     counts = made.manifest["counts"]
+    cameras = [record["camera"] for record in records if "camera" in record]
+    counted = {key: sum(camera[key] for camera in cameras) for key in (cameras or [{}])[0]}
     return {
         "files": len(records),
         **by_status,
@@ -205,6 +208,7 @@ def summary(made: Dataset) -> dict[str, Any]:
         "recordings": sum(split["recordings"] for split in counts.values()),
         "splits": counts,
         "signals": signal_counts(records),
+        **({"camera": counted} if cameras else {}),
     }
 
 

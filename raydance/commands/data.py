@@ -35,7 +35,7 @@ _OF_MOTION: Final = (
     *("label_names", "fps", "stride", "whole_clips", "pads_short", "music", "rotations"),
     *("signals", "mapping", "units", "up"),
 )
-_OF_TRACKS: Final = ("points", "mask", "weights")
+_OF_TRACKS: Final = ("points", "mask", "weights", "without_camera_motion")
 _OF_WINDOWS: Final = ("stride", "pads_short")
 
 
@@ -108,6 +108,13 @@ def ingest(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of videos: CoTracker 3's weights.")
     ] = None,
+    without_camera_motion: Annotated[
+        bool,
+        typer.Option(
+            "--without-camera-motion",
+            help="Take the camera's motion out of tracks of videos in which three objects show it.",
+        ),
+    ] = False,
     mapping: MappingOption = None,
     units: UnitsOption = None,
     up: UpOption = None,
@@ -176,7 +183,12 @@ def ingest(
         seed=seed,
     )
     if is_tracks:
-        settings = TrackSettings(frames=30 if window is None else window, points=points, seed=seed)
+        settings = TrackSettings(
+            frames=30 if window is None else window,
+            points=points,
+            seed=seed,
+            without_camera_motion=without_camera_motion,
+        )
     if layout is not None:
         check_name(layout)
     for place in sources:  # told before Ray takes its seconds to start
@@ -312,6 +324,11 @@ def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> 
             lines.append(f"  warning: out of step: {row['file']}: motion {in_words(row)}")
         if found["out_of_step"] > len(found["worst"]):
             lines.append(f"  {found['out_of_step'] - len(found['worst'])} more are out of step")
+    if camera := counts.get("camera"):
+        lines.append(
+            f"  camera motion taken out of {camera['tracks']} tracks, in {camera['videos']} of "
+            f"{camera['of_videos']} videos; {counts['windows'] - camera['tracks']} tracks stay"
+        )
     if counts["skipped"]:
         lines.append(f"  {counts['skipped']} files skipped; see {out}/skipped.jsonl")
     if counts["dropped_windows"]:

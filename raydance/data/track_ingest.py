@@ -22,6 +22,7 @@ from raydance.data.track_search import find_parts
 from raydance.errors import FormatError, InputError
 from raydance.motion import windows
 from raydance.plain_text import one_line, well_formed
+from raydance.tracks.camera_motion import path_of, without_camera_motion
 from raydance.tracks.formats import SUFFIXES, ReadOptions, iter_tracks
 from raydance.tracks.formats.base import Read
 from raydance.tracks.track import Track, normalised, resampled
@@ -52,6 +53,8 @@ class TrackSettings:
         held_out: what an official `val` split becomes where a source publishes no `test`: `test`
             (then 15 % of the training videos validate), or `val` as it is called.
         frame_size, fps: of the videos, where files do not say.
+        without_camera_motion: whether the camera's motion is taken out where several objects of a
+            video show it (`raydance.tracks.camera_motion`).
         tracker: makes tracks of videos; without one, videos are no files of tracks.
     """
 
@@ -61,6 +64,7 @@ class TrackSettings:
     held_out: str = "test"
     frame_size: tuple[int, int] | None = None
     fps: float | None = None
+    without_camera_motion: bool = False
     tracker: Tracker | None = None
 
     def __post_init__(self) -> None:
@@ -87,13 +91,14 @@ class TrackSettings:
 
     def facts(self) -> dict[str, Any]:
         """What the dataset's manifest says of them; the rate is nominal: rows differ in theirs."""
-        return {
+        facts = {
             "fps": self.fps or 10.0,
             "window": self.frames,
             "stride": self.frames,
             "points": self.points,
             "split_seed": self.seed,
         }
+        return facts | ({"without_camera_motion": True} if self.without_camera_motion else {})
 
     def find_jobs(
         self,
@@ -181,6 +186,7 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
     record: dict[str, Any] = {"file": well_formed(job.path), "status": "read", "windows": 0}
     notes: list[str] = []
     tracks: list[Track] = []
+    paths: list[Track] = []
     if job.problem is not None:
         return record | {"status": "skipped", "line": None, "reason": job.problem}, []
     options = ReadOptions(frame_size=settings.frame_size, fps=settings.fps)
@@ -195,6 +201,8 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
                         video=f"{folder}/{found.video}",
                         recording=f"{folder}/{found.recording}",
                     )
+                if settings.without_camera_motion:
+                    paths.append(path_of(found))
                 tracks.append(resampled(found, frames=settings.frames, points=settings.points))
             else:
                 notes.append(one_line(str(found)))
@@ -202,6 +210,8 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
         record |= {"status": "skipped", "line": error.line, "reason": one_line(error.reason)}
         return record, []
     record["windows"] = len(tracks)
+    if settings.without_camera_motion:
+        record["camera"] = _take_out_camera(tracks, paths, notes)
     if not tracks:
         record |= {"status": "skipped", "line": None, "reason": "no track in it"}
     if notes:
@@ -209,6 +219,36 @@ def _read_source(job: FileJob, settings: TrackSettings) -> tuple[dict[str, Any],
         more = len(notes) - len(kept)
         record["notes"] = [*kept, *([f"and {more} more were skipped"] if more else [])]
     return record, tracks
+
+
+def _take_out_camera(
+    tracks: list[Track], paths: Sequence[Track], notes: list[str]
+) -> dict[str, int]:
+    """Replace tracks by those without the camera's motion where it is known.
+
+    Args:
+        paths: `path_of` each track before it was resampled.
+        notes: gets what could not be done.
+
+    Returns:
+        `tracks` and `videos`, how many were corrected, and `of_videos`.
+    """
+    of_video: dict[tuple[Any, ...], list[int]] = {}
+    for number, path in enumerate(paths):
+        of_video.setdefault((path.video, path.frame_size, path.fps), []).append(number)
+    counts = {"tracks": 0, "videos": 0, "of_videos": len(of_video)}
+    for numbers in of_video.values():
+        try:
+            still = without_camera_motion([tracks[i] for i in numbers], [paths[i] for i in numbers])
+        except InputError as error:
+            notes.append(one_line(f"camera motion is left in: {error}"))
+            continue
+        num_corrected = sum(new is not tracks[i] for i, new in zip(numbers, still))
+        counts["tracks"] += num_corrected
+        counts["videos"] += num_corrected > 0
+        for i, new in zip(numbers, still):
+            tracks[i] = new
+    return counts
 
 
 def _tracks_of(path: Path, options: ReadOptions, tracker: Tracker | None) -> Read:

@@ -21,9 +21,11 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from raydance.errors import InputError
+from raydance.tracks.resampling import resample_frames
 from raydance.tracks.track import Track
 
 MIN_OBJECTS: Final = 3
+_MAX_CELLS: Final = 20_000_000  # objects times frames, whatever numbers a file gives its frames
 _MIN_SHARE: Final = 0.6  # of the objects in a step that must agree
 _AROUND: Final = 15  # frames over which steps are compared
 _TOLERANCE: Final = 4e-4  # of the frame's width: half a pixel of 1280
@@ -37,12 +39,12 @@ class CameraMotion:
     Attributes:
         first_frame: the video's frame of the first offset.
         offsets: `[T, 2]` pixels by which the picture had moved since `first_frame`.
-        share_known: share of the frames' steps about which enough objects agree.
+        known: `[T - 1]` bool: the steps from frame to frame about which enough objects agree.
     """
 
     first_frame: int
     offsets: np.ndarray
-    share_known: float
+    known: np.ndarray
 
 
 def camera_motion(tracks: Sequence[Track]) -> CameraMotion:
@@ -52,13 +54,18 @@ def camera_motion(tracks: Sequence[Track]) -> CameraMotion:
         tracks: of one video and frame rate; `start_frame` says when each begins.
 
     Raises:
-        InputError: no tracks, or tracks of several videos.
+        InputError: no tracks, tracks of several videos, or too many frames from first to last.
     """
     if not tracks or len({(track.video, track.frame_size) for track in tracks}) != 1:
         names = sorted({track.video for track in tracks})[:3]
         raise InputError(f"tracks of one video are needed, found {names}")
     first = min(track.start_frame for track in tracks)
     end = max(track.start_frame + track.num_frames for track in tracks)
+    if len(tracks) * (end - first) > _MAX_CELLS:
+        raise InputError(
+            f"{tracks[0].video}: {len(tracks)} tracks in frames {first} to {end}; allowed are "
+            f"{_MAX_CELLS // len(tracks)} frames of so many"
+        )
     steps = np.full((len(tracks), end - first - 1, 2), np.nan)
     smooth = steps.copy()
     for row, track in enumerate(tracks):
@@ -76,21 +83,44 @@ def camera_motion(tracks: Sequence[Track]) -> CameraMotion:
         chosen = np.where((agree & present)[:, known, None], steps[:, known], np.nan)
         common[known] = np.nanmedian(chosen, axis=0)
     offsets = np.concatenate([np.zeros((1, 2)), np.cumsum(common, axis=0)])
-    return CameraMotion(first, offsets, float(known.mean()) if len(known) else 0.0)
+    return CameraMotion(first, offsets, known)
 
 
-def without_camera_motion(tracks: Sequence[Track]) -> list[Track]:
+def path_of(track: Track) -> Track:
+    """One point that moves as most of the track's do, which is all that `camera_motion` sees."""
+    steps = np.median(np.diff(track.points.astype(float), axis=0), axis=1)
+    path = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+    points = (path + track.points[0].mean(axis=0))[:, None].astype(np.float32)
+    return replace(track, points=points, visible=np.asarray(track.visible.any(axis=1))[:, None])
+
+
+def without_camera_motion(
+    tracks: Sequence[Track], paths: Sequence[Track] | None = None
+) -> list[Track]:
     """The tracks as a camera that stands still would see them; each keeps its first position.
 
-    Arguments and errors as `camera_motion`. Points may leave the frame.
+    Points may leave the frame. A track in whose frames nothing is known of the camera is returned
+    itself.
+
+    Args:
+        tracks: of one video; resampled or not.
+        paths: `path_of` each as its source has it, where tracks are resampled.
+
+    Raises:
+        InputError: as `camera_motion`.
     """
-    motion = camera_motion(tracks)
+    wholes = tracks if paths is None else paths
+    motion = camera_motion(wholes)
     out = []
-    for track in tracks:
-        begin = track.start_frame - motion.first_frame
-        offsets = motion.offsets[begin : begin + track.num_frames]
-        still = track.points - (offsets - offsets[0])[:, None]
-        out.append(replace(track, points=still.astype(np.float32)))
+    for track, whole in zip(tracks, wholes, strict=True):
+        begin = whole.start_frame - motion.first_frame
+        if not motion.known[begin : begin + whole.num_frames - 1].any():
+            out.append(track)
+            continue
+        offsets = motion.offsets[begin : begin + whole.num_frames, None]
+        is_seen = np.ones(offsets.shape[:2], bool)
+        moved, _ = resample_frames(offsets - offsets[0], is_seen, track.num_frames)
+        out.append(replace(track, points=(track.points - moved).astype(np.float32)))
     return out
 
 
