@@ -123,4 +123,5 @@ def test_words_of_a_new_combination_are_read_from_motion() -> None:
     said = torch.from_numpy(words(*held_out)).float()
     best = int(mean.agreement(found, said).argmax())
     assert mean.reads_words and everything[best]["text_embedding"][0].equal(said.double())
-    assert not fit_reading([known[-1]], frames)
+    assert not fit_reading(known[-1:], frames)
+    assert not fit_reading(known[:1], frames)

@@ -27,16 +27,19 @@ def test_parts_see_less_of_what_is_there_where_that_saves_one(
     """Each part: where it begins, how many patches it is given, and its size."""
     flow = SequenceFlow(SequenceFlowConfig(width=16), torch.ones(2, K), 8, {"music": 3})
     seen = []
+    noise, wanted = torch.randn(1, patches, K), torch.randn(1, patches, K)
 
-    def part(batch, noise, before, first, steps, guidance):
-        seen.append((first, before.shape[1], noise.shape[1]))
+    def part(batch, its_noise, before, first, steps, guidance):
+        here = slice(first, first + its_noise.shape[1])
+        seen.append((first, before.shape[1], its_noise.shape[1]))
         assert steps == (16 if batch["has_music"].any() else 10)
-        return noise
+        assert its_noise.equal(noise[:, here])
+        assert before.equal(wanted[:, here][:, : before.shape[1]])
+        return wanted[:, here]
 
     monkeypatch.setattr(flow, "_sample_part", part)
-    noise = torch.randn(1, patches, K)
     for has_music in (False, True):
         seen.clear()
-        made = flow.go_on({"has_music": torch.tensor([has_music])}, noise, noise[:, :given])
+        batch = {"has_music": torch.tensor([has_music])}
+        assert flow.go_on(batch, noise, wanted[:, :given]).equal(wanted)
         assert seen == parts
-        torch.testing.assert_close(made, noise)

@@ -111,7 +111,10 @@ def generate(
     ] = None,
     candidates: Annotated[
         int | None,
-        typer.Option(help="Motions that the flow makes; the one that fits best is kept."),
+        typer.Option(
+            help="Motions that the flow makes; the one that fits best is kept. The run's own "
+            "number by default, more for a sentence that is no training caption."
+        ),
     ] = None,
     steer: Annotated[
         Path | None,

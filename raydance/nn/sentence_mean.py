@@ -149,7 +149,7 @@ class _Fit:
         return weight_DK, self.found_K - self.text_D @ weight_DK
 
     def reading(self) -> dict[str, np.ndarray]:
-        """What a `SentenceMean` reads words with."""
+        """Tensors of `SentenceMean.agreement`."""
         evened_D = np.maximum(self.values_D, 0.0) + _WHITENING * self.values_D.max()
         scaled_DD = self.vectors_DD / np.sqrt(evened_D / self.count)
         covariance_DK = self.rotated_DK / self.count
@@ -201,7 +201,7 @@ def fit_sentence_mean(
 
 
 def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[str, Tensor]:
-    """What a `SentenceMean` reads words with, fitted to full windows, in one pass.
+    """Tensors of `SentenceMean.agreement`, fitted to full windows in one pass.
 
     Coefficients of shorter clips are guessed in part, and mirrored and varied windows make words
     of new sentences harder to tell apart.
@@ -211,7 +211,7 @@ def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[st
         frames: of a full window.
 
     Returns:
-        The arguments that `fit_sentence_mean` leaves out; none if no window is full.
+        The arguments that `fit_sentence_mean` leaves out; none if full windows have one sentence.
     """
     total: _Sums | None = None
     for batch in batches:
@@ -219,9 +219,10 @@ def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[st
         is_full = batch["length"].numpy() == frames
         sums = _Sums.of(text_BD[is_full], found_BK[is_full])
         total = total + sums if total else sums
-    if total is None or not total.count:
+    fit = _Fit(total) if total and total.count else None
+    if fit is None or fit.values_D.max() < 1e-9 * fit.count:
         return {}
-    return {name: torch.from_numpy(one).float() for name, one in _Fit(total).reading().items()}
+    return {name: torch.from_numpy(one).float() for name, one in fit.reading().items()}
 
 
 def _arrays(batch: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:

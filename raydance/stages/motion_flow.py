@@ -60,9 +60,10 @@ class MotionFlowConfig:
         steps: of the sampler.
         noise_scale: of the noise that the sampler starts from; below 1, words are followed better
             and motion is smoother, and somewhat less diverse.
-        candidates: motions generated per request, of which the one nearest to the sentence is kept.
-        new_candidates: the same for a sentence that no training caption says, where a line from
-            embeddings to motion holds (see `nn.sentence_mean`).
+        candidates: motions generated per sample, of which the one that fits the sentence best is
+            kept.
+        new_candidates: the same for a sentence that is no training caption, where a linear map from
+            sentences explains motion (see `nn.sentence_mean`).
     """
 
     enabled: bool = True

@@ -132,8 +132,8 @@ class System:
             raise ConfigError(f"preset {preset!r}; allowed: {', '.join(self.presets)}")
         resolved = self.Config()
         for changes in (self.presets[preset], {} if file is None else configs.load_mapping(file)):
-            lay = partial(configs.merge, changes=changes)
-            resolved = _changed(resolved, lay, changes.items())
+            merge = partial(configs.merge, changes=changes)
+            resolved = _changed(resolved, merge, changes.items())
         override = partial(configs.override, assignments=overrides or ())
         split = (one.partition("=") for one in overrides or ())
         values = ((path.strip(), configs.parse_yaml(text)) for path, _, text in split)

@@ -39,11 +39,10 @@ MAX_WINDOWS: Final = 4096
 MAX_WINDOW_STEPS: Final = 40_000
 """The same times the steps of the sampler."""
 
-_MOST_UNASKED: Final = 256
-"""Windows that candidates of a new sentence may have where nobody asked for them."""
+_MAX_DEFAULT_WINDOWS: Final = 32
+"""Windows of one sample's candidates where a request asks for no number of them."""
 
-_SAME: Final = 0.9999
-"""Cosine from which on a sentence is a training caption."""
+_SAME: Final = 0.9999  # cosine from which on a sentence is a training caption
 
 _NEAREST: Final = 5
 _SHARPNESS: Final = 0.05
@@ -58,8 +57,8 @@ class Request:
         frames: T; a window's length where None.
         source: where motion comes from, one of `SOURCES`; the run's own, or the clip, where None.
         clip: with the source `clip`, the motion to start from.
-        steps, guidance, candidates: of the flow; the run's own where None. Of a sentence that no
-            training caption says, more candidates (`motion_flow.new_candidates`).
+        steps, guidance, candidates: of the flow; the run's own where None. A sentence that is no
+            training caption may then have `motion_flow.new_candidates` (`_default_candidates`).
         steering: frames, paths and clips that the flow keeps to.
         timeline: further sentences, each from a time on, after the first.
     """
@@ -168,7 +167,7 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
             plan[name] = usual if wanted is None else wanted
     windows = long_motion.num_windows(frames, system.window)
     if source == "flow" and request.candidates is None:
-        plan["candidates"] = _unasked(system, request, windows)
+        plan["candidates"] = _default_candidates(system, request, windows, plan["steps"])
     tries = plan.get("candidates", 1)
     count = windows * request.num_samples * tries
     if count > MAX_WINDOWS:
@@ -187,16 +186,17 @@ def _plan(system: DanceLanguage, request: Request) -> dict[str, Any]:
 # From the motion flow
 
 
-def _unasked(system: DanceLanguage, request: Request, windows: int) -> int:
-    """Candidates where a request asks for no number of them."""
+def _default_candidates(system: DanceLanguage, request: Request, windows: int, steps: int) -> int:
+    """More for a new sentence without steering, if motion is short and a linear map explains it."""
     config, flow = system.config.motion_flow, system.motion_flow
     assert flow is not None
-    more = config.new_candidates
-    steered = request.steering is not None or bool(request.timeline)
-    if steered or not flow.mean.reads_words or windows * request.num_samples * more > _MOST_UNASKED:
+    more = max(config.candidates, config.new_candidates)
+    can = flow.mean.reads_words and request.steering is None and not request.timeline
+    fits = windows * request.num_samples * more * steps <= MAX_WINDOW_STEPS
+    if not can or not fits or windows * more > _MAX_DEFAULT_WINDOWS:
         return config.candidates
     _, cosine = system.caption_base.nearest_sentences(request.words["text_embedding"][None])
-    return max(config.candidates, more) if cosine[0] < _SAME else config.candidates
+    return more if cosine[0] < _SAME else config.candidates
 
 
 def _goes_by_windows(system: DanceLanguage, request: Request) -> bool:
@@ -262,7 +262,7 @@ def _from_flow(
         row = np.asarray(request.words["text_embedding"])
         text.append(np.repeat(row[None], len(noise[-1]), axis=0))
     steps, guidance = plans[0]["steps"], plans[0]["guidance"]
-    starts, words = np.concatenate(noise), np.concatenate(text)
+    starts, words = (np.concatenate(rows) for rows in (noise, text))
     coefficients = _sample(system, flow, starts, words, steps, guidance)
     motion = decode_coefficients(system, coefficients)
     ends = np.cumsum([len(rows) for rows in noise])[:-1]
@@ -301,7 +301,7 @@ def _best(
 ) -> np.ndarray:
     """Of each sample's C candidates the number of the one that says the words best, `[S]`.
 
-    By what embeddings add to motion, where a line explains it (this holds for new sentences); else
+    Where a linear map explains motion, by what is read from it, which holds for new sentences; else
     by the shared space.
     """
     samples, tries, count = windows_SCNTJ3.shape[:3]

@@ -171,8 +171,8 @@ class DanceLanguage(TrainedSpaces):
             source: where the motion comes from, one of `SOURCES`; the run's own by default.
             clip: with `source="clip"`, the motion to start from.
             steps, guidance: of the flow; the run's own by default.
-            candidates: motions made for each sample, of which the one is kept that the shared
-                space puts nearest to the sentence.
+            candidates: motions made for each sample, of which the one that fits the sentence best
+                is kept; by default the run's own number, more for a new sentence.
             steering: keyframes, paths, a loop and clips that the motion keeps to.
             timeline: further sentences, each from a time on (seconds), after the first.
 
