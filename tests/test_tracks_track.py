@@ -133,6 +133,23 @@ def test_camera_motion_stays_where_objects_are_few_or_disagree(speeds):
         assert (track.points == before.points).all()
 
 
+@pytest.mark.parametrize(("num_known", "is_corrected"), [(30, False), (58, True)])
+def test_a_track_keeps_its_motion_where_part_of_the_cameras_is_unknown(num_known, is_corrected):
+    pan = np.cumsum(np.tile([2.0, 0.0], (60, 1)), axis=0)
+    seen, _ = _video(pan, [(0, 0)] * 3)
+    short = [make(track.points[:num_known], video="v", track_id="s") for track in seen[1:]]
+    found = camera_motion.without_camera_motion([seen[0], *short])
+    assert (found[0] is not seen[0]) == is_corrected
+    assert np.abs(np.ptp(found[1].points, axis=0)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("pixels", "is_corrected"), [(0.4, False), (0.6, True)])
+def test_a_camera_that_stands_still_is_not_taken_out(pixels, is_corrected):
+    seen, _ = _video(np.linspace((0.0, 0.0), (0.0, pixels), 40), [(0, 0)] * 3)
+    for track, before in zip(camera_motion.without_camera_motion(seen), seen):
+        assert (track is not before) == is_corrected
+
+
 def test_camera_motion_keeps_to_one_video():
     seen, _ = _video(np.zeros((10, 2)), [(0, 0)] * 3)
     with pytest.raises(InputError, match="one video"):

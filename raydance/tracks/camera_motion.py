@@ -25,11 +25,13 @@ from raydance.tracks.resampling import resample_frames
 from raydance.tracks.track import Track
 
 MIN_OBJECTS: Final = 3
-_MAX_CELLS: Final = 20_000_000  # objects times frames, whatever numbers a file gives its frames
+_MAX_CELLS: Final = 1_000_000  # objects times frames, whatever numbers a file gives its frames
 _MIN_SHARE: Final = 0.6  # of the objects in a step that must agree
 _AROUND: Final = 15  # frames over which steps are compared
 _TOLERANCE: Final = 4e-4  # of the frame's width: half a pixel of 1280
 _RELATIVE: Final = 0.1  # of the step's length
+_MIN_KNOWN: Final = 0.9  # of a track's steps that must be known
+_STILL: Final = 0.5  # pixels: a camera that moves less stands still
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ def without_camera_motion(
 ) -> list[Track]:
     """The tracks as a camera that stands still would see them; each keeps its first position.
 
-    Points may leave the frame. A track in whose frames nothing is known of the camera is returned
-    itself.
+    Points may leave the frame. A track is returned itself where fewer than nine in ten of its steps
+    are known, as it would have two motions otherwise, and where the camera moves by less than half
+    a pixel.
 
     Args:
         tracks: of one video; resampled or not.
@@ -114,12 +117,14 @@ def without_camera_motion(
     out = []
     for track, whole in zip(tracks, wholes, strict=True):
         begin = whole.start_frame - motion.first_frame
-        if not motion.known[begin : begin + whole.num_frames - 1].any():
+        known = motion.known[begin : begin + whole.num_frames - 1]
+        offsets = motion.offsets[begin : begin + whole.num_frames, None]
+        offsets = offsets - offsets[0]
+        is_still = np.linalg.norm(offsets, axis=-1).max() < _STILL
+        if is_still or known.sum() < _MIN_KNOWN * len(known):
             out.append(track)
             continue
-        offsets = motion.offsets[begin : begin + whole.num_frames, None]
-        is_seen = np.ones(offsets.shape[:2], bool)
-        moved, _ = resample_frames(offsets - offsets[0], is_seen, track.num_frames)
+        moved, _ = resample_frames(offsets, np.ones(offsets.shape[:2], bool), track.num_frames)
         out.append(replace(track, points=(track.points - moved).astype(np.float32)))
     return out
 
