@@ -17,6 +17,7 @@ from drum_adapter import DrumAdapter
 from drum_signal import DRUMS
 from serving import post, problem, running
 from small_dataset import ingest_here
+from small_recordings import walk, write_captions, write_npz
 from small_stages import CONDITIONING, FEATURES, D, H, K, evaluate, toy_batch, train
 from test_everything2motion import TINY, _splits
 
@@ -192,6 +193,31 @@ def test_drums_that_cannot_be_used_are_refused(
 ) -> None:
     answer = post(service_url, "/v1/tasks/generate", files={"drums": (name, content)})
     assert told in problem(answer, status) and "/tmp" not in answer.text
+
+
+def test_windows_after_the_end_of_a_signal_have_none(tmp_path: Path) -> None:
+    write_npz(tmp_path / "a.npz", walk(200))
+    (tmp_path / "a.drums").write_text("0.5\n2.95\n")  # 60 frames
+    captions = write_captions(
+        tmp_path / "c.jsonl",
+        {"file": "a.npz", "end_frame": 160},
+        {"file": "a.npz", "start_frame": 160},
+    )
+    settings = ingest.Settings(window=20, signals={"drums": str(tmp_path)})
+    made = Dataset.open(ingest_here([tmp_path], [captions], tmp_path / "made", settings))
+    (split,) = {clip["split"] for clip in made.clips()}
+    (shard,) = made.shards(split)
+    rows = made.read_shard(shard)
+    assert rows["has_drums"].sum() == 3 and len(rows["has_drums"]) == 10
+    for start_s, clip, has, values in zip(
+        rows["start_s"], rows["clip_id"], rows["has_drums"], rows["drums"]
+    ):
+        assert has == values.any() == (start_s < 3 and "@160" not in clip)
+    (warned,) = made.warned()
+    assert warned["notes"][:2] == [
+        "drums ends 5.0 s before the motion",
+        "read without drums: it ends at 3.0 s, the clip begins at 8.0 s",
+    ]
 
 
 def test_values_of_a_signal_are_frames_of_finite_values(

@@ -126,11 +126,12 @@ def _signal_columns(pieces: Sequence[Piece], settings: Settings) -> dict[str, np
             found = piece.signals.get(name)
             for start, length in zip(piece.starts, piece.lengths):
                 values = np.zeros((settings.window, len(signal_of(name).values)), dtype=np.float32)
-                known.append(found is not None)
+                part = values[:0]
                 if found is not None:
                     first = round(piece.begin_s * settings.fps) + int(start)
                     part = found[first : first + int(length)]
-                    values[: len(part)] = part
+                values[: len(part)] = part
+                known.append(len(part) > 0)
                 rows.append(values)
         columns |= {name: np.stack(rows), f"has_{name}": np.array(known)}
     return columns

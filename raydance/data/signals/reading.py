@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from raydance.errors import InputError, RaydanceError
 
 if TYPE_CHECKING:
     from raydance.music.alignment import StepFinding
+
+_MISSING_S: Final = 1.0  # at the end of a clip; less is not warned of
 
 
 def read_signal(name: str, given: str | Path | np.ndarray, fps: float) -> np.ndarray:
@@ -79,8 +81,19 @@ def clip_signals(
         except RaydanceError as error:
             warnings.warn(f"read without {name}: {error}", stacklevel=2)
             continue
-        first = round(begin_s * fps)
-        found[name] = values[first : first + int(len(joints) / joints_fps * fps) + 2]
+        first, end_s = round(begin_s * fps), len(values) / fps
+        part = values[first : first + int(len(joints) / joints_fps * fps) + 2]
+        if not len(part):
+            ends = f"it ends at {end_s:.1f} s, the clip begins at {begin_s:.1f} s"
+            warnings.warn(f"read without {name}: {ends}", stacklevel=2)
+            continue
+        found[name] = part
+        missing_s = begin_s + len(joints) / joints_fps - end_s
+        if missing_s >= _MISSING_S:
+            warnings.warn(f"{name} ends {missing_s:.1f} s before the motion", stacklevel=2)
         if signal.find_step is not None:
-            steps[name] = signal.find_step(str(file), fps, begin_s, joints, joints_fps)
+            try:
+                steps[name] = signal.find_step(str(file), fps, begin_s, joints, joints_fps)
+            except RaydanceError as error:
+                warnings.warn(f"not checked to be in step with {name}: {error}", stacklevel=2)
     return found, steps
