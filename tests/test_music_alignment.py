@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,15 @@ def test_what_cannot_be_compared_has_no_confidence(pairs):
     for one, other in ((music, still), (silence, joints), (music, joints[:60])):
         found = find_step(one, other, fps=20)
         assert found.confidence == 0 and not found.is_in_step
+    assert find_step(music, np.zeros((2, 50, 3)), fps=0.3).confidence == 0
     with pytest.raises(InputError, match="shape"):
         find_step(music, joints[0], fps=20)
+
+
+def test_motion_after_the_end_of_the_song_does_not_count(pairs):
+    music, joints, _ = pairs[0]
+    short = replace(music, values=music.values[: round(12 * music.fps)], duration_s=12.0)
+    assert find_step(short, joints, fps=20) == find_step(short, joints[:240], fps=20)
 
 
 def test_ingestion_tells_what_is_out_of_step(pairs, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 Not from any paper. What is heard (onsets and beats) is correlated with when the body is slowest,
 over offsets and over small ratios of tempo, as a wrong frame rate makes them. How sure the finding
-is, is told by the same search on motion whose beats were put in another order.
+is, is measured by the same search on motion whose beats were put in another order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raydance.music.features import NAMES, MusicFeatures
 MAX_OFFSET_S: Final = 2.0
 MAX_RATIO: Final = 1.1
 SURE: Final = 0.9
-"""Confidence from which a finding is told."""
+"""Confidence from which a finding is reported."""
 TOLERANCE_S: Final = 0.12
 """Music and motion that are less apart than this at any moment count as in step."""
 
@@ -32,7 +32,7 @@ _NUM_SHUFFLED: Final = 10
 _MIN_BEATS: Final = 8
 _MIN_DURATION_S: Final = 5.0
 _MAX_DURATION_S: Final = 120.0
-"""What comes later is not looked at: two minutes tell."""
+"""What comes later is not looked at: two minutes are enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ def find_step(
         seed: of the orders of beats that confidence is measured on.
 
     Returns:
-        The finding; of confidence 0 where either has fewer than 8 beats or lasts under 5 seconds.
+        The finding; of confidence 0 where either has fewer than 8 beats in their common time, or that
+        is under 5 seconds.
 
     Raises:
         InputError: joints of a wrong shape, or a rate that is not positive.
@@ -93,8 +94,11 @@ def find_step(
     duration_s = min(len(joints) / fps, music.num_frames / music.fps, _MAX_DURATION_S)
     if duration_s < _MIN_DURATION_S:
         return nothing
-    beats = dance_beats(joints[: round(_MAX_DURATION_S * fps)], fps=fps, exact="fixed")
-    if len(beats) < _MIN_BEATS or len(music.beats_s) < _MIN_BEATS:
+    joints = joints[: round(duration_s * fps)]
+    if len(joints) < 3:
+        return nothing
+    beats = dance_beats(joints, fps=fps, exact="fixed")
+    if min(len(beats), np.count_nonzero(music.beats_s <= duration_s)) < _MIN_BEATS:
         return nothing
     heard = _heard(music)
     correlation, offset_s, ratio = _search(heard, beats, duration_s)
