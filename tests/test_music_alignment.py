@@ -93,12 +93,14 @@ def test_ingestion_tells_what_is_out_of_step(pairs, tmp_path: Path):
     for name, fps in (("fine", 20), ("fast", 21), ("part", 20), ("brief", 20)):
         write_npz(tmp_path / f"{name}.npz", joints[: 90 if name == "brief" else None], fps)
         write_wav(tmp_path / f"{name}.wav", song.samples, song.rate)
+    write_npz(tmp_path / "silent.npz", joints[:90])
     captions = write_captions(tmp_path / "c.jsonl", {"file": "part.npz", "start_frame": 110})
     settings = Settings(whole_clips=True, window=300, music=str(tmp_path))
     made = Dataset.open(ingest_here([tmp_path], [captions], tmp_path / "made", settings))
     counts = signal_counts(made.manifest["files"])["music"]
     (worst,) = counts.pop("worst")
-    assert counts == {"clips": 4, "checked": 3, "in_step": 2, "out_of_step": 1}
+    assert counts == {"clips": 4, "without": 1, "checked": 3, "in_step": 2, "out_of_step": 1}
     assert worst["file"].endswith("fast.npz") and abs(worst["tempo_ratio"] - 1.05) < 0.01
-    (warned,) = made.warned()
+    warned, silent = made.warned()
     assert warned["file"] == worst["file"] and "out of step with its music" in warned["notes"][0]
+    assert "without music: no file of its name" in silent["notes"][0]

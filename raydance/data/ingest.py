@@ -288,7 +288,8 @@ def _read(job: FileJob, settings: Settings) -> FileResult:
             )
             added = [replace(piece, signals=signals) for piece in result.pieces[num_before:]]
             result.pieces[num_before:] = added
-            note_findings(result.record, clip.clip_id, found)
+            checked = {name for name in settings.places if signal_of(name).find_step}
+            note_findings(result.record, clip.clip_id, found, checked - set(signals))
     if not result.clips:
         raise InputError(refused[0])
     if refused:
