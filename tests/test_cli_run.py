@@ -99,14 +99,27 @@ def test_parts_of_a_file_that_are_too_short_are_counted_and_named(call, tmp_path
     said = as_text(1)
     assert "1 parts of other files hold no whole window" in said and "`raydance info made`" in said
     assert "parts" not in as_text(0)
-    worst = {"file": "a.npz", "offset_s": -0.5, "tempo_ratio": 1.05}
+    worst = {"file": "a.npz", "offset_s": -0.5, "tempo_ratio": 1.05, "apart_s": 0.72}
     counts["signals"] = {
-        "music": {"clips": 9, "checked": 8, "in_step": 6, "out_of_step": 2, "worst": [worst]}
+        "music": {
+            **{"clips": 9, "without": 3, "checked": 8, "in_step": 6, "out_of_step": 2},
+            "worst": [worst],
+        }
     }
     assert "music: 6 of 8 clips that could be checked are in step with it; 1 could" in as_text(0)
-    assert "out of step: a.npz: motion 0.50 s early, tempo x 1.050\n  1 more" in as_text(0)
+    assert "could not be checked; 3 are without it" in as_text(0)
+    told = "out of step: a.npz: motion 0.50 s early, tempo x 1.050, up to 0.72 s apart\n  1 more"
+    assert told in as_text(0)
     counts["camera"] = {"tracks": 1, "videos": 1, "of_videos": 5}
     assert "camera motion taken out of 1 tracks, in 1 of 5 videos; 1 tracks stay" in as_text(0)
+    counts["camera"] = {"tracks": 0, "videos": 0, "of_videos": 5}
+    assert "taken out of no track: no video has three objects" in as_text(0)
+    rows = [{"file": "a.npz", "notes": ["out of step with its music: 0.50 s early"]}]
+    said = "\n".join(data_command._as_text(counts | {"parts_without_windows": 0}, "made", rows))
+    assert "warnings" not in said
+    rows.append({"file": "b.npz", "notes": ["read without labels: odd"]})
+    said = "\n".join(data_command._as_text(counts | {"parts_without_windows": 0}, "made", rows))
+    assert "1 files read with other warnings; `raydance info made` lists them. The first: b" in said
 
 
 def test_a_stage_that_does_not_exist(refused, dataset, tmp_path):

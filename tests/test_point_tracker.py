@@ -135,12 +135,14 @@ def test_the_command_says_what_to_install(tmp_path: Path, call: Any) -> None:
         ((*mask, "--modality", "tracks"), "co-tracker"),
         (("--modality", "tracks"), "give its --mask"),
         (mask, "only with --modality tracks"),
-        (("--modality", "tracks", "--pad-short"), "--pad-short/--leave-out-short: only without"),
+        (("--modality", "tracks", "--pad-short"), "--pad-short: only without --modality"),
+        (("--music", "gone/music"), "--music gone/music: no such folder"),
+        (("--signal", "music=gone"), "--signal music=gone: no such folder"),
         (("--points", "36"), "--points: only with --modality tracks"),
         (("--without-camera-motion",), "--without-camera-motion: only with --modality tracks"),
         (
-            ("--whole-clips", "--stride", "20", "--pad-short"),
-            "--stride, --pad-short/--leave-out-short: only without --whole-clips",
+            ("--whole-clips", "--stride", "20", "--leave-out-short"),
+            "--stride, --leave-out-short: no effect with --whole-clips",
         ),
         (
             ("--modality", "tracks", "--rotations", "--signal", "music=songs", "--fps", "20"),

@@ -166,7 +166,7 @@ def ingest(
         wanted = "without" if is_tracks else "with"
         raise InputError(f"{unused}: only {wanted} --modality tracks")
     if whole_clips and (unused := _given(context, _OF_WINDOWS)):
-        raise InputError(f"{unused}: only without --whole-clips, which cuts no windows")
+        raise InputError(f"{unused}: no effect with --whole-clips, which cuts no windows")
     settings: Any = Settings(
         fps=fps,
         window=50 if window is None else window,
@@ -194,6 +194,8 @@ def ingest(
     for place in sources:  # told before Ray takes its seconds to start
         if not is_uri(place) and not Path(place).exists():
             raise InputError(f"{place}: no such file or folder")
+    if not is_tracks:
+        _check_places(music, signals)
     if is_tracks:
         settings = replace(settings, tracker=_tracker(sources, mask, weights, points))
     check_answers([*sources, *(captions or ())])
@@ -232,7 +234,9 @@ def ingest(
 def _given(context: typer.Context, names: Sequence[str]) -> str:
     """Those of these options that the user gave, as they are written, with commas between."""
     return ", ".join(
-        "/".join([*option.opts, *option.secondary_opts])
+        option.secondary_opts[0]
+        if option.secondary_opts and not context.params[option.name]
+        else "/".join(option.opts)
         for option in context.command.params
         if option.name in names
         and getattr(context.get_parameter_source(option.name), "name", "") == "COMMANDLINE"
@@ -276,6 +280,22 @@ def _tracker(
     return tracker
 
 
+def _check_places(music: Path | None, signals: Sequence[str] | None) -> None:
+    """Refuse folders of signals that are not there.
+
+    Raises:
+        InputError: naming the option.
+    """
+    from raydance.data.layouts import AUTO
+
+    places = [(f"--signal {name}={place}", place) for name, place in signal_places(signals)]
+    if music is not None:
+        places.append((f"--music {music}", str(music)))
+    for option, place in places:
+        if place != AUTO and not Path(place).is_dir():
+            raise InputError(f"{option}: no such folder")
+
+
 def _place(folder: str | Path) -> str:
     """Absolute: workers on a cluster have working folders of their own."""
     from raydance.data.layouts import AUTO
@@ -295,7 +315,7 @@ def _refuse_occupied(uri: str, overwrite: bool) -> None:
 
 
 def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> list[str]:
-    from raydance.data.signals.in_step import in_words
+    from raydance.data.signals.in_step import OUT_OF_STEP, in_words
 
     lines = [
         f"{out}: {counts['windows']} windows of {counts['recordings']} recordings "
@@ -318,24 +338,38 @@ def _as_text(counts: dict[str, Any], out: str, warned: list[dict[str, Any]]) -> 
     for signal, found in counts["signals"].items():
         lines.append(
             f"  {signal}: {found['in_step']} of {found['checked']} clips that could be checked are "
-            f"in step with it; {found['clips'] - found['checked']} could not be checked"
+            f"in step with it; {found['clips'] - found['checked']} could not be checked; "
+            f"{found['without']} are without it"
         )
         for row in found["worst"]:
             lines.append(f"  warning: out of step: {row['file']}: motion {in_words(row)}")
         if found["out_of_step"] > len(found["worst"]):
             lines.append(f"  {found['out_of_step'] - len(found['worst'])} more are out of step")
-    if camera := counts.get("camera"):
+    camera = counts.get("camera")
+    if camera and camera["tracks"]:
         lines.append(
             f"  camera motion taken out of {camera['tracks']} tracks, in {camera['videos']} of "
             f"{camera['of_videos']} videos; {counts['windows'] - camera['tracks']} tracks stay"
+        )
+    elif camera:
+        lines.append(
+            "  camera motion taken out of no track: no video has three objects or more that move "
+            "alike, by half a pixel and in nine of ten frames of a track"
         )
     if counts["skipped"]:
         lines.append(f"  {counts['skipped']} files skipped; see {out}/skipped.jsonl")
     if counts["dropped_windows"]:
         lines.append(f"  {counts['dropped_windows']} windows dropped for impossible speeds")
-    if warned:
+    others = [
+        (row["file"], note)
+        for row in warned
+        for note in row["notes"]
+        if not note.startswith(OUT_OF_STEP)  # told above
+    ]
+    if others:
+        number = len({file for file, _ in others})
         lines.append(
-            f"  {len(warned)} files read with warnings; `raydance info {out}` lists them. The "
-            f"first: {warned[0]['file']}: {warned[0]['notes'][0]}"
+            f"  {number} files read with {'other ' if number < len(warned) else ''}warnings; "
+            f"`raydance info {out}` lists them. The first: {': '.join(others[0])}"
         )
     return lines
