@@ -77,8 +77,8 @@ def find_step(
         seed: of the orders of beats that confidence is measured on.
 
     Returns:
-        The finding; of confidence 0 where either has fewer than 8 beats in their common time, or that
-        is under 5 seconds.
+        The finding; of confidence 0 where either has fewer than 8 beats in the time that both last,
+        or that is under 5 seconds.
 
     Raises:
         InputError: joints of a wrong shape, or a rate that is not positive.
@@ -98,7 +98,8 @@ def find_step(
     if len(joints) < 3:
         return nothing
     beats = dance_beats(joints, fps=fps, exact="fixed")
-    if min(len(beats), np.count_nonzero(music.beats_s <= duration_s)) < _MIN_BEATS:
+    num_heard = int((music.beats_s <= duration_s).sum())
+    if min(len(beats), num_heard) < _MIN_BEATS:
         return nothing
     heard = _heard(music)
     correlation, offset_s, ratio = _search(heard, beats, duration_s)

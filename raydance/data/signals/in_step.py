@@ -56,8 +56,8 @@ def in_words(row: Mapping[str, Any]) -> str:
 
 
 def signal_counts(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Signal -> `clips` that have it or are `without` it, how many could be `checked`, are `in_step`
-    and `out_of_step`, and the `worst` of the last with their `file`.
+    """Signal -> `clips` that have it or are `without` it, how many could be `checked`, are
+    `in_step` and `out_of_step`, and the `worst` of the last with their `file`.
 
     Args:
         records: of files; see `note_findings`.
