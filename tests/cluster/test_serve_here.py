@@ -31,24 +31,42 @@ def command(
     tiny_run: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command with two replicas of each part, and the address of its service."""
-    port = free_port()
-    line = [sys.executable, "-m", "raydance", "serve", str(tiny_run), "--port", str(port)]
+    for _ in range(3):  # a port that was found free may be taken while Ray starts
+        port = free_port()
+        process = _start(tiny_run, port, _told(tmp_path_factory.getbasetemp()))
+        url = f"http://127.0.0.1:{port}"
+        try:
+            if _comes_up(process, url):
+                yield process, url
+                break
+        finally:
+            process.kill()
+            process.wait(60)
+    else:
+        pytest.fail("the service did not come up, with three ports")
+
+
+def _start(run: Path, port: int, told: Path) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "raydance", "serve", str(run), "--port", str(port)]
     # A file: a pipe that nobody reads would fill, and stop the service.
-    with _told(tmp_path_factory.getbasetemp()).open("w") as told:
-        process = subprocess.Popen(
+    with told.open("w") as file:
+        return subprocess.Popen(
             [*line, "--no-page", "--replicas", "2"],
             env=environment("/tmp"),
-            stderr=told,
+            stderr=file,
             text=True,
             start_new_session=True,  # Ray ends the whole group of a driver that dies
         )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(lambda: requests.get(f"{url}/readyz", timeout=60).ok, 400)
-        yield process, url
-    finally:
-        process.kill()
-        process.wait(60)
+
+
+def _comes_up(process: subprocess.Popen[str], url: str) -> bool:
+    """Whether it answers; false once the process has ended."""
+
+    def is_decided() -> bool:
+        return process.poll() is not None or requests.get(f"{url}/readyz", timeout=60).ok
+
+    wait_for(is_decided, 400)
+    return process.poll() is None
 
 
 def test_no_proxy_and_no_ingress_stand_between(
