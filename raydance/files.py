@@ -61,6 +61,15 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def finished(folder: Path, suffix: str) -> list[Path]:
+    """Files of a folder by name, without what `replacing` is writing or left when it was killed."""
+    return sorted(
+        path
+        for path in folder.glob(f"*{suffix}")
+        if not (path.name.startswith(".") and path.name.endswith(f"{_PARTIAL}{suffix}"))
+    )
+
+
 def remove_partial(folder: Path) -> list[Path]:
     """Remove what `replacing` left in a folder tree when its process was killed.
 

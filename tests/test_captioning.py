@@ -14,6 +14,7 @@ from caption_folders import FACTS, commit
 import raydance
 from raydance.data.ingest import Settings
 from raydance.errors import ArtifactError, InputError
+from raydance.files import replacing
 from raydance.library import subtitles, units
 from raydance.library.describer import CLIP_SCHEMA, Describer, cluster_confidence, window_schema
 from raydance.library.segments import merge_windows
@@ -230,6 +231,17 @@ def test_a_damaged_record_is_named(tmp_path: Path, points: np.ndarray, text: str
     store.refresh()
     with pytest.raises(ArtifactError, match=name):
         store.counts()
+
+
+def test_a_record_that_is_being_written_is_not_read(tmp_path: Path, points: np.ndarray):
+    """Readers do not lock, and a killed writer leaves the file."""
+    store = CaptionStore.create(tmp_path / "c", FACTS)
+    name = commit(store, 1, {"a": "1"}, points[:1])
+    before = store.counts()
+    with replacing(store.path / "units" / f"{name[::-1]}.json"):
+        assert len(list((store.path / "units").glob("*.json"))) == 2
+        store.refresh()
+        assert store.counts() == before
 
 
 def test_two_writers_are_refused(tmp_path: Path):

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydance.errors import ArtifactError, InputError
-from raydance.files import check_record, read_json, replacing, write_json
+from raydance.files import check_record, finished, read_json, replacing, write_json
 
 _NAME_LENGTH = 20
 _LEFT_BEHIND_S = 600.0
@@ -38,7 +38,7 @@ def run_identity(run_path: Path) -> str:
     Raises:
         ArtifactError: not a finished run.
     """
-    bundles = sorted((run_path / "stages").glob("*.safetensors"))
+    bundles = finished(run_path / "stages", ".safetensors")
     if not bundles:
         raise ArtifactError(f"{run_path}: not a finished run")
     digest = hashlib.sha256()
@@ -224,7 +224,7 @@ class UnitStore:
 
     def _read(self) -> list[dict[str, Any]]:
         found = []
-        for path in sorted((self.path / "units").glob("*.json")):
+        for path in finished(self.path / "units", ".json"):
             record = read_json(path, "the unit's record")
             try:
                 is_sound = record["unit"] == path.stem and len(path.stem) == _NAME_LENGTH

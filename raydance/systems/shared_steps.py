@@ -14,7 +14,7 @@ from typing import Any
 
 from raydance import config as configs
 from raydance.data.dataset import Dataset
-from raydance.files import write_json
+from raydance.files import finished, write_json
 from raydance.systems.engine import Plan, System
 from raydance.systems.step import Step, column_folder
 from raydance.training.run_folder import Run
@@ -68,7 +68,7 @@ def _copy_step(source: Run, run: Run, step: Step) -> None:
     for name in (*folders, *step.copied):
         if source.columns(name).exists():
             shutil.rmtree(run.columns(name), ignore_errors=True)
-            for file in source.columns(name).glob("*.parquet"):
+            for file in finished(source.columns(name), ".parquet"):
                 _link(file, run.columns(name) / file.name)
     for name in step.folders:
         shutil.rmtree(run.path / name, ignore_errors=True)
