@@ -16,7 +16,7 @@ import raydance
 from raydance.client import Client, ServiceError
 from raydance.errors import InputError
 from raydance.motion.formats import read_clip
-from raydance.nn.sentence_mean import SentenceMean
+from raydance.nn.sentence_mean import WordReading
 from raydance.serving.generator import Generator
 from raydance.serving.parts import Failed
 from raydance.serving.runs import Entry, OpenRun, RunCache
@@ -113,14 +113,13 @@ def test_a_new_sentence_has_more_candidates(system: DanceLanguage, monkeypatch: 
     mean = system.motion_flow.mean
     size, (dim, width) = system.motion_flow.num_components, mean.weight.shape
     generator = torch.Generator().manual_seed(0)
-    reading = {
-        "reading": torch.randn(width, dim, generator=generator),
-        "whitening": torch.eye(dim),
-        "text_mean": torch.zeros(dim),
-        "found_mean": torch.zeros(size),
-    }
-    fixed = {"weight": mean.weight, "bias": mean.bias, "spread": mean.spread}
-    monkeypatch.setattr(system.motion_flow, "mean", SentenceMean(**fixed, **reading))
+    reading = WordReading(
+        weight=torch.randn(width, dim, generator=generator),
+        whitening=torch.eye(dim),
+        text_mean=torch.zeros(dim),
+        found_mean=torch.zeros(size),
+    )
+    monkeypatch.setattr(mean, "reading", reading)
     known = system.captions.texts[int(system.caption_base.ids[0])]
     assert system.make(known).facts["candidates"] == 1
     assert system.make(NEW, candidates=2).facts["candidates"] == 2
@@ -130,7 +129,7 @@ def test_a_new_sentence_has_more_candidates(system: DanceLanguage, monkeypatch: 
     tried = system.make(NEW, seed=3, candidates=1, num_samples=8).motion
     found = system.encode_motion(tried, np.repeat(system.joint_mask[None], 8, axis=0))
     said = torch.from_numpy(system.encode_text([NEW])["text_embedding"][0])
-    told = system.motion_flow.mean.agreement(torch.from_numpy(found["coefficients"]), said)
+    told = reading.agreement(torch.from_numpy(found["coefficients"]), said)
     np.testing.assert_allclose(made.motion[0], tried[int(told.argmax())], atol=1e-5)
 
 

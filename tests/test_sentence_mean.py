@@ -113,15 +113,14 @@ def test_words_of_a_new_combination_are_read_from_motion() -> None:
     known = [one | {"length": torch.full((12,), frames)} for one in batches({held_out})]
     short = {"text_embedding": known[0]["text_embedding"], "coefficients": torch.full((12, K), 9.0)}
     known.append(short | {"length": torch.full((12,), frames - 1)})
-    mean = SentenceMean(**fit_sentence_mean(batches({held_out}), np.ones(K))[0])
-    assert not mean.reads_words
-    mean = SentenceMean(
-        weight=mean.weight, bias=mean.bias, spread=mean.spread, **fit_reading(known, frames)
-    )
+    tensors, _ = fit_sentence_mean(batches({held_out}), np.ones(K))
+    assert SentenceMean.of(tensors).reading is None
+    reading = SentenceMean.of(tensors | fit_reading(known, frames)).reading
+    assert reading is not None
     everything = batches(set(), noise=0.0)
     found = torch.stack([one["coefficients"][0] for one in everything]).float()
     said = torch.from_numpy(words(*held_out)).float()
-    best = int(mean.agreement(found, said).argmax())
-    assert mean.reads_words and everything[best]["text_embedding"][0].equal(said.double())
+    best = int(reading.agreement(found, said).argmax())
+    assert everything[best]["text_embedding"][0].equal(said.double())
     assert not fit_reading(known[-1:], frames)
     assert not fit_reading(known[:1], frames)

@@ -28,6 +28,41 @@ _TRUSTED: Final = 0.7
 """Share of the variance of held-out captions, in metres, that must be explained."""
 _WHITENING: Final = 0.1
 """Added to the variances of embeddings, relative to the largest, before they are evened out."""
+_READING: Final = "reading."
+"""Before the names of a `WordReading`'s tensors, beside those of a `SentenceMean`."""
+
+
+class WordReading(nn.Module):
+    """What motion says in words: coefficients taken to whitened sentence embeddings. Fixed.
+
+    The embedding that belongs to coefficients is their covariance with embeddings, applied to them.
+    It keeps apart what a movement and its style add, as the mean of a sentence does.
+
+    Args:
+        weight: `[K, D]`, from coefficients to whitened embeddings.
+        whitening: `[D, D]`, of embeddings.
+        text_mean, found_mean: `[D]` and `[K]`, of what it was fitted to.
+    """
+
+    weight: Tensor
+    whitening: Tensor
+    text_mean: Tensor
+    found_mean: Tensor
+
+    def __init__(
+        self, weight: Tensor, whitening: Tensor, text_mean: Tensor, found_mean: Tensor
+    ) -> None:
+        super().__init__()
+        arrays = {"weight": weight, "whitening": whitening}
+        arrays |= {"text_mean": text_mean, "found_mean": found_mean}
+        for name, value in arrays.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def agreement(self, found_BK: Tensor, text_D: Tensor) -> Tensor:
+        """How well motions say a sentence, `[B]`: cosines of whitened embeddings."""
+        read_BD = (found_BK - self.found_mean) @ self.weight
+        said_D = (text_D - self.text_mean) @ self.whitening
+        return torch.nn.functional.cosine_similarity(read_BD, said_D[None], dim=1)
 
 
 class SentenceMean(nn.Module):
@@ -37,35 +72,31 @@ class SentenceMean(nn.Module):
         weight: `[D, K]`.
         bias: `[K]`.
         spread: `[K]`, standard deviation of coefficients around the mean.
-        reading: `[K, D]`, from coefficients to whitened embeddings; None if words are not read.
-        whitening: `[D, D]`, of embeddings.
-        text_mean, found_mean: `[D]` and `[K]`, of what the reading was fitted to.
+        reading: words read back from motion; None where they are not.
     """
 
     weight: Tensor
     bias: Tensor
     spread: Tensor
-    reading: Tensor | None
-    whitening: Tensor | None
-    text_mean: Tensor | None
-    found_mean: Tensor | None
 
     def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor,
-        spread: Tensor,
-        reading: Tensor | None = None,
-        whitening: Tensor | None = None,
-        text_mean: Tensor | None = None,
-        found_mean: Tensor | None = None,
+        self, weight: Tensor, bias: Tensor, spread: Tensor, reading: WordReading | None = None
     ) -> None:
         super().__init__()
-        fixed = {"weight": weight, "bias": bias, "spread": spread}
-        read = {"reading": reading, "whitening": whitening}
-        read |= {"text_mean": text_mean, "found_mean": found_mean}
-        for name, value in (*fixed.items(), *read.items()):
+        for name, value in (("weight", weight), ("bias", bias), ("spread", spread)):
             self.register_buffer(name, value, persistent=False)
+        self.reading = reading
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> SentenceMean:
+        """From what `fit_sentence_mean` and `fit_reading` give together."""
+        read = {
+            name.removeprefix(_READING): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_READING)
+        }
+        fixed = {name: tensors[name] for name in ("weight", "bias", "spread")}
+        return cls(**fixed, reading=WordReading(**read) if read else None)
 
     @classmethod
     def zero(cls, text_dim: int, components: int) -> SentenceMean:
@@ -77,25 +108,6 @@ class SentenceMean(nn.Module):
         """`[B, K]`, in float32 under mixed precision too: small spreads amplify rounding."""
         with torch.autocast(text_BD.device.type, enabled=False):
             return text_BD.float() @ self.weight + self.bias
-
-    @property
-    def reads_words(self) -> bool:
-        """Whether motions can be compared by `agreement`."""
-        return self.reading is not None
-
-    def agreement(self, found_BK: Tensor, text_D: Tensor) -> Tensor:
-        """How well motions say a sentence, `[B]`: cosines of whitened embeddings.
-
-        The embedding that belongs to coefficients is their covariance with embeddings, applied to
-        them. It keeps apart what a movement and its style add, as the mean does.
-        """
-        assert self.reading is not None
-        assert self.whitening is not None
-        assert self.text_mean is not None
-        assert self.found_mean is not None
-        read_BD = (found_BK - self.found_mean) @ self.reading
-        said_D = (text_D - self.text_mean) @ self.whitening
-        return torch.nn.functional.cosine_similarity(read_BD, said_D[None], dim=1)
 
 
 @dataclass
@@ -149,12 +161,12 @@ class _Fit:
         return weight_DK, self.found_K - self.text_D @ weight_DK
 
     def reading(self) -> dict[str, np.ndarray]:
-        """Tensors of `SentenceMean.agreement`."""
+        """Arguments of a `WordReading`."""
         evened_D = np.maximum(self.values_D, 0.0) + _WHITENING * self.values_D.max()
         scaled_DD = self.vectors_DD / np.sqrt(evened_D / self.count)
         covariance_DK = self.rotated_DK / self.count
         return {
-            "reading": covariance_DK.T @ scaled_DD.T,
+            "weight": covariance_DK.T @ scaled_DD.T,
             "whitening": scaled_DD @ self.vectors_DD.T,
             "text_mean": self.text_D,
             "found_mean": self.found_K,
@@ -201,7 +213,7 @@ def fit_sentence_mean(
 
 
 def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[str, Tensor]:
-    """Tensors of `SentenceMean.agreement`, fitted to full windows in one pass.
+    """What words are read from motion with, fitted to full windows in one pass.
 
     Coefficients of shorter clips are guessed in part, and mirrored and varied windows make words
     of new sentences harder to tell apart.
@@ -211,7 +223,8 @@ def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[st
         frames: of a full window.
 
     Returns:
-        The arguments that `fit_sentence_mean` leaves out; none if full windows have one sentence.
+        Arguments of a `WordReading`, as `SentenceMean.of` takes them; none if full windows have one
+        sentence.
     """
     total: _Sums | None = None
     for batch in batches:
@@ -222,7 +235,7 @@ def fit_reading(batches: Iterable[Mapping[str, Tensor]], frames: int) -> dict[st
     fit = _Fit(total) if total and total.count else None
     if fit is None or fit.values_D.max() < 1e-9 * fit.count:
         return {}
-    return {name: torch.from_numpy(one).float() for name, one in fit.reading().items()}
+    return {_READING + name: torch.from_numpy(one).float() for name, one in fit.reading().items()}
 
 
 def _arrays(batch: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:

@@ -191,7 +191,7 @@ def _default_candidates(system: DanceLanguage, request: Request, windows: int, s
     config, flow = system.config.motion_flow, system.motion_flow
     assert flow is not None
     more = max(config.candidates, config.new_candidates)
-    can = flow.mean.reads_words and request.steering is None and not request.timeline
+    can = flow.mean.reading is not None and request.steering is None and not request.timeline
     fits = windows * request.num_samples * more * steps <= MAX_WINDOW_STEPS
     if not can or not fits or windows * more > _MAX_DEFAULT_WINDOWS:
         return config.candidates
@@ -311,12 +311,12 @@ def _best(
     mask = np.repeat(system.joint_mask[None], len(flat), axis=0)
     flat = normalise_window(flat, mask)
     assert system.motion_flow is not None
-    mean = system.motion_flow.mean
-    if mean.reads_words:
+    reading = system.motion_flow.mean.reading
+    if reading is not None:
         network = to_network(flat, mask, system.statistics, system.config.representation)
         found = torch.from_numpy(system.basis.encode(network, mask)).to(system.device)
         said = torch.from_numpy(words["text_embedding"]).to(system.device)
-        score = mean.agreement(found, said).cpu().numpy()
+        score = reading.agreement(found, said).cpu().numpy()
     else:
         points = system.encode_motion(flat, mask)["motion_embedding"]
         score = scores(words["text_projection"][None], points, system.metric)[0]

@@ -60,7 +60,7 @@ def build_stage(run: Run, name: str) -> Stage:
         components, scale = torch.from_numpy(basis.components), torch.from_numpy(basis.scale)
         # Runs made before this step have none.
         has_mean = config.motion_flow.sentence_mean and "sentence_mean" in run.facts["steps"]
-        mean = SentenceMean(**load_bundle(run.bundle("sentence_mean"))[0]) if has_mean else None
+        mean = SentenceMean.of(load_bundle(run.bundle("sentence_mean"))[0]) if has_mean else None
         return MotionFlow(config.motion_flow, components, scale, text_dim, mean)
     assert name == "text_to_motion", name
     vae = _vae(run)
